@@ -1,0 +1,60 @@
+"""Checks of arguments at the public boundary: one line, what was wrong, what was expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def check_float_tensor(
+    name: str, value: object, axes: Sequence[str], *, finite: bool = True
+) -> Tensor:
+    """Return `value` if it is a floating-point tensor with the named axes.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what the caller passed.
+        axes: the expected axes, for example `("batch", "variables", "values")`.
+        finite: also refuse NaN and infinities (reads the tensor: on a GPU, one synchronisation).
+
+    Raises:
+        TypeError: not a tensor, or not of a floating-point type.
+        ValueError: another number of axes, or a non-finite entry.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+    if not value.is_floating_point():
+        raise TypeError(f"{name} must be floating point, got {value.dtype}; convert with .float()")
+    if value.ndim != len(axes):
+        raise ValueError(
+            f"{name} must have shape ({', '.join(axes)}), got {tuple(value.shape)} "
+            f"with {value.ndim} axes"
+        )
+    if finite and not bool(torch.isfinite(value).all()):
+        where = tuple(int(i) for i in (~torch.isfinite(value)).nonzero()[0])
+        raise ValueError(
+            f"{name} must be finite, got {value[where].item()} at index {where}; "
+            "did the training diverge?"
+        )
+    return value
+
+
+def check_positive(name: str, value: object) -> float:
+    """Return `value` as a float if it is a finite number above zero."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number above 0, got {value!r}")
+    if not math.isfinite(value) or value <= 0:
+        raise ValueError(f"{name} must be a finite number above 0, got {value}")
+    return float(value)
+
+
+def check_count(name: str, value: object, minimum: int = 1) -> int:
+    """Return `value` if it is an integer of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be an integer of at least {minimum}, got {value}")
+    return value

@@ -1,0 +1,270 @@
+"""The command line: flags to configurations, errors to one line. torch is imported on use."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
+
+from directmax._choices import check_choice
+from directmax._version import __version__
+from directmax.training.config import PRESETS, TrainConfig
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a discrete variational auto-encoder and report on it."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    preset: str = "default"
+    """Starting point: default, or paper (the published protocol). Flags beside it win."""
+    run_dir: str | None = None
+    """Folder for checkpoints, metrics and the report (default: a new one under runs/)."""
+    data_dir: str | None = None
+    """Where to look for images first; then $DIRECTMAX_DATA, then the user's cache."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    devices: int = 1
+    """Processes (DistributedDataParallel), each with its share of every mini-batch."""
+    resume: bool = False
+    """Continue the run in --run-dir where it stopped; the result is the same."""
+
+    def run(self) -> None:
+        """Train."""
+        from rich.console import Console
+
+        from directmax.training.progress import ConsoleProgress
+        from directmax.training.run import train
+
+        folder = self.run_dir or _new_folder(self.config)
+        console = Console()
+        summary = train(
+            self.config,
+            folder,
+            data_dir=self.data_dir,
+            resume=self.resume,
+            device=self.device,
+            devices=self.devices,
+            progress=ConsoleProgress(console) if os.environ.get("LOCAL_RANK", "0") == "0" else None,
+        )
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            return
+        console.print(_results({split: summary[split] for split in ("validation", "test")}))
+        console.print(
+            f"best epoch {summary['best_epoch']} of {summary['epochs']}, "
+            f"{summary['seconds_per_epoch']:.2f} s an epoch"
+        )
+        print(f"report: {os.path.join(folder, 'report.html')}")  # noqa: PTH118 (as the user typed it)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Bound, reconstruction, KL and, where enumerable, −log p(x) of a run's best checkpoint."""
+
+    run_dir: tyro.conf.Positional[str]
+    """Folder of the run."""
+    data_dir: str | None = None
+    """Where to look for images first."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    samples: int = 100
+    """Samples an image, where the states are too many to enumerate."""
+    seed: int = 0
+    """Of those samples."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> None:
+        """Evaluate."""
+        from directmax.training.run import evaluate_run
+
+        metrics = evaluate_run(
+            self.run_dir,
+            data_dir=self.data_dir,
+            device=self.device,
+            num_samples=self.samples,
+            seed=self.seed,
+        )
+        if self.json:
+            import json
+
+            print(json.dumps(metrics, indent=2))
+            return
+        from rich.console import Console
+
+        Console().print(_results(metrics))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw a run's model: images decoded from its codes, reconstructions beside their originals."""
+
+    run_dir: tyro.conf.Positional[str]
+    """Folder of the run."""
+    output: str
+    """The PNG file to write."""
+    images: int = 100
+    """How many codes to decode: all of them, in order, where there are at most so many, else
+    random ones."""
+    reconstructions: int = 20
+    """How many test images to reconstruct (0: none)."""
+    columns: int = 10
+    """Images in a row."""
+    data_dir: str | None = None
+    """Where to look for images first."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    seed: int = 0
+    """Of the random codes."""
+
+    def run(self) -> None:
+        """Draw."""
+        from directmax.training.run import sample_run
+
+        sample_run(
+            self.run_dir,
+            self.output,
+            num_images=self.images,
+            num_reconstructions=self.reconstructions,
+            columns=self.columns,
+            data_dir=self.data_dir,
+            device=self.device,
+            seed=self.seed,
+        )
+        print(f"wrote {self.output}")
+
+
+class UsageError(Exception):
+    """The command line could not be understood; one line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0, 2 for bad input, 130 when interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if "--version" in arguments:
+        print(f"directmax {__version__}")
+        return 0
+    try:
+        _parse(arguments).run()
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:  # the reader of a pipe left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (UsageError, ValueError, TypeError) as error:
+        if os.environ.get("DIRECTMAX_TRACEBACK"):
+            raise
+        return _fail(str(error), 2)
+    except Exception as error:
+        from directmax.training.interrupt import Interrupted
+
+        if isinstance(error, Interrupted):
+            return _fail(str(error), 130)
+        raise
+    return 0
+
+
+def _parse(arguments: list[str]) -> Train | Evaluate | Sample:
+    default = _default_config(arguments)
+    commands = Annotated[Train, tyro.conf.subcommand("train", default=Train(default))]
+    everything: Any = (
+        commands
+        | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+        | Annotated[Sample, tyro.conf.subcommand("sample")]
+    )
+    description = f"directmax {__version__}: train through arg max. Try: directmax train"
+    if not arguments:
+        arguments = ["--help"]
+    return _one_line_errors(
+        lambda: tyro.cli(everything, prog="directmax", description=description, args=arguments)
+    )
+
+
+def _default_config(arguments: list[str]) -> TrainConfig:
+    """What flags are laid over: a preset, or with --resume the stored configuration."""
+    if arguments[:1] != ["train"] or {"-h", "--help"} & set(arguments):
+        return TrainConfig()
+    if "--resume" in arguments:
+        folder = _flag_value(arguments, "--run-dir")
+        if folder is None:
+            raise UsageError("--resume needs --run-dir, the folder of the run to continue")
+        from directmax.training.run_folder import RunFolder
+
+        return RunFolder(folder).config()
+    name = _flag_value(arguments, "--preset") or "default"
+    check_choice("preset", name, tuple(PRESETS))
+    preset = PRESETS[name]
+    data = _flag_value(arguments, "--data")
+    if name == "default" and data is not None:
+        # The number of epochs depends on the data set.
+        return dataclasses.replace(preset, data=data, epochs=0)
+    return preset
+
+
+def _flag_value(arguments: list[str], flag: str) -> str | None:
+    value = None
+    for index, argument in enumerate(arguments):
+        name, separator, rest = argument.partition("=")
+        if name.replace("_", "-") == flag:
+            value = rest if separator else "".join(arguments[index + 1 : index + 2])
+    return value
+
+
+def _one_line_errors(parse: Callable[[], Any]) -> Any:
+    """Turn tyro's boxed message into one line."""
+    captured = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(captured):
+            return parse()
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        lines = [line.strip("│╭╮╰╯─ \n") for line in captured.getvalue().splitlines()]
+        text = captured.getvalue().splitlines()
+        cut = next((i for i, line in enumerate(text) if i and "───" in line), len(text))
+        message = " ".join(line for line in lines[1:cut] if line) or "unusable arguments"
+        hint = re.search(r"you meant.*?(--[a-z][a-z-]*)", " ".join(lines[cut:]))
+        suggestion = f" (did you mean {hint.group(1)}?)" if hint else ""
+        raise UsageError(f"{message}{suggestion}; see directmax --help") from None
+
+
+def _results(metrics: dict[str, dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    samples = next(iter(metrics.values()))["num_samples"]
+    how = "exact" if samples is None else f"{samples} samples an image"
+    table = Table(title=f"nats per image, {how}", title_justify="left")
+    for column in ("", "bound", "reconstruction", "KL", "−log p(x)"):
+        table.add_column(column, justify="left" if not column else "right")
+    for split, values in metrics.items():
+        cells = (values[name] for name in ("bound", "reconstruction", "kl", "nll"))
+        table.add_row(split, *("–" if cell is None else f"{cell:.2f}" for cell in cells))
+    return table
+
+
+def _new_folder(config: TrainConfig) -> str:
+    """A name under runs/ that no other run has."""
+    stem = f"{config.data}-{config.variables}x{config.values}-{config.estimator}"
+    path = os.path.join("runs", f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}")  # noqa: PTH118
+    number, candidate = 2, path
+    while os.path.exists(candidate):  # noqa: PTH110
+        candidate, number = f"{path}-{number}", number + 1
+    return candidate
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"directmax: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

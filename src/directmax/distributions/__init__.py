@@ -1,0 +1,17 @@
+"""q(z|x) from potentials: perturb, argmax, score, and where tractable log-probabilities."""
+
+from directmax.distributions._base import DiscreteDistribution
+from directmax.distributions._categorical import Categorical
+from directmax.distributions._enumeration import (
+    DEFAULT_MAX_STATES,
+    enumerate_states,
+    number_of_states,
+)
+
+__all__ = [
+    "DEFAULT_MAX_STATES",
+    "Categorical",
+    "DiscreteDistribution",
+    "enumerate_states",
+    "number_of_states",
+]

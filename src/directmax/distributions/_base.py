@@ -1,0 +1,81 @@
+"""What an estimator may ask of a distribution."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from directmax.distributions._enumeration import DEFAULT_MAX_STATES
+from directmax.gumbel import sample_gumbel
+
+
+class DiscreteDistribution(ABC):
+    r"""q(z) ∝ exp h(z) for a batch of b problems over n variables with k values each.
+
+    An estimator needs four things: noise on the single variables, the argmax of potentials that
+    were shifted on the single variables, the score h(z), and, where tractable, enumeration.
+    Assignments are one-hot, `(*s, b, n, k)`, with any leading sample dimensions.
+    """
+
+    batch_size: int
+    num_variables: int
+    num_values: int
+    dtype: torch.dtype
+    device: torch.device
+
+    def noise(
+        self, num_samples: int, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "s b n k"]:
+        """Gumbel noise γ on the single variables, `(num_samples, b, n, k)`."""
+        return sample_gumbel(
+            (num_samples, self.batch_size, self.num_variables, self.num_values),
+            generator=generator,
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+    @abstractmethod
+    def argmax(self, shift: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:
+        """One-hot argmax_z h(z) + Σ_i shift_i(z_i), without gradient."""
+
+    @abstractmethod
+    def score(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
+        """h(z), differentiable with respect to the potentials."""
+
+    @abstractmethod
+    def score_difference(
+        self,
+        first: Float[Tensor, "s b n k"],
+        second: Float[Tensor, "s b n k"],
+        weight: Float[Tensor, "... b"] | float,
+    ) -> Float[Tensor, " b"]:
+        """weight · mean_s(h(first) − h(second)), differentiable with respect to the potentials."""
+
+    def sample(
+        self, num_samples: int = 1, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "s b n k"]:
+        """argmax_z h(z) + γ(z): perturb-and-MAP samples, exact for independent variables."""
+        return self.argmax(self.noise(num_samples, generator=generator))
+
+    @abstractmethod
+    def mode(self) -> Float[Tensor, "b n k"]:
+        """The most probable assignment, one-hot."""
+
+    @abstractmethod
+    def log_prob(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
+        """log q(z) in nats."""
+
+    @abstractmethod
+    def entropy(self) -> Float[Tensor, " b"]:
+        """−Σ_z q(z) log q(z) in nats."""
+
+    @abstractmethod
+    def kl_to_uniform(self) -> Float[Tensor, " b"]:
+        """KL(q ‖ uniform) = n log k − entropy, in nats."""
+
+    @abstractmethod
+    def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> Float[Tensor, "K b"]:
+        """log q of all K = k^n assignments, in the order of `enumerate_states`, in nats."""

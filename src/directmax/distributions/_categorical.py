@@ -1,0 +1,137 @@
+"""n independent categorical variables with k values."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+from jaxtyping import Float
+from torch import Tensor
+
+from directmax._validation import check_float_tensor
+from directmax.distributions._base import DiscreteDistribution
+from directmax.distributions._enumeration import (
+    DEFAULT_MAX_STATES,
+    enumerate_states,
+    number_of_states,
+)
+from directmax.solvers import solve_independent
+
+
+class Categorical(DiscreteDistribution):
+    r"""q(z) = Π_i softmax(h_i)(z_i), for n independent variables with k values each.
+
+    Args:
+        logits: potentials h `(b, n, k)`; need not be normalised.
+        validate: also refuse non-finite logits. Reads the tensor (on a GPU, a synchronisation):
+            training loops that watch their loss switch it off.
+
+    Raises:
+        TypeError: `logits` is no floating-point tensor.
+        ValueError: `logits` has not three axes, n < 1, k < 2, or a non-finite entry.
+
+    Example:
+        >>> import torch
+        >>> q = Categorical(torch.tensor([[[0.0, 0.0, 0.0]]]))
+        >>> q.sample(5, generator=torch.Generator().manual_seed(0)).shape
+        torch.Size([5, 1, 1, 3])
+        >>> round(q.entropy().item(), 4), round(q.kl_to_uniform().item(), 4)
+        (1.0986, 0.0)
+
+    Reference: Lorberbom et al. 2019, eq. 3 (the unstructured encoder of section 5).
+    """
+
+    def __init__(self, logits: Float[Tensor, "b n k"], *, validate: bool = True) -> None:
+        check_float_tensor("logits", logits, ("batch", "variables", "values"), finite=validate)
+        self.logits = logits
+        self.batch_size, self.num_variables, self.num_values = logits.shape
+        self.dtype, self.device = logits.dtype, logits.device
+        if self.num_variables < 1 or self.num_values < 2:
+            raise ValueError(
+                "logits must have at least 1 variable and 2 values, got shape "
+                f"(batch, variables, values) = {tuple(logits.shape)}"
+            )
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(batch_size={self.batch_size}, "
+            f"num_variables={self.num_variables}, num_values={self.num_values})"
+        )
+
+    @cached_property
+    def log_probs(self) -> Float[Tensor, "b n k"]:
+        """log softmax(h): the log-probability of every value of every variable, in nats."""
+        return self.logits.log_softmax(-1)
+
+    @cached_property
+    def probs(self) -> Float[Tensor, "b n k"]:
+        """softmax(h): the probability of every value of every variable."""
+        return self.log_probs.exp()
+
+    def argmax(self, shift: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:
+        """One-hot argmax_z Σ_i h_i(z_i) + shift_i(z_i), without gradient."""
+        return solve_independent(self.logits.detach() + shift).value
+
+    def mode(self) -> Float[Tensor, "b n k"]:
+        """The most probable assignment, one-hot."""
+        return solve_independent(self.logits).value
+
+    def score(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
+        """h(z) = Σ_i h_i(z_i), differentiable with respect to the logits."""
+        self._check(z)
+        return (self.logits * z).sum((-2, -1))
+
+    def score_difference(
+        self,
+        first: Float[Tensor, "s b n k"],
+        second: Float[Tensor, "s b n k"],
+        weight: Float[Tensor, "... b"] | float,
+    ) -> Float[Tensor, " b"]:
+        """weight · mean_s(h(first) − h(second)), with one product that autograd records."""
+        difference = (first - second).mean(0)  # (b, n, k), no gradient
+        difference = difference * (
+            weight.unsqueeze(-1).unsqueeze(-1) if isinstance(weight, Tensor) else weight
+        )
+        return (self.logits * difference).sum((-2, -1))
+
+    def log_prob(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
+        """log q(z) = Σ_i log softmax(h_i)(z_i), in nats.
+
+        Raises:
+            ValueError: `z` does not end in (b, n, k).
+        """
+        self._check(z)
+        return (self.log_probs * z).sum((-2, -1))
+
+    def entropy(self) -> Float[Tensor, " b"]:
+        """−Σ_i Σ_k q_i(k) log q_i(k), in nats."""
+        return -(self.probs * self.log_probs).sum((-2, -1))
+
+    def kl_to_uniform(self) -> Float[Tensor, " b"]:
+        """KL(q ‖ uniform) = n log k − entropy, in nats."""
+        return self.num_variables * math.log(self.num_values) - self.entropy()
+
+    def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> Float[Tensor, "K b"]:
+        """log q of all K = k^n assignments, in the order of `enumerate_states`, in nats.
+
+        Raises:
+            ValueError: k^n > `max_states`.
+        """
+        if self.num_variables == 1:  # no identity matrix: k may be large
+            number_of_states(1, self.num_values, max_states)
+            return self.log_probs.squeeze(1).T
+        states = enumerate_states(
+            self.num_variables,
+            self.num_values,
+            max_states=max_states,
+            dtype=self.dtype,
+            device=self.device,
+        )
+        return states.flatten(1) @ self.log_probs.flatten(1).T
+
+    def _check(self, z: Tensor) -> None:
+        if z.shape[-3:] != self.logits.shape:
+            raise ValueError(
+                f"z must end in (batch, variables, values) = {tuple(self.logits.shape)}, "
+                f"got shape {tuple(z.shape)}"
+            )

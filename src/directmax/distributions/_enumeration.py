@@ -1,0 +1,72 @@
+"""All assignments of n variables with k values."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from directmax._validation import check_count
+
+DEFAULT_MAX_STATES = 2**16
+"""Enumeration beyond this many states is refused unless the caller raises the limit."""
+
+
+def number_of_states(num_variables: int, num_values: int, max_states: int | None = None) -> int:
+    """k^n, refused when it is beyond `max_states`.
+
+    Raises:
+        ValueError: k^n > `max_states`; the message holds the count.
+
+    Example:
+        >>> number_of_states(15, 2)
+        32768
+    """
+    count = int(num_values) ** int(num_variables)
+    if max_states is not None and count > max_states:
+        raise ValueError(
+            f"enumeration needs {num_values}^{num_variables} = {_readable(count)} states, the "
+            f"limit is {max_states:,}: raise max_states, or choose an estimator that does not enumerate"
+        )
+    return count
+
+
+def _readable(count: int) -> str:
+    return f"{count:,}" if count < 10**15 else f"about 1e{len(str(count)) - 1}"
+
+
+def enumerate_states(
+    num_variables: int,
+    num_values: int,
+    *,
+    max_states: int = DEFAULT_MAX_STATES,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> Float[Tensor, "K n k"]:
+    """All K = k^n assignments as one-hot rows, in lexicographic order (the last variable fastest).
+
+    Args:
+        num_variables: n ≥ 1.
+        num_values: k ≥ 2.
+        max_states: the largest K allowed.
+        dtype: floating-point type of the result.
+        device: where to put it.
+
+    Returns:
+        One-hot assignments `(K, n, k)`.
+
+    Raises:
+        ValueError: K > `max_states`.
+
+    Example:
+        >>> enumerate_states(2, 2).argmax(-1).tolist()
+        [[0, 0], [0, 1], [1, 0], [1, 1]]
+    """
+    check_count("num_variables", num_variables)
+    check_count("num_values", num_values, minimum=2)
+    count = number_of_states(num_variables, num_values, max_states)
+    place = num_values ** torch.arange(num_variables - 1, -1, -1, device=device)  # (n,)
+    digits = torch.arange(count, device=device).unsqueeze(-1) // place % num_values  # (K, n)
+    dtype = dtype or torch.get_default_dtype()
+    states = torch.zeros(count, num_variables, num_values, dtype=dtype, device=device)
+    return states.scatter_(-1, digits.unsqueeze(-1), 1.0)

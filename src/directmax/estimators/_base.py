@@ -1,0 +1,121 @@
+"""What every estimator takes and returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from directmax._validation import check_count, check_positive
+from directmax.distributions import DiscreteDistribution
+from directmax.objectives import Objective, evaluate, single_change_losses, state_losses
+from directmax.schedules import Schedule, at
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate of E_q[f] that can be differentiated.
+
+    Attributes:
+        loss: `(b,)`, nats. Its gradient with respect to the potentials of q is the estimator's,
+            with respect to everything inside the objective the ordinary one.
+        sample: the assignments that were used, `(num_samples, b, n, k)`, without gradient; None
+            where none was drawn.
+    """
+
+    loss: Float[Tensor, " b"]
+    sample: Float[Tensor, "s b n k"] | None
+
+
+class Estimator(nn.Module, ABC):
+    """Base class: `estimator(q, objective, generator=g)` returns an `Estimate`.
+
+    An estimator is a module, because some have state (a schedule's step; in other families
+    baselines or networks) that belongs into a checkpoint. In training mode (`.train()`, the
+    default) every call advances the step by one; in `.eval()` mode the step stays.
+
+    Attributes:
+        unbiased: whether the expected gradient is the gradient of the expectation.
+        step: number of calls made in training mode; schedules are evaluated at it.
+    """
+
+    unbiased: ClassVar[bool]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = 0
+
+    def forward(
+        self,
+        q: DiscreteDistribution,
+        objective: Objective,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Estimate:
+        """Estimate E_q[f].
+
+        Args:
+            q: the distribution.
+            objective: f, from one-hot `(*s, b, n, k)` to losses `(*s, b)` in nats.
+            generator: source of randomness; torch's default one when None.
+
+        Raises:
+            TypeError, ValueError: `q` is no distribution, `objective` no callable, or its result
+                has a wrong shape.
+        """
+        if not isinstance(q, DiscreteDistribution):
+            raise TypeError(
+                f"q must be a distribution, such as Categorical(logits), got {type(q).__name__}"
+            )
+        if not callable(objective):
+            raise TypeError(f"objective must be callable, got {type(objective).__name__}")
+        estimate = self._estimate(q, objective, generator)
+        if self.training:
+            self.step += 1
+        return estimate
+
+    @abstractmethod
+    def _estimate(
+        self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
+    ) -> Estimate: ...
+
+    def latest(self) -> dict[str, float]:
+        """Numbers worth a curve, such as ε or τ as used by the latest call; reads tensors."""
+        return {}
+
+    def get_extra_state(self) -> Tensor:
+        """The step, as a tensor, so that it can be saved without pickle."""
+        return torch.tensor(self.step)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Restore the step."""
+        self.step = int(state)
+
+
+def check_scheduled(name: str, value: float | Schedule) -> float | Schedule:
+    """A positive number, or a schedule that starts with one."""
+    check_positive(name, at(value, 0))
+    return value
+
+
+def check_num_samples(value: int) -> int:
+    """A sample count of at least one."""
+    return check_count("num_samples", value)
+
+
+def losses_at(
+    q: DiscreteDistribution, objective: Objective, z: Float[Tensor, "s b n k"]
+) -> tuple[Float[Tensor, "s b"], Float[Tensor, "s b n k"]]:
+    """f(z), differentiable, and the table f̃ of all single-variable changes, without gradient.
+
+    For n = 1 an objective with a state table is asked once for both.
+    """
+    if q.num_variables == 1 and hasattr(objective, "state_losses"):
+        shape = (q.batch_size, 1, q.num_values)
+        table = state_losses(objective, shape, max_states=q.num_values).T.unsqueeze(1)  # (b, 1, k)
+        return (table * z).sum((-2, -1)), table.detach().expand(z.shape)
+    return evaluate(objective, z), single_change_losses(objective, z)

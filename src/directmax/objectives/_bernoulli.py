@@ -1,0 +1,77 @@
+"""Bernoulli negative log-likelihoods from logits: one image a row, or all pairs at once."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn import functional as F
+
+
+def bernoulli_loss(
+    logits: Float[Tensor, "*s b d"], images: Float[Tensor, "b d"]
+) -> Float[Tensor, "*s b"]:
+    r"""−log p(x|L) = Σ_d softplus(L_d) − x_d L_d, in nats per image.
+
+    Args:
+        logits: L `(*s, b, d)`.
+        images: x `(b, d)` in [0, 1].
+
+    Returns:
+        `(*s, b)`.
+
+    Example:
+        >>> import torch
+        >>> bernoulli_loss(torch.zeros(1, 2), torch.ones(1, 2))  # 2 log 2
+        tensor([1.3863])
+    """
+    return _softplus(logits).sum(-1) - (logits * images).sum(-1)
+
+
+def bernoulli_table(
+    logits: Float[Tensor, "c d"], images: Float[Tensor, "b d"]
+) -> Float[Tensor, "c b"]:
+    r"""−log p(x_b|L_c) for every pair of a decoded code and an image, in nats.
+
+    One matrix product for all pairs: Σ_d softplus(L_cd) − (L Xᵀ)_cb. A code is decoded once,
+    not once an image. First derivatives only.
+
+    Args:
+        logits: L `(c, d)`, one row a code.
+        images: x `(b, d)` in [0, 1]; receives no gradient.
+
+    Returns:
+        `(c, b)`.
+
+    Example:
+        >>> import torch
+        >>> codes, images = torch.randn(3, 8), torch.rand(5, 8).round()
+        >>> table = bernoulli_table(codes, images)
+        >>> torch.allclose(table[2], bernoulli_loss(codes[2].expand(5, 8), images))
+        True
+    """
+    table: Tensor = _BernoulliTable.apply(logits, images)
+    return table
+
+
+class _BernoulliTable(torch.autograd.Function):
+    """The table with a backward pass of two operations: σ(L)·Σ_b g − g X."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, logits: Tensor, images: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, images)
+        normaliser = _softplus(logits).sum(-1, keepdim=True)  # (c, 1)
+        return torch.addmm(normaliser, logits, images.T, alpha=-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
+        logits, images = ctx.saved_tensors  # type: ignore[attr-defined]
+        scaled = torch.sigmoid(logits).mul_(grad.sum(1, keepdim=True))
+        return scaled.addmm_(grad, images, alpha=-1), None
+
+
+def _softplus(x: Tensor) -> Tensor:
+    # torch replaces softplus(x) by x above a threshold; 20 costs 2e-9, too much in float64.
+    return F.softplus(x, threshold=40.0 if x.dtype == torch.float64 else 20.0)

@@ -1,0 +1,145 @@
+"""Evaluate any objective: at samples, at every state, at every single-variable change.
+
+An objective is a callable from one-hot assignments `(*s, b, n, k)` to losses `(*s, b)` in nats.
+One that also has a method `state_losses` or `single_change_losses` (see `Reconstruction`) is
+asked for that table instead of being called many times.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
+
+CHUNK_ELEMENTS = 2**22
+"""Assignments are passed to a plain objective in chunks of at most so many one-hot entries."""
+
+
+class Objective(Protocol):
+    """f(z) in nats: one-hot `(*s, b, n, k)` in, `(*s, b)` out; lower is better."""
+
+    def __call__(self, z: Tensor, /) -> Tensor: ...
+
+
+def evaluate(objective: Objective, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
+    """f(z), with the shape of the result checked.
+
+    Raises:
+        TypeError: the objective returned no tensor.
+        ValueError: the result has not the shape `(*s, b)`.
+
+    Example:
+        >>> z = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+        >>> evaluate(lambda z: z[..., 1].sum(-1), z)
+        tensor([1.])
+    """
+    losses = objective(z)
+    if not isinstance(losses, Tensor):
+        raise TypeError(f"the objective must return a torch.Tensor, got {type(losses).__name__}")
+    if losses.shape != z.shape[:-2]:
+        raise ValueError(
+            f"the objective must return one loss per assignment, shape {tuple(z.shape[:-2])} "
+            f"for z of shape {tuple(z.shape)}, got {tuple(losses.shape)}"
+        )
+    return losses
+
+
+def state_losses(
+    objective: Objective,
+    shape: tuple[int, int, int],
+    *,
+    max_states: int = DEFAULT_MAX_STATES,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> Float[Tensor, "K b"]:
+    """f of all K = k^n assignments for every problem of the batch, differentiable.
+
+    Args:
+        objective: any callable, or one with `state_losses(num_variables, num_values)`.
+        shape: (b, n, k).
+        max_states: the largest K allowed.
+        dtype: type of the assignments that a plain callable is given.
+        device: where those assignments live.
+
+    Returns:
+        Losses `(K, b)` in nats, in the order of `enumerate_states`.
+
+    Raises:
+        ValueError: K > `max_states`.
+
+    Example:
+        >>> state_losses(lambda z: z[..., 1].sum(-1), (1, 2, 2)).squeeze(-1)
+        tensor([0., 1., 1., 2.])
+    """
+    batch_size, num_variables, num_values = shape
+    fast = getattr(objective, "state_losses", None)
+    if fast is not None:
+        table: Tensor = fast(num_variables, num_values, max_states=max_states)
+        return table
+    states = enumerate_states(
+        num_variables, num_values, max_states=max_states, dtype=dtype, device=device
+    )
+    z = states.unsqueeze(1).expand(-1, batch_size, -1, -1)  # (K, b, n, k), no copy
+    chunk = max(1, CHUNK_ELEMENTS // (batch_size * num_variables * num_values))
+    return torch.cat([evaluate(objective, part) for part in z.split(chunk)])
+
+
+@torch.no_grad()
+def single_change_losses(
+    objective: Objective, z: Float[Tensor, "*s b n k"]
+) -> Float[Tensor, "*s b n k"]:
+    r"""f̃_i(j) = f(z_1, …, z_i = j, …, z_n): the loss after every change of a single variable.
+
+    Only n(k−1)+1 of the n·k assignments are distinct; only those are evaluated, in chunks.
+    For n = 1 the table holds the loss of every code. No gradient.
+
+    Args:
+        objective: any callable, or one with `single_change_losses(z)`.
+        z: one-hot `(*s, b, n, k)`.
+
+    Returns:
+        Losses `(*s, b, n, k)` in nats; entries with z_i = j all hold f(z).
+
+    Example:
+        >>> cost = torch.tensor([[1.0, 2.0], [10.0, 20.0]])
+        >>> z = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
+        >>> single_change_losses(lambda z: (z * cost).sum((-2, -1)), z)
+        tensor([[[11., 12.],
+                 [11., 21.]]])
+
+    Reference: Lorberbom et al. 2019, section 4.1 (the low-dimensional approximation f̃).
+    """
+    fast = getattr(objective, "single_change_losses", None)
+    if fast is not None:
+        table: Tensor = fast(z)
+        return table
+    num_variables, num_values = z.shape[-2:]
+    base = evaluate(objective, z)  # (*s, b)
+    chunk = max(1, CHUNK_ELEMENTS // max(1, z.numel()))
+    changes = [(i, r) for i in range(num_variables) for r in range(1, num_values)]
+    losses = []
+    for start in range(0, len(changes), chunk):
+        part = z.expand(min(chunk, len(changes) - start), *z.shape).clone()
+        for row, (i, r) in enumerate(changes[start : start + chunk]):
+            part[row, ..., i, :] = z[..., i, :].roll(r, -1)  # z_i + r modulo k
+        losses.append(evaluate(objective, part))
+    changed = torch.cat(losses).unflatten(0, (num_variables, num_values - 1))  # (n, k-1, *s, b)
+    changed = changed.movedim((0, 1), (-2, -1))  # (*s, b, n, k-1)
+    return align_changes(base, changed, z)
+
+
+def align_changes(
+    base: Float[Tensor, "*s b"],
+    changed: Float[Tensor, "*s b n k_minus_1"],
+    z: Float[Tensor, "*s b n k"],
+) -> Float[Tensor, "*s b n k"]:
+    """Losses of the changes z_i → z_i + r (r = 1 … k−1, modulo k), moved to column z_i + r."""
+    num_values = z.shape[-1]
+    base = base.unsqueeze(-1).unsqueeze(-1).expand(*z.shape[:-1], 1)
+    by_shift = torch.cat([base, changed], -1)  # column r holds the change by r
+    shift = torch.arange(num_values, device=z.device) - z.argmax(-1, keepdim=True)
+    return by_shift.gather(-1, shift % num_values)

@@ -1,0 +1,94 @@
+"""Numbers that change during training: ε, τ and the weight of the KL term."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from directmax._validation import check_count, check_positive
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """A positive number as a function of the training step (the first step is 0)."""
+
+    def __call__(self, step: int, /) -> float: ...
+
+
+@dataclass(frozen=True)
+class ExponentialDecay:
+    """initial · exp(−rate · step), updated every `every` steps, never below `minimum`.
+
+    The defaults are the protocol of Jang et al. 2017 that the paper follows: rate 1e-5, every
+    1,000 steps, down to 0.1.
+
+    Raises:
+        TypeError, ValueError: a number that is not positive (rate may be 0).
+
+    Example:
+        >>> epsilon = ExponentialDecay()
+        >>> epsilon(999), round(epsilon(1000), 4), epsilon(10**6)
+        (1.0, 0.99, 0.1)
+
+    Reference: Lorberbom et al. 2019, section 5.
+    """
+
+    initial: float = 1.0
+    rate: float = 1e-5
+    every: int = 1000
+    minimum: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_positive("initial", self.initial)
+        check_positive("minimum", self.minimum)
+        check_count("every", self.every)
+        if self.rate != 0:
+            check_positive("rate", self.rate)
+
+    def __call__(self, step: int, /) -> float:
+        """The value at a training step."""
+        return max(
+            self.minimum, self.initial * math.exp(-self.rate * (step // self.every * self.every))
+        )
+
+
+@dataclass(frozen=True)
+class GeometricDecay:
+    """From `initial` to `final` along a geometric line over `steps` steps, then constant.
+
+    Used for the weight of the KL term: initial^(1 − step/steps) when `final` is 1.
+
+    Raises:
+        TypeError, ValueError: a number that is not positive (`steps` may be 0).
+
+    Example:
+        >>> weight = GeometricDecay(initial=16.0, final=1.0, steps=4)
+        >>> [weight(step) for step in range(6)]
+        [16.0, 8.0, 4.0, 2.0, 1.0, 1.0]
+    """
+
+    initial: float
+    final: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        check_positive("initial", self.initial)
+        check_positive("final", self.final)
+        check_count("steps", self.steps, minimum=0)
+
+    def __call__(self, step: int, /) -> float:
+        """The value at a training step."""
+        if step >= self.steps:
+            return self.final
+        return self.initial * (self.final / self.initial) ** (step / self.steps)
+
+
+def at(value: float | Schedule, step: int) -> float:
+    """The number itself, or a schedule's value at a step.
+
+    Example:
+        >>> at(0.5, step=7), at(ExponentialDecay(), step=0)
+        (0.5, 1.0)
+    """
+    return value(step) if callable(value) else value

@@ -1,0 +1,59 @@
+"""From a configuration to the objects of a run."""
+
+from __future__ import annotations
+
+import torch
+
+from directmax.estimators import Direct, Estimator, Exact, GumbelSoftmax, LocalExpectation
+from directmax.models import Decoder, DiscreteVAE, Encoder
+from directmax.schedules import ExponentialDecay, GeometricDecay, Schedule
+from directmax.training.config import TrainConfig
+
+
+def build_estimator(config: TrainConfig) -> Estimator:
+    """The estimator that a configuration names.
+
+    Example:
+        >>> build_estimator(TrainConfig(estimator="exact"))
+        Exact(max_states=65536)
+    """
+    if config.estimator == "exact":
+        return Exact()
+    if config.estimator == "local-expectation":
+        return LocalExpectation(num_samples=config.num_samples)
+    if config.estimator == "gumbel-softmax":
+        return GumbelSoftmax(
+            _annealed(config.temperature, config.anneal_rate),
+            straight_through=config.straight_through,
+            num_samples=config.num_samples,
+        )
+    epsilon = config.epsilon
+    return Direct(
+        epsilon if epsilon == "auto" else _annealed(epsilon, config.anneal_rate),
+        scale=config.epsilon_scale,
+        two_sided=config.two_sided,
+        num_samples=config.num_samples,
+    )
+
+
+def build_model(config: TrainConfig, num_pixels: int) -> DiscreteVAE:
+    """The model of a configuration, its weights drawn from the configuration's seed.
+
+    torch's global random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        encoder = Encoder(num_pixels, config.variables, config.values, hidden=config.hidden)
+        decoder = Decoder(config.variables, config.values, num_pixels, hidden=config.hidden)
+    return DiscreteVAE(encoder, decoder, build_estimator(config))
+
+
+def build_kl_schedule(config: TrainConfig, total_steps: int) -> Schedule:
+    """The weight of the KL term as a function of the step."""
+    return GeometricDecay(config.kl_start, 1.0, round(config.kl_fraction * total_steps))
+
+
+def _annealed(initial: float, rate: float) -> float | Schedule:
+    if rate == 0:
+        return initial
+    return ExponentialDecay(initial, rate=rate, minimum=min(0.1, initial))

@@ -1,0 +1,171 @@
+"""The configuration of a training run, as data. Does not import torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from directmax._choices import check_choice
+from directmax.data.names import BINARIZATIONS, DATASETS
+
+ESTIMATOR_NAMES = ("direct", "exact", "gumbel-softmax", "local-expectation")
+LEARNING_RATE_SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides the result of a run. Times are in epochs, losses in nats per image.
+
+    Raises:
+        ValueError: a value out of range; the message names the flag.
+
+    Example:
+        >>> TrainConfig(data="mnist", values=50).estimator
+        'direct'
+    """
+
+    data: str = "digits"
+    """Data set: digits, mnist, fashion-mnist or omniglot."""
+    binarize: str = "threshold"
+    """How grey images become binary: threshold (at 0.5), static (one Bernoulli draw), dynamic
+    (a fresh draw every epoch) or none."""
+    variables: int = 1
+    """Number n of latent variables."""
+    values: int = 10
+    """Number k of values of each latent variable."""
+    hidden: int = 300
+    """Hidden units of encoder and decoder."""
+    estimator: str = "direct"
+    """Gradient estimator: direct, exact, gumbel-softmax or local-expectation."""
+    epsilon: float | Literal["auto"] = "auto"
+    """Direct: the step ε in 1/nats, or auto (one standard deviation of each image's losses)."""
+    epsilon_scale: float = 1.0
+    """Direct with auto: the step in standard deviations."""
+    two_sided: bool = False
+    """Direct: central difference."""
+    num_samples: int = 1
+    """Gumbel draws an image to average over (direct, gumbel-softmax, local-expectation)."""
+    temperature: float = 1.0
+    """Gumbel-Softmax: the temperature τ."""
+    straight_through: bool = False
+    """Gumbel-Softmax: pass the one-hot argmax forward."""
+    anneal_rate: float = 1e-5
+    """ε and τ are multiplied by exp(−rate·step), updated every 1,000 steps, down to 0.1."""
+    kl_gradient: Literal["on", "off"] = "on"
+    """off: evaluate the KL term but leave it out of the gradient, as the authors' code does."""
+    kl_start: float = 20.0
+    """Weight of the KL term at the start; falls to 1 geometrically. 1 switches this off."""
+    kl_fraction: float = 2 / 3
+    """Share of the run over which it falls."""
+    epochs: int = 0
+    """Passes over the training images; 0 stands for 400 with digits, else 150."""
+    batch_size: int = 100
+    """Images in a mini-batch, over all processes together."""
+    learning_rate: float = 1e-3
+    """Of Adam."""
+    learning_rate_schedule: str = "cosine"
+    """constant, or cosine (down to zero at the last step)."""
+    seed: int = 0
+    """Of initial weights, order of images and noise."""
+    precision: str = "32-true"
+    """Arithmetic: 32-true, bf16-mixed, 16-mixed (GPU) or 64-true."""
+    eval_samples: int = 100
+    """Samples an image for the bound, where the states are too many to enumerate."""
+
+    def __post_init__(self) -> None:
+        check_choice("data set", self.data, DATASETS)
+        check_choice("binarization", self.binarize, BINARIZATIONS)
+        check_choice("estimator", self.estimator, ESTIMATOR_NAMES)
+        check_choice("KL gradient", self.kl_gradient, ("on", "off"))
+        check_choice("learning-rate schedule", self.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
+        check_choice("precision", self.precision, PRECISIONS)
+        if self.epochs == 0:
+            object.__setattr__(self, "epochs", 400 if self.data == "digits" else 150)
+        for name, minimum in _MINIMUM.items():
+            if getattr(self, name) < minimum:
+                raise ValueError(
+                    f"{_flag(name)} must be at least {minimum}, got {getattr(self, name)}"
+                )
+        if isinstance(self.epsilon, str):
+            check_choice("epsilon", self.epsilon, ("auto", "a number above 0"))
+        positive = ("epsilon_scale", "temperature", "learning_rate", "kl_start")
+        for name in (*positive, *(() if self.epsilon == "auto" else ("epsilon",))):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{_flag(name)} must be a finite number above 0, got {value}")
+        if not (math.isfinite(self.anneal_rate) and self.anneal_rate >= 0):
+            raise ValueError(
+                f"--anneal-rate must be a finite number, 0 or more, got {self.anneal_rate}"
+            )
+        if not 0 <= self.kl_fraction <= 1:
+            raise ValueError(f"--kl-fraction must be between 0 and 1, got {self.kl_fraction}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON-ready dictionary."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """From such a dictionary.
+
+        Raises:
+            ValueError: an unknown or missing key (a file of another version).
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        odd = sorted(names.symmetric_difference(values))
+        if odd:
+            raise ValueError(
+                f"the configuration has unknown or missing entries: {', '.join(odd)}; "
+                "it was written by another version of directmax"
+            )
+        return cls(**values)
+
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that identify the configuration."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def differences(self, other: TrainConfig) -> list[str]:
+        """One `flag: mine, theirs` for each entry that differs."""
+        return [
+            f"{_flag(name)}: {value!r} here, {other.to_dict()[name]!r} there"
+            for name, value in self.to_dict().items()
+            if value != other.to_dict()[name]
+        ]
+
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
+
+_MINIMUM = {
+    "variables": 1,
+    "values": 2,
+    "hidden": 1,
+    "num_samples": 1,
+    "epochs": 1,
+    "batch_size": 1,
+    "seed": 0,
+    "eval_samples": 1,
+}
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+PRESETS: dict[str, TrainConfig] = {
+    "default": TrainConfig(),
+    # Section 5 of the paper: Adam at a constant rate, no KL annealing, ε and τ annealed from 1.
+    "paper": TrainConfig(
+        data="mnist",
+        epsilon=1.0,
+        kl_start=1.0,
+        kl_fraction=0.0,
+        epochs=300,
+        learning_rate_schedule="constant",
+    ),
+}
+"""Named starting points; flags given beside `--preset` win."""

@@ -1,0 +1,83 @@
+"""The bound on a data set, on the device, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from directmax.distributions import DEFAULT_MAX_STATES
+from directmax.models import DiscreteVAE
+
+VALIDATION_MAX_STATES = 2**12
+"""States enumerated at every epoch's validation; beyond, the bound is sampled."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Means over images, in nats per image.
+
+    Attributes:
+        bound: reconstruction + kl.
+        reconstruction: E_q[−log p(x|z)].
+        kl: KL(q ‖ uniform prior).
+        nll: exact −log p(x); None where the states were too many to enumerate.
+        num_samples: samples an image in `reconstruction`; None where it was enumerated.
+    """
+
+    bound: float
+    reconstruction: float
+    kl: float
+    nll: float | None
+    num_samples: int | None
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """As a JSON-ready dictionary."""
+        return dict(self.__dict__)
+
+
+def evaluate_images(
+    model: DiscreteVAE,
+    images: Float[Tensor, "N d"],
+    *,
+    num_samples: int = 100,
+    max_states: int = DEFAULT_MAX_STATES,
+    seed: int = 0,
+    reduce: Callable[[Tensor], Tensor] | None = None,
+) -> Metrics:
+    """Mean bound, its terms and, where enumerable, −log p(x) over images.
+
+    Args:
+        model: the model; its mode (train or eval) does not matter.
+        images: x `(N, d)`.
+        num_samples: samples of z an image, where k^n > `max_states`.
+        max_states: the largest number of states to enumerate.
+        seed: of those samples.
+        reduce: sums a tensor over processes, where each holds a share of the images.
+
+    Raises:
+        ValueError: there are no images.
+    """
+    generator = torch.Generator(images.device).manual_seed(seed)
+    bound = model.bound(images, max_states=max_states, num_samples=num_samples, generator=generator)
+    terms = [bound.reconstruction, bound.kl]
+    if bound.nll is not None:
+        terms.append(bound.nll)
+    sums = torch.stack([term.sum(dtype=torch.float64) for term in terms])
+    total = torch.cat([sums, sums.new_tensor([images.shape[0]])])
+    if reduce is not None:
+        total = reduce(total)
+    *means, count = total.tolist()
+    if count == 0:
+        raise ValueError("there are no images to evaluate")
+    reconstruction, kl = means[0] / count, means[1] / count
+    return Metrics(
+        bound=reconstruction + kl,
+        reconstruction=reconstruction,
+        kl=kl,
+        nll=means[2] / count if bound.nll is not None else None,
+        num_samples=bound.num_samples,
+    )

@@ -1,0 +1,77 @@
+"""Files that are whole or absent: written to a temporary name, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+class RunError(ValueError):
+    """A run folder or one of its files cannot be used; one line that says why and what to do."""
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write `content` to `path`, so that a crash leaves the old file or the new one.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically. NaN and infinities become null, so that the file is valid JSON."""
+    write_atomic(path, json.dumps(_finite(value), indent=2) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        RunError: the file is missing, unreadable or no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise RunError(f"{path} does not exist; is this the folder of a run?") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunError(f"{path} is damaged or unreadable ({error})") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is damaged: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def cannot_write(path: Path, error: OSError) -> RunError:
+    """The error for a write that failed."""
+    reason = error.strerror or str(error)
+    return RunError(f"cannot write {path}: {reason}; free some space or choose another --run-dir")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    if isinstance(value, float) and value - value != 0:  # NaN or infinite
+        return None
+    return value

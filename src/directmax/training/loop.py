@@ -1,0 +1,312 @@
+"""The training loop: interruptible at every step, resumable to the identical result."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from directmax.data import ImageData
+from directmax.training.build import build_kl_schedule, build_model
+from directmax.training.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_model,
+    restore_optimizer,
+    save_checkpoint,
+)
+from directmax.training.config import TrainConfig
+from directmax.training.evaluation import VALIDATION_MAX_STATES, Metrics, evaluate_images
+from directmax.training.files import RunError
+from directmax.training.images import split_images
+from directmax.training.interrupt import Interrupted, InterruptGuard
+from directmax.training.progress import Progress
+from directmax.training.randomness import Stream, derive_seed
+from directmax.training.run_folder import RunFolder
+from directmax.training.tensorboard import Events
+
+CHECK_EVERY = 50
+"""Steps between two looks at the loss for NaN (each is a synchronisation on a GPU)."""
+
+
+class DivergedError(RunError):
+    """The loss became NaN or infinite."""
+
+
+@dataclass
+class _Position:
+    """Where in the run we are, and the best validation so far."""
+
+    epoch: int = 0
+    step: int = 0
+    best_epoch: int = 0
+    best_bound: float = math.inf
+
+
+class Trainer:
+    """Trains one model in one run folder.
+
+    The state after a step depends on the configuration alone: the order of images and the noise of
+    an epoch come from generators seeded by (seed, purpose, epoch, process).
+
+    Args:
+        config: what to train.
+        data: the images.
+        folder: where checkpoints and metrics go.
+        fabric: device, precision and processes; already launched.
+        progress: told of every step and epoch.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: ImageData,
+        folder: RunFolder,
+        fabric: Fabric,
+        progress: Progress,
+    ) -> None:
+        self.config, self.data, self.folder = config, data, folder
+        self.fabric, self.progress = fabric, progress
+        self.dtype = torch.float64 if config.precision == "64-true" else torch.float32
+        self.model = build_model(config, data.train.images.shape[1])
+        optimizer = torch.optim.Adam(
+            self.model.parameters(),
+            lr=config.learning_rate,
+            fused=fabric.device.type in ("cpu", "cuda"),
+        )
+        self.wrapped, self.optimizer = fabric.setup(self.model, optimizer)
+        self.num_images = data.train.images.shape[0]
+        self.steps_per_epoch = math.ceil(self.num_images / config.batch_size)
+        self.kl_weight = build_kl_schedule(config, config.epochs * self.steps_per_epoch)
+        self.generator = torch.Generator(fabric.device)
+        self.history = torch.zeros(
+            self.steps_per_epoch, 2, dtype=torch.float64, device=fabric.device
+        )
+        self.position = _Position()
+        self.events = Events(folder.path) if fabric.is_global_zero else None
+        self._fixed: Tensor | None = None
+        if config.binarize != "dynamic":
+            self._fixed = self._to_device(split_images(config, data, "train"))
+        self.validation = self.evaluation_images("validation")
+
+    def evaluation_images(self, split: str) -> Tensor:
+        """This process's share of a split, on the device."""
+        images = split_images(self.config, self.data, split)
+        return self._to_device(images[self.fabric.global_rank :: self.fabric.world_size])
+
+    def resume(self) -> None:
+        """Continue where `checkpoints/last` ends.
+
+        Raises:
+            RunError: the checkpoint is damaged or does not fit.
+        """
+        if not (self.folder.last / "state.json").exists():
+            self.folder.keep_metrics(0)  # stopped before its first checkpoint
+            return
+        checkpoint = load_checkpoint(self.folder.last)
+        restore_model(self.model, checkpoint.part("model"), self.folder.last)
+        restore_optimizer(self.optimizer.optimizer, checkpoint.part("optimizer"))
+        state = checkpoint.state
+        self.position = _Position(**state["position"])
+        lines = self.folder.keep_metrics(self.position.epoch)
+        if self.position.step:
+            self._start_epoch()
+            self.history.copy_(checkpoint.tensors["history"])
+            self.generator.set_state(checkpoint.tensors["generator"])
+        self.progress.resumed(lines)
+
+    def run(self) -> None:
+        """Train to the last epoch.
+
+        Raises:
+            Interrupted: Ctrl-C; the state is saved.
+            DivergedError: the loss became NaN; the last good checkpoint is kept.
+        """
+        if self.events is not None:
+            self.events.open(self.position.epoch)
+        with InterruptGuard() as guard:
+            while self.position.epoch < self.config.epochs:
+                self._run_epoch(guard)
+
+    def _run_epoch(self, guard: InterruptGuard) -> None:
+        epoch = self.position.epoch
+        order = self._order(epoch)
+        images = self._train_images(epoch)
+        if self.position.step == 0:
+            self._start_epoch()
+        began = time.perf_counter()
+        for step in range(self.position.step, self.steps_per_epoch):
+            self._train_step(images, order, step)
+            if (step + 1) % CHECK_EVERY == 0:
+                self._check_finite(step + 1)
+            self.progress.step(epoch, step + 1)
+            if guard.requested:
+                self.position.step = step + 1
+                self._interrupt()
+        self._check_finite(self.steps_per_epoch)
+        self._finish_epoch(time.perf_counter() - began)
+
+    def _train_step(self, images: Tensor, order: Tensor, step: int) -> None:
+        config, fabric = self.config, self.fabric
+        global_step = self.position.epoch * self.steps_per_epoch + step
+        if config.learning_rate_schedule == "cosine":
+            self._set_learning_rate(global_step)
+        batch = order[step * config.batch_size : (step + 1) * config.batch_size]
+        share = batch[fabric.global_rank :: fabric.world_size]
+        terms = self.wrapped(
+            images.index_select(0, share),
+            generator=self.generator,
+            kl_gradient=config.kl_gradient == "on",
+        )
+        # Gradients are averaged over processes: this scale makes the average the mean over the
+        # images of the whole batch, also where the shares differ by one.
+        weight = self.kl_weight(global_step)
+        kl = terms.kl if weight == 1 else terms.kl * weight
+        loss = (terms.reconstruction + kl).sum() * (fabric.world_size / len(batch))
+        fabric.backward(loss)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.history[step, 0] = terms.reconstruction.detach().sum()
+        self.history[step, 1] = terms.kl.detach().sum()
+
+    def _set_learning_rate(self, global_step: int) -> None:
+        total = self.config.epochs * self.steps_per_epoch
+        factor = 0.5 * (1 + math.cos(math.pi * global_step / total))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * factor
+
+    def _start_epoch(self) -> None:
+        self.history.zero_()
+        self.generator.manual_seed(
+            self._seed(Stream.NOISE, self.position.epoch, self.fabric.global_rank)
+        )
+
+    def _finish_epoch(self, seconds: float) -> None:
+        position = self.position
+        began = time.perf_counter()
+        sums = self._reduce(self.history.sum(0)) / self.num_images
+        reconstruction, kl = sums.tolist()
+        validation = self.evaluate(self.validation, max_states=VALIDATION_MAX_STATES)
+        global_step = (position.epoch + 1) * self.steps_per_epoch - 1
+        line = {
+            "epoch": position.epoch + 1,
+            "train": {
+                "bound": reconstruction + kl,
+                "reconstruction": reconstruction,
+                "kl": kl,
+            },
+            "validation": validation.to_dict(),
+            "kl_weight": self.kl_weight(global_step),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            **self.model.estimator.latest(),
+            "seconds": seconds,
+            "validation_seconds": time.perf_counter() - began,
+        }
+        if not math.isfinite(validation.bound):
+            raise self._diverged(self.steps_per_epoch, "validation bound")
+        position.epoch, position.step = position.epoch + 1, 0
+        improved = validation.bound < position.best_bound
+        if improved:
+            position.best_bound, position.best_epoch = validation.bound, position.epoch
+        if self.events is not None:  # the first process writes
+            if improved:
+                best = Checkpoint(self._model_tensors(), self._state())
+                save_checkpoint(self.folder.best, best)
+            # A resumed run cuts lines beyond the last checkpoint, so the line goes first.
+            self.folder.append_metrics(line)
+            self.events.add(line)
+            self._save_last()
+        self.progress.epoch(line, improved)
+        self.fabric.barrier()
+
+    def evaluate(self, images: Tensor, *, max_states: int) -> Metrics:
+        """Mean bound over all processes' shares of a split."""
+        return evaluate_images(
+            self.model,
+            images,
+            num_samples=self.config.eval_samples,
+            max_states=max_states,
+            seed=self._seed(Stream.SAMPLES, self.fabric.global_rank),
+            reduce=self._reduce,
+        )
+
+    def close(self) -> None:
+        """Close the event file."""
+        if self.events is not None:
+            self.events.close()
+
+    def load_best(self) -> None:
+        """Put the weights of the best validation into the model."""
+        checkpoint = load_checkpoint(self.folder.best)
+        restore_model(self.model, checkpoint.part("model"), self.folder.best)
+
+    def _check_finite(self, steps: int) -> None:
+        if math.isfinite(self.history[:steps].sum().item()):
+            return
+        bad = ~torch.isfinite(self.history[:steps]).all(-1)
+        raise self._diverged(int(bad.nonzero()[0]) + 1, "loss")
+
+    def _diverged(self, step: int, what: str) -> DivergedError:
+        total = self.position.epoch * self.steps_per_epoch + step
+        kept = (
+            f"the checkpoint of epoch {self.position.epoch} is kept in {self.folder.last}"
+            if self.position.epoch
+            else "no checkpoint was written yet"
+        )
+        return DivergedError(
+            f"the {what} is NaN or infinite at step {total} (epoch {self.position.epoch + 1}, step "
+            f"{step}): {kept}; try a smaller --learning-rate or a larger --epsilon"
+        )
+
+    def _interrupt(self) -> None:
+        if self.fabric.world_size > 1:
+            # The processes may be at different steps: only whole epochs are saved.
+            raise Interrupted(self.folder.path, self.position.epoch)
+        self._save_last()
+        raise Interrupted(self.folder.path, self.position.epoch, self.position.step)
+
+    def _save_last(self) -> None:
+        tensors = {
+            **self._model_tensors(),
+            **{
+                f"optimizer.{name}": tensor
+                for name, tensor in optimizer_tensors(self.optimizer.optimizer).items()
+            },
+        }
+        if self.position.step:
+            tensors["history"] = self.history
+            tensors["generator"] = self.generator.get_state()
+        save_checkpoint(self.folder.last, Checkpoint(tensors, self._state()))
+
+    def _model_tensors(self) -> dict[str, Tensor]:
+        return {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+
+    def _state(self) -> dict[str, Any]:
+        return {"position": dict(self.position.__dict__), "digest": self.config.digest()}
+
+    def _train_images(self, epoch: int) -> Tensor:
+        if self._fixed is not None:
+            return self._fixed
+        return self._to_device(split_images(self.config, self.data, "train", epoch=epoch))
+
+    def _to_device(self, images: Tensor) -> Tensor:
+        return images.to(self.fabric.device, self.dtype)
+
+    def _order(self, epoch: int) -> Tensor:
+        generator = torch.Generator().manual_seed(self._seed(Stream.ORDER, epoch))
+        return torch.randperm(self.num_images, generator=generator).to(self.fabric.device)
+
+    def _seed(self, stream: Stream, *parts: int) -> int:
+        return derive_seed(self.config.seed, stream, *parts)
+
+    def _reduce(self, total: Tensor) -> Tensor:
+        if self.fabric.world_size == 1:
+            return total
+        reduced: Tensor = self.fabric.all_reduce(total, reduce_op="sum")  # type: ignore[assignment]
+        return reduced

@@ -1,0 +1,197 @@
+"""Pictures of a model: what its codes look like, what it makes of an image, how it trained."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from directmax.distributions import enumerate_states, number_of_states
+from directmax.models import DiscreteVAE
+
+PAPER_GREY = 128
+GAP = 2
+
+# Okabe and Ito's palette, safe for the colour-blind; the first two also differ in lightness.
+BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"
+INK = "#010203"
+"""Colour of text and axes in vector figures; `svg` turns it into the page's text colour."""
+
+
+@torch.no_grad()
+def decoded_codes(
+    model: DiscreteVAE, count: int, *, generator: torch.Generator | None = None
+) -> Float[Tensor, "c d"]:
+    """Mean images of every code, in order, where there are at most `count`; else of random codes.
+
+    Args:
+        model: a trained model.
+        count: the largest number of images.
+        generator: draws the random codes, uniformly, on the CPU.
+
+    Returns:
+        Pixel probabilities `(c, d)`.
+    """
+    n, k = model.encoder.num_variables, model.encoder.num_values
+    parameter = next(model.parameters())
+    if number_of_states(n, k) <= count:
+        codes = enumerate_states(n, k, max_states=count, dtype=parameter.dtype)
+    else:
+        values = torch.randint(k, (count, n), generator=generator)
+        codes = torch.zeros(count, n, k, dtype=parameter.dtype)
+        codes.scatter_(-1, values.unsqueeze(-1), 1.0)
+    return model.decoder(codes.to(parameter.device)).sigmoid().cpu()
+
+
+@torch.no_grad()
+def reconstructed(model: DiscreteVAE, images: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
+    """Mean images decoded from the most probable code of each image."""
+    parameter = next(model.parameters())
+    mode = model.posterior(images.to(parameter.device, parameter.dtype)).mode()
+    return model.decoder(mode).sigmoid().cpu()
+
+
+@torch.no_grad()
+def code_usage(model: DiscreteVAE, images: Float[Tensor, "b d"]) -> Float[Tensor, "n k"]:
+    """The mean of q(z_i = j | x) over images: how often each value of each variable is used."""
+    parameter = next(model.parameters())
+    parts = images.split(4096)
+    sums = sum(
+        model.posterior(part.to(parameter.device, parameter.dtype)).probs.sum(0) for part in parts
+    )
+    assert isinstance(sums, Tensor)
+    return (sums / len(images)).cpu()
+
+
+def tile(
+    images: Float[Tensor, "c d"], shape: tuple[int, int], columns: int
+) -> UInt8[np.ndarray, "height width"]:
+    """Images side by side, row by row, ink dark on white, with a grey gap.
+
+    Args:
+        images: `(c, h·w)` in [0, 1], ink = 1.
+        shape: (h, w) of one image.
+        columns: images in a row.
+
+    Returns:
+        A grey picture.
+    """
+    height, width = shape
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    picture = np.full(
+        (rows * (height + GAP) + GAP, columns * (width + GAP) + GAP), PAPER_GREY, dtype=np.uint8
+    )
+    for index, image in enumerate(images):
+        top = GAP + (index // columns) * (height + GAP)
+        left = GAP + (index % columns) * (width + GAP)
+        grey = (255 * (1 - image.float().numpy().reshape(shape))).round().clip(0, 255)
+        picture[top : top + height, left : left + width] = grey.astype(np.uint8)
+    return picture
+
+
+def above(*pictures: UInt8[np.ndarray, ...]) -> UInt8[np.ndarray, ...]:
+    """Pictures one above the other, padded to one width."""
+    width = max(picture.shape[1] for picture in pictures)
+    padded = [
+        np.pad(p, ((0, 0), (0, width - p.shape[1])), constant_values=PAPER_GREY) for p in pictures
+    ]
+    return np.concatenate(padded)
+
+
+def pairs(
+    originals: Float[Tensor, "c d"],
+    reconstructions: Float[Tensor, "c d"],
+    shape: tuple[int, int],
+    columns: int,
+) -> UInt8[np.ndarray, "height width"]:
+    """Rows of originals, each with its row of reconstructions below."""
+    rows = []
+    for start in range(0, len(originals), columns):
+        part = slice(start, start + columns)
+        rows.append(tile(originals[part], shape, columns))
+        rows.append(tile(reconstructions[part], shape, columns))
+    return above(*rows)
+
+
+def png(picture: UInt8[np.ndarray, "height width"], *, pixels: int = 900) -> bytes:
+    """A PNG file, enlarged by a whole factor to at most about `pixels` in width."""
+    image = Image.fromarray(picture)
+    factor = max(1, pixels // image.width)
+    image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def curves(lines: list[dict[str, Any]], best_epoch: int) -> Figure:
+    """Train and validation bound by epoch, and the KL term beside them."""
+    epochs = [line["epoch"] for line in lines]
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    train = [line["train"]["bound"] for line in lines]
+    validation = [line["validation"]["bound"] for line in lines]
+    left.plot(epochs, train, color=ORANGE, label="training")
+    left.plot(epochs, validation, color=BLUE, label="validation")
+    if best_epoch:
+        left.axvline(best_epoch, color=GREEN, linestyle=":", label=f"best, epoch {best_epoch}")
+    left.set_ylabel("bound, nats per image")
+    # The first epochs are far above the rest: show where the curves end up.
+    finite = sorted(validation)
+    low, high = finite[0], finite[int(0.9 * (len(finite) - 1))]
+    margin = max(0.15 * (high - low), 0.02 * abs(low), 1e-3)
+    left.set_ylim(min(low, *train) - margin, high + margin)
+    right.plot(epochs, [line["train"]["kl"] for line in lines], color=ORANGE, label="training")
+    right.plot(epochs, [line["validation"]["kl"] for line in lines], color=BLUE, label="validation")
+    right.set_ylabel("KL term, nats per image")
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+        axes.legend(frameon=False, labelcolor=INK)
+        _ink(axes)
+    return figure
+
+
+def usage_bars(usage: Float[Tensor, "n k"]) -> Figure:
+    """How often codes are used: for one variable sorted bars, for more one row a variable."""
+    n, k = usage.shape
+    figure = Figure(figsize=(9, 2.6 if n == 1 else min(8.0, 1.6 + 0.22 * n)), layout="constrained")
+    axes = figure.subplots()
+    if n == 1:
+        axes.bar(range(1, k + 1), usage[0].sort(descending=True).values.tolist(), color=BLUE)
+        axes.axhline(1 / k, color=ORANGE, linestyle="--", label="uniform prior")
+        axes.set_xlabel("code, most used first")
+        axes.set_ylabel("share of validation images")
+        axes.legend(frameon=False, labelcolor=INK)
+    else:
+        mesh = axes.imshow(usage.numpy(), aspect="auto", cmap="cividis", vmin=0)
+        bar = figure.colorbar(mesh, ax=axes, label="share of validation images")
+        _ink(bar.ax)
+        bar.outline.set_edgecolor(INK)
+        axes.set_xlabel("value")
+        axes.set_ylabel("variable")
+    _ink(axes)
+    return figure
+
+
+def svg(figure: Figure) -> str:
+    """An SVG element whose text and axes take the colour of the page, for light and dark."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :].replace(INK, "currentColor")
+
+
+def _ink(axes: Any) -> None:
+    for spine in axes.spines.values():
+        spine.set_color(INK)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(colors=INK, which="both")
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)

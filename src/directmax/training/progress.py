@@ -1,0 +1,96 @@
+"""What a person sees while a run goes on: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+
+class Progress:
+    """Told of every step and epoch. This base class says nothing: for use as a library."""
+
+    def start(self, description: str, epochs: int, steps_per_epoch: int) -> None:
+        """Training begins."""
+
+    def resumed(self, lines: list[dict[str, Any]]) -> None:
+        """Training continues after these epochs."""
+
+    def step(self, epoch: int, step: int) -> None:
+        """`step` steps of the epoch (counted from 0) are done."""
+
+    def epoch(self, line: dict[str, Any], improved: bool) -> None:
+        """An epoch is done; `line` is its entry in `metrics.jsonl`."""
+
+    def stop(self) -> None:
+        """Training ended, for whatever reason."""
+
+
+class ConsoleProgress(Progress):
+    """A bar with the latest validation bound; without a terminal, about twenty plain lines.
+
+    Args:
+        console: where to write.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._live = console.is_terminal
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("epochs"),
+            TextColumn("{task.fields[bound]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            expand=True,
+        )
+        self._best = float("inf")
+        self._epochs = self._steps = 1
+
+    def start(self, description: str, epochs: int, steps_per_epoch: int) -> None:
+        """Show the bar."""
+        self._epochs, self._steps = epochs, steps_per_epoch
+        if self._live:
+            self._task = self._bar.add_task(description, total=epochs, bound="")
+            self._bar.start()
+        else:
+            self.console.print(f"{description}: {epochs} epochs of {steps_per_epoch} steps")
+
+    def resumed(self, lines: list[dict[str, Any]]) -> None:
+        """Advance the bar to where the run goes on."""
+        for line in lines:
+            self._best = min(self._best, line["validation"]["bound"])
+        self.console.print(f"continuing after epoch {len(lines)}")
+        if self._live and lines:
+            self._bar.update(self._task, completed=len(lines), bound=self._text(lines[-1]))
+
+    def step(self, epoch: int, step: int) -> None:
+        """Advance the bar, at most twenty times an epoch."""
+        if self._live and step % max(1, self._steps // 20) == 0:
+            self._bar.update(self._task, completed=epoch + step / self._steps)
+
+    def epoch(self, line: dict[str, Any], improved: bool) -> None:
+        """Show the validation bound."""
+        if improved:
+            self._best = line["validation"]["bound"]
+        number = line["epoch"]
+        if self._live:
+            self._bar.update(self._task, completed=number, bound=self._text(line))
+        elif number % max(1, self._epochs // 20) == 0 or number == self._epochs:
+            self.console.print(
+                f"epoch {number}/{self._epochs}  train {line['train']['bound']:.2f}  "
+                f"{self._text(line)}  {line['seconds']:.1f} s"
+            )
+
+    def stop(self) -> None:
+        """Remove the bar."""
+        if self._live:
+            self._bar.stop()
+
+    def _text(self, line: dict[str, Any]) -> str:
+        return f"validation {line['validation']['bound']:.2f} (best {self._best:.2f}) nats"

@@ -1,0 +1,130 @@
+"""`report.html`: one self-contained page about a run, for light and dark screens."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import Any
+
+import torch
+
+from directmax.data import ImageData
+from directmax.distributions import number_of_states
+from directmax.models import DiscreteVAE
+from directmax.training import pictures
+from directmax.training.files import write_atomic
+from directmax.training.images import split_images
+from directmax.training.run_folder import RunFolder
+
+MAX_CODES = 200
+NUM_RECONSTRUCTIONS = 20
+
+STYLE = """
+:root{color-scheme:light dark;--line:#8884;--soft:#888}
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2.2rem}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+th,td{text-align:right;padding:.25rem .9rem;border-bottom:1px solid var(--line)}
+th:first-child,td:first-child{text-align:left;padding-left:0}
+img,svg{max-width:100%;height:auto}img{image-rendering:pixelated}
+p.note{color:var(--soft);margin:.2rem 0 .8rem}.wide{overflow-x:auto}
+code{font-size:.9em;word-break:break-word}
+"""
+
+
+def write_report(
+    folder: RunFolder, model: DiscreteVAE, data: ImageData, summary: dict[str, Any]
+) -> None:
+    """Write the report of a finished run.
+
+    Args:
+        folder: where the metrics are read and the report is written.
+        model: the model with its best weights.
+        data: the images it was trained on.
+        summary: the content of `summary.json`.
+    """
+    write_atomic(folder.report_file, render(folder, model, data, summary))
+
+
+def render(folder: RunFolder, model: DiscreteVAE, data: ImageData, summary: dict[str, Any]) -> str:
+    """The page as text."""
+    config = folder.config()
+    generator = torch.Generator().manual_seed(config.seed)
+    validation = split_images(config, data, "validation")
+    lines = folder.metrics()
+    states = number_of_states(config.variables, config.values)
+    count = MAX_CODES if states <= MAX_CODES else 60
+    codes = pictures.tile(
+        pictures.decoded_codes(model, count, generator=generator), data.shape, columns=20
+    )
+    some = validation[:NUM_RECONSTRUCTIONS]
+    pairs = pictures.pairs(some, pictures.reconstructed(model, some), data.shape, columns=10)
+    which = f"All {states} codes" if states <= MAX_CODES else f"{count} random codes"
+    title = f"{config.data} · {config.variables}×{config.values} · {config.estimator}"
+    body = [
+        f"<h1>directmax: {escape(title)}</h1>",
+        f"<p class=note>{config.epochs} epochs, seed {config.seed}; the best validation bound, "
+        f"epoch {summary['best_epoch']}, chose the weights. {summary['seconds_per_epoch']:.2f} s "
+        "an epoch (median).</p>",
+        _results(summary),
+        "<h2>Training</h2>",
+        f"<div class=wide>{pictures.svg(pictures.curves(lines, summary['best_epoch']))}</div>",
+        f"<h2>{which}, decoded</h2>",
+        _image(codes, which),
+        "<h2>Validation images and their reconstructions</h2>",
+        "<p class=note>Each row of images is followed by what the decoder makes of their most "
+        "probable codes.</p>",
+        _image(pairs, "images and reconstructions"),
+        "<h2>Use of the codes</h2>",
+        f"<div class=wide>"
+        f"{pictures.svg(pictures.usage_bars(pictures.code_usage(model, validation)))}</div>",
+        "<h2>Configuration</h2>",
+        _table(["setting", "value"], [[k, str(v)] for k, v in config.to_dict().items()]),
+        f"<p class=note>Data: {escape(data.source)}</p>",
+        "<h2>Versions and machine</h2>",
+        _table(
+            ["name", "value"],
+            [
+                [name, str(value)]
+                for part in ("versions", "machine")
+                for name, value in summary[part].items()
+            ]
+            + [["git commit", str(summary["git_commit"])]],
+        ),
+    ]
+    return (
+        "<!doctype html><html lang=en><head><meta charset=utf-8>"
+        '<meta name=viewport content="width=device-width,initial-scale=1">'
+        f"<title>directmax: {escape(title)}</title><style>{STYLE}</style></head>"
+        f"<body>{''.join(body)}</body></html>\n"
+    )
+
+
+def _results(summary: dict[str, Any]) -> str:
+    rows = []
+    for split in ("validation", "test"):
+        values = summary[split]
+        rows.append(
+            [split, *(_nats(values[key]) for key in ("bound", "reconstruction", "kl", "nll"))]
+        )
+    samples = summary["test"]["num_samples"]
+    how = "exact, by enumeration" if samples is None else f"{samples} samples an image"
+    header = ["", "bound", "reconstruction", "KL", "−log p(x)"]
+    return _table(header, rows) + f"<p class=note>Nats per image; {how}.</p>"
+
+
+def _nats(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
+
+
+def _image(picture: Any, alt: str) -> str:
+    data = base64.b64encode(pictures.png(picture)).decode()
+    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">'

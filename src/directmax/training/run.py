@@ -1,0 +1,256 @@
+"""A whole run: data, training, the one evaluation on the test set, summary and report."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from directmax._validation import check_count
+from directmax.data import ImageData, load_images
+from directmax.distributions import DEFAULT_MAX_STATES
+from directmax.models import DiscreteVAE
+from directmax.training import pictures
+from directmax.training.build import build_model
+from directmax.training.checkpoint import load_checkpoint, restore_model
+from directmax.training.config import TrainConfig
+from directmax.training.evaluation import evaluate_images
+from directmax.training.files import RunError, write_atomic, write_json
+from directmax.training.images import split_images
+from directmax.training.loop import Trainer
+from directmax.training.progress import Progress
+from directmax.training.report import write_report
+from directmax.training.run_folder import RunFolder, environment
+
+
+def train(
+    config: TrainConfig,
+    run_dir: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    devices: int = 1,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train, evaluate the best epoch on the test set once, write the run folder.
+
+    Args:
+        config: what to train.
+        run_dir: folder of the run; must not hold one unless `resume`.
+        data_dir: where to look for images first.
+        resume: continue the run in `run_dir`; the result is the same as without the interruption.
+        device: auto, cpu, cuda, cuda:N or mps.
+        devices: number of processes (DistributedDataParallel), each with its share of a batch.
+        progress: told of every step and epoch.
+
+    Returns:
+        The summary, as written to `summary.json`.
+
+    Raises:
+        RunError: the folder cannot be used, a checkpoint is damaged, the loss became NaN.
+        ValueError: data, device or configuration cannot be used.
+        Interrupted: Ctrl-C; the state is saved.
+
+    Example:
+        >>> import tempfile
+        >>> config = TrainConfig(epochs=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     summary = train(config, Path(folder) / "run", device="cpu")
+        >>> sorted(summary["test"])
+        ['bound', 'kl', 'nll', 'num_samples', 'reconstruction']
+    """
+    progress = progress or Progress()
+    folder = RunFolder(run_dir)
+    fabric = make_fabric(device, devices, config.precision)
+    fabric.launch()
+    data = load_images(config.data, data_dir=data_dir)
+    _check_size(config, data)
+    if fabric.is_global_zero:
+        _claim(folder, config, resume)
+    fabric.barrier()
+    with _only_writer(folder, fabric):
+        trainer = Trainer(config, data, folder, fabric, progress)
+        progress.start(describe(config), config.epochs, trainer.steps_per_epoch)
+        try:
+            if resume:
+                trainer.resume()
+            trainer.run()
+        finally:
+            progress.stop()
+            trainer.close()
+        summary = _finish(trainer)
+    fabric.barrier()
+    return summary
+
+
+def load_run(
+    run_dir: str | Path, *, data_dir: str | Path | None = None, device: str = "auto"
+) -> tuple[TrainConfig, ImageData, DiscreteVAE]:
+    """The configuration, the images and the best model of a run.
+
+    Raises:
+        RunError: the folder holds no finished epoch, or its checkpoint is damaged.
+    """
+    folder = RunFolder(run_dir)
+    config = folder.config()
+    if not (folder.best / "state.json").exists():
+        raise RunError(
+            f"{folder.path} has no checkpoint yet: its first epoch is not done; continue with "
+            f"directmax train --resume --run-dir {folder.path}"
+        )
+    checkpoint = load_checkpoint(folder.best)
+    data = load_images(config.data, data_dir=data_dir)
+    model = build_model(config, data.train.images.shape[1])
+    restore_model(model, checkpoint.part("model"), folder.best)
+    model.to(make_fabric(device, 1, "32-true").device)
+    if config.precision == "64-true":
+        model.double()
+    return config, data, model.eval()
+
+
+def make_fabric(device: str, devices: int, precision: str) -> Fabric:
+    """Lightning Fabric for a device name such as cpu, cuda or cuda:1.
+
+    Raises:
+        ValueError: the device is not there.
+    """
+    kind, _, index = device.partition(":")
+    available = {"cpu": True, "auto": True}
+    available["cuda"] = torch.cuda.is_available()
+    available["mps"] = torch.backends.mps.is_available()
+    if kind not in available or (index and not index.isdigit()):
+        raise ValueError(f"unknown device '{device}': choose auto, cpu, cuda, cuda:N or mps")
+    if not available[kind] or (index and int(index) >= torch.cuda.device_count()):
+        raise ValueError(f"--device {device} is not available here; choose auto or cpu")
+    if devices < 1:
+        raise ValueError(f"--devices must be at least 1, got {devices}")
+    return Fabric(
+        accelerator=kind,
+        devices=[int(index)] if index else devices,
+        strategy="ddp" if devices > 1 else "auto",
+        precision=precision,  # type: ignore[arg-type]
+    )
+
+
+def describe(config: TrainConfig) -> str:
+    """One line for people: data, latent space, estimator."""
+    return f"{config.data} · {config.variables}×{config.values} · {config.estimator}"
+
+
+def _check_size(config: TrainConfig, data: ImageData) -> None:
+    if config.batch_size > len(data.train):
+        raise ValueError(
+            f"--batch-size {config.batch_size} is more than the {len(data.train)} training images "
+            f"of {data.name}"
+        )
+
+
+def _claim(folder: RunFolder, config: TrainConfig, resume: bool) -> None:
+    if not resume:
+        folder.create(config)
+        return
+    stored = folder.config()
+    if differences := config.differences(stored):
+        raise RunError(
+            f"cannot resume {folder.path} with another configuration: {'; '.join(differences)}; "
+            "leave these flags out, or train into a new folder"
+        )
+
+
+@contextlib.contextmanager
+def _only_writer(folder: RunFolder, fabric: Fabric) -> Iterator[None]:
+    with folder.lock() if fabric.is_global_zero else contextlib.nullcontext():
+        yield
+
+
+def _finish(trainer: Trainer) -> dict[str, Any]:
+    """Evaluate the best weights, on the test set for the first time, and write the results."""
+    trainer.load_best()
+    results = {
+        split: trainer.evaluate(trainer.evaluation_images(split), max_states=DEFAULT_MAX_STATES)
+        for split in ("validation", "test")
+    }
+    folder, config = trainer.folder, trainer.config
+    summary = {
+        **{split: metrics.to_dict() for split, metrics in results.items()},
+        "best_epoch": trainer.position.best_epoch,
+        "epochs": config.epochs,
+        "seconds_per_epoch": 0.0,
+        "seed": config.seed,
+        **environment(),
+    }
+    if trainer.fabric.is_global_zero:
+        lines = folder.metrics()
+        summary["seconds_per_epoch"] = statistics.median(line["seconds"] for line in lines)
+        write_json(folder.summary_file, summary)
+        write_report(folder, trainer.model, trainer.data, summary)
+    return summary
+
+
+def evaluate_run(
+    run_dir: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    num_samples: int = 100,
+    seed: int = 0,
+) -> dict[str, dict[str, float | int | None]]:
+    """Bound, its terms and, where enumerable, −log p(x) of a run's best model on every split.
+
+    Returns:
+        For train, validation and test what `Metrics.to_dict` returns, in nats per image.
+
+    Raises:
+        RunError, ValueError: the run, the data or the device cannot be used.
+    """
+    check_count("samples", num_samples)
+    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    parameter = next(model.parameters())
+    results = {}
+    for split in ("train", "validation", "test"):
+        images = split_images(config, data, split).to(parameter.device, parameter.dtype)
+        metrics = evaluate_images(model, images, num_samples=num_samples, seed=seed)
+        results[split] = metrics.to_dict()
+    return results
+
+
+def sample_run(
+    run_dir: str | Path,
+    output: str | Path,
+    *,
+    num_images: int = 100,
+    num_reconstructions: int = 20,
+    columns: int = 10,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> None:
+    """Write a PNG of decoded codes and, below, of test images and their reconstructions.
+
+    Raises:
+        RunError, ValueError: the run, the data or the device cannot be used, or `output` cannot
+            be written.
+    """
+    check_count("images", num_images)
+    check_count("reconstructions", num_reconstructions, minimum=0)
+    check_count("columns", columns)
+    path = Path(output)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"--output must end in .png, got {output}")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"cannot write {output}: the folder {path.parent} does not exist")
+    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    generator = torch.Generator().manual_seed(seed)
+    codes = pictures.decoded_codes(model, num_images, generator=generator)
+    picture = pictures.tile(codes, data.shape, columns)
+    if num_reconstructions:
+        images = split_images(config, data, "test")[:num_reconstructions]
+        pairs = pictures.pairs(images, pictures.reconstructed(model, images), data.shape, columns)
+        picture = pictures.above(picture, pairs)
+    write_atomic(path, pictures.png(picture))

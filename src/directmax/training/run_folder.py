@@ -1,0 +1,161 @@
+"""The folder of a run: what is in it, and who may write it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from directmax._version import __version__
+from directmax.training.config import TrainConfig
+from directmax.training.files import RunError, cannot_write, read_json, write_atomic, write_json
+
+
+class RunFolder:
+    """`config.json`, `metrics.jsonl`, `summary.json`, `report.html`, `checkpoints/{last,best}`.
+
+    Args:
+        path: the folder.
+
+    Example:
+        >>> RunFolder("runs/mine").best.as_posix()
+        'runs/mine/checkpoints/best'
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.json"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.summary_file = self.path / "summary.json"
+        self.report_file = self.path / "report.html"
+        self.last = self.path / "checkpoints" / "last"
+        self.best = self.path / "checkpoints" / "best"
+
+    def create(self, config: TrainConfig) -> None:
+        """Make the folder for a new run.
+
+        Raises:
+            RunError: it already holds a run, or cannot be written.
+        """
+        if self.config_file.exists():
+            raise RunError(
+                f"{self.path} already holds a run: add --resume to continue it, or choose another "
+                "--run-dir"
+            )
+        try:
+            self.last.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        record = {"config": config.to_dict(), "digest": config.digest(), **environment()}
+        write_json(self.config_file, record)
+
+    def config(self) -> TrainConfig:
+        """The configuration of the run that the folder holds.
+
+        Raises:
+            RunError: there is none, or it is damaged.
+        """
+        record = read_json(self.config_file)
+        try:
+            return TrainConfig.from_dict(record["config"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"{self.config_file} is damaged: {error}") from error
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Refuse a second process that trains in the same folder. Freed by the system on a kill.
+
+        Raises:
+            RunError: another process holds it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows: no lock
+            yield
+            return
+        try:
+            file = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunError(
+                    f"another process is training in {self.path}; wait for it"
+                ) from error
+            yield
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of `metrics.jsonl`; an incomplete last line (a crash) is left out."""
+        if not self.metrics_file.exists():
+            return []
+        lines = []
+        for line in self.metrics_file.read_text().splitlines():
+            try:
+                lines.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return lines
+
+    def keep_metrics(self, epochs: int) -> list[dict[str, Any]]:
+        """Cut `metrics.jsonl` back to its first `epochs` lines, and return them."""
+        lines = self.metrics()[:epochs]
+        if len(lines) < epochs:
+            raise RunError(f"{self.metrics_file} is damaged: expected {epochs} whole lines")
+        write_atomic(self.metrics_file, "".join(json.dumps(line) + "\n" for line in lines))
+        return lines
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """Add the line of one epoch."""
+        try:
+            with self.metrics_file.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise cannot_write(self.metrics_file, error) from error
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and git commit, for the record."""
+    import numpy
+    import torch
+
+    return {
+        "versions": {
+            "directmax": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+        },
+        "machine": {
+            "platform": platform.platform(),
+            "processor": platform.machine(),
+            "threads": torch.get_num_threads(),
+            "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "git_commit": _git_commit(),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that this package runs from; None for an installed package."""
+    source = Path(__file__).resolve().parents[3]
+    if not (source / ".git").exists():
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        result = subprocess.run(
+            ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+        return result.stdout.strip() or None
+    return None

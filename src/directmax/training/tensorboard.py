@@ -1,0 +1,39 @@
+"""TensorBoard events of a run, written as it goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+class Events:
+    """One scalar per number of a line of `metrics.jsonl`, the epoch as the step.
+
+    Args:
+        folder: the run folder; events go to its subfolder `events`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "events"
+        self._writer: Any = None
+
+    def open(self, epochs_done: int) -> None:
+        """Start writing; TensorBoard then hides events of later epochs from a run cut off."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(self._folder), purge_step=epochs_done + 1)
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Write the numbers of an epoch."""
+        for name, value in line.items():
+            entries = value.items() if isinstance(value, dict) else [(None, value)]
+            for key, number in entries:
+                if isinstance(number, int | float) and name != "epoch":
+                    tag = f"{name}/{key}" if key else name
+                    self._writer.add_scalar(tag, number, line["epoch"])
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._writer is not None:
+            self._writer.close()
