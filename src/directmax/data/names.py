@@ -1,0 +1,20 @@
+"""The data sets' names and where their loaders live; imports nothing, so that it is fast.
+
+To add a data set, write one file with a function `load(places) -> ImageData` and add one line here.
+"""
+
+from __future__ import annotations
+
+LOADERS: dict[str, str] = {
+    "digits": "directmax.data.digits:load",
+    "mnist": "directmax.data.mnist:load_mnist",
+    "fashion-mnist": "directmax.data.mnist:load_fashion_mnist",
+    "omniglot": "directmax.data.omniglot:load",
+}
+"""Name of a data set → "module:function" of its loader."""
+
+DATASETS: tuple[str, ...] = tuple(LOADERS)
+"""Names that `load_images` accepts."""
+
+BINARIZATIONS: tuple[str, ...] = ("threshold", "static", "dynamic", "none")
+"""Modes that `binarize` accepts."""
