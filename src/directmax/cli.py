@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import logging
 import os
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -19,6 +21,9 @@ from directmax._choices import check_choice
 from directmax._version import __version__
 from directmax.training.config import PRESETS, TrainConfig
 
+DataDir = Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
+RunDir = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
+
 
 @dataclass(frozen=True)
 class Train:
@@ -27,9 +32,11 @@ class Train:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str = "default"
     """Starting point: default, or paper (the published protocol). Flags beside it win."""
-    run_dir: str | None = None
-    """Folder for checkpoints, metrics and the report (default: a new one under runs/)."""
-    data_dir: str | None = None
+    run_dir: Annotated[
+        str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: new under runs/)")
+    ] = None
+    """Folder for checkpoints, metrics and the report."""
+    data_dir: DataDir = None
     """Where to look for images first; then $DIRECTMAX_DATA, then the user's cache."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
@@ -45,6 +52,7 @@ class Train:
         from directmax.training.progress import ConsoleProgress
         from directmax.training.run import train
 
+        _quiet()
         folder = self.run_dir or _new_folder(self.config)
         console = Console()
         summary = train(
@@ -54,9 +62,9 @@ class Train:
             resume=self.resume,
             device=self.device,
             devices=self.devices,
-            progress=ConsoleProgress(console) if os.environ.get("LOCAL_RANK", "0") == "0" else None,
+            progress=None if _is_helper() else ConsoleProgress(console),
         )
-        if os.environ.get("LOCAL_RANK", "0") != "0":
+        if _is_helper():
             return
         console.print(_results({split: summary[split] for split in ("validation", "test")}))
         console.print(
@@ -70,15 +78,19 @@ class Train:
 class Evaluate:
     """Bound, reconstruction, KL and, where enumerable, −log p(x) of a run's best checkpoint."""
 
-    run_dir: tyro.conf.Positional[str]
+    run_dir: RunDir
     """Folder of the run."""
-    data_dir: str | None = None
+    data_dir: DataDir = None
     """Where to look for images first."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
-    samples: int = 100
+    samples: Annotated[
+        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: as in the run)")
+    ] = None
     """Samples an image, where the states are too many to enumerate."""
-    seed: int = 0
+    seed: Annotated[
+        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: as in the run)")
+    ] = None
     """Of those samples."""
     json: bool = False
     """Print JSON instead of a table."""
@@ -87,6 +99,7 @@ class Evaluate:
         """Evaluate."""
         from directmax.training.run import evaluate_run
 
+        _quiet()
         metrics = evaluate_run(
             self.run_dir,
             data_dir=self.data_dir,
@@ -108,9 +121,9 @@ class Evaluate:
 class Sample:
     """Draw a run's model: images decoded from its codes, reconstructions beside their originals."""
 
-    run_dir: tyro.conf.Positional[str]
+    run_dir: RunDir
     """Folder of the run."""
-    output: str
+    output: Annotated[str, tyro.conf.arg(metavar="FILE.png")]
     """The PNG file to write."""
     images: int = 100
     """How many codes to decode: all of them, in order, where there are at most so many, else
@@ -119,7 +132,7 @@ class Sample:
     """How many test images to reconstruct (0: none)."""
     columns: int = 10
     """Images in a row."""
-    data_dir: str | None = None
+    data_dir: DataDir = None
     """Where to look for images first."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
@@ -130,6 +143,7 @@ class Sample:
         """Draw."""
         from directmax.training.run import sample_run
 
+        _quiet()
         sample_run(
             self.run_dir,
             self.output,
@@ -143,6 +157,9 @@ class Sample:
         print(f"wrote {self.output}")
 
 
+COMMANDS = ("train", "evaluate", "sample")
+
+
 class UsageError(Exception):
     """The command line could not be understood; one line."""
 
@@ -150,6 +167,8 @@ class UsageError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 2 for bad input, 130 when interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if _is_helper():
+        warnings.simplefilter("ignore")  # the first process says it
     if "--version" in arguments:
         print(f"directmax {__version__}")
         return 0
@@ -169,11 +188,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         if isinstance(error, Interrupted):
             return _fail(str(error), 130)
+        if _is_helper() and "Connection" in str(error):  # the first process ended
+            return 0
+        if isinstance(error, MemoryError) or "memory" in str(error):  # torch's are RuntimeErrors
+            return _fail(f"{error}; try a smaller --batch-size, --num-samples or --hidden", 2)
         raise
     return 0
 
 
 def _parse(arguments: list[str]) -> Train | Evaluate | Sample:
+    if arguments and not arguments[0].startswith("-"):
+        check_choice("command", arguments[0], COMMANDS)
     default = _default_config(arguments)
     commands = Annotated[Train, tyro.conf.subcommand("train", default=Train(default))]
     everything: Any = (
@@ -185,7 +210,8 @@ def _parse(arguments: list[str]) -> Train | Evaluate | Sample:
     if not arguments:
         arguments = ["--help"]
     return _one_line_errors(
-        lambda: tyro.cli(everything, prog="directmax", description=description, args=arguments)
+        lambda: tyro.cli(everything, prog="directmax", description=description, args=arguments),
+        f"directmax {arguments[0]} --help" if arguments[0] in COMMANDS else "directmax --help",
     )
 
 
@@ -195,11 +221,12 @@ def _default_config(arguments: list[str]) -> TrainConfig:
         return TrainConfig()
     if "--resume" in arguments:
         folder = _flag_value(arguments, "--run-dir")
-        if folder is None:
+        if not folder:
             raise UsageError("--resume needs --run-dir, the folder of the run to continue")
-        from directmax.training.run_folder import RunFolder
+        if _flag_value(arguments, "--preset") is None:
+            from directmax.training.run_folder import RunFolder
 
-        return RunFolder(folder).config()
+            return RunFolder(folder).config()
     name = _flag_value(arguments, "--preset") or "default"
     check_choice("preset", name, tuple(PRESETS))
     preset = PRESETS[name]
@@ -219,7 +246,7 @@ def _flag_value(arguments: list[str], flag: str) -> str | None:
     return value
 
 
-def _one_line_errors(parse: Callable[[], Any]) -> Any:
+def _one_line_errors(parse: Callable[[], Any], help_command: str) -> Any:
     """Turn tyro's boxed message into one line."""
     captured = io.StringIO()
     try:
@@ -234,7 +261,21 @@ def _one_line_errors(parse: Callable[[], Any]) -> Any:
         message = " ".join(line for line in lines[1:cut] if line) or "unusable arguments"
         hint = re.search(r"you meant.*?(--[a-z][a-z-]*)", " ".join(lines[cut:]))
         suggestion = f" (did you mean {hint.group(1)}?)" if hint else ""
-        raise UsageError(f"{message}{suggestion}; see directmax --help") from None
+        raise UsageError(f"{_plain(message)}{suggestion}; see {help_command}") from None
+
+
+def _plain(message: str) -> str:
+    """tyro's words about a value of the wrong type, in ours."""
+    words = {"int()": "an integer", "float": "a number", "FLOAT|{auto}": "a number or auto"}
+    for pattern in (
+        r"invalid literal for (?P<type>int\(\)).*: (?P<got>'.*')",
+        r"could not convert string to (?P<type>float): (?P<got>'.*')",
+        r"no type matching (?P<type>\S+) .* from \[(?P<got>'.*?')\].*",
+    ):
+        if found := re.fullmatch(r"Error parsing (?P<flag>--\S+): " + pattern, message):
+            kind = words.get(found["type"], found["type"])
+            return f"{found['flag']} must be {kind}, got {found['got']}"
+    return message.rstrip(".")
 
 
 def _results(metrics: dict[str, dict[str, Any]]) -> Any:
@@ -261,7 +302,21 @@ def _new_folder(config: TrainConfig) -> str:
     return candidate
 
 
+def _is_helper() -> bool:
+    """Whether this is a second process of a run with --devices: the first one speaks for all."""
+    return os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+def _quiet() -> None:
+    """Leave out Lightning's notes on processes and precision."""
+    import lightning_fabric  # sets the level when it is imported
+
+    logging.getLogger(lightning_fabric.__name__).setLevel(logging.WARNING)
+
+
 def _fail(message: str, code: int) -> int:
+    if _is_helper():
+        return 0  # another code, and Lightning kills the first process while it reports
     print(f"directmax: {' '.join(message.split())}", file=sys.stderr)
     return code
 

@@ -7,6 +7,7 @@ does not move the argmax; the paper's choice, kept here, is mean zero.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 
 EULER_GAMMA = 0.5772156649015329
 """Mean of the standard Gumbel distribution."""
+
+_RATE = math.exp(-EULER_GAMMA)
 
 
 def sample_gumbel(
@@ -56,9 +59,9 @@ def sample_gumbel(
     if not dtype.is_floating_point:
         raise TypeError(f"dtype must be floating point, got {dtype}")
     wide = torch.float64 if dtype == torch.float64 else torch.float32
-    noise = torch.empty(tuple(shape), dtype=wide, device=device).exponential_(generator=generator)
-    noise.clamp_(min=torch.finfo(wide).tiny).log_().add_(EULER_GAMMA).neg_()
-    return noise.to(dtype)
+    noise = torch.empty(tuple(shape), dtype=wide, device=device)
+    noise.exponential_(_RATE, generator=generator)  # E·exp(c), so that −log of it is −log E − c
+    return noise.clamp_min_(torch.finfo(wide).tiny).log_().neg_().to(dtype)
 
 
 def one_hot_argmax(scores: Float[Tensor, "... k"]) -> Float[Tensor, "... k"]:

@@ -45,14 +45,16 @@ class DiscreteDistribution(ABC):
     def score(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
         """h(z), differentiable with respect to the potentials."""
 
-    @abstractmethod
-    def score_difference(
+    def attach(
         self,
+        value: Float[Tensor, " b"],
         first: Float[Tensor, "s b n k"],
         second: Float[Tensor, "s b n k"],
-        weight: Float[Tensor, "... b"] | float,
+        weight: Float[Tensor, " b"] | float,
     ) -> Float[Tensor, " b"]:
-        """weight · mean_s(h(first) − h(second)), differentiable with respect to the potentials."""
+        """`value`, with the gradient of weight · mean_s(h(first) − h(second)) added to its own."""
+        surrogate = weight * (self.score(first) - self.score(second)).mean(0)
+        return value + surrogate - surrogate.detach()
 
     def sample(
         self, num_samples: int = 1, *, generator: torch.Generator | None = None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from functools import cached_property
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from directmax._validation import check_float_tensor
 from directmax.distributions._base import DiscreteDistribution
@@ -15,7 +17,7 @@ from directmax.distributions._enumeration import (
     enumerate_states,
     number_of_states,
 )
-from directmax.solvers import solve_independent
+from directmax.gumbel import one_hot_argmax
 
 
 class Categorical(DiscreteDistribution):
@@ -70,29 +72,32 @@ class Categorical(DiscreteDistribution):
 
     def argmax(self, shift: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:
         """One-hot argmax_z Σ_i h_i(z_i) + shift_i(z_i), without gradient."""
-        return solve_independent(self.logits.detach() + shift).value
+        return one_hot_argmax(self.logits.detach() + shift)
 
     def mode(self) -> Float[Tensor, "b n k"]:
         """The most probable assignment, one-hot."""
-        return solve_independent(self.logits).value
+        return one_hot_argmax(self.logits)
 
     def score(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
         """h(z) = Σ_i h_i(z_i), differentiable with respect to the logits."""
         self._check(z)
         return (self.logits * z).sum((-2, -1))
 
-    def score_difference(
+    def attach(
         self,
+        value: Float[Tensor, " b"],
         first: Float[Tensor, "s b n k"],
         second: Float[Tensor, "s b n k"],
-        weight: Float[Tensor, "... b"] | float,
+        weight: Float[Tensor, " b"] | float,
     ) -> Float[Tensor, " b"]:
-        """weight · mean_s(h(first) − h(second)), with one product that autograd records."""
-        difference = (first - second).mean(0)  # (b, n, k), no gradient
-        difference = difference * (
-            weight.unsqueeze(-1).unsqueeze(-1) if isinstance(weight, Tensor) else weight
-        )
-        return (self.logits * difference).sum((-2, -1))
+        """`value`, with the gradient of weight · mean_s(h(first) − h(second)) added to its own.
+
+        h is linear in the logits, so that gradient is weight · mean_s(first − second) itself.
+        """
+        gradient = _mean(first - second)  # (b, n, k)
+        each = weight[:, None, None] if isinstance(weight, Tensor) else weight
+        attached: Tensor = _Attach.apply(value, self.logits, gradient * each)
+        return attached
 
     def log_prob(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
         """log q(z) = Σ_i log softmax(h_i)(z_i), in nats.
@@ -135,3 +140,31 @@ class Categorical(DiscreteDistribution):
                 f"z must end in (batch, variables, values) = {tuple(self.logits.shape)}, "
                 f"got shape {tuple(z.shape)}"
             )
+
+
+class _Attach(torch.autograd.Function):
+    """(value, logits, gradient) → value, whose derivative with respect to the logits is gradient.
+
+    The same as value + s − s.detach() with s = Σ logits·gradient, in one operation instead of six.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(value: Tensor, logits: Tensor, gradient: Tensor) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def setup_context(
+        ctx: FunctionCtx, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor
+    ) -> None:
+        ctx.save_for_backward(inputs[2])
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        (gradient,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return grad, grad[:, None, None] * gradient, None
+
+
+def _mean(samples: Float[Tensor, "s b n k"]) -> Float[Tensor, "b n k"]:
+    return samples.squeeze(0) if samples.shape[0] == 1 else samples.mean(0)

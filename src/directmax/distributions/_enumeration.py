@@ -26,7 +26,7 @@ def number_of_states(num_variables: int, num_values: int, max_states: int | None
     if max_states is not None and count > max_states:
         raise ValueError(
             f"enumeration needs {num_values}^{num_variables} = {_readable(count)} states, the "
-            f"limit is {max_states:,}: raise max_states, or choose an estimator that does not enumerate"
+            f"limit is {max_states:,}: choose an estimator that does not enumerate"
         )
     return count
 

@@ -105,8 +105,7 @@ class Direct(Estimator):
             upper, inverse = q.argmax(noise + push), 0.5 / epsilon
         else:
             upper, inverse = z, 1.0 / epsilon
-        surrogate = q.score_difference(upper, lower, inverse)
-        return Estimate(loss=losses.mean(0) + surrogate - surrogate.detach(), sample=z)
+        return Estimate(loss=q.attach(losses.mean(0), upper, lower, inverse), sample=z)
 
     def _epsilon(self, changes: Float[Tensor, "s b n k"]) -> Float[Tensor, " b"] | float:
         if self.epsilon != "auto":

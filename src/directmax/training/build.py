@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from directmax.estimators import Direct, Estimator, Exact, GumbelSoftmax, LocalExpectation
 from directmax.models import Decoder, DiscreteVAE, Encoder
 from directmax.schedules import ExponentialDecay, GeometricDecay, Schedule
+from directmax.training.annealing import auto_kl_start
 from directmax.training.config import TrainConfig
 
 
@@ -48,9 +51,18 @@ def build_model(config: TrainConfig, num_pixels: int) -> DiscreteVAE:
     return DiscreteVAE(encoder, decoder, build_estimator(config))
 
 
-def build_kl_schedule(config: TrainConfig, total_steps: int) -> Schedule:
-    """The weight of the KL term as a function of the step."""
-    return GeometricDecay(config.kl_start, 1.0, round(config.kl_fraction * total_steps))
+def build_kl_schedule(
+    config: TrainConfig, images: Float[Tensor, "N d"], total_steps: int
+) -> Schedule:
+    """The weight of the KL term as a function of the step, falling to 1.
+
+    Args:
+        config: where it starts and how long it falls.
+        images: binarised training images, for `kl_start="auto"`.
+        total_steps: steps of the whole run.
+    """
+    start = auto_kl_start(images) if config.kl_start == "auto" else config.kl_start
+    return GeometricDecay(start, 1.0, round(config.kl_fraction * total_steps))
 
 
 def _annealed(initial: float, rate: float) -> float | Schedule:

@@ -8,6 +8,7 @@ previous checkpoint or the new one, whole. Nothing is unpickled.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     digest = hashlib.sha256(content).hexdigest()
     name = f"tensors-{digest[:16]}.safetensors"
     write_atomic(folder / name, content)
-    write_json(folder / "state.json", {**checkpoint.state, "file": name, "sha256": digest})
+    state = {**checkpoint.state, "file": name, "sha256": digest}
+    write_json(folder / "state.json", {**state, "state_sha256": _digest(state)})
     for old in folder.glob("tensors-*.safetensors"):
         if old.name != name:
             old.unlink(missing_ok=True)
@@ -61,6 +63,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         RunError: it is missing, damaged, or not the file that `state.json` names.
     """
     state = read_json(folder / "state.json")
+    expected = state.pop("state_sha256", None)
+    if expected is not None and expected != _digest(state):
+        raise RunError(f"{folder / 'state.json'} is damaged: its SHA-256 is another")
     name, digest = state.pop("file", None), state.pop("sha256", None)
     if not isinstance(name, str) or Path(name).name != name:
         raise RunError(f"{folder / 'state.json'} is damaged: it names no tensor file")
@@ -79,6 +84,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         return Checkpoint(tensors=load(content), state=state)
     except SafetensorError as error:
         raise RunError(f"the checkpoint {path} is damaged: {error}") from error
+
+
+def _digest(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -57,8 +57,9 @@ class TrainConfig:
     """ε and τ are multiplied by exp(−rate·step), updated every 1,000 steps, down to 0.1."""
     kl_gradient: Literal["on", "off"] = "on"
     """off: evaluate the KL term but leave it out of the gradient, as the authors' code does."""
-    kl_start: float = 20.0
-    """Weight of the KL term at the start; falls to 1 geometrically. 1 switches this off."""
+    kl_start: float | Literal["auto"] = "auto"
+    """Weight of the KL term at the start, from where it falls to 1 geometrically; 1 switches
+    this off. auto: half the weight at which codes begin to differ (docs/defaults.md)."""
     kl_fraction: float = 2 / 3
     """Share of the run over which it falls."""
     epochs: int = 0
@@ -90,11 +91,16 @@ class TrainConfig:
                 raise ValueError(
                     f"{_flag(name)} must be at least {minimum}, got {getattr(self, name)}"
                 )
+        if self.seed >= 2**63:
+            raise ValueError(f"--seed must be below 2^63, got {self.seed}")
         if isinstance(self.epsilon, str):
             check_choice("epsilon", self.epsilon, ("auto", "a number above 0"))
-        positive = ("epsilon_scale", "temperature", "learning_rate", "kl_start")
-        for name in (*positive, *(() if self.epsilon == "auto" else ("epsilon",))):
+        if isinstance(self.kl_start, str):
+            check_choice("KL start", self.kl_start, ("auto", "a number above 0"))
+        for name in ("epsilon", "epsilon_scale", "temperature", "learning_rate", "kl_start"):
             value = getattr(self, name)
+            if value == "auto":
+                continue
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{_flag(name)} must be a finite number above 0, got {value}")
         if not (math.isfinite(self.anneal_rate) and self.anneal_rate >= 0):

@@ -64,7 +64,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def cannot_write(path: Path, error: OSError) -> RunError:
     """The error for a write that failed."""
     reason = error.strerror or str(error)
-    return RunError(f"cannot write {path}: {reason}; free some space or choose another --run-dir")
+    return RunError(f"cannot write {path}: {reason}; free some space or choose another folder")
 
 
 def _finite(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any
 class Interrupted(Exception):  # noqa: N818 (a request of the user, not an error)
     """The run was stopped by the user; its state is saved."""
 
-    def __init__(self, folder: Path, epoch: int, step: int = 0) -> None:
+    def __init__(self, folder: Path, epoch: int, step: int = 0, *, processes: int = 1) -> None:
         where = f"epoch {epoch + 1}, step {step}" if step else f"after epoch {epoch}"
+        devices = f" --devices {processes}" if processes > 1 else ""
         super().__init__(
             f"stopped and saved ({where}); continue with: "
-            f"directmax train --resume --run-dir {folder}"
+            f"directmax train --resume --run-dir {shlex.quote(str(folder))}{devices}"
         )
 
 

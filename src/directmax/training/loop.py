@@ -46,7 +46,7 @@ class _Position:
     epoch: int = 0
     step: int = 0
     best_epoch: int = 0
-    best_bound: float = math.inf
+    best_bound: float | None = None  # of no epoch yet
 
 
 class Trainer:
@@ -83,7 +83,6 @@ class Trainer:
         self.wrapped, self.optimizer = fabric.setup(self.model, optimizer)
         self.num_images = data.train.images.shape[0]
         self.steps_per_epoch = math.ceil(self.num_images / config.batch_size)
-        self.kl_weight = build_kl_schedule(config, config.epochs * self.steps_per_epoch)
         self.generator = torch.Generator(fabric.device)
         self.history = torch.zeros(
             self.steps_per_epoch, 2, dtype=torch.float64, device=fabric.device
@@ -94,6 +93,9 @@ class Trainer:
         if config.binarize != "dynamic":
             self._fixed = self._to_device(split_images(config, data, "train"))
         self.validation = self.evaluation_images("validation")
+        self.kl_weight = build_kl_schedule(
+            config, self._train_images(0), config.epochs * self.steps_per_epoch
+        )
 
     def evaluation_images(self, split: str) -> Tensor:
         """This process's share of a split, on the device."""
@@ -106,14 +108,26 @@ class Trainer:
         Raises:
             RunError: the checkpoint is damaged or does not fit.
         """
-        if not (self.folder.last / "state.json").exists():
+        if not (self.folder.last / "state.json").exists() and len(self.folder.metrics()) < 2:
             self.folder.keep_metrics(0)  # stopped before its first checkpoint
             return
         checkpoint = load_checkpoint(self.folder.last)
+        state = checkpoint.state
+        if state["digest"] != self.config.digest():
+            raise RunError(
+                f"the checkpoint {self.folder.last} is of another configuration than "
+                f"{self.folder.config_file}; restore that file, or train into a new folder"
+            )
+        if state.get("processes", 1) != self.fabric.world_size:
+            raise RunError(
+                f"cannot resume {self.folder.path} with --devices {self.fabric.world_size}: it was "
+                f"trained with --devices {state['processes']}, and noise differs by process"
+            )
         restore_model(self.model, checkpoint.part("model"), self.folder.last)
         restore_optimizer(self.optimizer.optimizer, checkpoint.part("optimizer"))
-        state = checkpoint.state
         self.position = _Position(**state["position"])
+        if self.position.best_epoch:
+            load_checkpoint(self.folder.best)  # damaged? better known now than after the training
         lines = self.folder.keep_metrics(self.position.epoch)
         if self.position.step:
             self._start_epoch()
@@ -133,6 +147,13 @@ class Trainer:
         with InterruptGuard() as guard:
             while self.position.epoch < self.config.epochs:
                 self._run_epoch(guard)
+                # Several processes stop together, where a checkpoint was written.
+                if self.fabric.world_size > 1 and self._requested_anywhere(guard):
+                    raise self._interrupted()
+
+    def _requested_anywhere(self, guard: InterruptGuard) -> bool:
+        requested = torch.tensor([float(guard.requested)], device=self.fabric.device)
+        return bool(self._reduce(requested))
 
     def _run_epoch(self, guard: InterruptGuard) -> None:
         epoch = self.position.epoch
@@ -146,9 +167,11 @@ class Trainer:
             if (step + 1) % CHECK_EVERY == 0:
                 self._check_finite(step + 1)
             self.progress.step(epoch, step + 1)
-            if guard.requested:
+            if guard.requested and self.fabric.world_size == 1:
+                self._check_finite(step + 1)
                 self.position.step = step + 1
-                self._interrupt()
+                self._save_last()
+                raise self._interrupted()
         self._check_finite(self.steps_per_epoch)
         self._finish_epoch(time.perf_counter() - began)
 
@@ -211,7 +234,7 @@ class Trainer:
         if not math.isfinite(validation.bound):
             raise self._diverged(self.steps_per_epoch, "validation bound")
         position.epoch, position.step = position.epoch + 1, 0
-        improved = validation.bound < position.best_bound
+        improved = position.best_bound is None or validation.bound < position.best_bound
         if improved:
             position.best_bound, position.best_epoch = validation.bound, position.epoch
         if self.events is not None:  # the first process writes
@@ -247,9 +270,10 @@ class Trainer:
         restore_model(self.model, checkpoint.part("model"), self.folder.best)
 
     def _check_finite(self, steps: int) -> None:
-        if math.isfinite(self.history[:steps].sum().item()):
+        history = self._reduce(self.history[:steps].clone())
+        if math.isfinite(history.sum().item()):
             return
-        bad = ~torch.isfinite(self.history[:steps]).all(-1)
+        bad = ~torch.isfinite(history).all(-1)
         raise self._diverged(int(bad.nonzero()[0]) + 1, "loss")
 
     def _diverged(self, step: int, what: str) -> DivergedError:
@@ -264,12 +288,11 @@ class Trainer:
             f"{step}): {kept}; try a smaller --learning-rate or a larger --epsilon"
         )
 
-    def _interrupt(self) -> None:
-        if self.fabric.world_size > 1:
-            # The processes may be at different steps: only whole epochs are saved.
-            raise Interrupted(self.folder.path, self.position.epoch)
-        self._save_last()
-        raise Interrupted(self.folder.path, self.position.epoch, self.position.step)
+    def _interrupted(self) -> Interrupted:
+        position = self.position
+        return Interrupted(
+            self.folder.path, position.epoch, position.step, processes=self.fabric.world_size
+        )
 
     def _save_last(self) -> None:
         tensors = {
@@ -288,7 +311,11 @@ class Trainer:
         return {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
 
     def _state(self) -> dict[str, Any]:
-        return {"position": dict(self.position.__dict__), "digest": self.config.digest()}
+        return {
+            "position": dict(self.position.__dict__),
+            "digest": self.config.digest(),
+            "processes": self.fabric.world_size,
+        }
 
     def _train_images(self, epoch: int) -> Tensor:
         if self._fixed is not None:

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 
 from directmax._validation import check_count
 from directmax.data import ImageData, load_images
-from directmax.distributions import DEFAULT_MAX_STATES
+from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
 from directmax.models import DiscreteVAE
 from directmax.training import pictures
 from directmax.training.build import build_model
@@ -24,6 +24,7 @@ from directmax.training.files import RunError, write_atomic, write_json
 from directmax.training.images import split_images
 from directmax.training.loop import Trainer
 from directmax.training.progress import Progress
+from directmax.training.randomness import Stream, derive_seed
 from directmax.training.report import write_report
 from directmax.training.run_folder import RunFolder, environment
 
@@ -66,16 +67,13 @@ def train(
         ['bound', 'kl', 'nll', 'num_samples', 'reconstruction']
     """
     progress = progress or Progress()
-    folder = RunFolder(run_dir)
     fabric = make_fabric(device, devices, config.precision)
     fabric.launch()
+    folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
     data = load_images(config.data, data_dir=data_dir)
     _check_size(config, data)
-    if fabric.is_global_zero:
-        _claim(folder, config, resume)
-    fabric.barrier()
-    with _only_writer(folder, fabric):
-        trainer = Trainer(config, data, folder, fabric, progress)
+    trainer = Trainer(config, data, folder, fabric, progress)
+    with _claim(folder, config, resume, fabric):
         progress.start(describe(config), config.epochs, trainer.steps_per_epoch)
         try:
             if resume:
@@ -107,10 +105,10 @@ def load_run(
     checkpoint = load_checkpoint(folder.best)
     data = load_images(config.data, data_dir=data_dir)
     model = build_model(config, data.train.images.shape[1])
-    restore_model(model, checkpoint.part("model"), folder.best)
-    model.to(make_fabric(device, 1, "32-true").device)
     if config.precision == "64-true":
         model.double()
+    restore_model(model, checkpoint.part("model"), folder.best)
+    model.to(make_fabric(device, 1, "32-true").device)
     return config, data, model.eval()
 
 
@@ -130,6 +128,8 @@ def make_fabric(device: str, devices: int, precision: str) -> Fabric:
         raise ValueError(f"--device {device} is not available here; choose auto or cpu")
     if devices < 1:
         raise ValueError(f"--devices must be at least 1, got {devices}")
+    if precision == "16-mixed" and (kind == "cpu" or not (available["cuda"] or available["mps"])):
+        raise ValueError("--precision 16-mixed needs a GPU; choose bf16-mixed or 32-true")
     return Fabric(
         accelerator=kind,
         devices=[int(index)] if index else devices,
@@ -149,23 +149,39 @@ def _check_size(config: TrainConfig, data: ImageData) -> None:
             f"--batch-size {config.batch_size} is more than the {len(data.train)} training images "
             f"of {data.name}"
         )
+    states = number_of_states(config.variables, config.values)
+    if config.estimator == "exact" and states > DEFAULT_MAX_STATES:
+        raise ValueError(
+            f"--estimator exact enumerates --values to the power of --variables, here "
+            f"{config.values}^{config.variables} states, and at most {DEFAULT_MAX_STATES:,}: "
+            "choose direct, gumbel-softmax or local-expectation"
+        )
 
 
-def _claim(folder: RunFolder, config: TrainConfig, resume: bool) -> None:
-    if not resume:
-        folder.create(config)
-        return
+@contextlib.contextmanager
+def _claim(folder: RunFolder, config: TrainConfig, resume: bool, fabric: Fabric) -> Iterator[None]:
+    """Be the only writer in the folder. The first process decides, all hear of a refusal."""
+    refusal = None
+    with contextlib.ExitStack() as stack:
+        if fabric.is_global_zero:
+            try:
+                stack.enter_context(_locked(folder, config) if resume else folder.create(config))
+            except RunError as error:
+                refusal = str(error)
+        if refusal := fabric.broadcast(refusal):
+            raise RunError(refusal)
+        yield
+
+
+@contextlib.contextmanager
+def _locked(folder: RunFolder, config: TrainConfig) -> Iterator[None]:
     stored = folder.config()
     if differences := config.differences(stored):
         raise RunError(
             f"cannot resume {folder.path} with another configuration: {'; '.join(differences)}; "
             "leave these flags out, or train into a new folder"
         )
-
-
-@contextlib.contextmanager
-def _only_writer(folder: RunFolder, fabric: Fabric) -> Iterator[None]:
-    with folder.lock() if fabric.is_global_zero else contextlib.nullcontext():
+    with folder.lock():
         yield
 
 
@@ -198,10 +214,18 @@ def evaluate_run(
     *,
     data_dir: str | Path | None = None,
     device: str = "auto",
-    num_samples: int = 100,
-    seed: int = 0,
+    num_samples: int | None = None,
+    seed: int | None = None,
 ) -> dict[str, dict[str, float | int | None]]:
     """Bound, its terms and, where enumerable, −log p(x) of a run's best model on every split.
+
+    Args:
+        run_dir: folder of the run.
+        data_dir: where to look for images first.
+        device: auto, cpu, cuda, cuda:N or mps.
+        num_samples: samples an image, where the states are too many to enumerate; by default as
+            many as in the run's summary.
+        seed: of those samples; by default the samples are those of the run's summary.
 
     Returns:
         For train, validation and test what `Metrics.to_dict` returns, in nats per image.
@@ -209,8 +233,11 @@ def evaluate_run(
     Raises:
         RunError, ValueError: the run, the data or the device cannot be used.
     """
-    check_count("samples", num_samples)
+    if num_samples is not None:
+        check_count("--samples", num_samples)
     config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    num_samples = config.eval_samples if num_samples is None else num_samples
+    seed = derive_seed(config.seed, Stream.SAMPLES, 0) if seed is None else seed
     parameter = next(model.parameters())
     results = {}
     for split in ("train", "validation", "test"):
@@ -237,14 +264,16 @@ def sample_run(
         RunError, ValueError: the run, the data or the device cannot be used, or `output` cannot
             be written.
     """
-    check_count("images", num_images)
-    check_count("reconstructions", num_reconstructions, minimum=0)
-    check_count("columns", columns)
+    check_count("--images", num_images)
+    check_count("--reconstructions", num_reconstructions, minimum=0)
+    check_count("--columns", columns)
     path = Path(output)
     if path.suffix.lower() != ".png":
         raise ValueError(f"--output must end in .png, got {output}")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"cannot write {output}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise ValueError(f"cannot write {output}: it is a folder")
     config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
     generator = torch.Generator().manual_seed(seed)
     codes = pictures.decoded_codes(model, num_images, generator=generator)

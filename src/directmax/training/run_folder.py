@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,23 +37,33 @@ class RunFolder:
         self.last = self.path / "checkpoints" / "last"
         self.best = self.path / "checkpoints" / "best"
 
-    def create(self, config: TrainConfig) -> None:
-        """Make the folder for a new run.
+    @contextlib.contextmanager
+    def create(self, config: TrainConfig) -> Iterator[None]:
+        """Make the folder for a new run, and hold its lock. Leaves no folder when it fails.
 
         Raises:
             RunError: it already holds a run, or cannot be written.
         """
-        if self.config_file.exists():
-            raise RunError(
-                f"{self.path} already holds a run: add --resume to continue it, or choose another "
-                "--run-dir"
-            )
+        new = not self.path.exists()
         try:
-            self.last.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        record = {"config": config.to_dict(), "digest": config.digest(), **environment()}
-        write_json(self.config_file, record)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self.lock())
+                if any(path.exists() for path in (self.config_file, self.metrics_file, self.last)):
+                    raise RunError(
+                        f"{self.path} already holds a run: add --resume to continue it, or choose "
+                        "another --run-dir"
+                    )
+                record = {"config": config.to_dict(), "digest": config.digest(), **environment()}
+                write_json(self.config_file, record)
+            except BaseException:
+                if new:
+                    shutil.rmtree(self.path, ignore_errors=True)
+                raise
+            yield
 
     def config(self) -> TrainConfig:
         """The configuration of the run that the folder holds.

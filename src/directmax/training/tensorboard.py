@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from directmax.training.files import cannot_write
+
 
 class Events:
     """One scalar per number of a line of `metrics.jsonl`, the epoch as the step.
@@ -21,7 +23,10 @@ class Events:
         """Start writing; TensorBoard then hides events of later epochs from a run cut off."""
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(self._folder), purge_step=epochs_done + 1)
+        try:
+            self._writer = SummaryWriter(str(self._folder), purge_step=epochs_done + 1)
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
 
     def add(self, line: dict[str, Any]) -> None:
         """Write the numbers of an epoch."""
@@ -31,7 +36,10 @@ class Events:
                 if isinstance(number, int | float) and name != "epoch":
                     tag = f"{name}/{key}" if key else name
                     self._writer.add_scalar(tag, number, line["epoch"])
-        self._writer.flush()
+        try:
+            self._writer.flush()
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
 
     def close(self) -> None:
         """Finish the file."""

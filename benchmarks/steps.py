@@ -1,0 +1,74 @@
+"""One training step of each estimator against G, a plain Gumbel-Softmax step, in the same run.
+
+    python benchmarks/steps.py [--rounds 30] [--threads 2] [--device cpu] [--many]
+
+Prints median ratios with quartiles; an absolute time on a shared machine means little.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+from common import interleaved, mnist, model_step, ratio, yardstick
+
+from directmax import Decoder, Direct, DiscreteVAE, Encoder, Estimator, Exact, GumbelSoftmax
+from directmax import LocalExpectation
+
+TARGETS = {"direct, k=10": 0.55, "direct, k=50": 0.80, "exact, k=50": 0.75}
+
+
+def build(n: int, k: int, estimator: Estimator) -> DiscreteVAE:
+    """The paper's networks."""
+    torch.manual_seed(0)
+    return DiscreteVAE(Encoder(784, n, k), Decoder(n, k, 784), estimator)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--many", action="store_true", help="also n=20, k=10 (slow)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    images = mnist().to(options.device)
+    print(f"threads {options.threads}, device {options.device}, batch 100, {options.rounds} rounds")
+    print(f"{'step':34s} {'ms':>7s} {'ratio to G':>10s} {'quartiles':>13s} {'target':>7s}")
+    cases: list[tuple[int, int, dict[str, Estimator]]] = [
+        (
+            1,
+            k,
+            {
+                "direct": Direct(),
+                "direct, default": Direct(two_sided=True, num_samples=4, scale=4.0),
+                "exact": Exact(),
+                "local-expectation": LocalExpectation(),
+                "gumbel-softmax": GumbelSoftmax(),
+            },
+        )
+        for k in (10, 50)
+    ]
+    if options.many:
+        cases.append((20, 10, {"direct": Direct(), "local-expectation": LocalExpectation()}))
+    for n, k, estimators in cases:
+        steps = {"G": yardstick(images, k, n)}
+        for name, estimator in estimators.items():
+            steps[name] = model_step(build(n, k, estimator), images)
+        few = n > 1
+        seconds = interleaved(
+            steps, rounds=max(4, options.rounds // 5) if few else options.rounds, warmup=2
+        )
+        for name in steps:
+            median, low, high = ratio(seconds, name, "G")
+            label = f"{name}, k={k}" if n == 1 else f"{name}, n={n}, k={k}"
+            target = TARGETS.get(label)
+            print(
+                f"{label:34s} {1e3 * sorted(seconds[name])[len(seconds[name]) // 2]:7.2f} "
+                f"{median:10.2f} {low:6.2f}–{high:.2f} {target if target else '':>7}"
+            )
+
+
+if __name__ == "__main__":
+    main()
