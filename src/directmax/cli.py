@@ -218,7 +218,7 @@ def _parse(arguments: list[str]) -> Train | Evaluate | Sample:
 def _default_config(arguments: list[str]) -> TrainConfig:
     """What flags are laid over: a preset, or with --resume the stored configuration."""
     if arguments[:1] != ["train"] or {"-h", "--help"} & set(arguments):
-        return TrainConfig()
+        return _unresolved(TrainConfig())
     if "--resume" in arguments:
         folder = _flag_value(arguments, "--run-dir")
         if not folder:
@@ -230,11 +230,17 @@ def _default_config(arguments: list[str]) -> TrainConfig:
     name = _flag_value(arguments, "--preset") or "default"
     check_choice("preset", name, tuple(PRESETS))
     preset = PRESETS[name]
-    data = _flag_value(arguments, "--data")
-    if name == "default" and data is not None:
-        # The number of epochs depends on the data set.
-        return dataclasses.replace(preset, data=data, epochs=0)
+    if name == "default":  # what 0 stands for depends on flags that are not yet parsed
+        return _unresolved(preset)
     return preset
+
+
+def _unresolved(preset: TrainConfig) -> TrainConfig:
+    """The preset with 0 for the numbers that the configuration chooses by itself."""
+    config = dataclasses.replace(preset)
+    for name in ("epochs", "num_samples"):
+        object.__setattr__(config, name, 0)
+    return config
 
 
 def _flag_value(arguments: list[str], flag: str) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -32,7 +34,7 @@ def number_of_states(num_variables: int, num_values: int, max_states: int | None
 
 
 def _readable(count: int) -> str:
-    return f"{count:,}" if count < 10**15 else f"about 1e{len(str(count)) - 1}"
+    return f"{count:,}" if count < 10**15 else f"about 1e{math.floor(math.log10(count))}"
 
 
 def enumerate_states(

@@ -84,7 +84,7 @@ def state_losses(
         num_variables, num_values, max_states=max_states, dtype=dtype, device=device
     )
     z = states.unsqueeze(1).expand(-1, batch_size, -1, -1)  # (K, b, n, k), no copy
-    chunk = max(1, CHUNK_ELEMENTS // (batch_size * num_variables * num_values))
+    chunk = max(1, CHUNK_ELEMENTS // max(1, batch_size * num_variables * num_values))
     return torch.cat([evaluate(objective, part) for part in z.split(chunk)])
 
 

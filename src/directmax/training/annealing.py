@@ -9,7 +9,7 @@ from torch import Tensor
 NUM_IMAGES = 10_000
 """Images that the estimate looks at; more change its first digits little."""
 
-START = 0.5
+START = 0.8
 """Start at this share of the critical weight."""
 
 
@@ -48,14 +48,14 @@ def critical_kl_weight(images: Float[Tensor, "N d"]) -> float:
 
 
 def auto_kl_start(images: Float[Tensor, "N d"]) -> float:
-    """Half the critical weight, at least 1.
+    """0.8 of the critical weight, at least 1.
 
     Above the critical weight nothing is learned, and what distinguishes the codes decays, so that
-    they may never part. At half of it the strongest patterns separate at once, the others as
+    they may never part. Just below it the strongest patterns separate at once, the others as
     the weight falls.
 
     Example:
-        >>> auto_kl_start(torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]]))
-        2.0
+        >>> round(auto_kl_start(torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]])), 4)
+        3.2
     """
     return max(1.0, START * critical_kl_weight(images))
