@@ -188,8 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         if isinstance(error, Interrupted):
             return _fail(str(error), 130)
-        if _is_helper() and "Connection" in str(error):  # the first process ended
-            return 0
+        if _is_helper() and "Connection" in str(error):
+            return _fail("the first process ended", 1)
         if isinstance(error, MemoryError) or "memory" in str(error):  # torch's are RuntimeErrors
             return _fail(f"{error}; try a smaller --batch-size, --num-samples or --hidden", 2)
         raise
@@ -313,6 +313,13 @@ def _is_helper() -> bool:
     return os.environ.get("LOCAL_RANK", "0") != "0"
 
 
+def _outlive_parent(seconds: float = 10.0) -> None:
+    """Wait for the end of the first process; should a helper fail before, Lightning kills it."""
+    parent, end = os.getppid(), time.monotonic() + seconds
+    while os.getppid() == parent > 1 and time.monotonic() < end:
+        time.sleep(0.05)
+
+
 def _quiet() -> None:
     """Leave out Lightning's notes on processes and precision."""
     import lightning_fabric  # sets the level when it is imported
@@ -322,7 +329,8 @@ def _quiet() -> None:
 
 def _fail(message: str, code: int) -> int:
     if _is_helper():
-        return 0  # another code, and Lightning kills the first process while it reports
+        _outlive_parent()
+        return code
     print(f"directmax: {' '.join(message.split())}", file=sys.stderr)
     return code
 

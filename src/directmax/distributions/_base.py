@@ -54,7 +54,7 @@ class DiscreteDistribution(ABC):
     ) -> Float[Tensor, " b"]:
         """`value`, with the gradient of weight · mean_s(h(first) − h(second)) added to its own."""
         surrogate = weight * (self.score(first) - self.score(second)).mean(0)
-        return value + surrogate - surrogate.detach()
+        return value + (surrogate - surrogate.detach())  # adds exactly 0
 
     def sample(
         self, num_samples: int = 1, *, generator: torch.Generator | None = None
@@ -79,5 +79,5 @@ class DiscreteDistribution(ABC):
         """KL(q ‖ uniform) = n log k − entropy, in nats."""
 
     @abstractmethod
-    def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> Float[Tensor, "K b"]:
+    def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> Float[Tensor, "b K"]:
         """log q of all K = k^n assignments, in the order of `enumerate_states`, in nats."""

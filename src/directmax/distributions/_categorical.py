@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -60,12 +59,13 @@ class Categorical(DiscreteDistribution):
             f"num_variables={self.num_variables}, num_values={self.num_values})"
         )
 
-    @cached_property
+    # Not cached: a second backward pass through a shared graph would fail.
+    @property
     def log_probs(self) -> Float[Tensor, "b n k"]:
         """log softmax(h): the log-probability of every value of every variable, in nats."""
         return self.logits.log_softmax(-1)
 
-    @cached_property
+    @property
     def probs(self) -> Float[Tensor, "b n k"]:
         """softmax(h): the probability of every value of every variable."""
         return self.log_probs.exp()
@@ -110,13 +110,14 @@ class Categorical(DiscreteDistribution):
 
     def entropy(self) -> Float[Tensor, " b"]:
         """−Σ_i Σ_k q_i(k) log q_i(k), in nats."""
-        return -(self.probs * self.log_probs).sum((-2, -1))
+        log_probs = self.log_probs
+        return -(log_probs.exp() * log_probs).sum((-2, -1))
 
     def kl_to_uniform(self) -> Float[Tensor, " b"]:
         """KL(q ‖ uniform) = n log k − entropy, in nats."""
         return self.num_variables * math.log(self.num_values) - self.entropy()
 
-    def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> Float[Tensor, "K b"]:
+    def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> Float[Tensor, "b K"]:
         """log q of all K = k^n assignments, in the order of `enumerate_states`, in nats.
 
         Raises:
@@ -124,7 +125,7 @@ class Categorical(DiscreteDistribution):
         """
         if self.num_variables == 1:  # no identity matrix: k may be large
             number_of_states(1, self.num_values, max_states)
-            return self.log_probs.squeeze(1).T
+            return self.log_probs.squeeze(1)
         states = enumerate_states(
             self.num_variables,
             self.num_values,
@@ -132,7 +133,7 @@ class Categorical(DiscreteDistribution):
             dtype=self.dtype,
             device=self.device,
         )
-        return states.flatten(1) @ self.log_probs.flatten(1).T
+        return self.log_probs.flatten(1) @ states.flatten(1).T
 
     def _check(self, z: Tensor) -> None:
         if z.shape[-3:] != self.logits.shape:

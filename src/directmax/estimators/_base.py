@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 from directmax._validation import check_count, check_positive
 from directmax.distributions import DiscreteDistribution
@@ -109,13 +110,40 @@ def check_num_samples(value: int) -> int:
 
 def losses_at(
     q: DiscreteDistribution, objective: Objective, z: Float[Tensor, "s b n k"]
-) -> tuple[Float[Tensor, "s b"], Float[Tensor, "s b n k"]]:
-    """f(z), differentiable, and the table f̃ of all single-variable changes, without gradient.
+) -> tuple[Float[Tensor, " b"], Float[Tensor, "s b n k"]]:
+    """mean_s f(z), differentiable, and the table f̃ of single-variable changes, without gradient.
 
-    For n = 1 an objective with a state table is asked once for both.
+    For n = 1 an objective with a state table is asked once for both, whatever the number of
+    samples; the table of changes then has one leading entry for all of them.
     """
     if q.num_variables == 1 and hasattr(objective, "state_losses"):
         shape = (q.batch_size, 1, q.num_values)
-        table = state_losses(objective, shape, max_states=q.num_values).T.unsqueeze(1)  # (b, 1, k)
-        return (table * z).sum((-2, -1)), table.detach().expand(z.shape)
-    return evaluate(objective, z), single_change_losses(objective, z)
+        table = state_losses(objective, shape, max_states=q.num_values)  # (b, k)
+        weights = average(z).squeeze(1)  # (b, k)
+        loss: Tensor = _Weighted.apply(table, weights)
+        return loss, table.detach()[None, :, None, :]
+    return average(evaluate(objective, z)), single_change_losses(objective, z)
+
+
+def average(samples: Float[Tensor, s * shape]) -> Float[Tensor, "*shape"]:
+    """The mean over samples; one operation less where there is one."""
+    return samples.squeeze(0) if samples.shape[0] == 1 else samples.mean(0)
+
+
+class _Weighted(torch.autograd.Function):
+    """Σ_k table·weights, with the gradient weights to the table: one node for two."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(table: Tensor, weights: Tensor) -> Tensor:
+        return torch.linalg.vecdot(table, weights)
+
+    @staticmethod
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
+        (weights,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return grad.unsqueeze(-1) * weights, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 import torch
@@ -96,7 +97,10 @@ class Direct(Estimator):
     ) -> Estimate:
         noise = q.noise(self.num_samples, generator=generator)
         z = q.argmax(noise)  # z*, (s, b, n, k)
-        losses, changes = losses_at(q, objective, z)
+        loss, changes = losses_at(q, objective, z)
+        # A constant for each variable moves no argmax. Relative to the smallest, equal losses are
+        # exactly 0, and losses of hundreds of nats do not swallow the noise in float32.
+        changes = changes - changes.amin(-1, keepdim=True)
         epsilon = self._epsilon(changes)
         self._latest = epsilon
         push = _each(epsilon) * changes
@@ -105,15 +109,18 @@ class Direct(Estimator):
             upper, inverse = q.argmax(noise + push), 0.5 / epsilon
         else:
             upper, inverse = z, 1.0 / epsilon
-        return Estimate(loss=q.attach(losses.mean(0), upper, lower, inverse), sample=z)
+        return Estimate(loss=q.attach(loss, upper, lower, inverse), sample=z)
 
     def _epsilon(self, changes: Float[Tensor, "s b n k"]) -> Float[Tensor, " b"] | float:
         if self.epsilon != "auto":
             return at(self.epsilon, self.step)
-        variance = changes.var(-1, correction=0).mean((0, -1))  # (b,)
+        samples, _, n, k = changes.shape
+        centred = changes - changes.mean(-1, keepdim=True)
+        # The root of the mean square; faster here than torch.var.
+        norm = torch.linalg.vector_norm(centred, dim=(0, 2, 3))  # (b,)
         # Where all losses are equal both argmaxes are too, and any ε gives the zero gradient.
-        tiny = torch.finfo(variance.dtype).tiny ** 0.5
-        return at(self.scale, self.step) / variance.sqrt().clamp_min(tiny)
+        tiny = torch.finfo(norm.dtype).tiny ** 0.5
+        return at(self.scale, self.step) * math.sqrt(samples * n * k) / norm.clamp_min_(tiny)
 
     def latest(self) -> dict[str, float]:
         """ε of the latest call; for "auto" the mean over the batch."""

@@ -42,7 +42,7 @@ class Exact(Estimator):
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
-        log_probs = q.log_prob_table(max_states=self.max_states)  # (K, b)
+        log_probs = q.log_prob_table(max_states=self.max_states)  # (b, K)
         losses = state_losses(
             objective,
             (q.batch_size, q.num_variables, q.num_values),
@@ -50,7 +50,7 @@ class Exact(Estimator):
             dtype=q.dtype,
             device=q.device,
         )
-        return Estimate(loss=(log_probs.exp() * losses).sum(0), sample=None)
+        return Estimate(loss=(log_probs.exp() * losses).sum(-1), sample=None)
 
     def extra_repr(self) -> str:
         """The settings, for `repr`."""

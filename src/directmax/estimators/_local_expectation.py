@@ -7,7 +7,13 @@ from typing import ClassVar
 import torch
 
 from directmax.distributions import Categorical, DiscreteDistribution
-from directmax.estimators._base import Estimate, Estimator, check_num_samples, losses_at
+from directmax.estimators._base import (
+    Estimate,
+    Estimator,
+    average,
+    check_num_samples,
+    losses_at,
+)
 from directmax.objectives import Objective
 
 
@@ -52,12 +58,12 @@ class LocalExpectation(Estimator):
                 f"{type(q).__name__}; use Direct"
             )
         z = q.sample(self.num_samples, generator=generator)
-        losses, changes = losses_at(q, objective, z)  # (s, b), (s, b, n, k)
+        loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)
         # A constant added to a row does not move the gradient of a softmax; without it, losses of
         # hundreds of nats would cancel in float32.
-        advantage = (changes - changes.mean(-1, keepdim=True)).mean(0)  # (b, n, k)
+        advantage = average(changes - changes.mean(-1, keepdim=True))  # (b, n, k)
         surrogate = (q.probs * advantage).sum((-2, -1))
-        return Estimate(loss=losses.mean(0) + surrogate - surrogate.detach(), sample=z)
+        return Estimate(loss=loss + (surrogate - surrogate.detach()), sample=z)
 
     def extra_repr(self) -> str:
         """The settings, for `repr`."""

@@ -148,10 +148,10 @@ class DiscreteVAE(nn.Module):
     def _enumerated(self, images: Tensor, states: int) -> tuple[Tensor, Tensor, Tensor]:
         q = self.posterior(images)
         objective = Reconstruction(self.decoder, images)
-        losses = objective.state_losses(q.num_variables, q.num_values, max_states=states)  # (K, b)
+        losses = objective.state_losses(q.num_variables, q.num_values, max_states=states)  # (b, K)
         probs = q.log_prob_table(max_states=states).exp()
-        nll = math.log(states) - torch.logsumexp(-losses, 0)
-        return (probs * losses).sum(0), q.kl_to_uniform(), nll
+        nll = math.log(states) - torch.logsumexp(-losses, -1)
+        return (probs * losses).sum(-1), q.kl_to_uniform(), nll
 
     def _sampled(
         self, images: Tensor, num_samples: int, generator: torch.Generator | None

@@ -31,10 +31,10 @@ def bernoulli_loss(
 
 def bernoulli_table(
     logits: Float[Tensor, "c d"], images: Float[Tensor, "b d"]
-) -> Float[Tensor, "c b"]:
-    r"""−log p(x_b|L_c) for every pair of a decoded code and an image, in nats.
+) -> Float[Tensor, "b c"]:
+    r"""−log p(x_b|L_c) for every pair of an image and a decoded code, in nats.
 
-    One matrix product for all pairs: Σ_d softplus(L_cd) − (L Xᵀ)_cb. A code is decoded once,
+    One matrix product for all pairs: Σ_d softplus(L_cd) − (X Lᵀ)_bc. A code is decoded once,
     not once an image. First derivatives only.
 
     Args:
@@ -42,13 +42,13 @@ def bernoulli_table(
         images: x `(b, d)` in [0, 1]; receives no gradient.
 
     Returns:
-        `(c, b)`.
+        `(b, c)`.
 
     Example:
         >>> import torch
         >>> codes, images = torch.randn(3, 8), torch.rand(5, 8).round()
         >>> table = bernoulli_table(codes, images)
-        >>> torch.allclose(table[2], bernoulli_loss(codes[2].expand(5, 8), images))
+        >>> torch.allclose(table[:, 2], bernoulli_loss(codes[2].expand(5, 8), images))
         True
     """
     table: Tensor = _BernoulliTable.apply(logits, images)
@@ -56,20 +56,19 @@ def bernoulli_table(
 
 
 class _BernoulliTable(torch.autograd.Function):
-    """The table with a backward pass of two operations: σ(L)·Σ_b g − g X."""
+    """The table with a backward pass of two operations: σ(L)·Σ_b g_b − gᵀ X."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, logits: Tensor, images: Tensor) -> Tensor:
         ctx.save_for_backward(logits, images)
-        normaliser = _softplus(logits).sum(-1, keepdim=True)  # (c, 1)
-        return torch.addmm(normaliser, logits, images.T, alpha=-1)
+        return torch.addmm(_softplus(logits).sum(-1), images, logits.T, alpha=-1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
         logits, images = ctx.saved_tensors  # type: ignore[attr-defined]
-        scaled = torch.sigmoid(logits).mul_(grad.sum(1, keepdim=True))
-        return scaled.addmm_(grad, images, alpha=-1), None
+        scaled = torch.sigmoid(logits).mul_(grad.sum(0).unsqueeze(-1))
+        return scaled.addmm_(grad.T, images, alpha=-1), None
 
 
 def _softplus(x: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def state_losses(
     max_states: int = DEFAULT_MAX_STATES,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
-) -> Float[Tensor, "K b"]:
+) -> Float[Tensor, "b K"]:
     """f of all K = k^n assignments for every problem of the batch, differentiable.
 
     Args:
@@ -66,13 +66,13 @@ def state_losses(
         device: where those assignments live.
 
     Returns:
-        Losses `(K, b)` in nats, in the order of `enumerate_states`.
+        Losses `(b, K)` in nats, in the order of `enumerate_states`.
 
     Raises:
         ValueError: K > `max_states`.
 
     Example:
-        >>> state_losses(lambda z: z[..., 1].sum(-1), (1, 2, 2)).squeeze(-1)
+        >>> state_losses(lambda z: z[..., 1].sum(-1), (1, 2, 2)).squeeze(0)
         tensor([0., 1., 1., 2.])
     """
     batch_size, num_variables, num_values = shape
@@ -85,7 +85,7 @@ def state_losses(
     )
     z = states.unsqueeze(1).expand(-1, batch_size, -1, -1)  # (K, b, n, k), no copy
     chunk = max(1, CHUNK_ELEMENTS // max(1, batch_size * num_variables * num_values))
-    return torch.cat([evaluate(objective, part) for part in z.split(chunk)])
+    return torch.cat([evaluate(objective, part) for part in z.split(chunk)]).T
 
 
 @torch.no_grad()

@@ -54,7 +54,7 @@ class Reconstruction:
         >>> from directmax.models import Decoder
         >>> objective = Reconstruction(Decoder(1, 10, 64), torch.rand(5, 64).round())
         >>> objective.state_losses(1, 10).shape
-        torch.Size([10, 5])
+        torch.Size([5, 10])
     """
 
     def __init__(self, decoder: FactoredDecoder, images: Float[Tensor, "b d"]) -> None:
@@ -76,7 +76,7 @@ class Reconstruction:
 
     def state_losses(
         self, num_variables: int, num_values: int, *, max_states: int = DEFAULT_MAX_STATES
-    ) -> Float[Tensor, "K b"]:
+    ) -> Float[Tensor, "b K"]:
         """−log p(x|z) of all K = k^n assignments, differentiable with respect to the decoder.
 
         Raises:
@@ -106,8 +106,8 @@ class Reconstruction:
         """f̃_i(j): −log p(x|z) after every change of a single variable, without gradient."""
         num_variables, num_values = z.shape[-2:]
         if num_variables == 1:
-            table = self.state_losses(1, num_values, max_states=num_values)  # (k, b)
-            return table.T.unsqueeze(-2).expand(z.shape)
+            table = self.state_losses(1, num_values, max_states=num_values)  # (b, k)
+            return table.unsqueeze(-2).expand(z.shape)
         first = self.decoder.first
         columns = first.weight.T.unflatten(0, (num_variables, num_values))  # (n, k, h)
         index = z.argmax(-1)  # (*s, b, n)

@@ -9,7 +9,7 @@ from torch import Tensor
 NUM_IMAGES = 10_000
 """Images that the estimate looks at; more change its first digits little."""
 
-START = 0.8
+START = 0.9
 """Start at this share of the critical weight."""
 
 
@@ -48,7 +48,7 @@ def critical_kl_weight(images: Float[Tensor, "N d"]) -> float:
 
 
 def auto_kl_start(images: Float[Tensor, "N d"]) -> float:
-    """0.8 of the critical weight, at least 1.
+    """0.9 of the critical weight, at least 1.
 
     Above the critical weight nothing is learned, and what distinguishes the codes decays, so that
     they may never part. Just below it the strongest patterns separate at once, the others as
@@ -56,6 +56,6 @@ def auto_kl_start(images: Float[Tensor, "N d"]) -> float:
 
     Example:
         >>> round(auto_kl_start(torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]])), 4)
-        3.2
+        3.6
     """
     return max(1.0, START * critical_kl_weight(images))

@@ -43,13 +43,13 @@ class TrainConfig:
     """Gradient estimator: direct, exact, gumbel-softmax or local-expectation."""
     epsilon: float | Literal["auto"] = "auto"
     """Direct: the step ε in 1/nats, or auto (one standard deviation of each image's losses)."""
-    epsilon_scale: float = 2.0
+    epsilon_scale: float = 1.0
     """Direct with auto: the step in standard deviations."""
     two_sided: bool = True
     """Direct: central difference."""
     num_samples: int = 0
     """Gumbel draws an image to average over (direct, gumbel-softmax, local-expectation); 0 stands
-    for 4 with direct and one variable, where they cost next to nothing, else for 1."""
+    for 8 with direct and one variable, where they cost little, else for 1."""
     temperature: float = 1.0
     """Gumbel-Softmax: the temperature τ."""
     straight_through: bool = False
@@ -89,7 +89,7 @@ class TrainConfig:
             object.__setattr__(self, "epochs", 400 if self.data == "digits" else 120)
         if self.num_samples == 0:
             many = self.estimator == "direct" and self.variables == 1
-            object.__setattr__(self, "num_samples", 4 if many else 1)
+            object.__setattr__(self, "num_samples", 8 if many else 1)
         for name, minimum in _MINIMUM.items():
             if getattr(self, name) < minimum:
                 raise ValueError(
