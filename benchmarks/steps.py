@@ -10,10 +10,18 @@ from __future__ import annotations
 import argparse
 
 import torch
-from common import interleaved, mnist, model_step, ratio, yardstick
 
-from directmax import Decoder, Direct, DiscreteVAE, Encoder, Estimator, Exact, GumbelSoftmax
-from directmax import LocalExpectation
+from common import interleaved, mnist, model_step, ratio, yardstick
+from directmax import (
+    Decoder,
+    Direct,
+    DiscreteVAE,
+    Encoder,
+    Estimator,
+    Exact,
+    GumbelSoftmax,
+    LocalExpectation,
+)
 
 TARGETS = {"direct, k=10": 0.55, "direct, k=50": 0.80, "exact, k=50": 0.75}
 

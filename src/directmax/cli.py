@@ -174,6 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         _parse(arguments).run()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # the reader of a pipe left

@@ -45,6 +45,10 @@ class ExponentialDecay:
         check_count("every", self.every)
         if self.rate != 0:
             check_positive("rate", self.rate)
+        if self.minimum > self.initial:
+            raise ValueError(
+                f"minimum must be at most initial, got minimum {self.minimum} above {self.initial}"
+            )
 
     def __call__(self, step: int, /) -> float:
         """The value at a training step."""
@@ -57,7 +61,7 @@ class ExponentialDecay:
 class GeometricDecay:
     """From `initial` to `final` along a geometric line over `steps` steps, then constant.
 
-    Used for the weight of the KL term: initial^(1 − step/steps) when `final` is 1.
+    At step s < steps: initial · (final/initial)^(s/steps). Used for the weight of the KL term.
 
     Raises:
         TypeError, ValueError: a number that is not positive (`steps` may be 0).

@@ -30,8 +30,8 @@ def binarize(
         generator: source of randomness, on the images' device; the default generator if None.
 
     Returns:
-        float32 of the same shape and device: a new tensor, or for "none" the input itself where
-        it is float32 already.
+        A float32 tensor of the same shape and device, new, except that "none" returns the input
+        itself where it is float32 already.
 
     Raises:
         TypeError: `images` is not a floating-point tensor.

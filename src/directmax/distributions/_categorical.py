@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from directmax._precision import no_autocast, widened
 from directmax._validation import check_float_tensor
 from directmax.distributions._base import DiscreteDistribution
 from directmax.distributions._enumeration import (
@@ -23,7 +24,8 @@ class Categorical(DiscreteDistribution):
     r"""q(z) = Π_i softmax(h_i)(z_i), for n independent variables with k values each.
 
     Args:
-        logits: potentials h `(b, n, k)`; need not be normalised.
+        logits: potentials h `(b, n, k)`; need not be normalised. Half-precision types are
+            computed with in float32.
         validate: also refuse non-finite logits. Reads the tensor (on a GPU, a synchronisation):
             training loops that watch their loss switch it off.
 
@@ -44,9 +46,9 @@ class Categorical(DiscreteDistribution):
 
     def __init__(self, logits: Float[Tensor, "b n k"], *, validate: bool = True) -> None:
         check_float_tensor("logits", logits, ("batch", "variables", "values"), finite=validate)
-        self.logits = logits
+        self.logits = widened(logits)
         self.batch_size, self.num_variables, self.num_values = logits.shape
-        self.dtype, self.device = logits.dtype, logits.device
+        self.dtype, self.device = self.logits.dtype, logits.device
         if self.num_variables < 1 or self.num_values < 2:
             raise ValueError(
                 "logits must have at least 1 variable and 2 values, got shape "
@@ -133,7 +135,8 @@ class Categorical(DiscreteDistribution):
             dtype=self.dtype,
             device=self.device,
         )
-        return self.log_probs.flatten(1) @ states.flatten(1).T
+        with no_autocast(self.device):
+            return self.log_probs.flatten(1) @ states.flatten(1).T
 
     def _check(self, z: Tensor) -> None:
         if z.shape[-3:] != self.logits.shape:

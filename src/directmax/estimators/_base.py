@@ -22,10 +22,11 @@ class Estimate:
     """An estimate of E_q[f] that can be differentiated.
 
     Attributes:
-        loss: `(b,)`, nats. Its gradient with respect to the potentials of q is the estimator's,
-            with respect to everything inside the objective the ordinary one.
-        sample: the assignments that were used, `(num_samples, b, n, k)`, without gradient; None
-            where none was drawn.
+        loss: `(b,)`, nats; with GumbelSoftmax, of the relaxed objective. Its gradient with respect
+            to the potentials of q is the estimator's, with respect to everything inside the
+            objective the ordinary one.
+        sample: the assignments that were used, `(num_samples, b, n, k)`, without gradient:
+            one-hot, except relaxed with GumbelSoftmax; None where none was drawn.
     """
 
     loss: Float[Tensor, " b"]
@@ -36,7 +37,7 @@ class Estimator(nn.Module, ABC):
     """Base class: `estimator(q, objective, generator=g)` returns an `Estimate`.
 
     An estimator is a module, because some have state (a schedule's step; in other families
-    baselines or networks) that belongs into a checkpoint. In training mode (`.train()`, the
+    baselines or networks) that belongs in a checkpoint. In training mode (`.train()`, the
     default) every call advances the step by one; in `.eval()` mode the step stays.
 
     Attributes:
@@ -110,11 +111,11 @@ def check_num_samples(value: int) -> int:
 
 def losses_at(
     q: DiscreteDistribution, objective: Objective, z: Float[Tensor, "s b n k"]
-) -> tuple[Float[Tensor, " b"], Float[Tensor, "s b n k"]]:
+) -> tuple[Float[Tensor, " b"], Float[Tensor, "s_or_1 b n k"]]:
     """mean_s f(z), differentiable, and the table f̃ of single-variable changes, without gradient.
 
-    For n = 1 an objective with a state table is asked once for both, whatever the number of
-    samples; the table of changes then has one leading entry for all of them.
+    For n = 1 the table is the same for every sample and has one leading entry for all of them; an
+    objective with a state table is then asked once for both.
     """
     if q.num_variables == 1 and hasattr(objective, "state_losses"):
         shape = (q.batch_size, 1, q.num_values)
@@ -122,7 +123,9 @@ def losses_at(
         weights = average(z).squeeze(1)  # (b, k)
         loss: Tensor = _Weighted.apply(table, weights)
         return loss, table.detach()[None, :, None, :]
-    return average(evaluate(objective, z)), single_change_losses(objective, z)
+    # The changes of a single variable are all its values, whatever the sample.
+    around = z[:1] if q.num_variables == 1 else z
+    return average(evaluate(objective, z)), single_change_losses(objective, around)
 
 
 def average(samples: Float[Tensor, s * shape]) -> Float[Tensor, "*shape"]:
@@ -137,7 +140,7 @@ class _Weighted(torch.autograd.Function):
 
     @staticmethod
     def forward(table: Tensor, weights: Tensor) -> Tensor:
-        return torch.linalg.vecdot(table, weights)
+        return (table * weights).sum(-1)
 
     @staticmethod
     def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._choices import check_choice
 from directmax.distributions import DiscreteDistribution
 from directmax.estimators._base import (
     Estimate,
@@ -39,9 +38,13 @@ class Direct(Estimator):
     direction.
 
     For n > 1 variables f inside z^ε is replaced by f̃, the sum of its single-variable changes
-    around z* (section 4.1), so that any solver for h also finds z^ε. That is a second source of
-    bias, which does not vanish with ε. f is evaluated n(k−1)+1 times a sample, without gradient,
-    and once with.
+    around z* (section 4.1), so that any solver for h also finds z^ε. For independent variables
+    this adds no bias that stays: given the others, the noise of a variable is fresh, and the error
+    vanishes with ε. For coupled variables a bias remains. A plain objective is evaluated n(k−1)+1
+    times a sample without gradient, and once with.
+
+    The defaults here are the plain estimator's; `directmax train` uses `two_sided=True` and, for
+    one variable, eight draws.
 
     Args:
         epsilon: ε > 0 in 1/nats, a schedule of it, or "auto".
@@ -83,7 +86,8 @@ class Direct(Estimator):
     ) -> None:
         super().__init__()
         if isinstance(epsilon, str):
-            check_choice("epsilon", epsilon, ("auto", "a number above 0"))
+            if epsilon != "auto":
+                raise ValueError(f"epsilon must be 'auto' or a number above 0, got '{epsilon}'")
             self.epsilon: float | Schedule | Literal["auto"] = "auto"
         else:
             self.epsilon = check_scheduled("epsilon", epsilon)

@@ -16,8 +16,9 @@ from directmax.schedules import Schedule, at
 class GumbelSoftmax(Estimator):
     r"""Replace the one-hot argmax by softmax((h + γ)/τ) and differentiate through it.
 
-    Biased: exact gradient of an approximate objective. f must be differentiable and make sense
-    between the one-hot vertices. Evaluates f once a sample.
+    Biased: relaxed, it is the exact gradient of an approximate objective, f at the relaxed sample,
+    and `loss` is that objective: evaluate a model with `q.mode()` or `q.sample()`. f must be
+    differentiable and make sense between the one-hot vertices. Evaluates f once a sample.
 
     Args:
         temperature: τ > 0, or a schedule of it.

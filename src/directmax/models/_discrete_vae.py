@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from directmax._validation import check_count
 from directmax.distributions import DEFAULT_MAX_STATES, Categorical, number_of_states
 from directmax.estimators import Estimator
 from directmax.models._networks import Decoder, Encoder
@@ -128,7 +129,11 @@ class DiscreteVAE(nn.Module):
 
         Returns:
             A `Bound`, in nats per image.
+
+        Raises:
+            TypeError, ValueError: `num_samples` is no integer of at least 1.
         """
+        check_count("num_samples", num_samples)
         n, k = self.encoder.num_variables, self.encoder.num_values
         states = number_of_states(n, k)
         exact = states <= max_states

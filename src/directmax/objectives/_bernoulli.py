@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
+from directmax._precision import no_autocast, widened
+
 
 def bernoulli_loss(
     logits: Float[Tensor, "*s b d"], images: Float[Tensor, "b d"]
@@ -26,7 +28,9 @@ def bernoulli_loss(
         >>> bernoulli_loss(torch.zeros(1, 2), torch.ones(1, 2))  # 2 log 2
         tensor([1.3863])
     """
-    return _softplus(logits).sum(-1) - (logits * images).sum(-1)
+    logits = widened(logits)
+    with no_autocast(logits.device):
+        return softplus(logits).sum(-1) - (logits * images).sum(-1)
 
 
 def bernoulli_table(
@@ -51,7 +55,9 @@ def bernoulli_table(
         >>> torch.allclose(table[:, 2], bernoulli_loss(codes[2].expand(5, 8), images))
         True
     """
-    table: Tensor = _BernoulliTable.apply(logits, images)
+    logits = widened(logits)
+    with no_autocast(logits.device):
+        table: Tensor = _BernoulliTable.apply(logits, images)
     return table
 
 
@@ -61,7 +67,7 @@ class _BernoulliTable(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, logits: Tensor, images: Tensor) -> Tensor:
         ctx.save_for_backward(logits, images)
-        return torch.addmm(_softplus(logits).sum(-1), images, logits.T, alpha=-1)
+        return torch.addmm(softplus(logits).sum(-1), images, logits.T, alpha=-1)
 
     @staticmethod
     @once_differentiable
@@ -71,6 +77,7 @@ class _BernoulliTable(torch.autograd.Function):
         return scaled.addmm_(grad.T, images, alpha=-1), None
 
 
-def _softplus(x: Tensor) -> Tensor:
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + e^x), to the precision of its type."""
     # torch replaces softplus(x) by x above a threshold; 20 costs 2e-9, too much in float64.
     return F.softplus(x, threshold=40.0 if x.dtype == torch.float64 else 20.0)

@@ -20,7 +20,17 @@ CHUNK_ELEMENTS = 2**22
 
 
 class Objective(Protocol):
-    """f(z) in nats: one-hot `(*s, b, n, k)` in, `(*s, b)` out; lower is better."""
+    """f(z) in nats: one-hot `(*s, b, n, k)` in, `(*s, b)` out; lower is better.
+
+    There may be any number of leading dimensions, also two (changes and samples). Within one call
+    of an estimator it must be a deterministic function of z.
+
+    Two methods are optional; an estimator uses them where they are:
+
+    - `state_losses(num_variables, num_values, *, max_states)`: f of all k^n assignments, `(b, K)`,
+      differentiable, in the order of `enumerate_states`;
+    - `single_change_losses(z)`: f̃, `(*s, b, n, k)`, without gradient.
+    """
 
     def __call__(self, z: Tensor, /) -> Tensor: ...
 

@@ -7,11 +7,11 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from directmax._precision import no_autocast, widened
 from directmax._validation import check_float_tensor
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states, number_of_states
-from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table
+from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table, softplus
 from directmax.objectives._evaluate import align_changes
 
 CHUNK_ELEMENTS_CPU = 2**19
@@ -123,9 +123,10 @@ class Reconstruction:
             step = columns[variables[:, None], new] - columns[variables[:, None], old]
             changed = base[part, None, None] + step  # (c, n, k-1, h)
             both = torch.cat([base[part, None], changed.flatten(1, 2)], 1)  # (c, n(k-1)+1, h)
-            logits = self.decoder.rest(both)  # (c, n(k-1)+1, d)
-            inner = torch.bmm(logits, images[part].unsqueeze(-1)).squeeze(-1)
-            return F.softplus(logits).sum(-1) - inner
+            logits = widened(self.decoder.rest(both))  # (c, n(k-1)+1, d)
+            with no_autocast(logits.device):
+                inner = torch.bmm(logits, images[part].unsqueeze(-1)).squeeze(-1)
+                return softplus(logits).sum(-1) - inner
 
         per_row = (num_variables * (num_values - 1) + 1) * images.shape[-1]
         budget = CHUNK_ELEMENTS_CUDA if z.is_cuda else CHUNK_ELEMENTS_CPU

@@ -51,8 +51,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     write_atomic(folder / name, content)
     state = {**checkpoint.state, "file": name, "sha256": digest}
     write_json(folder / "state.json", {**state, "state_sha256": _digest(state)})
-    for old in folder.glob("tensors-*.safetensors"):
-        if old.name != name:
+    for old in folder.iterdir():  # the previous tensors, and what a kill left half-written
+        if old.name != name and old.name.startswith(("tensors-", ".tensors-", ".state.json.")):
             old.unlink(missing_ok=True)
 
 

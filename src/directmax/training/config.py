@@ -60,7 +60,7 @@ class TrainConfig:
     """off: evaluate the KL term but leave it out of the gradient, as the authors' code does."""
     kl_start: float | Literal["auto"] = "auto"
     """Weight of the KL term at the start, from where it falls to 1 geometrically; 1 switches
-    this off. auto: just below the weight at which codes part (docs/defaults.md)."""
+    this off. auto: just below the weight at which codes part."""
     kl_fraction: float = 2 / 3
     """Share of the run over which it falls."""
     epochs: int = 0
@@ -97,14 +97,12 @@ class TrainConfig:
                 )
         if self.seed >= 2**63:
             raise ValueError(f"--seed must be below 2^63, got {self.seed}")
-        if isinstance(self.epsilon, str):
-            check_choice("epsilon", self.epsilon, ("auto", "a number above 0"))
-        if isinstance(self.kl_start, str):
-            check_choice("KL start", self.kl_start, ("auto", "a number above 0"))
         for name in ("epsilon", "epsilon_scale", "temperature", "learning_rate", "kl_start"):
             value = getattr(self, name)
-            if value == "auto":
+            if value == "auto" and name in ("epsilon", "kl_start"):
                 continue
+            if isinstance(value, str):
+                raise ValueError(f"{_flag(name)} must be auto or a number above 0, got '{value}'")
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{_flag(name)} must be a finite number above 0, got {value}")
         if not (math.isfinite(self.anneal_rate) and self.anneal_rate >= 0):

@@ -147,8 +147,7 @@ class Trainer:
         with InterruptGuard() as guard:
             while self.position.epoch < self.config.epochs:
                 self._run_epoch(guard)
-                # Several processes stop together, where a checkpoint was written.
-                if self.fabric.world_size > 1 and self._requested_anywhere(guard):
+                if self._requested_anywhere(guard):  # the end of an epoch is saved
                     raise self._interrupted()
 
     def _requested_anywhere(self, guard: InterruptGuard) -> bool:
@@ -167,7 +166,8 @@ class Trainer:
             if (step + 1) % CHECK_EVERY == 0:
                 self._check_finite(step + 1)
             self.progress.step(epoch, step + 1)
-            if guard.requested and self.fabric.world_size == 1:
+            # Several processes stop together, after a whole epoch.
+            if guard.requested and self.fabric.world_size == 1 and step + 1 < self.steps_per_epoch:
                 self._check_finite(step + 1)
                 self.position.step = step + 1
                 self._save_last()

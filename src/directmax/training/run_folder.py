@@ -107,10 +107,10 @@ class RunFolder:
         if not self.metrics_file.exists():
             return []
         lines = []
-        for line in self.metrics_file.read_text().splitlines():
+        for line in self.metrics_file.read_bytes().splitlines():
             try:
                 lines.append(json.loads(line))
-            except json.JSONDecodeError:
+            except ValueError:
                 break
         return lines
 

@@ -1,0 +1,102 @@
+"""How far a step is from its floor, and what the trainer adds to the bare step.
+
+    python benchmarks/floor.py [--rounds 30] [--threads 2]
+
+The floor is what cannot be left out: the matrix products of a step, timed alone, and
+the memory traffic of Adam, timed as one fused call. The trainer's loop (Fabric, schedules, metrics,
+progress) is timed against the bare step in the same rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from common import Step, interleaved, mnist, model_step, ratio, yardstick
+from directmax import Decoder, DiscreteVAE, Encoder
+from directmax.data import ImageData, Split
+from directmax.training.build import build_estimator
+from directmax.training.config import TrainConfig
+from directmax.training.loop import Trainer
+from directmax.training.progress import Progress
+from directmax.training.run import make_fabric
+from directmax.training.run_folder import RunFolder
+
+
+def floor(k: int) -> Step:
+    """The matrix products of a step with one variable, and Adam."""
+    x, hidden, logits = torch.randn(100, 784), torch.randn(100, 300), torch.randn(100, k)
+    codes, pixels = torch.randn(k, 300), torch.randn(k, 784)
+    w1, w2 = torch.randn(300, 784), torch.randn(k, 300)
+    w3, w4 = torch.randn(300, k), torch.randn(784, 300)
+    parameters = [nn.Parameter(w.clone()) for w in (w1, w2, w3, w4)]
+    for parameter in parameters:
+        parameter.grad = torch.randn_like(parameter)
+    optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
+
+    @torch.no_grad()
+    def step() -> None:
+        x @ w1.T  # encoder, forward
+        hidden @ w2.T
+        codes @ w4.T  # decoder, forward: its first layer is a copy
+        x @ pixels.T  # all pairs of images and codes
+        logits.T @ x  # backward: pixels
+        pixels @ w4
+        pixels.T @ codes
+        logits.T @ hidden  # encoder, backward
+        logits @ w2
+        hidden.T @ x
+        optimizer.step()
+
+    return step
+
+
+def trainer_steps(config: TrainConfig, images: torch.Tensor, folder: Path) -> tuple[Trainer, Step]:
+    """A trainer, and one step of its loop with everything that happens at every step."""
+    split = Split(images=images, labels=torch.zeros(len(images), dtype=torch.int64))
+    data = ImageData("mnist", (28, 28), split, split, split, "benchmark", 10)
+    trainer = Trainer(
+        config, data, RunFolder(folder), make_fabric("cpu", 1, config.precision), Progress()
+    )
+    order = torch.randperm(len(images))
+    state = {"step": 0}
+
+    def step() -> None:
+        trainer._train_step(trainer._train_images(0), order, state["step"])
+        state["step"] = (state["step"] + 1) % trainer.steps_per_epoch
+
+    return trainer, step
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    images = mnist()[:10_000]
+    for k in (10, 50):
+        config = TrainConfig(data="mnist", values=k)
+        model = DiscreteVAE(Encoder(784, 1, k), Decoder(1, k, 784), build_estimator(config))
+        with tempfile.TemporaryDirectory() as folder:
+            _, trainer_step = trainer_steps(config, images, Path(folder))
+            steps = {
+                "floor": floor(k),
+                "bare step": model_step(model, images),
+                "trainer": trainer_step,
+                "G": yardstick(images, k),
+            }
+            seconds = interleaved(steps, rounds=options.rounds)
+        print(f"default direct, k={k}, threads {options.threads}")
+        for name, yard in (("bare step", "floor"), ("trainer", "bare step"), ("floor", "G")):
+            median, low, high = ratio(seconds, name, yard)
+            print(f"  {name} / {yard}: {median:.2f}  ({low:.2f}–{high:.2f})")
+
+
+if __name__ == "__main__":
+    main()

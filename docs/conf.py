@@ -1,0 +1,124 @@
+"""Sphinx configuration. Nothing is fetched: the build works offline."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+
+from directmax import __version__
+
+project = "directmax"
+author = "The directmax developers"
+project_copyright = author
+version = release = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"directmax {__version__}"
+html_static_path = ["_static"]
+
+myst_enable_extensions = ["amsmath", "dollarmath"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+napoleon_use_ivar = True
+# Docstrings use single backticks for code, as in Markdown.
+default_role = "code"
+
+ARRAY = re.compile(
+    r"(?:jaxtyping\.)?\b(?:Float|Float32|Int64|UInt8)"
+    r"\[(?:torch\.|np\.|numpy\.)?(Tensor|ndarray), [^\[\]]*\]"
+)
+HIDDEN_COLON = "\ue000"
+PRIVATE = re.compile(r"\b(?:torch|(?:directmax(?:\.\w+)*))\.(?=[A-Z])")
+
+
+def plain_arrays(text: str | None) -> str | None:
+    """`Float[Tensor, '*s b']` → `Tensor`: the shapes are said in the docstring."""
+    return None if text is None else ARRAY.sub(r"\1", text)
+
+
+def process_signature(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returns: str
+) -> tuple[str | None, str | None]:
+    """Write tensors in signatures without jaxtyping."""
+    return plain_arrays(signature), plain_arrays(returns)
+
+
+def process_docstring(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Markdown tables to reStructuredText, plain types, and the shapes left out of signatures."""
+    result: list[str] = []
+    table: list[list[str]] = []
+    for line in [*lines, ""]:
+        text = line.strip()
+        if text.startswith("|") and text.endswith("|"):
+            table.append([cell.strip() for cell in text.strip("|").split("|")])
+            continue
+        if table:
+            result += list_table(table)
+            table = []
+        result.append(line)
+    for i, line in enumerate(result):
+        if line.startswith(":vartype"):
+            result[i] = PRIVATE.sub("", ARRAY.sub(r"\1", line))
+    lines[:] = [line.replace(HIDDEN_COLON, ":") for line in result] + shapes(obj, what)
+
+
+def list_table(rows: list[list[str]]) -> list[str]:
+    """The rows of a Markdown table, the second one dashes, as a list-table."""
+    lines = ["", ".. list-table::", "   :header-rows: 1", ""]
+    for row in (rows[0], *rows[2:]):
+        lines += [f"   {'* -' if not i else '  -'} {cell}" for i, cell in enumerate(row)]
+    return [*lines, ""]
+
+
+def shapes(obj: Any, what: str) -> list[str]:
+    """A line with the shapes of the annotations of a function or property."""
+    function = obj.fget if isinstance(obj, property) else getattr(obj, "func", obj)
+    if what not in ("function", "method", "property") or not inspect.isroutine(function):
+        return []
+    found = {}
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        if match := re.fullmatch(r"""\w+\[\s*Tensor,\s*(["'])\s*(.*?)\1\s*\]""", str(annotation)):
+            found[name] = f"({', '.join(match[2].split())})"
+    said = ", ".join(f"``{name}`` ``{shape}``" for name, shape in found.items() if name != "return")
+    returned = f"→ ``{found['return']}``" if "return" in found else ""
+    return ["", f"Shapes: {f'{said} {returned}'.strip()}", ""] if found else []
+
+
+def keep_colons(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Keep napoleon from reading "Direct: central difference." as a type and a description."""
+    if what in ("attribute", "data", "property") and lines:
+        lines[0] = lines[0].replace(":", HIDDEN_COLON)
+
+
+def plain_properties(app: Sphinx, doctree: nodes.document) -> None:
+    """Write the types of properties without jaxtyping."""
+    for node in doctree.findall(addnodes.desc_annotation):
+        if ARRAY.search(text := node.astext()):
+            node.children = [nodes.Text(ARRAY.sub(r"\1", text))]
+
+
+def setup(app: Sphinx) -> None:
+    """Connect the hooks."""
+    app.connect("autodoc-process-signature", process_signature)
+    app.connect("autodoc-process-docstring", process_docstring, priority=600)  # after napoleon
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon
+    app.connect("doctree-read", plain_properties)
