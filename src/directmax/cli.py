@@ -262,10 +262,13 @@ def _one_line_errors(parse: Callable[[], Any], help_command: str) -> Any:
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        lines = [line.strip("│╭╮╰╯─ \n") for line in captured.getvalue().splitlines()]
-        text = captured.getvalue().splitlines()
-        cut = next((i for i, line in enumerate(text) if i and "───" in line), len(text))
-        message = " ".join(line for line in lines[1:cut] if line) or "unusable arguments"
+        # A box of sections, drawn with lines or (where the terminal is not UTF-8) with hyphens:
+        # a title, the message, and perhaps a similar flag.
+        title, *lines = [line.strip("│╭╮╰╯ ") for line in captured.getvalue().splitlines()]
+        rule = [not line.strip("─-") for line in lines]
+        start = next((i for i, is_rule in enumerate(rule) if not is_rule), 0)
+        cut = next((i for i in range(start, len(rule)) if lines[i] and rule[i]), len(rule))
+        message = " ".join(" ".join(lines[start:cut]).split()) or title
         hint = re.search(r"you meant.*?(--[a-z][a-z-]*)", " ".join(lines[cut:]))
         suggestion = f" (did you mean {hint.group(1)}?)" if hint else ""
         raise UsageError(f"{_plain(message)}{suggestion}; see {help_command}") from None

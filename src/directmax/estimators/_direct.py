@@ -128,9 +128,9 @@ class Direct(Estimator):
 
     def latest(self) -> dict[str, float]:
         """ε of the latest call; for "auto" the mean over the batch."""
-        if self._latest is None:
-            return {}
-        return {"epsilon": float(torch.as_tensor(self._latest).mean())}
+        if isinstance(self._latest, Tensor):
+            return {"epsilon": float(self._latest.mean())}
+        return {} if self._latest is None else {"epsilon": self._latest}
 
     def extra_repr(self) -> str:
         """The settings, for `repr`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 from directmax._precision import no_autocast, widened
@@ -28,7 +28,7 @@ def bernoulli_loss(
         >>> bernoulli_loss(torch.zeros(1, 2), torch.ones(1, 2))  # 2 log 2
         tensor([1.3863])
     """
-    logits = widened(logits)
+    logits, images = widened(logits), widened(images)
     with no_autocast(logits.device):
         return softplus(logits).sum(-1) - (logits * images).sum(-1)
 
@@ -39,7 +39,7 @@ def bernoulli_table(
     r"""−log p(x_b|L_c) for every pair of an image and a decoded code, in nats.
 
     One matrix product for all pairs: Σ_d softplus(L_cd) − (X Lᵀ)_bc. A code is decoded once,
-    not once an image. First derivatives only.
+    not once an image.
 
     Args:
         logits: L `(c, d)`, one row a code.
@@ -55,7 +55,7 @@ def bernoulli_table(
         >>> torch.allclose(table[:, 2], bernoulli_loss(codes[2].expand(5, 8), images))
         True
     """
-    logits = widened(logits)
+    logits, images = widened(logits), widened(images)
     with no_autocast(logits.device):
         table: Tensor = _BernoulliTable.apply(logits, images)
     return table
@@ -64,17 +64,21 @@ def bernoulli_table(
 class _BernoulliTable(torch.autograd.Function):
     """The table with a backward pass of two operations: σ(L)·Σ_b g_b − gᵀ X."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: FunctionCtx, logits: Tensor, images: Tensor) -> Tensor:
-        ctx.save_for_backward(logits, images)
+    def forward(logits: Tensor, images: Tensor) -> Tensor:
         return torch.addmm(softplus(logits).sum(-1), images, logits.T, alpha=-1)
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
         logits, images = ctx.saved_tensors  # type: ignore[attr-defined]
-        scaled = torch.sigmoid(logits).mul_(grad.sum(0).unsqueeze(-1))
-        return scaled.addmm_(grad.T, images, alpha=-1), None
+        scaled = torch.sigmoid(logits) * grad.sum(0).unsqueeze(-1)
+        return torch.addmm(scaled, grad.T, images, alpha=-1), None
 
 
 def softplus(x: Tensor) -> Tensor:

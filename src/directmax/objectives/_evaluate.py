@@ -79,7 +79,7 @@ def state_losses(
         Losses `(b, K)` in nats, in the order of `enumerate_states`.
 
     Raises:
-        ValueError: K > `max_states`.
+        ValueError: K > `max_states`, or the objective is one of another batch size.
 
     Example:
         >>> state_losses(lambda z: z[..., 1].sum(-1), (1, 2, 2)).squeeze(0)
@@ -89,6 +89,11 @@ def state_losses(
     fast = getattr(objective, "state_losses", None)
     if fast is not None:
         table: Tensor = fast(num_variables, num_values, max_states=max_states)
+        if table.shape[0] not in (1, batch_size):
+            raise ValueError(
+                f"the objective must hold one problem or the {batch_size} of the distribution, "
+                f"got losses (problems, states) of shape {tuple(table.shape)}"
+            )
         return table
     states = enumerate_states(
         num_variables, num_values, max_states=max_states, dtype=dtype, device=device

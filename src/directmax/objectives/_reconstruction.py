@@ -71,8 +71,23 @@ class Reconstruction:
         self.images = images
 
     def __call__(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
-        """−log p(x|z), differentiable with respect to the decoder and to z."""
-        return bernoulli_loss(self.decoder.rest(self.decoder.first(z.flatten(-2))), self.images)
+        """−log p(x|z), differentiable with respect to the decoder and to z.
+
+        Raises:
+            ValueError: `z` is for another number of images.
+        """
+        return bernoulli_loss(self.decoder.rest(self._first(z)), self.images)
+
+    def _first(self, z: Tensor) -> Tensor:
+        """The first layer's output, in the type of its weights (of half-precision models too)."""
+        if z.shape[-3] != self.images.shape[0]:
+            raise ValueError(
+                f"z must be for the {self.images.shape[0]} images of the objective, got shape "
+                f"{tuple(z.shape)} with a batch of {z.shape[-3]}"
+            )
+        first = self.decoder.first
+        output: Tensor = first(z.flatten(-2).to(first.weight.dtype))
+        return output
 
     def state_losses(
         self, num_variables: int, num_values: int, *, max_states: int = DEFAULT_MAX_STATES
@@ -109,10 +124,10 @@ class Reconstruction:
             table = self.state_losses(1, num_values, max_states=num_values)  # (b, k)
             return table.unsqueeze(-2).expand(z.shape)
         first = self.decoder.first
-        columns = first.weight.T.unflatten(0, (num_variables, num_values))  # (n, k, h)
+        columns = first.weight.T.contiguous().unflatten(0, (num_variables, num_values))  # (n, k, h)
+        base = self._first(z).flatten(0, -2)  # (m, h), m = s·b
         index = z.argmax(-1)  # (*s, b, n)
-        images = self.images.expand(*z.shape[:-2], -1).flatten(0, -2)  # (m, d), m = s·b
-        base = first(z.flatten(-2)).flatten(0, -2)  # (m, h)
+        images = widened(self.images).expand(*z.shape[:-2], -1).flatten(0, -2)  # (m, d)
         rows = index.flatten(0, -2)  # (m, n)
         shifts = torch.arange(1, num_values, device=z.device)
         variables = torch.arange(num_variables, device=z.device)

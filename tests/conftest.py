@@ -1,0 +1,28 @@
+"""Settings and fixtures of the whole suite."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+for module in ("significance", "reference", "solver_conformance", "estimator_conformance"):
+    pytest.register_assert_rewrite(module)
+
+# The same examples every time, without a database. Conformance classes are inherited, so the same
+# property runs in several classes on purpose.
+settings.register_profile(
+    "directmax",
+    max_examples=20,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.differing_executors],
+)
+settings.load_profile("directmax")
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """Randomness with a fixed seed."""
+    return torch.Generator().manual_seed(20190)
