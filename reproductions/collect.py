@@ -82,6 +82,22 @@ def table(runs: dict[str, dict[str, Any]]) -> str:
                 f"| {published[run['run']]:.2f} |"
             )
         text.append("")
+    ablation = [run for name, run in runs.items() if name.startswith("ablation-")]
+    if ablation:
+        text += [
+            "**Without annealing** (the default with `--kl-start 1`)",
+            "",
+            "| data, k | validation bound | the default's |",
+            "| --- | --- | --- |",
+        ]
+        for run in ablation:
+            data, k = run["config"]["data"], run["config"]["values"]
+            default = runs[f"default-{data}-{k}"]
+            text.append(
+                f"| {data}, {k} | {run['validation']['bound']:.2f} "
+                f"| {default['validation']['bound']:.2f} |"
+            )
+        text.append("")
     return "\n".join(text)
 
 

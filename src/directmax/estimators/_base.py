@@ -27,6 +27,13 @@ class Estimate:
             objective the ordinary one.
         sample: the assignments that were used, `(num_samples, b, n, k)`, without gradient:
             one-hot, except relaxed with GumbelSoftmax; None where none was drawn.
+
+    Example:
+        >>> from directmax import Categorical, Direct
+        >>> q = Categorical(torch.zeros(5, 1, 3, requires_grad=True))
+        >>> estimate = Direct(num_samples=2)(q, lambda z: z[..., 0].sum(-1))
+        >>> estimate.loss.shape, estimate.sample.shape
+        (torch.Size([5]), torch.Size([2, 5, 1, 3]))
     """
 
     loss: Float[Tensor, " b"]
@@ -43,6 +50,16 @@ class Estimator(nn.Module, ABC):
     Attributes:
         unbiased: whether the expected gradient is the gradient of the expectation.
         step: number of calls made in training mode; schedules are evaluated at it.
+
+    Example:
+        >>> from directmax import Categorical, Direct, Exact
+        >>> estimators = [Direct(epsilon=0.1), Exact()]
+        >>> [estimator.unbiased for estimator in estimators]
+        [False, True]
+        >>> q = Categorical(torch.zeros(1, 2, 2))
+        >>> estimate = estimators[1](q, lambda z: z[..., 1].sum(-1))
+        >>> estimate.loss, estimators[1].step
+        (tensor([1.]), 1)
     """
 
     unbiased: ClassVar[bool]

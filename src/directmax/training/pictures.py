@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
 
@@ -130,31 +133,39 @@ def png(picture: UInt8[np.ndarray, "height width"], *, pixels: int = 900) -> byt
     return buffer.getvalue()
 
 
-def curves(lines: list[dict[str, Any]], best_epoch: int) -> Figure:
-    """Train and validation bound by epoch, and the KL term beside them."""
-    epochs = [line["epoch"] for line in lines]
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+def bound_curves(lines: list[dict[str, Any]], best_epoch: int) -> Figure:
+    """Training and validation bound by epoch."""
+    figure, axes = _curves(lines, "bound")
     train = [line["train"]["bound"] for line in lines]
-    validation = [line["validation"]["bound"] for line in lines]
-    left.plot(epochs, train, color=ORANGE, label="training")
-    left.plot(epochs, validation, color=BLUE, label="validation")
+    validation = sorted(line["validation"]["bound"] for line in lines)
     if best_epoch:
-        left.axvline(best_epoch, color=GREEN, linestyle=":", label=f"best, epoch {best_epoch}")
-    left.set_ylabel("bound, nats per image")
-    # The first epochs are far above the rest: show where the curves end up.
-    finite = sorted(validation)
-    low, high = finite[0], finite[int(0.9 * (len(finite) - 1))]
-    margin = max(0.15 * (high - low), 0.02 * abs(low), 1e-3)
-    left.set_ylim(min(low, *train) - margin, high + margin)
-    right.plot(epochs, [line["train"]["kl"] for line in lines], color=ORANGE, label="training")
-    right.plot(epochs, [line["validation"]["kl"] for line in lines], color=BLUE, label="validation")
-    right.set_ylabel("KL term, nats per image")
-    for axes in (left, right):
-        axes.set_xlabel("epoch")
+        axes.axvline(best_epoch, color=GREEN, linestyle=":", label=f"best, epoch {best_epoch}")
         axes.legend(frameon=False, labelcolor=INK)
-        _ink(axes)
+    # The first epochs are far above the rest: show where the curves end up.
+    low, high = min(validation[0], *train), validation[int(0.9 * (len(validation) - 1))]
+    margin = max(0.15 * (high - low), 0.02 * abs(low), 1e-3)
+    axes.set_ylim(low - margin, high + margin)
     return figure
+
+
+def kl_curves(lines: list[dict[str, Any]]) -> Figure:
+    """The KL term by epoch."""
+    return _curves(lines, "kl")[0]
+
+
+def _curves(lines: list[dict[str, Any]], term: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    epochs = [line["epoch"] for line in lines]
+    for part, label, color in (("train", "training", ORANGE), ("validation", "validation", BLUE)):
+        values = [line[part][term] for line in lines]
+        axes.plot(epochs, values, color=color, label=label, marker="" if len(epochs) > 1 else "o")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel({"bound": "bound", "kl": "KL term"}[term] + ", nats per image")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    axes.legend(frameon=False, labelcolor=INK)
+    _ink(axes)
+    return figure, axes
 
 
 def usage_bars(usage: Float[Tensor, "n k"]) -> Figure:
@@ -169,22 +180,42 @@ def usage_bars(usage: Float[Tensor, "n k"]) -> Figure:
         axes.set_ylabel("share of validation images")
         axes.legend(frameon=False, labelcolor=INK)
     else:
-        mesh = axes.imshow(usage.numpy(), aspect="auto", cmap="cividis", vmin=0)
+        mesh = axes.imshow(
+            usage.numpy(),
+            aspect="auto",
+            interpolation="nearest",
+            cmap="cividis",
+            vmin=0,
+            vmax=max(2 / k, float(usage.max())),  # uniform use: the middle of the scale or below
+            extent=(0.5, k + 0.5, n + 0.5, 0.5),
+        )
         bar = figure.colorbar(mesh, ax=axes, label="share of validation images")
+        axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
         _ink(bar.ax)
         bar.outline.set_edgecolor(INK)
         axes.set_xlabel("value")
         axes.set_ylabel("variable")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     _ink(axes)
     return figure
 
 
-def svg(figure: Figure) -> str:
-    """An SVG element whose text and axes take the colour of the page, for light and dark."""
+def svg(figure: Figure, name: str) -> str:
+    """An SVG element whose text and axes take the colour of the page, for light and dark.
+
+    Args:
+        figure: what to draw.
+        name: of the figure, different from that of others on the page.
+    """
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    # Text stays text, in the page's font; names depend on the content alone.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
-    return text[text.index("<svg") :].replace(INK, "currentColor")
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    text = text.replace(BLUE, f"var(--blue,{BLUE})")  # lighter on a dark page
+    # Several figures share a page: no two elements may have one name.
+    return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", text)
 
 
 def _ink(axes: Any) -> None:

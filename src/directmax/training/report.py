@@ -20,15 +20,19 @@ MAX_CODES = 200
 NUM_RECONSTRUCTIONS = 20
 
 STYLE = """
-:root{color-scheme:light dark;--line:#8884;--soft:#888}
+:root{color-scheme:light dark;--line:#8884;--soft:#666}
+@media (prefers-color-scheme:dark){:root{--soft:#aaa;--blue:#56b4e9}}
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2.2rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{text-align:right;padding:.25rem .9rem;border-bottom:1px solid var(--line)}
+th,td{text-align:right;padding:.25rem .5rem .25rem 1rem;border-bottom:1px solid var(--line)}
+th{white-space:nowrap}
 th:first-child,td:first-child{text-align:left;padding-left:0}
 img,svg{max-width:100%;height:auto}img{image-rendering:pixelated}
 p.note{color:var(--soft);margin:.2rem 0 .8rem}.wide{overflow-x:auto}
-code{font-size:.9em;word-break:break-word}
+.wide svg{min-width:28rem}.pair{display:flex;flex-wrap:wrap;gap:.5rem 1rem}
+.pair svg{flex:1 1 20rem;min-width:0}
+@media (max-width:34rem){th,td{padding:.25rem .2rem .25rem .5rem;font-size:.9rem}}
 """
 
 
@@ -68,7 +72,9 @@ def render(folder: RunFolder, model: DiscreteVAE, data: ImageData, summary: dict
         "an epoch (median).</p>",
         _results(summary),
         "<h2>Training</h2>",
-        f"<div class=wide>{pictures.svg(pictures.curves(lines, summary['best_epoch']))}</div>",
+        "<div class=pair>"
+        f"{pictures.svg(pictures.bound_curves(lines, summary['best_epoch']), 'bound')}"
+        f"{pictures.svg(pictures.kl_curves(lines), 'kl')}</div>",
         f"<h2>{which}, decoded</h2>",
         _image(codes, which),
         "<h2>Validation images and their reconstructions</h2>",
@@ -77,9 +83,10 @@ def render(folder: RunFolder, model: DiscreteVAE, data: ImageData, summary: dict
         _image(pairs, "images and reconstructions"),
         "<h2>Use of the codes</h2>",
         f"<div class=wide>"
-        f"{pictures.svg(pictures.usage_bars(pictures.code_usage(model, validation)))}</div>",
+        f"{pictures.svg(pictures.usage_bars(pictures.code_usage(model, validation)), 'usage')}"
+        "</div>",
         "<h2>Configuration</h2>",
-        _table(["setting", "value"], [[k, str(v)] for k, v in config.to_dict().items()]),
+        _table(["setting", "value"], [[k, _short(v)] for k, v in config.to_dict().items()]),
         f"<p class=note>Data: {escape(data.source)}</p>",
         "<h2>Versions and machine</h2>",
         _table(
@@ -111,6 +118,10 @@ def _results(summary: dict[str, Any]) -> str:
     how = "exact, by enumeration" if samples is None else f"{samples} samples an image"
     header = ["", "bound", "reconstruction", "KL", "−log p(x)"]
     return _table(header, rows) + f"<p class=note>Nats per image; {how}.</p>"
+
+
+def _short(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _nats(value: float | None) -> str:

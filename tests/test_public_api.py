@@ -1,0 +1,73 @@
+"""The names that the package exports."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import directmax
+
+NAMES = sorted(set(directmax.__all__) - {"__version__"})
+
+
+def test_all_names_resolve() -> None:
+    assert len(set(directmax.__all__)) == len(directmax.__all__)
+    for name in directmax.__all__:
+        assert getattr(directmax, name) is not None
+    assert set(dir(directmax)) >= set(directmax.__all__)
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Dirct'"):
+        directmax.Dirct  # noqa: B018
+    assert not hasattr(directmax, "torch")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_documented_with_an_example(name: str) -> None:
+    exported = getattr(directmax, name)
+    text = inspect.getdoc(exported)
+    assert text, name
+    assert "Example:\n" in text, f"{name} has no Example"
+    assert ">>> " in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_signatures_are_annotated(name: str) -> None:
+    exported = getattr(directmax, name)
+    function = exported.__init__ if inspect.isclass(exported) else exported
+    for parameter in list(inspect.signature(function).parameters.values()):
+        if parameter.name not in ("self", "args", "kwargs"):
+            assert parameter.annotation is not inspect.Parameter.empty, (name, parameter)
+
+
+@pytest.mark.parametrize(
+    "module", ["data", "distributions", "estimators", "models", "objectives", "solvers"]
+)
+def test_rooms_name_what_they_export(module: str) -> None:
+    room = importlib.import_module(f"directmax.{module}")
+    for name in room.__all__:
+        assert hasattr(room, name), f"directmax.{module}.{name}"
+
+
+def test_typed() -> None:
+    assert (Path(directmax.__file__).parent / "py.typed").exists()
+
+
+def test_importing_is_light_and_has_no_side_effect() -> None:
+    script = """
+import sys
+import directmax
+import directmax.cli
+heavy = {"torch", "lightning_fabric", "matplotlib", "scipy", "sklearn"} & set(sys.modules)
+assert not heavy, heavy
+assert directmax.__version__
+assert "torch" not in sys.modules
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

@@ -1,0 +1,137 @@
+"""The configuration: bounds, presets, and what is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from directmax.training.config import PRESETS, TrainConfig
+from directmax.training.randomness import Stream, derive_seed
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("variables", (0, -1)),
+        ("values", (1, 0)),
+        ("hidden", (0,)),
+        ("num_samples", (-1,)),
+        ("epochs", (-1,)),
+        ("batch_size", (0,)),
+        ("seed", (-1, 2**63)),
+        ("eval_samples", (0,)),
+        ("epsilon", (0.0, -1.0, NAN, INF)),
+        ("epsilon_scale", (0.0, -1.0, NAN, INF)),
+        ("temperature", (0.0, -1.0, NAN, INF)),
+        ("learning_rate", (0.0, -1.0, NAN, INF)),
+        ("kl_start", (0.0, -1.0, NAN, INF)),
+        ("anneal_rate", (-1.0, NAN, INF)),
+        ("kl_fraction", (-0.1, 1.1, NAN)),
+    ],
+)
+def test_out_of_range(name: str, values: tuple[float, ...]) -> None:
+    for value in values:
+        with pytest.raises(ValueError, match="--" + name.replace("_", "-")) as caught:
+            TrainConfig(**{name: value})  # type: ignore[arg-type]
+        assert str(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "data",
+        "binarize",
+        "estimator",
+        "kl_gradient",
+        "learning_rate_schedule",
+        "precision",
+        "epsilon",
+        "kl_start",
+    ],
+)
+def test_unknown_words(name: str) -> None:
+    with pytest.raises(ValueError, match=r"'nonsense'"):
+        TrainConfig(**{name: "nonsense"})  # type: ignore[arg-type]
+
+
+def test_epochs_depend_on_the_data() -> None:
+    assert TrainConfig(data="digits").epochs > TrainConfig(data="mnist").epochs > 1
+    assert TrainConfig(data="mnist", epochs=3).epochs == 3
+
+
+def test_samples_depend_on_the_estimator() -> None:
+    assert TrainConfig().num_samples > 1
+    assert TrainConfig(variables=2).num_samples == 1
+    assert TrainConfig(estimator="gumbel-softmax").num_samples == 1
+    assert TrainConfig(variables=2, num_samples=3).num_samples == 3
+
+
+def test_the_paper() -> None:
+    paper = PRESETS["paper"]
+    assert (paper.data, paper.epochs, paper.batch_size) == ("mnist", 300, 100)
+    assert (paper.estimator, paper.epsilon, paper.anneal_rate) == ("direct", 1.0, 1e-5)
+    assert (paper.hidden, paper.learning_rate) == (300, 1e-3)
+    assert paper.learning_rate_schedule == "constant"
+    assert (paper.kl_start, paper.kl_fraction) == (1.0, 0.0)
+    assert not paper.two_sided
+    assert paper.num_samples == 1
+
+
+@given(seed=st.integers(0, 2**63 - 1), rate=st.floats(1e-6, 1.0), epsilon=st.floats(1e-3, 10))
+def test_stored_and_read_again(seed: int, rate: float, epsilon: float) -> None:
+    config = TrainConfig(seed=seed, learning_rate=rate, epsilon=epsilon)
+    again = TrainConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+    assert again.digest() == config.digest()
+    assert config.differences(again) == []
+
+
+def test_every_field_counts() -> None:
+    config = TrainConfig()
+    other: dict[str, Any] = {
+        "data": "mnist",
+        "binarize": "static",
+        "estimator": "exact",
+        "epsilon": 0.5,
+        "two_sided": not config.two_sided,
+        "straight_through": not config.straight_through,
+        "kl_gradient": "off",
+        "kl_start": 3.0,
+        "kl_fraction": 0.5,
+        "learning_rate_schedule": "constant",
+        "precision": "64-true",
+    }
+    for field in dataclasses.fields(TrainConfig):
+        value = other.get(field.name)
+        changed = dataclasses.replace(
+            config, **{field.name: getattr(config, field.name) + 1 if value is None else value}
+        )
+        assert changed.digest() != config.digest()
+        assert any(
+            difference.startswith("--" + field.name.replace("_", "-") + ":")
+            for difference in changed.differences(config)
+        )
+
+
+def test_of_another_version() -> None:
+    record = TrainConfig().to_dict()
+    del record["hidden"]
+    with pytest.raises(ValueError, match="hidden; it was written by another version"):
+        TrainConfig.from_dict(record)
+    with pytest.raises(ValueError, match="colour"):
+        TrainConfig.from_dict({**TrainConfig().to_dict(), "colour": 3})
+
+
+@given(seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 10**6))
+def test_streams_of_randomness_are_apart(seed: int, epoch: int) -> None:
+    seeds = {derive_seed(seed, stream, epoch) for stream in Stream}
+    seeds |= {derive_seed(seed, Stream.NOISE, epoch, rank) for rank in range(1, 4)}
+    assert len(seeds) == len(Stream) + 3
+    assert all(0 <= value < 2**63 for value in seeds)
