@@ -9,7 +9,6 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 
 from directmax._validation import check_count, check_positive
 from directmax.distributions import DiscreteDistribution
@@ -138,8 +137,7 @@ def losses_at(
         shape = (q.batch_size, 1, q.num_values)
         table = state_losses(objective, shape, max_states=q.num_values)  # (b, k)
         weights = average(z).squeeze(1)  # (b, k)
-        loss: Tensor = _Weighted.apply(table, weights)
-        return loss, table.detach()[None, :, None, :]
+        return (table * weights).sum(-1), table.detach()[None, :, None, :]
     # The changes of a single variable are all its values, whatever the sample.
     around = z[:1] if q.num_variables == 1 else z
     return average(evaluate(objective, z)), single_change_losses(objective, around)
@@ -148,22 +146,3 @@ def losses_at(
 def average(samples: Float[Tensor, s * shape]) -> Float[Tensor, "*shape"]:
     """The mean over samples; one operation less where there is one."""
     return samples.squeeze(0) if samples.shape[0] == 1 else samples.mean(0)
-
-
-class _Weighted(torch.autograd.Function):
-    """Σ_k table·weights, with the gradient weights to the table: one node for two."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(table: Tensor, weights: Tensor) -> Tensor:
-        return (table * weights).sum(-1)
-
-    @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[1])
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
-        (weights,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return grad.unsqueeze(-1) * weights, None

@@ -1,0 +1,7 @@
+"""`python -m directmax` is the same as `directmax`."""
+
+import sys
+
+from directmax.cli import main
+
+sys.exit(main())
