@@ -50,7 +50,7 @@ def main() -> None:
             k,
             {
                 "direct": Direct(),
-                "direct, default": Direct(two_sided=True, num_samples=4, scale=4.0),
+                "direct, default": Direct(two_sided=True, num_samples=8),
                 "exact": Exact(),
                 "local-expectation": LocalExpectation(),
                 "gumbel-softmax": GumbelSoftmax(),
