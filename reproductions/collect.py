@@ -85,7 +85,7 @@ def table(runs: dict[str, dict[str, Any]]) -> str:
     others = [run for name, run in runs.items() if name.startswith("seed")]
     if others:
         text += [
-            "**Other seeds** of the default: what one local optimum or another makes",
+            "**Another seed** of the default",
             "",
             "| data, k | seed | validation bound | test bound |",
             "| --- | --- | --- | --- |",
