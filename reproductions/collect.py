@@ -134,7 +134,7 @@ def main() -> None:
         sys.exit(__doc__)
     folders = sorted(path for path in Path(sys.argv[1]).iterdir() if path.is_dir())
     runs = {folder.name: run for folder in folders if (run := load(folder)) is not None}
-    record = {"command": "bash reproductions/mixture.sh", "runs": list(runs.values())}
+    record = {"commands": "reproductions/mixture.sh", "runs": list(runs.values())}
     (HERE / "mixture.json").write_text(json.dumps(record) + "\n")
     (HERE / "mixture.md").write_text(table(runs))
     picture(runs).savefig(HERE / "mixture.svg", metadata={"Date": None})

@@ -94,7 +94,7 @@ class Categorical(DiscreteDistribution):
 
         h is linear in the logits, so that gradient is weight · mean_s(first − second) itself.
         """
-        gradient = _mean(first - second)  # (b, n, k)
+        gradient = (first - second).mean(0)  # (b, n, k)
         each = weight[:, None, None] if isinstance(weight, Tensor) else weight
         surrogate = (self.logits * (gradient * each)).sum((-2, -1))
         return value + (surrogate - surrogate.detach())  # adds exactly 0
@@ -142,7 +142,3 @@ class Categorical(DiscreteDistribution):
                 f"z must end in (batch, variables, values) = {tuple(self.logits.shape)}, "
                 f"got shape {tuple(z.shape)}"
             )
-
-
-def _mean(samples: Float[Tensor, "s b n k"]) -> Float[Tensor, "b n k"]:
-    return samples.squeeze(0) if samples.shape[0] == 1 else samples.mean(0)
