@@ -6,7 +6,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-for module in ("significance", "reference", "solver_conformance", "estimator_conformance"):
+for module in (
+    "significance",
+    "reference",
+    "solver_conformance",
+    "pairwise_conformance",
+    "estimator_conformance",
+):
     pytest.register_assert_rewrite(module)
 
 # The same examples every time, without a database. Conformance classes are inherited, so the same

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from directmax._version import __version__
 
 if TYPE_CHECKING:
-    from directmax.distributions import Categorical
+    from directmax.distributions import Categorical, PairwiseBinary
     from directmax.estimators import (
+        ClampedArgmax,
         Direct,
         Estimate,
         Estimator,
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
         LocalExpectation,
     )
     from directmax.gumbel import sample_gumbel
-    from directmax.models import Decoder, DiscreteVAE, Encoder
+    from directmax.models import Decoder, DiscreteVAE, Encoder, PairwiseEncoder
     from directmax.objectives import Reconstruction
     from directmax.schedules import ExponentialDecay, GeometricDecay
 
 _HOME = {
     "Categorical": "distributions",
+    "ClampedArgmax": "estimators",
     "Decoder": "models",
     "Direct": "estimators",
     "DiscreteVAE": "models",
@@ -38,12 +40,15 @@ _HOME = {
     "GeometricDecay": "schedules",
     "GumbelSoftmax": "estimators",
     "LocalExpectation": "estimators",
+    "PairwiseBinary": "distributions",
+    "PairwiseEncoder": "models",
     "Reconstruction": "objectives",
     "sample_gumbel": "gumbel",
 }
 
 __all__ = [
     "Categorical",
+    "ClampedArgmax",
     "Decoder",
     "Direct",
     "DiscreteVAE",
@@ -55,6 +60,8 @@ __all__ = [
     "GeometricDecay",
     "GumbelSoftmax",
     "LocalExpectation",
+    "PairwiseBinary",
+    "PairwiseEncoder",
     "Reconstruction",
     "__version__",
     "sample_gumbel",

@@ -6,6 +6,7 @@ rounded to it has ties, so both are always float32 or wider.
 
 from __future__ import annotations
 
+import functools
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -33,3 +34,23 @@ def no_autocast(device: torch.device) -> AbstractContextManager[object]:
     if torch.is_autocast_enabled(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies matrices faster in bfloat16 than in float32.
+
+    CPUs need instructions for it (AVX-512 BF16 or AMX); without, torch emulates it slowly.
+
+    Example:
+        >>> fast_bfloat16(torch.device("cpu")) in (True, False)
+        True
+    """
+    if device.type == "cpu":
+        return _cpu_has_bfloat16()
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+@functools.cache
+def _cpu_has_bfloat16() -> bool:
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in names)

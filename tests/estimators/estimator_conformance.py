@@ -4,7 +4,10 @@
         def make(self, num_samples=1):
             return MyEstimator(num_samples=num_samples)
 
-`discrete` says whether the sample is one-hot, `samples` whether there is one at all.
+`discrete` says whether the sample is one-hot, `samples` whether there is one at all. With
+`OverPairs` before it among the bases, the suite runs on coupled binary variables:
+
+    class TestMyEstimatorOverPairs(OverPairs, EstimatorConformance): ...
 """
 
 from __future__ import annotations
@@ -21,10 +24,26 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from directmax import Categorical, Decoder, Estimate, Estimator, Reconstruction
+from directmax import (
+    Categorical,
+    Decoder,
+    Estimate,
+    Estimator,
+    PairwiseBinary,
+    Reconstruction,
+)
 from directmax.distributions import DiscreteDistribution
 from directmax.objectives import bernoulli_loss, evaluate
-from reference import Function, Interaction, expected_gradient, expected_loss, is_one_hot
+from reference import (
+    Function,
+    Interaction,
+    expected_gradient,
+    expected_loss,
+    gibbs_probs,
+    is_one_hot,
+    perturb_and_map_gradient,
+    state_table,
+)
 from significance import assert_mean
 
 EXACT = {"rtol": 0, "atol": 1e-9}
@@ -40,6 +59,22 @@ class FixedNoise(Categorical):
 
     def noise(self, num_samples: int, *, generator: torch.Generator | None = None) -> Tensor:
         assert self.fixed.shape == (num_samples, *self.logits.shape)
+        return self.fixed
+
+
+class FixedPairs(PairwiseBinary):
+    """Coupled variables whose noise is given; None for drawn noise."""
+
+    def __init__(
+        self, unary: Tensor, pairwise: Tensor, noise: Tensor | None = None, **settings: object
+    ) -> None:
+        super().__init__(unary, pairwise, **settings)
+        self.fixed = noise
+
+    def noise(self, num_samples: int, *, generator: torch.Generator | None = None) -> Tensor:
+        if self.fixed is None:
+            return super().noise(num_samples, generator=generator)
+        assert self.fixed.shape[:2] == (num_samples, self.batch_size)
         return self.fixed
 
 
@@ -71,6 +106,11 @@ def logit_gradient(estimate: Estimate, logits: Tensor) -> Tensor:
     return gradient
 
 
+def independent(logits: Tensor, noise: Tensor | None = None) -> DiscreteDistribution:
+    """The distribution of most tests: independent variables, with given or drawn noise."""
+    return Categorical(logits) if noise is None else FixedNoise(logits, noise)
+
+
 def gradient_of(
     estimator: Estimator,
     logits: Tensor,
@@ -78,10 +118,11 @@ def gradient_of(
     *,
     noise: Tensor | None = None,
     generator: torch.Generator | None = None,
+    distribution: Callable[..., DiscreteDistribution] = independent,
 ) -> Tensor:
     """∂(Σ_b loss)/∂logits of one call, `(b, n, k)`."""
     leaf = logits.detach().clone().requires_grad_()
-    q = Categorical(leaf) if noise is None else FixedNoise(leaf, noise)
+    q = distribution(leaf, noise)
     return logit_gradient(estimator(q, objective, generator=generator), leaf)
 
 
@@ -107,16 +148,46 @@ class EstimatorConformance:
 
     discrete = True
     samples = True
+    num_values: int | None = None
+    """The one k that the distribution has; None for any."""
+    transforms = True
+    """Whether function transforms can look into the distribution."""
 
     def make(self, num_samples: int = 1) -> Estimator:
         raise NotImplementedError
+
+    def distribution(self, logits: Tensor, noise: Tensor | None = None) -> DiscreteDistribution:
+        """The distribution with these potentials of the single variables."""
+        return independent(logits, noise)
+
+    def expected_loss(self, logits: Tensor, objective: Function) -> Tensor:
+        """E[f], by enumeration."""
+        return expected_loss(logits, objective)
+
+    def expected_gradient(self, logits: Tensor, objective: Function) -> Tensor:
+        """What an unbiased estimator estimates, by enumeration."""
+        return expected_gradient(logits, objective)
+
+    def sizes(self, batch: int, num_variables: int, num_values: int) -> tuple[int, int, int]:
+        return batch, num_variables, self.num_values or num_values
+
+    def problem(self, *sizes: int) -> tuple[Tensor, Interaction]:
+        """Logits and a loss; k is another where the distribution has one k only."""
+        sizes = self.sizes(*sizes)
+        return random_logits(*sizes), Interaction(*sizes)
+
+    def gradient(
+        self, estimator: Estimator, logits: Tensor, *rest: Function, **given: object
+    ) -> Tensor:
+        return gradient_of(estimator, logits, *rest, distribution=self.distribution, **given)
 
     # What it returns
 
     @given(st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(2, 4)), st.integers(1, 3))
     def test_shapes(self, sizes: tuple[int, int, int], num_samples: int) -> None:
+        sizes = self.sizes(*sizes)
         logits, objective = random_logits(*sizes), Interaction(*sizes)
-        estimate = self.make(num_samples)(Categorical(logits), objective, generator=seeded())
+        estimate = self.make(num_samples)(self.distribution(logits), objective, generator=seeded())
         assert isinstance(estimate, Estimate)
         assert estimate.loss.shape == sizes[:1]
         assert estimate.loss.dtype == torch.float64
@@ -132,12 +203,12 @@ class EstimatorConformance:
     @pytest.mark.parametrize("num_samples", [1, 3])
     def test_value_and_gradient_of_the_objective(self, num_samples: int) -> None:
         """The loss is the mean of f over the sample, or its expectation; so is f's gradient."""
-        logits, objective = random_logits(4, 2, 3), Interaction(4, 2, 3)
-        estimate = self.make(num_samples)(Categorical(logits), objective, generator=seeded())
+        logits, objective = self.problem(4, 2, 3)
+        estimate = self.make(num_samples)(self.distribution(logits), objective, generator=seeded())
         if self.samples:
             expected = evaluate(objective, estimate.sample).mean(0)
         else:
-            expected = expected_loss(logits.detach(), objective)
+            expected = self.expected_loss(logits.detach(), objective)
         torch.testing.assert_close(estimate.loss, expected, rtol=0, atol=1e-12)
         weight = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
         parameters = list(objective.parameters())
@@ -147,96 +218,98 @@ class EstimatorConformance:
 
     def test_large_logits_leave_the_loss_exact(self) -> None:
         """A surrogate of 1e6 that is added and subtracted would cost float32 its last digits."""
-        logits = torch.tensor([[[3e3, 2e3, -5e3], [1e3, -3e3, 1e3]]]).requires_grad_()
+        logits = torch.tensor([[[3e3, 2e3, -5e3], [1e3, -3e3, 1e3]]])
         cost = torch.tensor([[0.1, 500.0, 7.0], [0.01, 300.0, 0.03]])
+        logits = logits[..., : self.num_values].clone().requires_grad_()
+        cost = cost[..., : self.num_values]
 
         def objective(z: Tensor) -> Tensor:
             return (z * cost).sum((-2, -1))
 
-        estimate = self.make()(Categorical(logits), objective, generator=seeded())
+        estimate = self.make()(self.distribution(logits), objective, generator=seeded())
         if self.samples:
             assert torch.equal(estimate.loss, objective(estimate.sample).mean(0))
         else:
             torch.testing.assert_close(
-                estimate.loss, expected_loss(logits.double(), objective).float()
+                estimate.loss, self.expected_loss(logits.double(), objective).float()
             )
 
     # Problems and draws
 
     @pytest.mark.parametrize("num_variables", [1, 2])
     def test_problems_of_a_batch_do_not_touch(self, num_variables: int) -> None:
-        logits = random_logits(3, num_variables, 3)
-        noise = random_noise(2, 3, num_variables, 3)
-        objective = Interaction(3, num_variables, 3)
-        together = gradient_of(self.make(2), logits, objective, noise=noise)
+        logits, objective = self.problem(3, num_variables, 3)
+        noise = random_noise(2, *logits.shape)
+        together = self.gradient(self.make(2), logits, objective, noise=noise)
         for row in range(3):
             part = slice(row, row + 1)
             single = copy.deepcopy(objective)
             single.input = objective.input[part]
-            alone = gradient_of(self.make(2), logits[part], single, noise=noise[:, part])
+            alone = self.gradient(self.make(2), logits[part], single, noise=noise[:, part])
             torch.testing.assert_close(alone[0], together[row], **EXACT)
 
     @pytest.mark.parametrize("num_variables", [1, 2])
     def test_draws_are_averaged(self, num_variables: int) -> None:
         if not self.samples:
             pytest.skip("draws nothing")
-        logits, objective = random_logits(3, num_variables, 4), Interaction(3, num_variables, 4)
-        noise = random_noise(3, 3, num_variables, 4)
+        logits, objective = self.problem(3, num_variables, 4)
+        noise = random_noise(3, *logits.shape)
         same = noise[:1].expand(3, -1, -1, -1)
         torch.testing.assert_close(
-            gradient_of(self.make(3), logits, objective, noise=same),
-            gradient_of(self.make(1), logits, objective, noise=noise[:1]),
+            self.gradient(self.make(3), logits, objective, noise=same),
+            self.gradient(self.make(1), logits, objective, noise=noise[:1]),
             **EXACT,
         )
         order = torch.tensor([2, 0, 1])
         torch.testing.assert_close(
-            gradient_of(self.make(3), logits, objective, noise=noise),
-            gradient_of(self.make(3), logits, objective, noise=noise[order]),
+            self.gradient(self.make(3), logits, objective, noise=noise),
+            self.gradient(self.make(3), logits, objective, noise=noise[order]),
             **EXACT,
         )
 
     def test_empty_batch(self) -> None:
-        logits = torch.zeros(0, 2, 3, requires_grad=True)
-        estimate = self.make()(Categorical(logits), lambda z: z.sum((-2, -1)))
+        sizes = self.sizes(0, 2, 3)
+        logits = torch.zeros(sizes, requires_grad=True)
+        estimate = self.make()(self.distribution(logits), lambda z: z.sum((-2, -1)))
         assert estimate.loss.shape == (0,)
-        assert logit_gradient(estimate, logits).shape == (0, 2, 3)
+        assert logit_gradient(estimate, logits).shape == sizes
 
     def test_one_constant_moves_no_gradient_of_the_logits(self) -> None:
-        logits, objective = random_logits(3, 2, 3), Interaction(3, 2, 3)
-        noise = random_noise(1, 3, 2, 3)
+        logits, objective = self.problem(3, 2, 3)
+        noise = random_noise(1, *logits.shape)
         torch.testing.assert_close(
-            gradient_of(self.make(), logits, lambda z: objective(z) + 500, noise=noise),
-            gradient_of(self.make(), logits, objective, noise=noise),
+            self.gradient(self.make(), logits, lambda z: objective(z) + 500, noise=noise),
+            self.gradient(self.make(), logits, objective, noise=noise),
             **EXACT,
         )
 
     # Randomness
 
     def test_a_generator_decides(self) -> None:
-        logits, objective = random_logits(4, 2, 3), Interaction(4, 2, 3)
+        logits, objective = self.problem(4, 2, 3)
         state = torch.get_rng_state()
-        first = self.make(2)(Categorical(logits), objective, generator=seeded(1))
-        again = self.make(2)(Categorical(logits), objective, generator=seeded(1))
-        other = self.make(2)(Categorical(logits), objective, generator=seeded(2))
+        first = self.make(2)(self.distribution(logits), objective, generator=seeded(1))
+        again = self.make(2)(self.distribution(logits), objective, generator=seeded(1))
+        other = self.make(2)(self.distribution(logits), objective, generator=seeded(2))
         assert torch.equal(torch.get_rng_state(), state)
         assert torch.equal(first.loss, again.loss)
         assert torch.equal(logit_gradient(first, logits), logit_gradient(again, logits))
         assert torch.equal(first.loss, other.loss) != self.samples
 
     def test_without_a_generator_torchs_own_decides(self) -> None:
-        logits, objective = random_logits(4, 2, 3), Interaction(4, 2, 3)
+        logits, objective = self.problem(4, 2, 3)
         with torch.random.fork_rng():
             losses = []
             for seed in (1, 1, 2):
                 torch.manual_seed(seed)
-                losses.append(self.make()(Categorical(logits), objective).loss)
+                losses.append(self.make()(self.distribution(logits), objective).loss)
         assert torch.equal(losses[0], losses[1])
         assert torch.equal(losses[0], losses[2]) != self.samples
 
     # Graphs and modes
 
     def test_keeps_no_graph(self) -> None:
-        logits, objective = random_logits(2, 1, 3), Interaction(2, 1, 3)
+        logits, objective = self.problem(2, 1, 3)
         alive = Alive()
         watch = weakref.ref(alive)
 
@@ -244,7 +317,7 @@ class EstimatorConformance:
             return Watched.apply(objective(z), guard)
 
         estimator = self.make()
-        estimate = estimator(Categorical(logits), watched, generator=seeded())
+        estimate = estimator(self.distribution(logits), watched, generator=seeded())
         assert watch() is not None
         del estimate, watched, alive
         gc.collect()
@@ -252,8 +325,8 @@ class EstimatorConformance:
 
     def test_calls_are_independent(self) -> None:
         """Two estimates under one distribution can be differentiated one after the other."""
-        logits, objective = random_logits(2, 2, 3), Interaction(2, 2, 3)
-        q, estimator = Categorical(logits), self.make()
+        logits, objective = self.problem(2, 2, 3)
+        q, estimator = self.distribution(logits), self.make()
         first = estimator(q, objective, generator=seeded())
         first.loss.sum().backward()
         alone = logits.grad.clone()
@@ -262,8 +335,8 @@ class EstimatorConformance:
         torch.testing.assert_close(logits.grad, 2 * alone, **EXACT)
 
     def test_gradients_are_there_after_a_look_without_gradient(self) -> None:
-        logits, objective = random_logits(2, 2, 3), Interaction(2, 2, 3)
-        q, fresh = Categorical(logits), Categorical(logits)
+        logits, objective = self.problem(2, 2, 3)
+        q, fresh = self.distribution(logits), self.distribution(logits)
         with torch.no_grad():
             q.entropy()
         estimate = self.make()(q, objective, generator=seeded())
@@ -272,18 +345,20 @@ class EstimatorConformance:
         torch.testing.assert_close(logit_gradient(estimate, logits), wanted, **EXACT)
 
     def test_without_gradient(self) -> None:
-        logits, objective = random_logits(2, 2, 3), Interaction(2, 2, 3)
-        expected = self.make()(Categorical(logits), objective, generator=seeded())
+        logits, objective = self.problem(2, 2, 3)
+        expected = self.make()(self.distribution(logits), objective, generator=seeded())
         with torch.no_grad():
-            estimate = self.make()(Categorical(logits), objective, generator=seeded())
+            estimate = self.make()(self.distribution(logits), objective, generator=seeded())
         assert not estimate.loss.requires_grad
         torch.testing.assert_close(estimate.loss, expected.loss.detach(), rtol=0, atol=1e-12)
         with torch.inference_mode():
-            estimate = self.make()(Categorical(logits), objective, generator=seeded())
+            estimate = self.make()(self.distribution(logits), objective, generator=seeded())
         torch.testing.assert_close(estimate.loss, expected.loss.detach(), rtol=0, atol=1e-12)
 
     def test_function_transforms(self) -> None:
         """torch.func sees the same gradient as backward()."""
+        if not self.transforms:
+            pytest.skip("compiled code needs the memory of its tensors")
         logits = random_logits(3, 2, 3).detach()
         objective = Interaction(3, 2, 3).requires_grad_(False)
 
@@ -291,11 +366,12 @@ class EstimatorConformance:
             q = Categorical(leaf, validate=False)
             return self.make(2)(q, objective, generator=seeded()).loss.sum()
 
-        expected = gradient_of(self.make(2), logits, objective, generator=seeded())
+        expected = self.gradient(self.make(2), logits, objective, generator=seeded())
         torch.testing.assert_close(torch.func.grad(total)(logits), expected, **EXACT)
 
     def test_the_step_counts_calls_in_training_mode(self) -> None:
-        q, objective = Categorical(random_logits(2, 1, 3)), Interaction(2, 1, 3)
+        logits, objective = self.problem(2, 1, 3)
+        q = self.distribution(logits)
         estimator = self.make()
         assert estimator.training
         for expected in (1, 2):
@@ -318,7 +394,8 @@ class EstimatorConformance:
     def test_settings_and_latest_numbers_can_be_shown(self) -> None:
         estimator = self.make()
         assert estimator.latest() == {}
-        estimator(Categorical(random_logits(2, 1, 3)), Interaction(2, 1, 3))
+        logits, objective = self.problem(2, 1, 3)
+        estimator(self.distribution(logits), objective)
         assert all(isinstance(number, float) for number in estimator.latest().values())
         assert type(estimator).__name__ in repr(estimator)
 
@@ -326,15 +403,16 @@ class EstimatorConformance:
 
     @pytest.mark.parametrize("num_variables", [1, 3])
     def test_reconstruction_equals_its_plain_function(self, num_variables: int) -> None:
-        decoder = Decoder(num_variables, 3, 6, hidden=5).double()
+        _, n, k = self.sizes(4, num_variables, 3)
+        decoder = Decoder(n, k, 6, hidden=5).double()
         with torch.no_grad():
             for number, parameter in enumerate(decoder.parameters()):
                 parameter.copy_(random_logits(*parameter.shape, seed=number))
         images = random_logits(4, 6, seed=9).detach().sigmoid().round()
-        logits = random_logits(4, num_variables, 3)
+        logits = random_logits(4, n, k)
 
         def run(objective: Callable[[Tensor], Tensor]) -> Sequence[Tensor]:
-            estimate = self.make(2)(Categorical(logits), objective, generator=seeded())
+            estimate = self.make(2)(self.distribution(logits), objective, generator=seeded())
             weight = torch.arange(1.0, 5.0, dtype=torch.float64)
             total = (estimate.loss * weight).sum()
             gradients = torch.autograd.grad(total, [logits, *decoder.parameters()])
@@ -351,9 +429,10 @@ class EstimatorConformance:
         self, dtype: torch.dtype, size: float, num_variables: int
     ) -> None:
         signs = torch.tensor([[1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]], dtype=dtype)
-        logits = (size * signs)[:num_variables].expand(8, -1, -1).clone().requires_grad_()
-        cost = torch.tensor([[0.0, 1.0, 300.0], [20.0, -30.0, 0.5]], dtype=dtype)[:num_variables]
-        q = Categorical(logits)
+        part = (slice(num_variables), slice(self.num_values))
+        logits = (size * signs)[part].expand(8, -1, -1).clone().requires_grad_()
+        cost = torch.tensor([[0.0, 1.0, 300.0], [20.0, -30.0, 0.5]], dtype=dtype)[part]
+        q = self.distribution(logits)
         estimate = self.make(2)(q, lambda z: (z * cost).sum((-2, -1)), generator=seeded())
         assert estimate.loss.dtype == q.dtype
         assert estimate.loss.isfinite().all()
@@ -363,10 +442,10 @@ class EstimatorConformance:
 
     @pytest.mark.parametrize("dtype", [*HALVES, torch.float32, torch.float64])
     def test_equal_losses_have_no_gradient(self, dtype: torch.dtype) -> None:
-        logits = random_logits(50, 2, 3).detach().to(dtype).requires_grad_()
+        logits = random_logits(*self.sizes(50, 2, 3)).detach().to(dtype).requires_grad_()
         for level in (0.0, 700.0):
             estimate = self.make(2)(
-                Categorical(logits),
+                self.distribution(logits),
                 lambda z, level=level: z.sum((-2, -1)) * 0 + level,
                 generator=seeded(),
             )
@@ -378,12 +457,13 @@ class EstimatorConformance:
     # Errors
 
     def test_wrong_arguments_are_one_line_errors(self) -> None:
-        q, objective = Categorical(torch.zeros(2, 1, 3)), lambda z: z.sum((-2, -1))
+        logits = torch.zeros(self.sizes(2, 1, 3))
+        q, objective = self.distribution(logits), lambda z: z.sum((-2, -1))
         estimator = self.make()
         with pytest.raises(TypeError, match=r"^q must be a distribution[^\n]*got Tensor$"):
-            estimator(q.logits, objective)
+            estimator(logits, objective)
         with pytest.raises(TypeError, match=r"^objective must be callable, got Tensor$"):
-            estimator(q, q.logits)
+            estimator(q, logits)
         with pytest.raises(ValueError, match=r"^the objective must return one loss[^\n]*$"):
             estimator(q, lambda z: z.sum())
         with pytest.raises(TypeError, match=r"^the objective must return a torch.Tensor, got int$"):
@@ -403,12 +483,50 @@ class EstimatorConformance:
         if not self.make().unbiased:
             pytest.skip("says it is biased; its own tests show how the bias shrinks")
         draws = 4000
-        objective = Interaction(1, 2, 3)
-        logits = random_logits(1, 2, 3)
+        logits, objective = self.problem(1, 2, 3)
         many = logits.detach().expand(draws, -1, -1)
-        gradients = gradient_of(self.make(), many, objective, generator=seeded())
-        expected = expected_gradient(logits, objective)[0]
+        gradients = self.gradient(self.make(), many, objective, generator=seeded())
+        expected = self.expected_gradient(logits, objective)[0]
         if self.samples:
             assert_mean(gradients, expected)
         else:
             torch.testing.assert_close(gradients, expected.expand_as(gradients), **EXACT)
+
+
+class OverPairs:
+    """Runs the suite on coupled binary variables; put it before the suite among the bases."""
+
+    num_values = 2
+    transforms = False
+    exact_samples = False
+    """Whether what it estimates is the Gibbs expectation, not that of the perturbed argmax."""
+
+    @staticmethod
+    def pairwise(logits: Tensor) -> Tensor:
+        """Couplings of both signs, the same for every problem of a batch."""
+        n = logits.shape[-2]
+        pairs = torch.tensor([2.0, -1.5, 1.0])[: n * (n - 1) // 2]
+        return pairs.to(logits.dtype).expand(len(logits), -1)
+
+    def distribution(self, logits: Tensor, noise: Tensor | None = None) -> DiscreteDistribution:
+        return FixedPairs(logits, self.pairwise(logits), noise)
+
+    def expected_loss(self, logits: Tensor, objective: Function) -> Tensor:
+        assert self.exact_samples
+        probs = gibbs_probs(logits, self.pairwise(logits))
+        return (probs * state_table(logits, objective)).sum(-1)
+
+    def expected_gradient(self, logits: Tensor, objective: Function) -> Tensor:
+        if self.exact_samples:
+            leaf = logits.detach().clone().requires_grad_()
+            total = self.expected_loss(leaf, objective).sum()
+            return torch.autograd.grad(total, leaf)[0]
+        n = logits.shape[-2]
+        losses = state_table(logits, objective).detach()
+        pairwise = self.pairwise(logits)
+        rows = [
+            perturb_and_map_gradient(*problem)[:n]
+            for problem in zip(logits.detach(), pairwise, losses, strict=True)
+        ]
+        on = torch.stack(rows)
+        return torch.stack([-on, on], -1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from estimator_conformance import EstimatorConformance
+from estimator_conformance import EstimatorConformance, OverPairs
 
-from directmax import Direct, Estimator, Exact, GumbelSoftmax, LocalExpectation
+from directmax import ClampedArgmax, Direct, Estimator, Exact, GumbelSoftmax, LocalExpectation
 from directmax.estimators import ESTIMATORS
 
 
@@ -53,6 +53,23 @@ class TestLocalExpectation(EstimatorConformance):
         return LocalExpectation(num_samples=num_samples)
 
 
+class TestClampedArgmax(OverPairs, EstimatorConformance):
+    def make(self, num_samples: int = 1) -> Estimator:
+        return ClampedArgmax(num_samples=num_samples)
+
+
+class TestDirectOverPairs(OverPairs, TestDirect):
+    pass
+
+
+class TestDirectAutoTwoSidedOverPairs(OverPairs, TestDirectAutoTwoSided):
+    pass
+
+
+class TestExactOverPairs(OverPairs, TestExact):
+    exact_samples = True
+
+
 def test_every_estimator_has_a_conformance_class() -> None:
     tested = {type(suite().make()) for suite in EstimatorConformance.__subclasses__()}
     assert tested == set(ESTIMATORS.values())
@@ -60,7 +77,9 @@ def test_every_estimator_has_a_conformance_class() -> None:
 
 def test_names_and_flags() -> None:
     assert ESTIMATORS["direct"] is Direct
+    assert ESTIMATORS["clamped-argmax"] is ClampedArgmax
     assert {name: cls.unbiased for name, cls in ESTIMATORS.items()} == {
+        "clamped-argmax": True,
         "direct": False,
         "exact": True,
         "gumbel-softmax": False,

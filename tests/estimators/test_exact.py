@@ -8,8 +8,8 @@ from estimator_conformance import logit_gradient, random_logits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from directmax import Categorical, Exact
-from reference import Interaction, expected_gradient, expected_loss
+from directmax import Categorical, Exact, PairwiseBinary
+from reference import Interaction, expected_gradient, expected_loss, gibbs_probs, state_table
 
 EXACT = {"rtol": 0, "atol": 1e-9}
 
@@ -33,6 +33,33 @@ def test_value_and_gradients(sizes: tuple[int, int, int], seed: int) -> None:
 def test_second_derivatives() -> None:
     logits, objective = random_logits(1, 2, 3), Interaction(1, 2, 3)
     assert torch.autograd.gradgradcheck(lambda h: Exact()(Categorical(h), objective).loss, logits)
+
+
+@given(st.integers(1, 3), st.integers(1, 8), st.integers(0, 50))
+def test_coupled_variables(batch: int, n: int, seed: int) -> None:
+    """The Gibbs expectation, and its gradients by unary and pairwise potentials."""
+    unary = random_logits(batch, n, 2, seed=seed)
+    pairwise = random_logits(batch, n * (n - 1) // 2, seed=seed + 1)
+    objective = Interaction(batch, n, 2, seed=seed)
+    expected = (gibbs_probs(unary, pairwise) * state_table(unary, objective)).sum(-1)
+    leaves = [unary, pairwise, *objective.parameters()]
+    for perturbation in ("unary", "states"):
+        q = PairwiseBinary(unary, pairwise, perturbation=perturbation)
+        estimate = Exact()(q, objective)
+        assert estimate.sample is None
+        torch.testing.assert_close(estimate.loss, expected, **EXACT)
+        torch.testing.assert_close(
+            torch.autograd.grad(estimate.loss.sum(), leaves),
+            torch.autograd.grad(expected.sum(), leaves, retain_graph=True),
+            **EXACT,
+        )
+
+
+def test_second_derivatives_of_coupled_variables() -> None:
+    potentials, objective = (random_logits(1, 3, 2), random_logits(1, 3)), Interaction(1, 3, 2)
+    assert torch.autograd.gradgradcheck(
+        lambda *h: Exact()(PairwiseBinary(*h), objective).loss, potentials
+    )
 
 
 @pytest.mark.parametrize(("num_variables", "num_values"), [(3, 2), (1, 8)])

@@ -19,7 +19,7 @@ from directmax import (
     GumbelSoftmax,
     LocalExpectation,
 )
-from directmax.models import Bound, LossTerms, _discrete_vae
+from directmax.models import Bound, LossTerms, _bound
 from reference import all_states
 from significance import assert_mean
 
@@ -256,7 +256,8 @@ def test_chunks_change_nothing(
 ) -> None:
     model, images = make(Exact(), 2), pictures(11)
     whole = model.bound(images, max_states=max_states, num_samples=4)
-    monkeypatch.setattr(_discrete_vae, "TABLE_ELEMENTS", limit)
+    monkeypatch.setattr(_bound, "TABLE_ELEMENTS", limit)
+    monkeypatch.setattr(_bound, "BLOCK_STATES", min(limit, 3))
     parts = model.bound(images, max_states=max_states, num_samples=4)
     assert parts.reconstruction.shape == (11,)
     torch.testing.assert_close(parts.kl, whole.kl, **EXACT)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from directmax import Categorical, Decoder, Reconstruction
 from directmax.objectives import (
     FactoredDecoder,
-    _reconstruction,
+    _candidates,
     bernoulli_loss,
     evaluate,
     single_change_losses,
@@ -41,8 +41,8 @@ def plain(objective: Reconstruction) -> object:
     return lambda z: bernoulli_loss(objective.decoder(z), objective.images)
 
 
-def draw(num_samples: int, sizes: tuple[int, ...]) -> Tensor:
-    g = torch.Generator().manual_seed(3)
+def draw(num_samples: int, sizes: tuple[int, ...], seed: int = 3) -> Tensor:
+    g = torch.Generator().manual_seed(seed)
     return Categorical(torch.zeros(sizes[:3], dtype=torch.float64)).sample(num_samples, generator=g)
 
 
@@ -79,7 +79,7 @@ def test_single_change_losses_equal_the_plain_ones(
     objective, _ = make(sizes, scale=scale)
     z = draw(num_samples, sizes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_reconstruction, "CHUNK_ELEMENTS_CPU", chunk)
+        patch.setattr(_candidates, "CHUNK_ELEMENTS_CPU", chunk)
         fast = single_change_losses(objective, z)
     assert fast.shape == z.shape
     assert not fast.requires_grad
@@ -141,12 +141,58 @@ def test_float32_tables_are_close() -> None:
     z = draw(2, (4, 3, 4))
     expected = single_change_losses(objective, z)
     decoder.float()
-    single = Reconstruction(decoder, objective.images.float())
+    single = Reconstruction(decoder, objective.images.float(), reduced=False)
     # 200 pixels of a few nats, in float32.
     torch.testing.assert_close(
         single_change_losses(single, z.float()).double(), expected, rtol=1e-5, atol=1e-3
     )
     assert state_losses(single, (4, 3, 4)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("num_values", [2, 3])
+def test_bfloat16_changes_are_close_relative_to_the_change(num_values: int) -> None:
+    """Whether or not this machine is faster with it: what is computed must be right."""
+    sizes = (20, 6, num_values, 300)
+    objective, decoder = make(sizes, scale=3.0)
+    z = draw(2, sizes)
+    expected = single_change_losses(objective, z)
+    decoder.float()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_candidates, "fast_bfloat16", lambda device: True)
+        reduced = single_change_losses(
+            Reconstruction(decoder, objective.images.float()), z.float()
+        ).double()
+    base = (expected * z).sum(-1, keepdim=True)
+    size = (expected - base).square().mean().sqrt()
+    assert size > 1.0  # nats: there is something to get wrong
+    error = ((reduced - expected).square().mean()).sqrt()
+    assert 1e-6 < error / size < 0.01  # it is bfloat16, and the error is relative to the change
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_losses_of_other_assignments(dtype: torch.dtype) -> None:
+    sizes = (5, 4, 2, 30)
+    objective, decoder = make(sizes)
+    z, others = draw(2, sizes), torch.stack([draw(2, sizes, seed) for seed in (1, 2, 3)])
+    expected = evaluate(objective, others)
+    decoder.to(dtype)
+    same = Reconstruction(decoder, objective.images.to(dtype), reduced=False)
+    losses, other_losses = same.losses_and_others(z.to(dtype), others.to(dtype))
+    close = EXACT if dtype == torch.float64 else {"rtol": 1e-5, "atol": 1e-4}
+    torch.testing.assert_close(other_losses.double(), expected, **close)
+    torch.testing.assert_close(losses, evaluate(same, z.to(dtype)))
+    assert losses.requires_grad
+    assert not other_losses.requires_grad
+
+
+def test_losses_and_changes_are_those_of_the_single_calls() -> None:
+    objective, decoder = make((4, 3, 2, 20))
+    z = draw(2, (4, 3, 2))
+    losses, changes = objective.losses_and_changes(z)
+    torch.testing.assert_close(changes, single_change_losses(objective, z), **EXACT)
+    torch.testing.assert_close(
+        gradients(losses, decoder), gradients(evaluate(plain(objective), z), decoder), **EXACT
+    )
 
 
 def test_too_many_states() -> None:

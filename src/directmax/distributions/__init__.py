@@ -6,12 +6,16 @@ from directmax.distributions._enumeration import (
     DEFAULT_MAX_STATES,
     enumerate_states,
     number_of_states,
+    state_block,
 )
+from directmax.distributions._pairwise_binary import PairwiseBinary
 
 __all__ = [
     "DEFAULT_MAX_STATES",
     "Categorical",
     "DiscreteDistribution",
+    "PairwiseBinary",
     "enumerate_states",
     "number_of_states",
+    "state_block",
 ]

@@ -26,10 +26,8 @@ class DiscreteDistribution(ABC):
     dtype: torch.dtype
     device: torch.device
 
-    def noise(
-        self, num_samples: int, *, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "s b n k"]:
-        """Gumbel noise γ on the single variables, `(num_samples, b, n, k)`."""
+    def noise(self, num_samples: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Gumbel noise γ for `argmax`; here on the single variables, `(num_samples, b, n, k)`."""
         return sample_gumbel(
             (num_samples, self.batch_size, self.num_variables, self.num_values),
             generator=generator,
@@ -38,8 +36,10 @@ class DiscreteDistribution(ABC):
         )
 
     @abstractmethod
-    def argmax(self, shift: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:
-        """One-hot argmax_z h(z) + Σ_i shift_i(z_i), without gradient."""
+    def argmax(
+        self, noise: Tensor, shift: Float[Tensor, "*s b n k"] | None = None
+    ) -> Float[Tensor, "*s b n k"]:
+        """One-hot argmax_z h(z) + γ(z) + Σ_i shift_i(z_i), without gradient."""
 
     @abstractmethod
     def score(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
@@ -81,3 +81,11 @@ class DiscreteDistribution(ABC):
     @abstractmethod
     def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> Float[Tensor, "b K"]:
         """log q of all K = k^n assignments, in the order of `enumerate_states`, in nats."""
+
+    @abstractmethod
+    def log_prob_states(self, states: Float[Tensor, "c n k"]) -> Float[Tensor, "b c"]:
+        """log q of given assignments, the same for every problem of the batch, in nats."""
+
+    @abstractmethod
+    def marginals(self) -> Float[Tensor, "b n k"]:
+        """q(z_i = j): the probability of every value of every variable."""

@@ -70,9 +70,16 @@ class Categorical(DiscreteDistribution):
         """softmax(h): the probability of every value of every variable."""
         return self.log_probs.exp()
 
-    def argmax(self, shift: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:
-        """One-hot argmax_z Σ_i h_i(z_i) + shift_i(z_i), without gradient."""
-        return one_hot_argmax(self.logits.detach() + shift)
+    def marginals(self) -> Float[Tensor, "b n k"]:
+        """`probs`, under the name that every distribution has."""
+        return self.probs
+
+    def argmax(
+        self, noise: Float[Tensor, "*s b n k"], shift: Float[Tensor, "*s b n k"] | None = None
+    ) -> Float[Tensor, "*s b n k"]:
+        """One-hot argmax_z Σ_i h_i(z_i) + γ_i(z_i) + shift_i(z_i), without gradient."""
+        scores = self.logits.detach() + noise
+        return one_hot_argmax(scores if shift is None else scores + shift)
 
     def mode(self) -> Float[Tensor, "b n k"]:
         """The most probable assignment, one-hot."""
@@ -133,6 +140,10 @@ class Categorical(DiscreteDistribution):
             dtype=self.dtype,
             device=self.device,
         )
+        return self.log_prob_states(states)
+
+    def log_prob_states(self, states: Float[Tensor, "c n k"]) -> Float[Tensor, "b c"]:
+        """log q of given assignments, the same for every problem of the batch, in nats."""
         with no_autocast(self.device):
             return self.log_probs.flatten(1) @ states.flatten(1).T
 

@@ -67,8 +67,27 @@ def enumerate_states(
     check_count("num_variables", num_variables)
     check_count("num_values", num_values, minimum=2)
     count = number_of_states(num_variables, num_values, max_states)
+    return state_block(num_variables, num_values, 0, count, dtype=dtype, device=device)
+
+
+def state_block(
+    num_variables: int,
+    num_values: int,
+    start: int,
+    stop: int,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> Float[Tensor, "c n k"]:
+    """States start … stop−1 of `enumerate_states`, without making the others.
+
+    Example:
+        >>> state_block(2, 2, 1, 3).argmax(-1).tolist()
+        [[0, 1], [1, 0]]
+    """
     place = num_values ** torch.arange(num_variables - 1, -1, -1, device=device)  # (n,)
-    digits = torch.arange(count, device=device).unsqueeze(-1) // place % num_values  # (K, n)
+    codes = torch.arange(start, stop, device=device)
+    digits = codes.unsqueeze(-1) // place % num_values  # (c, n)
     dtype = dtype or torch.get_default_dtype()
-    states = torch.zeros(count, num_variables, num_values, dtype=dtype, device=device)
+    states = torch.zeros(stop - start, num_variables, num_values, dtype=dtype, device=device)
     return states.scatter_(-1, digits.unsqueeze(-1), 1.0)

@@ -138,6 +138,9 @@ def losses_at(
         table = state_losses(objective, shape, max_states=q.num_values)  # (b, k)
         weights = average(z).squeeze(1)  # (b, k)
         return (table * weights).sum(-1), table.detach()[None, :, None, :]
+    if q.num_variables > 1 and hasattr(objective, "losses_and_changes"):
+        losses, changes = objective.losses_and_changes(z)
+        return average(losses), changes
     # The changes of a single variable are all its values, whatever the sample.
     around = z[:1] if q.num_variables == 1 else z
     return average(evaluate(objective, z)), single_change_losses(objective, around)

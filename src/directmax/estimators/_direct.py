@@ -108,9 +108,9 @@ class Direct(Estimator):
         epsilon = self._epsilon(changes)
         self._latest = epsilon
         push = _each(epsilon) * changes
-        lower = q.argmax(noise - push)  # z^ε
+        lower = q.argmax(noise, -push)  # z^ε
         if self.two_sided:
-            upper, inverse = q.argmax(noise + push), 0.5 / epsilon
+            upper, inverse = q.argmax(noise, push), 0.5 / epsilon
         else:
             upper, inverse = z, 1.0 / epsilon
         return Estimate(loss=q.attach(loss, upper, lower, inverse), sample=z)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import dataclasses
 from typing import NamedTuple
 
 import torch
@@ -11,13 +10,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from directmax._validation import check_count
-from directmax.distributions import DEFAULT_MAX_STATES, Categorical, number_of_states
+from directmax.distributions import (
+    DEFAULT_MAX_STATES,
+    Categorical,
+    DiscreteDistribution,
+    PairwiseBinary,
+    number_of_states,
+)
 from directmax.estimators import Estimator
-from directmax.models._networks import Decoder, Encoder
-from directmax.objectives import Reconstruction, evaluate
-
-TABLE_ELEMENTS = 2**24
-"""Losses of (state, image) pairs held at a time when a bound is computed."""
+from directmax.models._bound import NUM_AUTHORS_SAMPLES, Bound, enumerated, sampled
+from directmax.models._networks import Decoder, Encoder, PairwiseEncoder
+from directmax.objectives import Reconstruction
 
 
 class LossTerms(NamedTuple):
@@ -27,28 +30,6 @@ class LossTerms(NamedTuple):
     kl: Tensor
 
 
-@dataclass(frozen=True)
-class Bound:
-    """The bound of every image, in nats; lower is better.
-
-    Attributes:
-        reconstruction: E_q[−log p(x|z)], `(N,)`.
-        kl: KL(q ‖ uniform prior), `(N,)`.
-        nll: −log p(x) by enumeration, `(N,)`; None where the states were sampled.
-        num_samples: samples an image in `reconstruction`; None where it was enumerated.
-    """
-
-    reconstruction: Float[Tensor, " N"]
-    kl: Float[Tensor, " N"]
-    nll: Float[Tensor, " N"] | None
-    num_samples: int | None
-
-    @property
-    def bound(self) -> Float[Tensor, " N"]:
-        """reconstruction + kl ≥ −log p(x) (in expectation, where sampled)."""
-        return self.reconstruction + self.kl
-
-
 class DiscreteVAE(nn.Module):
     r"""Encoder, decoder and estimator: −log p(x) ≤ E_q[−log p(x|z)] + KL(q ‖ p), p uniform.
 
@@ -56,9 +37,13 @@ class DiscreteVAE(nn.Module):
     parameter being used.
 
     Args:
-        encoder: images `(b, d)` to logits `(b, n, k)`.
+        encoder: images `(b, d)` to logits `(b, n, k)` or to a distribution.
         decoder: one-hot `(…, n, k)` to pixel logits `(…, d)`; see `FactoredDecoder`.
         estimator: how the gradient of the first term passes the sample.
+        unary_kl: structured encoders: train with the KL of the unary potentials' softmax, as the
+            authors' code does, instead of the Gibbs distribution's. It needs no sum over states,
+            and gives no bound.
+        reduced: decode candidates in bfloat16 where that is faster; see `Reconstruction`.
 
     Raises:
         TypeError: `estimator` is no `Estimator`.
@@ -76,7 +61,15 @@ class DiscreteVAE(nn.Module):
     Reference: Lorberbom et al. 2019, eq. 1.
     """
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, estimator: Estimator) -> None:
+    def __init__(
+        self,
+        encoder: Encoder | PairwiseEncoder,
+        decoder: Decoder,
+        estimator: Estimator,
+        *,
+        unary_kl: bool = False,
+        reduced: bool = True,
+    ) -> None:
         super().__init__()
         if not isinstance(estimator, Estimator):
             raise TypeError(
@@ -85,10 +78,16 @@ class DiscreteVAE(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.estimator = estimator
+        self.unary_kl, self.reduced = unary_kl, reduced
 
-    def posterior(self, images: Float[Tensor, "b d"]) -> Categorical:
-        """q(z|x). Logits are not checked to be finite: training loops watch their loss."""
-        return Categorical(self.encoder(images), validate=False)
+    def posterior(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
+        """q(z|x). Potentials are not checked to be finite: training loops watch their loss."""
+        output = self.encoder(images)
+        return (
+            output
+            if isinstance(output, DiscreteDistribution)
+            else Categorical(output, validate=False)
+        )
 
     def forward(
         self,
@@ -105,9 +104,13 @@ class DiscreteVAE(nn.Module):
             kl_gradient: when False, the KL term is evaluated but carries no gradient.
         """
         q = self.posterior(images)
-        estimate = self.estimator(q, Reconstruction(self.decoder, images), generator=generator)
+        objective = Reconstruction(self.decoder, images, reduced=self.reduced)
+        estimate = self.estimator(q, objective, generator=generator)
         with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
-            kl = q.kl_to_uniform()
+            if self.unary_kl and isinstance(q, PairwiseBinary):
+                kl = q.unary_kl_to_uniform()
+            else:
+                kl = q.kl_to_uniform()
         return LossTerms(reconstruction=estimate.loss, kl=kl)
 
     @torch.no_grad()
@@ -128,41 +131,24 @@ class DiscreteVAE(nn.Module):
             generator: source of randomness for those samples.
 
         Returns:
-            A `Bound`, in nats per image.
+            A `Bound`, in nats per image. For structured encoders with enumerable states it is that
+            of the Gibbs distribution; with more states there is none, and `valid` is False.
 
         Raises:
             TypeError, ValueError: `num_samples` is no integer of at least 1.
         """
         check_count("num_samples", num_samples)
         n, k = self.encoder.num_variables, self.encoder.num_values
-        states = number_of_states(n, k)
-        exact = states <= max_states
-        width = states if exact else num_samples * images.shape[-1]
-        parts = [
-            self._enumerated(part, states) if exact else self._sampled(part, num_samples, generator)
-            for part in images.split(max(1, TABLE_ELEMENTS // width))
-        ]
-        reconstruction, kl, nll = (torch.cat(term) for term in zip(*parts, strict=True))
-        return Bound(
-            reconstruction=reconstruction,
-            kl=kl,
-            nll=nll if exact else None,
-            num_samples=None if exact else num_samples,
-        )
+        if number_of_states(n, k) > max_states:
+            return sampled(self.posterior, self.decoder, images, num_samples, generator)
+        exact = enumerated(self.posterior, self.decoder, images, n, k)
+        if not self.structured:
+            return exact
+        few = min(num_samples, NUM_AUTHORS_SAMPLES)
+        authors = sampled(self.posterior, self.decoder, images, few, generator)
+        return dataclasses.replace(exact, authors=authors.bound)
 
-    def _enumerated(self, images: Tensor, states: int) -> tuple[Tensor, Tensor, Tensor]:
-        q = self.posterior(images)
-        objective = Reconstruction(self.decoder, images)
-        losses = objective.state_losses(q.num_variables, q.num_values, max_states=states)  # (b, K)
-        probs = q.log_prob_table(max_states=states).exp()
-        nll = math.log(states) - torch.logsumexp(-losses, -1)
-        return (probs * losses).sum(-1), q.kl_to_uniform(), nll
-
-    def _sampled(
-        self, images: Tensor, num_samples: int, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        q = self.posterior(images)
-        z = q.sample(num_samples, generator=generator)
-        losses = evaluate(Reconstruction(self.decoder, images), z)  # (s, b)
-        kl = q.kl_to_uniform()
-        return losses.mean(0), kl, torch.full_like(kl, torch.nan)
+    @property
+    def structured(self) -> bool:
+        """Whether the encoder gives coupled variables."""
+        return isinstance(self.encoder, PairwiseEncoder)

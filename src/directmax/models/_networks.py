@@ -1,12 +1,16 @@
-"""The paper's encoder and decoder: one hidden layer each."""
+"""The paper's encoders and decoder: one hidden layer each."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from directmax._validation import check_count
+from directmax.distributions import PairwiseBinary
+from directmax.solvers import PairwiseSolver, choose_solver
 
 
 class Encoder(nn.Module):
@@ -46,6 +50,76 @@ class Encoder(nn.Module):
         return logits.unflatten(-1, (self.num_variables, self.num_values))
 
 
+class PairwiseEncoder(nn.Module):
+    r"""x → linear → ReLU → linear → unary and pairwise potentials of n binary variables.
+
+    The couplings are around the middle, h_ij (z_i − ½)(z_j − ½), which is the same family as
+    h_ij z_i z_j (eq. 8) with −½ Σ_j h_ij added to h_i(1): a coupling says that two variables agree,
+    and does not also push both on. Without it a super-modular encoder starts with all variables on.
+
+    Args:
+        num_pixels: d, the size of an image.
+        num_variables: n ≥ 1.
+        supermodular: h_ij = softplus(·) ≥ 0, so that max-flow finds the argmax.
+        hidden: units of the hidden layer.
+        solver: of the argmax, by name or as an object; see `PairwiseBinary`.
+        perturbation: "unary" or "states"; see `PairwiseBinary`.
+
+    Raises:
+        TypeError, ValueError: a size that is no integer or too small, an unknown solver.
+
+    Example:
+        >>> PairwiseEncoder(64, 3, supermodular=True)(torch.zeros(5, 64))
+        PairwiseBinary(batch_size=5, num_variables=3, solver='auto', perturbation='unary')
+
+    Reference: Lorberbom et al. 2019, section 4.1 and figure 3.
+    """
+
+    num_values = 2
+    initial_coupling = -2.0
+    """Before the softplus: 0.13, weak enough for all variables to be free at the start."""
+
+    def __init__(
+        self,
+        num_pixels: int,
+        num_variables: int,
+        *,
+        supermodular: bool = False,
+        hidden: int = 300,
+        solver: str | PairwiseSolver = "auto",
+        perturbation: Literal["unary", "states"] = "unary",
+    ) -> None:
+        super().__init__()
+        n = self.num_variables = check_count("num_variables", num_variables)
+        self.supermodular, self.perturbation = supermodular, perturbation
+        self.solver = choose_solver(solver)
+        self.layers = nn.Sequential(
+            nn.Linear(check_count("num_pixels", num_pixels), check_count("hidden", hidden)),
+            nn.ReLU(),
+            nn.Linear(hidden, 2 * n + n * (n - 1) // 2),
+        )
+        pairs = torch.arange(n * (n - 1) // 2)
+        ends = torch.zeros(len(pairs), n)
+        for end in torch.triu_indices(n, n, 1):
+            ends[pairs, end] = -0.5
+        self._middle: Tensor  # (P, n)
+        self.register_buffer("_middle", ends, persistent=False)
+
+    def forward(self, images: Float[Tensor, "b d"]) -> PairwiseBinary:
+        """q(z|x)."""
+        unary, pairwise = self.layers(images).split(
+            [2 * self.num_variables, self._middle.shape[0]], -1
+        )
+        if self.supermodular:
+            pairwise = nn.functional.softplus(pairwise + self.initial_coupling)
+        middle = pairwise @ self._middle.to(pairwise.dtype)  # (b, n)
+        unary = unary.unflatten(-1, (self.num_variables, 2))
+        unary = torch.stack([unary[..., 0], unary[..., 1] + middle], -1)
+        return PairwiseBinary(
+            unary, pairwise, solver=self.solver, perturbation=self.perturbation, validate=False
+        )
+
+
 class Decoder(nn.Module):
     """One-hot z `(…, n, k)` → linear → ReLU → linear → logits of d pixels.
 
@@ -77,9 +151,11 @@ class Decoder(nn.Module):
         self.first = nn.Linear(num_variables * num_values, check_count("hidden", hidden))
         self.last = nn.Linear(hidden, check_count("num_pixels", num_pixels))
 
+    hidden = staticmethod(torch.relu)  # from the first layer's output to the last one's input
+
     def rest(self, pre_activation: Float[Tensor, "... h"]) -> Float[Tensor, "... d"]:
         """From the first layer's output to pixel logits."""
-        logits: Tensor = self.last(torch.relu(pre_activation))
+        logits: Tensor = self.last(self.hidden(pre_activation))
         return logits
 
     def forward(self, z: Float[Tensor, "... n k"]) -> Float[Tensor, "... d"]:

@@ -154,6 +154,8 @@ def align_changes(
 ) -> Float[Tensor, "*s b n k"]:
     """Losses of the changes z_i → z_i + r (r = 1 … k−1, modulo k), moved to column z_i + r."""
     num_values = z.shape[-1]
+    if num_values == 2:  # the other value is the one that z does not hold
+        return torch.where(z > 0, base[..., None, None], changed)
     base = base.unsqueeze(-1).unsqueeze(-1).expand(*z.shape[:-1], 1)
     by_shift = torch.cat([base, changed], -1)  # column r holds the change by r
     shift = torch.arange(num_values, device=z.device) - z.argmax(-1, keepdim=True)

@@ -8,20 +8,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from directmax._precision import no_autocast, widened
+from directmax._precision import widened
 from directmax._validation import check_float_tensor
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states, number_of_states
-from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table, softplus
+from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table
+from directmax.objectives._candidates import Candidates
 from directmax.objectives._evaluate import align_changes
-
-CHUNK_ELEMENTS_CPU = 2**19
-CHUNK_ELEMENTS_CUDA = 2**27
-"""Decoded pixels held at a time: on a CPU what fits its cache, on a GPU what fills it."""
 
 
 @runtime_checkable
 class FactoredDecoder(Protocol):
-    """A decoder whose first layer is linear: logits = rest(first(flattened one-hot z))."""
+    """A decoder whose first layer is linear: logits = rest(first(flattened one-hot z)).
+
+    Two members are optional and make changes of several variables faster: a linear layer `last` and
+    a method `hidden` with rest(a) = last(hidden(a)).
+    """
 
     first: nn.Linear
 
@@ -38,11 +39,13 @@ class Reconstruction:
     - `state_losses`: a code is decoded once, not once an image; all pairs are one matrix product.
     - `single_change_losses`: a change of one variable touches one column of the first layer, so
       the first layer costs an addition; only n(k−1)+1 changes are decoded, in chunks, without
-      gradient.
+      gradient, and where the last layer is linear too, as differences (see `Candidates`).
 
     Args:
         decoder: a `FactoredDecoder`, from one-hot `(…, n, k)` to logits `(…, d)`.
         images: x `(b, d)` in [0, 1].
+        reduced: whether single changes, which carry no gradient, may be decoded in bfloat16 where
+            the device is faster with it. Their losses are then off by some 0.1 % of the change.
 
     Raises:
         TypeError: the decoder has no linear `first` layer and no `rest`; images are no
@@ -57,7 +60,9 @@ class Reconstruction:
         torch.Size([5, 10])
     """
 
-    def __init__(self, decoder: FactoredDecoder, images: Float[Tensor, "b d"]) -> None:
+    def __init__(
+        self, decoder: FactoredDecoder, images: Float[Tensor, "b d"], *, reduced: bool = True
+    ) -> None:
         if not isinstance(getattr(decoder, "first", None), nn.Linear) or not callable(
             getattr(decoder, "rest", None)
         ):
@@ -69,6 +74,7 @@ class Reconstruction:
         check_float_tensor("images", images, ("batch", "pixels"), finite=False)
         self.decoder = decoder
         self.images = images
+        self.reduced = reduced
 
     def __call__(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
         """−log p(x|z), differentiable with respect to the decoder and to z.
@@ -119,36 +125,67 @@ class Reconstruction:
     @torch.no_grad()
     def single_change_losses(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:
         """f̃_i(j): −log p(x|z) after every change of a single variable, without gradient."""
-        num_variables, num_values = z.shape[-2:]
-        if num_variables == 1:
+        if z.shape[-2] == 1:
+            num_values = z.shape[-1]
             table = self.state_losses(1, num_values, max_states=num_values)  # (b, k)
             return table.unsqueeze(-2).expand(z.shape)
-        first = self.decoder.first
-        columns = first.weight.T.contiguous().unflatten(0, (num_variables, num_values))  # (n, k, h)
-        base = self._first(z).flatten(0, -2)  # (m, h), m = s·b
-        index = z.argmax(-1)  # (*s, b, n)
-        images = widened(self.images).expand(*z.shape[:-2], -1).flatten(0, -2)  # (m, d)
-        rows = index.flatten(0, -2)  # (m, n)
-        shifts = torch.arange(1, num_values, device=z.device)
-        variables = torch.arange(num_variables, device=z.device)
+        pre_activation = self._first(z)
+        logits = widened(self.decoder.rest(pre_activation))
+        return self._changes(z, pre_activation, logits, bernoulli_loss(logits, self.images))
 
-        def losses(part: slice) -> Tensor:
-            old = rows[part].unsqueeze(-1)  # (c, n, 1)
-            new = (old + shifts) % num_values  # (c, n, k-1)
-            step = columns[variables[:, None], new] - columns[variables[:, None], old]
-            changed = base[part, None, None] + step  # (c, n, k-1, h)
-            both = torch.cat([base[part, None], changed.flatten(1, 2)], 1)  # (c, n(k-1)+1, h)
-            logits = widened(self.decoder.rest(both))  # (c, n(k-1)+1, d)
-            with no_autocast(logits.device):
-                inner = torch.bmm(logits, images[part].unsqueeze(-1)).squeeze(-1)
-                return softplus(logits).sum(-1) - inner
+    def losses_and_changes(
+        self, z: Float[Tensor, "*s b n k"]
+    ) -> tuple[Float[Tensor, "*s b"], Float[Tensor, "*s b n k"]]:
+        """f(z), differentiable, and `single_change_losses(z)`; z is decoded once for both."""
+        if z.shape[-2] == 1:
+            return self(z), self.single_change_losses(z)
+        pre_activation = self._first(z)
+        logits = self.decoder.rest(pre_activation)
+        losses = bernoulli_loss(logits, self.images)
+        with torch.no_grad():
+            changes = self._changes(
+                z, pre_activation.detach(), widened(logits.detach()), losses.detach()
+            )
+        return losses, changes
 
-        per_row = (num_variables * (num_values - 1) + 1) * images.shape[-1]
-        budget = CHUNK_ELEMENTS_CUDA if z.is_cuda else CHUNK_ELEMENTS_CPU
-        chunk = max(1, budget // per_row)
-        total = rows.shape[0]
-        parts = [losses(slice(start, start + chunk)) for start in range(0, total, chunk)]
-        table = torch.cat(parts) if parts else base.new_zeros(0, per_row // images.shape[-1])
-        table = table.unflatten(0, z.shape[:-2])  # (*s, b, n(k-1)+1)
-        changed = table[..., 1:].unflatten(-1, (num_variables, num_values - 1))
-        return align_changes(table[..., 0], changed, z)
+    def losses_and_others(
+        self, z: Float[Tensor, "*s b n k"], others: Float[Tensor, "c *s b n k"]
+    ) -> tuple[Float[Tensor, "*s b"], Float[Tensor, "c *s b"]]:
+        """f(z), differentiable, and f of other assignments for these images, without gradient."""
+        pre_activation = self._first(z)
+        logits = self.decoder.rest(pre_activation)
+        losses = bernoulli_loss(logits, self.images)
+        with torch.no_grad():
+            moved = self._first(others).movedim(0, -2)  # (*s, b, c, h)
+            table = self._changes(
+                z, pre_activation.detach(), widened(logits.detach()), losses.detach(), moved
+            )
+        return losses, table.movedim(-1, 0)
+
+    def _changes(
+        self,
+        z: Tensor,
+        pre_activation: Tensor,
+        logits: Tensor,
+        base: Tensor,
+        others: Tensor | None = None,
+    ) -> Tensor:
+        """f̃, or f of others given their first layer's output, from what decoding z gave."""
+        num_variables, num_values = z.shape[-2:]
+        columns = self.decoder.first.weight.T.contiguous()
+        columns = columns.unflatten(0, (num_variables, num_values))  # (n, k, h)
+        images = widened(self.images).expand(*z.shape[:-2], -1).flatten(0, -2)  # (m, d), m = s·b
+        task = Candidates(
+            decoder=self.decoder,
+            columns=columns,
+            values=z.argmax(-1).flatten(0, -2),  # (m, n)
+            pre_activation=pre_activation.flatten(0, -2),  # (m, h)
+            logits=logits.flatten(0, -2),  # (m, d)
+            images=images,
+            reduced=self.reduced,
+            others=None if others is None else others.flatten(0, -3),
+        )
+        table = task.losses(base.flatten()).unflatten(0, z.shape[:-2])  # (*s, b, n, k-1)
+        if others is not None:
+            return table
+        return align_changes(base, table, z)

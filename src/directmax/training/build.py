@@ -6,8 +6,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.estimators import Direct, Estimator, Exact, GumbelSoftmax, LocalExpectation
-from directmax.models import Decoder, DiscreteVAE, Encoder
+from directmax.estimators import (
+    ClampedArgmax,
+    Direct,
+    Estimator,
+    Exact,
+    GumbelSoftmax,
+    LocalExpectation,
+)
+from directmax.models import Decoder, DiscreteVAE, Encoder, PairwiseEncoder
 from directmax.schedules import ExponentialDecay, GeometricDecay, Schedule
 from directmax.training.annealing import auto_kl_start
 from directmax.training.config import TrainConfig
@@ -22,6 +29,8 @@ def build_estimator(config: TrainConfig) -> Estimator:
     """
     if config.estimator == "exact":
         return Exact()
+    if config.estimator == "clamped-argmax":
+        return ClampedArgmax(num_samples=config.num_samples)
     if config.estimator == "local-expectation":
         return LocalExpectation(num_samples=config.num_samples)
     if config.estimator == "gumbel-softmax":
@@ -46,9 +55,33 @@ def build_model(config: TrainConfig, num_pixels: int) -> DiscreteVAE:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        encoder = Encoder(num_pixels, config.variables, config.values, hidden=config.hidden)
+        encoder = build_encoder(config, num_pixels)
         decoder = Decoder(config.variables, config.values, num_pixels, hidden=config.hidden)
-    return DiscreteVAE(encoder, decoder, build_estimator(config))
+    return DiscreteVAE(
+        encoder,
+        decoder,
+        build_estimator(config),
+        unary_kl=config.kl == "unary",
+        reduced=config.candidates == "auto",
+    )
+
+
+def build_encoder(config: TrainConfig, num_pixels: int) -> Encoder | PairwiseEncoder:
+    """The encoder that a configuration names.
+
+    Raises:
+        ValueError: its solver is not installed.
+    """
+    if config.encoder == "independent":
+        return Encoder(num_pixels, config.variables, config.values, hidden=config.hidden)
+    return PairwiseEncoder(
+        num_pixels,
+        config.variables,
+        supermodular=config.encoder == "supermodular",
+        hidden=config.hidden,
+        solver=config.solver,
+        perturbation=config.perturbation,  # type: ignore[arg-type]
+    )
 
 
 def build_kl_schedule(

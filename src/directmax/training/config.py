@@ -12,7 +12,19 @@ from typing import Any, Literal
 from directmax._choices import check_choice
 from directmax.data.names import BINARIZATIONS, DATASETS
 
-ESTIMATOR_NAMES = ("direct", "exact", "gumbel-softmax", "local-expectation")
+ESTIMATOR_NAMES = ("direct", "exact", "gumbel-softmax", "local-expectation", "clamped-argmax")
+ENCODERS = ("independent", "pairwise", "supermodular")
+SOLVER_NAMES = (
+    "auto",
+    "exhaustive",
+    "max-flow",
+    "branch-and-bound",
+    "highs",
+    "cplex",
+    "pymaxflow",
+)
+GIBBS_VARIABLES = 20
+"""Sums over 2^n states at every step are refused beyond."""
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 
 
@@ -39,8 +51,25 @@ class TrainConfig:
     """Number k of values of each latent variable."""
     hidden: int = 300
     """Hidden units of encoder and decoder."""
-    estimator: str = "direct"
-    """Gradient estimator: direct, exact, gumbel-softmax or local-expectation."""
+    encoder: str = "independent"
+    """independent; pairwise (binary variables with couplings of any sign) or supermodular
+    (couplings of 0 or more)."""
+    solver: str = "auto"
+    """Of a structured encoder's argmax: auto, exhaustive, max-flow, branch-and-bound, highs, cplex
+    or pymaxflow."""
+    perturbation: str = "unary"
+    """Structured encoders: Gumbel noise on the single variables (unary) or on every state (states;
+    exact Gibbs samples, few variables)."""
+    kl: str = "gibbs"
+    """KL term of structured encoders: of the Gibbs distribution (gibbs, at most 20 variables) or,
+    as in the authors' code, of the unary potentials alone (unary, no bound)."""
+    candidates: str = "auto"
+    """Losses of single changes, with several variables: bfloat16 where that is faster (auto), or
+    full precision (full)."""
+    estimator: str = "auto"
+    """Gradient estimator: direct, exact, gumbel-softmax or local-expectation; for structured
+    encoders also clamped-argmax. auto: direct for one variable, local-expectation for several,
+    clamped-argmax for structured encoders."""
     epsilon: float | Literal["auto"] = "auto"
     """Direct: the step ε in 1/nats, or auto (one standard deviation of each image's losses)."""
     epsilon_scale: float = 1.0
@@ -81,7 +110,15 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_choice("data set", self.data, DATASETS)
         check_choice("binarization", self.binarize, BINARIZATIONS)
-        check_choice("estimator", self.estimator, ESTIMATOR_NAMES)
+        check_choice("estimator", self.estimator, ("auto", *ESTIMATOR_NAMES))
+        check_choice("encoder", self.encoder, ENCODERS)
+        check_choice("solver", self.solver, SOLVER_NAMES)
+        check_choice("perturbation", self.perturbation, ("unary", "states"))
+        check_choice("KL term", self.kl, ("gibbs", "unary"))
+        check_choice("candidates", self.candidates, ("auto", "full"))
+        if self.estimator == "auto":
+            object.__setattr__(self, "estimator", self._best_estimator())
+        self._check_structured()
         check_choice("KL gradient", self.kl_gradient, ("on", "off"))
         check_choice("learning-rate schedule", self.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
         check_choice("precision", self.precision, PRECISIONS)
@@ -111,6 +148,44 @@ class TrainConfig:
             )
         if not 0 <= self.kl_fraction <= 1:
             raise ValueError(f"--kl-fraction must be between 0 and 1, got {self.kl_fraction}")
+
+    def _best_estimator(self) -> str:
+        if self.variables == 1 and self.encoder == "independent":
+            return "direct"
+        if self.encoder == "independent":
+            return "local-expectation"
+        return "clamped-argmax" if self.perturbation == "unary" else "direct"
+
+    def _check_structured(self) -> None:
+        if self.encoder == "independent":
+            if self.estimator == "clamped-argmax":
+                raise ValueError(
+                    "--estimator clamped-argmax needs --encoder pairwise or supermodular; with "
+                    "independent variables choose local-expectation, which is the same there"
+                )
+            return
+        if self.values != 2:
+            raise ValueError(
+                f"--encoder {self.encoder} needs binary variables, got --values {self.values}; add "
+                "--values 2"
+            )
+        if self.estimator in ("gumbel-softmax", "local-expectation"):
+            raise ValueError(
+                f"--estimator {self.estimator} needs independent variables; with --encoder "
+                f"{self.encoder} choose direct, clamped-argmax or exact"
+            )
+        if self.estimator == "clamped-argmax" and self.perturbation == "states":
+            raise ValueError("--estimator clamped-argmax needs --perturbation unary")
+        if self.encoder == "pairwise" and self.solver in ("max-flow", "pymaxflow"):
+            raise ValueError(
+                f"--solver {self.solver} needs couplings of 0 or more: choose --encoder "
+                "supermodular, or --solver exhaustive or branch-and-bound"
+            )
+        if self.variables > GIBBS_VARIABLES and self.kl == "gibbs":
+            raise ValueError(
+                f"--kl gibbs sums over 2^{self.variables} states at every step, and at most "
+                f"2^{GIBBS_VARIABLES}; choose --kl unary (no bound), or fewer --variables"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dictionary."""

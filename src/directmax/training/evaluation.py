@@ -12,8 +12,20 @@ from torch import Tensor
 from directmax.distributions import DEFAULT_MAX_STATES
 from directmax.models import DiscreteVAE
 
-VALIDATION_MAX_STATES = 2**12
-"""States enumerated at every epoch's validation; beyond, the bound is sampled."""
+VALIDATION_TABLE = 2**24
+"""(image, state) pairs at every epoch's validation: with more states, it looks at fewer images."""
+
+FEWEST_IMAGES = 32
+
+
+def validation_subset(images: Float[Tensor, "N d"], states: int, max_states: int) -> Tensor:
+    """The first images of the validation set, as many as an exact bound at every epoch allows.
+
+    All of them where the states are few, or too many to enumerate (then the bound is sampled).
+    """
+    if states > max_states:
+        return images
+    return images[: max(FEWEST_IMAGES, VALIDATION_TABLE // states)]
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,8 @@ class Metrics:
         kl: KL(q ‖ uniform prior).
         nll: exact −log p(x); None where the states were too many to enumerate.
         num_samples: samples an image in `reconstruction`; None where it was enumerated.
+        authors: structured encoders: the quantity of the authors' code, no bound; else None.
+        valid: False where `bound` is that quantity, for want of anything better.
     """
 
     bound: float
@@ -33,8 +47,10 @@ class Metrics:
     kl: float
     nll: float | None
     num_samples: int | None
+    authors: float | None
+    valid: bool
 
-    def to_dict(self) -> dict[str, float | int | None]:
+    def to_dict(self) -> dict[str, float | int | bool | None]:
         """As a JSON-ready dictionary."""
         return dict(self.__dict__)
 
@@ -63,9 +79,8 @@ def evaluate_images(
     """
     generator = torch.Generator(images.device).manual_seed(seed)
     bound = model.bound(images, max_states=max_states, num_samples=num_samples, generator=generator)
-    terms = [bound.reconstruction, bound.kl]
-    if bound.nll is not None:
-        terms.append(bound.nll)
+    optional = [term for term in (bound.nll, bound.authors) if term is not None]
+    terms = [bound.reconstruction, bound.kl, *optional]
     sums = torch.stack([term.sum(dtype=torch.float64) for term in terms])
     total = torch.cat([sums, sums.new_tensor([images.shape[0]])])
     if reduce is not None:
@@ -73,11 +88,13 @@ def evaluate_images(
     *means, count = total.tolist()
     if count == 0:
         raise ValueError("there are no images to evaluate")
-    reconstruction, kl = means[0] / count, means[1] / count
+    reconstruction, kl, *rest = (mean / count for mean in means)
     return Metrics(
         bound=reconstruction + kl,
         reconstruction=reconstruction,
         kl=kl,
-        nll=means[2] / count if bound.nll is not None else None,
+        nll=rest.pop(0) if bound.nll is not None else None,
         num_samples=bound.num_samples,
+        authors=rest.pop(0) if bound.authors is not None else None,
+        valid=bound.valid,
     )

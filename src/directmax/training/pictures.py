@@ -66,7 +66,8 @@ def code_usage(model: DiscreteVAE, images: Float[Tensor, "b d"]) -> Float[Tensor
     parameter = next(model.parameters())
     parts = images.split(4096)
     sums = sum(
-        model.posterior(part.to(parameter.device, parameter.dtype)).probs.sum(0) for part in parts
+        model.posterior(part.to(parameter.device, parameter.dtype)).marginals().sum(0)
+        for part in parts
     )
     assert isinstance(sums, Tensor)
     return (sums / len(images)).cpu()

@@ -1,0 +1,54 @@
+"""What compiled kernels share. Imports numba, so only the kernels import it.
+
+numba keeps compiled code in `__pycache__` and notices edits of a kernel's own file only: after an
+edit here, or of a kernel that others import, delete those files (`*.nbi`, `*.nbc`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba.extending import overload
+
+FAST = {"reassoc", "nsz", "contract", "arcp", "afn"}
+"""Sums may be reordered; overflow must still be seen."""
+
+# 2^r on [−½, ½] by its Taylor series: errors of 1e-8 (float32) and 2e-17 (float64).
+_TERMS_32 = tuple(np.float32(math.log(2) ** i / math.factorial(i)) for i in range(8))
+_TERMS_64 = tuple(math.log(2) ** i / math.factorial(i) for i in range(14))
+
+
+def exp(x: float) -> float:
+    """e^x, clamped to the range of the type, written so that the compiler vectorises it."""
+    raise NotImplementedError
+
+
+@overload(exp, inline="always")
+def _exp_compiled(x):  # type: ignore[no-untyped-def]
+    if x.bitwidth == 32:
+        t0, t1, t2, t3, t4, t5, t6, t7 = _TERMS_32
+        log2e, half = np.float32(1.4426950408889634), np.float32(0.5)
+        lowest, highest, bias, shift = np.float32(-86.0), np.float32(86.0), 127, 23
+
+        def single(x):  # type: ignore[no-untyped-def]
+            t = min(max(x, lowest), highest) * log2e
+            nearest = np.floor(t + half)
+            whole, r = np.int32(nearest), t - nearest
+            p = t0 + r * (t1 + r * (t2 + r * (t3 + r * (t4 + r * (t5 + r * (t6 + r * t7))))))
+            return p * np.int32((whole + bias) << shift).view(np.float32)
+
+        return single
+    c = _TERMS_64
+    c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13 = c
+    log2e64, lowest64, highest64, bias64, shift64 = 1.4426950408889634, -700.0, 700.0, 1023, 52
+
+    def double(x):  # type: ignore[no-untyped-def]
+        t = min(max(x, lowest64), highest64) * log2e64
+        nearest = np.floor(t + 0.5)
+        whole, r = np.int64(nearest), t - nearest
+        p = c7 + r * (c8 + r * (c9 + r * (c10 + r * (c11 + r * (c12 + r * c13)))))
+        p = c0 + r * (c1 + r * (c2 + r * (c3 + r * (c4 + r * (c5 + r * (c6 + r * p))))))
+        return p * np.int64((whole + bias64) << shift64).view(np.float64)
+
+    return double

@@ -1,0 +1,129 @@
+"""Log-partition, moments and entropy of a pairwise binary model, by summing over all states."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from directmax.distributions._enumeration import number_of_states, state_block
+from directmax.solvers._pairwise import pair_products
+from directmax.solvers._parallel import over_rows
+
+MAX_VARIABLES = 24
+"""Sums over 2^n states are refused beyond."""
+
+CHUNK_ELEMENTS = 2**24
+"""Scores held at a time outside the compiled kernel."""
+
+
+class Moments(NamedTuple):
+    """Sums over q(z) ∝ e^{h(z)}, h relative to h(0, …, 0); in nats, without gradient."""
+
+    log_normalizer: Float[Tensor, " b"]
+    energy: Float[Tensor, " b"]
+    """E[h]."""
+    first: Float[Tensor, "b n"]
+    """E[z_i]."""
+    first_covariance: Float[Tensor, "b n"]
+    """Cov(h, z_i)."""
+    second: Float[Tensor, "b P"]
+    """E[z_i z_j]."""
+    second_covariance: Float[Tensor, "b P"]
+    """Cov(h, z_i z_j)."""
+
+
+@torch.no_grad()
+def moments(field: Float[Tensor, "b n"], pairwise: Float[Tensor, "b P"]) -> Moments:
+    """All of them in one pass over the 2^n states, O(2^n) a problem.
+
+    Args:
+        field: h_i(1) − h_i(0).
+        pairwise: h_ij of the pairs i < j.
+
+    Raises:
+        ValueError: n > 24.
+    """
+    batch, n = field.shape
+    if n > MAX_VARIABLES:
+        number_of_states(n, 2, 2**MAX_VARIABLES)
+    field, pairwise = field.detach().contiguous(), pairwise.detach().contiguous()
+    if field.device.type != "cpu":
+        return _in_torch(field, pairwise)
+    result = Moments(
+        *(field.new_empty(batch) for _ in range(2)),
+        *(torch.empty_like(field) for _ in range(2)),
+        *(torch.empty_like(pairwise) for _ in range(2)),
+    )
+    if batch:
+        from directmax.distributions._gibbs_kernel import moments as kernel
+
+        arrays = (field.numpy(), pairwise.numpy(), *(part.numpy() for part in result))
+        over_rows(
+            lambda start, stop: kernel(*arrays, start, stop),
+            batch,
+            minimum=max(1, 10_000 >> n),
+        )
+    return result
+
+
+def _in_torch(field: Tensor, pairwise: Tensor) -> Moments:
+    """The same sums on any device, in chunks of problems and states."""
+    batch, n = field.shape
+    count = number_of_states(n, 2)
+    parameters = torch.cat([field, pairwise], -1)  # (b, n + P)
+    width = max(1, CHUNK_ELEMENTS // max(1, max(batch, parameters.shape[1])))
+    starts = range(0, count, width)
+
+    def features(start: int) -> Tensor:
+        stop = min(start + width, count)
+        z = state_block(n, 2, start, stop, dtype=field.dtype, device=field.device)[..., 1]
+        return torch.cat([z, pair_products(z)], -1)  # (c, n + P)
+
+    largest = field.new_full((batch,), -torch.inf)
+    for start in starts:
+        largest = torch.maximum(largest, (parameters @ features(start).T).amax(-1))
+    sums = field.new_zeros(batch, parameters.shape[1] + 1, 2)
+    for start in starts:
+        part = features(start)
+        score = parameters @ part.T - largest[:, None]  # (b, c)
+        both = torch.stack([score.exp(), score.exp() * score], -1)  # (b, c, 2)
+        sums[:, 0] += both.sum(1)
+        sums[:, 1:] += part.T @ both
+    total, mean = sums[:, 0, 0], sums[:, 0, 1] / sums[:, 0, 0]
+    each = sums[:, 1:] / total[:, None, None]  # E[φ] and E[φ (h − max)]
+    covariance = each[..., 1] - mean[:, None] * each[..., 0]
+    return Moments(
+        log_normalizer=largest + total.log(),
+        energy=largest + mean,
+        first=each[:, :n, 0],
+        first_covariance=covariance[:, :n],
+        second=each[:, n:, 0],
+        second_covariance=covariance[:, n:],
+    )
+
+
+class WithGradient(torch.autograd.Function):
+    """A value whose gradient with respect to field and pairwise is given beside it."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        value: Tensor,
+        field: Tensor,
+        pairwise: Tensor,
+        field_gradient: Tensor,
+        pairwise_gradient: Tensor,
+    ) -> Tensor:
+        ctx.save_for_backward(field_gradient, pairwise_gradient)
+        return value.view_as(value)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        field_gradient, pairwise_gradient = ctx.saved_tensors  # type: ignore[attr-defined]
+        each = grad.unsqueeze(-1)
+        return grad, each * field_gradient, each * pairwise_gradient, None, None

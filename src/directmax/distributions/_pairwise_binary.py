@@ -1,0 +1,324 @@
+"""Binary variables with pairwise potentials."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from directmax._choices import check_choice
+from directmax._precision import no_autocast, widened
+from directmax._validation import check_float_tensor
+from directmax.distributions._base import DiscreteDistribution
+from directmax.distributions._enumeration import (
+    DEFAULT_MAX_STATES,
+    enumerate_states,
+    number_of_states,
+)
+from directmax.distributions._gibbs import Moments, WithGradient, moments
+from directmax.gumbel import sample_gumbel
+from directmax.solvers import (
+    PairwiseSolver,
+    Solution,
+    Status,
+    check_potentials,
+    choose_solver,
+    pair_products,
+)
+
+Perturbation = Literal["unary", "states"]
+
+
+class PairwiseBinary(DiscreteDistribution):
+    r"""q(z) ∝ exp h(z), h(z) = Σ_i h_i(z_i) + Σ_{i<j} h_ij z_i z_j, for z in {0, 1}^n.
+
+    Two ways to draw samples by maximisation:
+
+    - `perturbation="unary"`, the paper's: Gumbel noise on the single variables,
+      z* = argmax_z h(z) + Σ_i γ_i(z_i), found by a solver, for any n. **These are perturb-and-MAP
+      samples, not samples of q**: where variables are coupled the two distributions differ (both
+      are products of softmaxes where h_ij = 0). `log_prob`, `entropy`, `kl_to_uniform` and
+      `marginals` are those of q, the Gibbs distribution. So E[f(z*)] + KL(q ‖ p) is no bound on
+      −log p(x); E_q[f] + KL(q ‖ p), by enumeration, is.
+    - `perturbation="states"`: Gumbel noise on each of the 2^n states. Exact samples of q; memory
+      and time O(2^n), for n up to about 20.
+
+    Everything about q that is not a sample (log-partition, moments, entropy, KL) is a sum over all
+    2^n states, n ≤ 24, compiled on a CPU; differentiable once with respect to the potentials.
+
+    Args:
+        unary: h_i(0) and h_i(1), `(b, n, 2)`.
+        pairwise: h_ij of the P = n(n−1)/2 pairs i < j, `(b, P)`, in the order of
+            `torch.triu_indices(n, n, 1)`.
+        solver: "auto", another name in `directmax.solvers.SOLVERS`, or a `PairwiseSolver`.
+        perturbation: "unary" or "states".
+        validate: also refuse non-finite potentials. Reads them (on a GPU, a synchronisation).
+
+    Raises:
+        TypeError: potentials are no floating-point tensors.
+        ValueError: shapes that do not fit, a non-finite entry, an unknown or missing solver.
+
+    Example:
+        >>> import torch
+        >>> unary = torch.zeros(1, 2, 2)
+        >>> q = PairwiseBinary(unary, torch.tensor([[2.0]]))  # the two variables like to be on
+        >>> q.marginals()[0, 0, 1]  # (e² + 1) / (e² + 3)
+        tensor(0.8075)
+        >>> q.sample(3).shape
+        torch.Size([3, 1, 2, 2])
+
+    Reference: Lorberbom et al. 2019, eq. 8; Papandreou and Yuille 2011 (perturb-and-MAP); Hazan
+    and Jaakkola 2012.
+    """
+
+    def __init__(
+        self,
+        unary: Float[Tensor, "b n 2"],
+        pairwise: Float[Tensor, "b P"],
+        *,
+        solver: str | PairwiseSolver = "auto",
+        perturbation: Perturbation = "unary",
+        validate: bool = True,
+    ) -> None:
+        check_float_tensor("unary", unary, ("batch", "variables", "values"), finite=False)
+        check_potentials(unary, pairwise, finite=validate)
+        check_choice("perturbation", perturbation, ("unary", "states"))
+        self.unary, self.pairwise = widened(unary), widened(pairwise)
+        self.batch_size, self.num_variables, self.num_values = unary.shape
+        self.dtype, self.device = self.unary.dtype, unary.device
+        self.solver = choose_solver(solver)
+        self.perturbation = perturbation
+        self._cached: Moments | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(batch_size={self.batch_size}, "
+            f"num_variables={self.num_variables}, solver={self.solver.name!r}, "
+            f"perturbation={self.perturbation!r})"
+        )
+
+    @property
+    def field(self) -> Float[Tensor, "b n"]:
+        """h_i(1) − h_i(0)."""
+        return self.unary[..., 1] - self.unary[..., 0]
+
+    def _moments(self) -> Moments:
+        """Sums over all states, computed once; they carry no gradient."""
+        if self._cached is None:
+            with torch.inference_mode(False):  # so that a later gradient may use them
+                self._cached = moments(self.field, self.pairwise)
+        return self._cached
+
+    def noise(self, num_samples: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Gumbel noise: on the single variables `(s, b, n, 2)`, or on the states `(s, b, 2^n)`.
+
+        Raises:
+            ValueError: noise on more than 2^20 states.
+        """
+        if self.perturbation == "unary":
+            return super().noise(num_samples, generator=generator)
+        states = number_of_states(self.num_variables, 2, 2**20)
+        return sample_gumbel(
+            (num_samples, self.batch_size, states),
+            generator=generator,
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+    def argmax(
+        self, noise: Tensor, shift: Float[Tensor, "*s b n 2"] | None = None
+    ) -> Float[Tensor, "*s b n 2"]:
+        """One-hot argmax_z h(z) + γ(z) + Σ_i shift_i(z_i), without gradient."""
+        if self.perturbation == "states":
+            return self._argmax_states(noise, shift)
+        unary = self.unary.detach() + noise
+        return self._solve(unary if shift is None else unary + shift).value
+
+    @torch.no_grad()
+    def _argmax_states(self, noise: Tensor, shift: Tensor | None) -> Tensor:
+        states = self._states(2**20)
+        score = self._scores(self.field, states) + noise  # (s, b, K)
+        if shift is not None:
+            with no_autocast(self.device):
+                score = score + (shift[..., 1] - shift[..., 0]) @ states[..., 1].T
+        return states[score.argmax(-1)]
+
+    def _solve(self, unary: Tensor) -> Solution:
+        solution = self.solver(unary, self.pairwise, validate=False)
+        self._warn(solution)
+        return solution
+
+    def _warn(self, solution: Solution) -> None:
+        if solution.status is not Status.OPTIMAL:
+            warnings.warn(
+                f"the solver '{self.solver.name}' stopped at its {solution.status.value}: its "
+                "assignments may not be the argmax, and gradients made of them have no guarantee",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
+    def alternatives(
+        self, noise: Float[Tensor, "s b n 2"], z: Float[Tensor, "s b n 2"]
+    ) -> tuple[Float[Tensor, "n s b n 2"], Float[Tensor, "n s b"]]:
+        """For every variable the best assignment in which it has the other value than in z*.
+
+        Args:
+            noise: on the single variables.
+            z: `argmax(noise)`.
+
+        Returns:
+            The assignments, and by how much each falls short of z*, γ_i left out of both:
+            (max with z_i as in z*) − (max with z_i changed), which may be negative.
+        """
+        unary = self.unary.detach() + noise
+        pairwise = self.pairwise.detach()
+        solution = self.solver.alternatives(unary, pairwise, z)
+        self._warn(solution)
+        with no_autocast(self.device):
+            best = (unary * z).sum((-2, -1)) + (pair_products(z[..., 1]) * pairwise).sum(-1)
+        value = solution.value
+        difference = noise[..., 1] - noise[..., 0]  # γ_i(1) − γ_i(0)
+        own = (difference * (2 * z[..., 1] - 1)).movedim(-1, 0)  # (n, s, b)
+        return value, best - solution.objective - own
+
+    def mode(self) -> Float[Tensor, "b n 2"]:
+        """The most probable assignment, one-hot, by the solver."""
+        return self._solve(self.unary.detach()).value
+
+    def score(self, z: Float[Tensor, "*s b n 2"]) -> Float[Tensor, "*s b"]:
+        """h(z), differentiable with respect to the potentials."""
+        self._check(z)
+        pairs = (pair_products(z[..., 1]) * self.pairwise).sum(-1)
+        return (self.unary * z).sum((-2, -1)) + pairs
+
+    def attach(
+        self,
+        value: Float[Tensor, " b"],
+        first: Float[Tensor, "s b n 2"],
+        second: Float[Tensor, "s b n 2"],
+        weight: Float[Tensor, " b"] | float,
+    ) -> Float[Tensor, " b"]:
+        """`value`, with the gradient of weight · mean_s(h(first) − h(second)) added to its own.
+
+        That is weight · mean_s(first − second) for the unary potentials and the same difference of
+        z_i z_j for the pairwise ones: h is linear in both.
+        """
+        each = weight[:, None] if isinstance(weight, Tensor) else weight
+        on, other = first[..., 1], second[..., 1]  # (s, b, n)
+        return self.with_gradient(
+            value,
+            (on - other).mean(0) * each,
+            (pair_products(on) - pair_products(other)).mean(0) * each,
+        )
+
+    def with_gradient(
+        self,
+        value: Float[Tensor, " b"],
+        field: Float[Tensor, "b n"],
+        pairwise: Float[Tensor, "b P"],
+    ) -> Float[Tensor, " b"]:
+        """`value`, with these gradients of h_i(1) − h_i(0) and h_ij added to its own."""
+        surrogate = (self.field * field).sum(-1) + (self.pairwise * pairwise).sum(-1)
+        return value + (surrogate - surrogate.detach())  # adds exactly 0
+
+    def log_normalizer(self) -> Float[Tensor, " b"]:
+        """log Σ_z e^{h(z)}, in nats. Its gradient: the moments of q.
+
+        Raises:
+            ValueError: n > 24.
+        """
+        field = self.field
+        sums = self._moments()
+        relative = WithGradient.apply(
+            sums.log_normalizer, field, self.pairwise, sums.first, sums.second
+        )
+        return relative + self.unary[..., 0].sum(-1)
+
+    def log_prob(self, z: Float[Tensor, "*s b n 2"]) -> Float[Tensor, "*s b"]:
+        """log q(z) = h(z) − log Σ e^h of the Gibbs distribution, in nats (n ≤ 24).
+
+        Raises:
+            ValueError: `z` does not end in (b, n, 2), or n > 24.
+        """
+        return self.score(z) - self.log_normalizer()
+
+    def entropy(self) -> Float[Tensor, " b"]:
+        """−Σ_z q(z) log q(z) of the Gibbs distribution, in nats (n ≤ 24).
+
+        log Z − E[h]; its gradient with respect to a potential is −Cov(h, z_i) or −Cov(h, z_i z_j).
+        """
+        field = self.field
+        sums = self._moments()
+        entropy: Tensor = WithGradient.apply(
+            (sums.log_normalizer - sums.energy).clamp_min_(0),
+            field,
+            self.pairwise,
+            -sums.first_covariance,
+            -sums.second_covariance,
+        )
+        return entropy
+
+    def kl_to_uniform(self) -> Float[Tensor, " b"]:
+        """KL(q ‖ uniform) = n log 2 − entropy of the Gibbs distribution, in nats (n ≤ 24)."""
+        return self.num_variables * math.log(2) - self.entropy()
+
+    def unary_kl_to_uniform(self) -> Float[Tensor, " b"]:
+        """KL to uniform of Π_i softmax(h_i), which ignores the couplings, in nats.
+
+        The quantity in the authors' code. It is neither the KL of q nor that of the perturb-and-MAP
+        samples, and no bound follows from it.
+        """
+        log_probs = self.unary.log_softmax(-1)
+        entropy = -(log_probs.exp() * log_probs).sum((-2, -1))
+        return self.num_variables * math.log(2) - entropy
+
+    def marginals(self) -> Float[Tensor, "b n 2"]:
+        """q(z_i = j), of the Gibbs distribution, differentiable.
+
+        Raises:
+            ValueError: more than 2^20 states.
+        """
+        if not (
+            torch.is_grad_enabled() and (self.unary.requires_grad or self.pairwise.requires_grad)
+        ):
+            on = self._moments().first
+            return torch.stack([1 - on, on], -1)
+        states = self._states(2**20)
+        probs = self.log_prob_table(max_states=2**20).exp()
+        with no_autocast(self.device):
+            return (probs @ states.flatten(1)).unflatten(-1, (self.num_variables, 2))
+
+    def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> Float[Tensor, "b K"]:
+        """log q of all K = 2^n assignments, in the order of `enumerate_states`, in nats.
+
+        Raises:
+            ValueError: 2^n > `max_states`.
+        """
+        return self._scores(self.field, self._states(max_states)).log_softmax(-1)
+
+    def log_prob_states(self, states: Float[Tensor, "c n 2"]) -> Float[Tensor, "b c"]:
+        """log q of given assignments for every problem of the batch, in nats."""
+        relative = self.log_normalizer() - self.unary[..., 0].sum(-1)
+        return self._scores(self.field, states) - relative.unsqueeze(-1)
+
+    def _states(self, max_states: int) -> Tensor:
+        return enumerate_states(
+            self.num_variables, 2, max_states=max_states, dtype=self.dtype, device=self.device
+        )
+
+    def _scores(self, field: Tensor, states: Tensor) -> Tensor:
+        """h of the states relative to h(0, …, 0), `(b, c)`."""
+        on = states[..., 1]
+        with no_autocast(self.device):
+            return field @ on.T + self.pairwise @ pair_products(on).T
+
+    def _check(self, z: Tensor) -> None:
+        if z.shape[-3:] != self.unary.shape:
+            raise ValueError(
+                f"z must end in (batch, variables, 2) = {tuple(self.unary.shape)}, "
+                f"got shape {tuple(z.shape)}"
+            )

@@ -1,0 +1,119 @@
+"""An unbiased gradient of perturb-and-MAP expectations, from argmaxes with one variable clamped."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from directmax.distributions import DiscreteDistribution, PairwiseBinary
+from directmax.estimators._base import Estimate, Estimator, average, check_num_samples
+from directmax.objectives import Objective, evaluate
+
+
+class ClampedArgmax(Estimator):
+    r"""∇E_γ[f(z*)] for z* = argmax_z h(z) + Σ_i γ_i(z_i), without ε and without bias.
+
+    Let z^{i,v} be the argmax under the condition z_i = v, t_i the difference of the two maxima
+    (z_i = 1 minus z_i = 0), without γ_i, which moves neither maximiser, and D_i the variables in
+    which the two differ. As γ_i(1) − γ_i(0), a logistic variable, grows, z* switches from z^{i,0}
+    to z^{i,1}, once, at −t_i. Summed over the places where z* switches, each weighted by how fast
+    the potentials move it,
+
+        ∇E[f(z*)] = E Σ_i σ′(t_i)/|D_i| · [f(z^{i,1}) − f(z^{i,0})] · [∇h(z^{i,1}) − ∇h(z^{i,0})].
+
+    A switch that changes several variables is met along the noise of each of them; 1/|D_i| makes it
+    count once. For one unary potential it could also be counted along its own noise alone, which
+    gives ∂E[f]/∂h_i = E σ′(t_i) [f(z^{i,1}) − f(z^{i,0})]; the average over D_i varies less.
+    Derived in `docs/mathematics.md`.
+
+    One of z^{i,0}, z^{i,1} is z* itself, so a sample takes n more maximisations and n + 1
+    evaluations of f, with no derivative of f, like `Direct`. **Unbiased for the perturb-and-MAP
+    distribution**, the one that `q.sample()` draws from; where variables are coupled that is not
+    the Gibbs distribution. Needs Gumbel noise on the single variables and solvers that reach the
+    optimum.
+
+    Args:
+        num_samples: Gumbel draws to average over.
+
+    Raises:
+        TypeError, ValueError: `num_samples` < 1; at the call, a distribution that is no
+            `PairwiseBinary`, or one perturbed on its states.
+
+    Example:
+        >>> from directmax import PairwiseBinary
+        >>> unary = torch.zeros(1, 2, 2, requires_grad=True)
+        >>> q = PairwiseBinary(unary, torch.zeros(1, 1))
+        >>> ClampedArgmax()(q, lambda z: z[..., 0, 1]).loss.sum().backward()
+        >>> unary.grad[0, 0]  # ∓σ′(0)
+        tensor([-0.2500,  0.2500])
+
+    Reference: directmax; the unary part is the local expectation of Titsias and Lázaro-Gredilla
+    2015, carried from sampling to maximisation.
+    """
+
+    unbiased: ClassVar[bool] = True
+
+    def __init__(self, *, num_samples: int = 1) -> None:
+        super().__init__()
+        self.num_samples = check_num_samples(num_samples)
+
+    def _estimate(
+        self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
+    ) -> Estimate:
+        if not isinstance(q, PairwiseBinary):
+            raise TypeError(
+                f"ClampedArgmax needs a PairwiseBinary, got {type(q).__name__}; for independent "
+                "variables use LocalExpectation, which is the same there"
+            )
+        if q.perturbation != "unary":
+            raise ValueError("ClampedArgmax needs perturbation='unary', got 'states'; use Direct")
+        noise = q.noise(self.num_samples, generator=generator)
+        z = q.argmax(noise)  # (s, b, n, 2)
+        with torch.no_grad():
+            other, gap = q.alternatives(noise, z)  # (n, s, b, n, 2), (n, s, b)
+        losses, other_losses = self._losses(objective, z, other)  # (s, b), (n, s, b)
+        with torch.no_grad():
+            change = other_losses - losses
+            field, pairs = self._gradient(z[..., 1], other[..., 1], gap, change)
+        loss = q.with_gradient(average(losses), field, pairs)
+        return Estimate(loss=loss, sample=z)
+
+    @staticmethod
+    def _losses(objective: Objective, z: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        """f(z*), differentiable, and f of the alternatives, without gradient."""
+        fast = getattr(objective, "losses_and_others", None)
+        if fast is not None:
+            both: tuple[Tensor, Tensor] = fast(z, other)
+            return both
+        losses = evaluate(objective, z)
+        with torch.no_grad():
+            return losses, evaluate(objective, other)
+
+    @staticmethod
+    def _gradient(z: Tensor, other: Tensor, gap: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+        """With respect to h_i `(b, n)` and h_ij `(b, P)`, averaged over samples.
+
+        Args:
+            z: z* as zeros and ones, `(s, b, n)`.
+            other: the argmaxes with variable i changed, `(n, s, b, n)`.
+            gap: the maximum with z_i as in z* minus the other, without γ_i, `(n, s, b)`; ±t_i.
+            change: f of the other minus f(z*), `(n, s, b)`.
+        """
+        n, samples = z.shape[-1], z.shape[0]
+        density = torch.sigmoid(gap) * torch.sigmoid(-gap)  # σ′, even in t_i
+        differing = (other != z).sum(-1)  # |D_i| ≥ 1, unless a solver stopped early
+        weight = density * change / (differing.clamp_min(1) * samples)
+        # Σ_i w_i (φ(other_i) − φ(z*)), for z_j and, as one product of small matrices, z_j z_k.
+        rows = torch.cat([other, z.expand(1, *z.shape)])  # (n + 1, s, b, n)
+        weights = torch.cat([weight, -weight.sum(0, keepdim=True)]).unsqueeze(-1)
+        rows = rows.movedim(2, 0).flatten(1, 2)  # (b, (n + 1)·s, n)
+        weighted = weights.movedim(2, 0).flatten(1, 2) * rows
+        first, second = torch.triu_indices(n, n, 1, device=z.device)
+        products = weighted.mT @ rows  # (b, n, n)
+        return weighted.sum(1), products[:, first, second]
+
+    def extra_repr(self) -> str:
+        """The settings, for `repr`."""
+        return f"num_samples={self.num_samples}"

@@ -1,0 +1,146 @@
+"""Losses of all single-variable changes of decoded assignments, without gradient."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from directmax._precision import fast_bfloat16, no_autocast, widened
+from directmax.objectives._bernoulli import softplus
+from directmax.solvers._parallel import over_rows
+
+CHUNK_ELEMENTS_CPU = 2**21
+CHUNK_ELEMENTS_CUDA = 2**27
+"""Decoded pixels held at a time: on a CPU what fits its cache, on a GPU what fills it."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """m assignments of n variables with k values, decoded, and what their changes need.
+
+    A change moves the first layer's output by a difference of two of its columns. Where the decoder
+    also ends in a linear layer, rest(a) = last(hidden(a)), the logits move by
+    W (hidden(a + step) − hidden(a)), and W may be multiplied in bfloat16: its error is relative to
+    the *change* of the logits, not to the logits.
+
+    Attributes:
+        decoder: see `FactoredDecoder`.
+        columns: of the first layer's weight, `(n, k, h)`.
+        values: z, `(m, n)`.
+        pre_activation: the first layer's output, `(m, h)`.
+        logits: of the pixels, `(m, d)`.
+        images: `(m, d)`.
+        reduced: multiply in bfloat16 where the device is faster with it.
+        others: the first layer's output of other assignments, in place of the single changes.
+    """
+
+    decoder: Any
+    columns: Float[Tensor, "n k h"]
+    values: Int[Tensor, "m n"]
+    pre_activation: Float[Tensor, "m h"]
+    logits: Float[Tensor, "m d"]
+    images: Float[Tensor, "m d"]
+    reduced: bool
+    others: Float[Tensor, "m c h"] | None = None
+
+    def losses(self, base: Float[Tensor, " m"]) -> Float[Tensor, "m n k_minus_1"]:
+        """−log p(x|z) after z_i → z_i + r (r = 1 … k−1, modulo k), or of `others`, in nats.
+
+        Args:
+            base: the losses before the change.
+        """
+        n, k, _ = self.columns.shape
+        total, pixels = self.logits.shape
+        shape = (n, k - 1) if self.others is None else (self.others.shape[1],)
+        if not total:
+            return self.logits.new_zeros(0, *shape)
+        budget = CHUNK_ELEMENTS_CUDA if self.logits.is_cuda else CHUNK_ELEMENTS_CPU
+        chunk = max(1, budget // (math.prod(shape) * pixels))
+        split = isinstance(getattr(self.decoder, "last", None), nn.Linear) and callable(
+            getattr(self.decoder, "hidden", None)
+        )
+        one = self._by_difference if split else self._by_decoding
+        parts = [one(slice(start, start + chunk), base) for start in range(0, total, chunk)]
+        return torch.cat(parts).unflatten(1, shape)
+
+    def _moved(self, part: slice) -> Tensor:
+        """The first layer's output after every change, `(c, n(k−1), h)`."""
+        if self.others is not None:
+            return self.others[part]
+        n, k, _ = self.columns.shape
+        old = self.values[part]  # (c, n)
+        variables = torch.arange(n, device=old.device)
+        before = self.pre_activation[part, None]
+        if self._flips:  # the step of a flip has one size and a sign
+            sign = 1 - 2 * old.to(self.columns.dtype)
+            step = self.columns[:, 1] - self.columns[:, 0]  # (n, h)
+            return torch.addcmul(before, sign.unsqueeze(-1), step)
+        shifts = torch.arange(1, k, device=old.device)
+        new = (old.unsqueeze(-1) + shifts) % k  # (c, n, k-1)
+        steps = self.columns[variables[:, None], new]
+        steps = steps - self.columns[variables, old].unsqueeze(-2)
+        return before + steps.flatten(1, 2)
+
+    def _by_decoding(self, part: slice, base: Tensor) -> Tensor:
+        logits = widened(self.decoder.rest(self._moved(part)))  # (c, n(k-1), d)
+        with no_autocast(logits.device):
+            inner = torch.bmm(logits, self.images[part].unsqueeze(-1)).squeeze(-1)
+            return softplus(logits).sum(-1) - inner
+
+    def _by_difference(self, part: slice, base: Tensor) -> Tensor:
+        weight = self.decoder.last.weight  # (d, h)
+        reduced = self.reduced and weight.dtype == torch.float32 and fast_bfloat16(weight.device)
+        with no_autocast(weight.device):
+            hidden = self._hidden_changes(part, reduced)  # (c, n(k-1), h)
+            # As one matrix product: a batched one would copy.
+            change = hidden.flatten(0, 1) @ (weight.bfloat16() if reduced else weight).T
+            change = change.unflatten(0, hidden.shape[:2])  # (c, n(k-1), d)
+            return base[part, None] + _loss_changes(self.logits[part], change, self.images[part])
+
+    def _hidden_changes(self, part: slice, reduced: bool) -> Tensor:
+        """hidden(a + step) − hidden(a) of every change."""
+        hidden, before = self.decoder.hidden, self.pre_activation[part]
+        if reduced and before.device.type == "cpu" and hidden is torch.relu and self._flips:
+            return _flipped_relu(before, self.columns, self.values[part])
+        moved = hidden(self._moved(part)) - hidden(before.unsqueeze(1))
+        return moved.bfloat16() if reduced else moved
+
+    @property
+    def _flips(self) -> bool:
+        return self.others is None and self.columns.shape[1] == 2
+
+
+def _flipped_relu(
+    before: Float[Tensor, "m h"], columns: Float[Tensor, "n 2 h"], values: Int[Tensor, "m n"]
+) -> Tensor:
+    """relu(a ± step_i) − relu(a) for the flip of every binary variable, in bfloat16."""
+    from directmax.objectives._bernoulli_kernel import flipped_relu
+
+    step = columns[:, 1] - columns[:, 0]
+    out = torch.empty(*values.shape, before.shape[1], dtype=torch.bfloat16)
+    arrays = tuple(t.contiguous().numpy() for t in (before, step, values, out.view(torch.int16)))
+    over_rows(lambda start, stop: flipped_relu(*arrays, start, stop), len(values), minimum=32)
+    return out
+
+
+def _loss_changes(
+    logits: Float[Tensor, "m d"], change: Float[Tensor, "m c d"], images: Float[Tensor, "m d"]
+) -> Float[Tensor, "m c"]:
+    """Σ_d softplus(L_d + Δ_d) − softplus(L_d) − x_d Δ_d."""
+    if logits.device.type != "cpu" or logits.dtype != torch.float32:
+        change = widened(change)
+        moved = softplus(logits.unsqueeze(1) + change).sum(-1)
+        inner = torch.bmm(change, images.unsqueeze(-1)).squeeze(-1)
+        return moved - softplus(logits).sum(-1, keepdim=True) - inner
+    from directmax.objectives._bernoulli_kernel import loss_changes
+
+    out = torch.empty(change.shape[:2])
+    bits = change.view(torch.int16) if change.dtype == torch.bfloat16 else change.float()
+    arrays = tuple(t.contiguous().numpy() for t in (logits, bits, images.float(), out))
+    over_rows(lambda start, stop: loss_changes(*arrays, start, stop), len(out), minimum=8)
+    return out

@@ -1,0 +1,81 @@
+"""Solvers by name."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from directmax._choices import check_choice
+from directmax.solvers._branch_and_bound import BranchAndBound
+from directmax.solvers._cplex import Cplex
+from directmax.solvers._exhaustive import Exhaustive
+from directmax.solvers._highs import Highs
+from directmax.solvers._max_flow import MaxFlow
+from directmax.solvers._pairwise import PairwiseSolver
+from directmax.solvers._pymaxflow import PyMaxflow
+from directmax.solvers._solution import Solution, Status
+
+
+class Auto(PairwiseSolver):
+    """Chooses by size and sign: max-flow for super-modular potentials, exhaustive for small n.
+
+    Up to 12 variables exhaustive search is the fastest of all. Beyond, max-flow where no pairwise
+    potential is negative; else exhaustive search up to 18 variables (24 on a GPU), and branch
+    and bound above.
+
+    Example:
+        >>> import torch
+        >>> Auto()(torch.zeros(1, 2, 2), torch.tensor([[1.0]])).value.argmax(-1).tolist()
+        [[1, 1]]
+    """
+
+    name: ClassVar[str] = "auto"
+
+    def _maximise(
+        self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
+    ) -> tuple[Bool[Tensor, "s b n"], Status]:
+        return self._choice(field.shape[-1], pairwise)._maximise(field, pairwise)
+
+    def alternatives(
+        self,
+        unary: Float[Tensor, "*s b n 2"],
+        pairwise: Float[Tensor, "b P"],
+        value: Float[Tensor, "*s b n 2"],
+    ) -> Solution:
+        """Those of the chosen solver."""
+        return self._choice(unary.shape[-2], pairwise).alternatives(unary, pairwise, value)
+
+    def _choice(self, num_variables: int, pairwise: Tensor) -> PairwiseSolver:
+        on_cpu = pairwise.device.type == "cpu"
+        if num_variables <= (12 if on_cpu else 24):
+            return Exhaustive()
+        if not bool((pairwise < 0).any()):
+            return MaxFlow()
+        return Exhaustive() if num_variables <= 18 else BranchAndBound()
+
+
+SOLVERS: dict[str, type[PairwiseSolver]] = {
+    solver.name: solver
+    for solver in (Auto, Exhaustive, MaxFlow, BranchAndBound, Highs, Cplex, PyMaxflow)
+}
+"""Every solver of pairwise binary problems by its name on the command line."""
+
+
+def choose_solver(solver: str | PairwiseSolver) -> PairwiseSolver:
+    """The solver of that name, with its default settings; a solver itself is returned as it is.
+
+    Raises:
+        TypeError: neither a name nor a solver.
+        ValueError: an unknown name, or a package that is not installed.
+
+    Example:
+        >>> choose_solver("max-flow").name
+        'max-flow'
+    """
+    if isinstance(solver, PairwiseSolver):
+        return solver
+    if not isinstance(solver, str):
+        raise TypeError(f"solver must be a name or a PairwiseSolver, got {type(solver).__name__}")
+    return SOLVERS[check_choice("solver", solver, tuple(SOLVERS))]()

@@ -1,0 +1,188 @@
+"""The interface of solvers for binary variables with pairwise potentials."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from directmax._precision import widened
+from directmax._validation import check_float_tensor
+from directmax.solvers._solution import Solution, Status
+
+
+class PairwiseSolver(ABC):
+    r"""argmax_z Σ_i h_i(z_i) + Σ_{i<j} h_ij z_i z_j over z in {0, 1}^n, for a batch.
+
+    A solver is an object that holds its settings (limits, threads) and no state; it may be called
+    from several threads.
+
+    A subclass sets `name` and implements `_maximise`; where its method needs a package that may be
+    missing, it overrides `missing`.
+
+    Attributes:
+        name: the word that chooses it on the command line.
+        exact: whether it ends only with the argmax, unless it reaches a limit.
+        max_variables: the largest n it accepts; None for any.
+
+    Example:
+        >>> from directmax.solvers import Exhaustive
+        >>> unary = torch.tensor([[[0.0, -1.0], [0.0, -1.0]]])  # alone, each prefers 0
+        >>> solution = Exhaustive()(unary, torch.tensor([[3.0]]))  # together they gain 3
+        >>> solution.value.argmax(-1).tolist(), solution.objective.tolist()
+        ([[1, 1]], [1.0])
+
+    Reference: Lorberbom et al. 2019, eq. 8.
+    """
+
+    name: ClassVar[str]
+    exact: ClassVar[bool] = True
+    max_variables: ClassVar[int | None] = None
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Why this solver cannot be used here, and what installs it; None if it can."""
+        return None
+
+    def __call__(
+        self,
+        unary: Float[Tensor, "*s b n 2"],
+        pairwise: Float[Tensor, "b P"],
+        *,
+        validate: bool = True,
+    ) -> Solution:
+        """Maximise.
+
+        Args:
+            unary: h_i(0) and h_i(1), `(*s, b, n, 2)`, with any leading sample dimensions.
+            pairwise: h_ij of the P = n(n−1)/2 pairs i < j, `(b, P)`, in the order of
+                `torch.triu_indices(n, n, 1)`: (0, 1), (0, 2), …, (n−2, n−1). Shared by all samples.
+            validate: also refuse non-finite potentials (on a GPU, a synchronisation).
+
+        Returns:
+            A `Solution`; which of several maximisers it holds is not specified.
+
+        Raises:
+            TypeError: no floating-point tensors.
+            ValueError: shapes that do not fit, a non-finite entry, too many variables.
+        """
+        shape = check_potentials(unary, pairwise, finite=validate)
+        if self.max_variables is not None and shape[2] > self.max_variables:
+            raise ValueError(
+                f"the solver '{self.name}' takes at most {self.max_variables} variables, "
+                f"got {shape[2]}; choose another, such as 'branch-and-bound' or 'highs'"
+            )
+        wide, wide_pairs = widened(unary.detach()), widened(pairwise.detach())
+        field = (wide[..., 1] - wide[..., 0]).reshape(shape[0], shape[1], shape[2])
+        if field.numel():
+            bits, status = self._maximise(field.contiguous(), wide_pairs.contiguous())
+        else:
+            bits, status = torch.zeros_like(field, dtype=torch.bool), Status.OPTIMAL
+        bits = bits.reshape(unary.shape[:-1])
+        value = torch.stack([~bits, bits], -1).to(unary.dtype)
+        return Solution(value=value, objective=potential(wide, wide_pairs, bits), status=status)
+
+    @torch.no_grad()
+    def alternatives(
+        self,
+        unary: Float[Tensor, "*s b n 2"],
+        pairwise: Float[Tensor, "b P"],
+        value: Float[Tensor, "*s b n 2"],
+    ) -> Solution:
+        """For every variable the best assignment in which it has the other value than in `value`.
+
+        Here n maximisations, each with one variable held by a large field.
+
+        Args:
+            unary: as above.
+            pairwise: as above.
+            value: one-hot assignments.
+
+        Returns:
+            A `Solution` with a leading axis for the variable: `value` `(n, *s, b, n, 2)`,
+            `objective` `(n, *s, b)`.
+        """
+        n = unary.shape[-2]
+        unary, pairwise = widened(unary.detach()), widened(pairwise.detach())
+        held = torch.eye(n, dtype=torch.bool, device=unary.device)
+        held = held.view(n, *(1,) * (unary.ndim - 2), n, 1) & (value > 0)
+        # More than the whole range of scores: no assignment with the held value is worth it.
+        reach = (unary[..., 1] - unary[..., 0]).abs().sum(-1) + pairwise.abs().sum(-1)
+        penalty = 2 * reach[..., None, None] + 1
+        solution = self(torch.where(held, unary - penalty, unary), pairwise, validate=False)
+        bits = solution.value[..., 1] > 0
+        objective = potential(unary, pairwise, bits)
+        return Solution(value=solution.value, objective=objective, status=solution.status)
+
+    @abstractmethod
+    def _maximise(
+        self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
+    ) -> tuple[Bool[Tensor, "s b n"], Status]:
+        """The maximisers of Σ_i field_i z_i + Σ_{i<j} h_ij z_i z_j.
+
+        Args:
+            field: h_i(1) − h_i(0), contiguous, float32 or float64, s·b ≥ 1.
+            pairwise: contiguous, of the same type and device.
+
+        Returns:
+            z as booleans, and how the search ended.
+        """
+
+
+def check_potentials(
+    unary: Tensor, pairwise: Tensor, *, finite: bool = True
+) -> tuple[int, int, int]:
+    """(samples, batch, variables), after a check of shapes, types and, if asked, values.
+
+    Raises:
+        TypeError, ValueError: as `PairwiseSolver.__call__` says.
+    """
+    if not isinstance(unary, Tensor):
+        raise TypeError(f"unary must be a torch.Tensor, got {type(unary).__name__}")
+    axes = ("samples",) * max(0, unary.ndim - 3) + ("batch", "variables", "values")
+    check_float_tensor("unary", unary, axes, finite=finite)
+    check_float_tensor("pairwise", pairwise, ("batch", "pairs"), finite=finite)
+    batch, variables, values = unary.shape[-3:]
+    if values != 2 or variables < 1:
+        raise ValueError(
+            "unary must end in (batch, variables, 2), the potentials of 0 and 1 of at least one "
+            f"variable, got shape {tuple(unary.shape)}"
+        )
+    pairs = variables * (variables - 1) // 2
+    if pairwise.shape != (batch, pairs):
+        raise ValueError(
+            f"pairwise must have shape (batch, pairs) = {(batch, pairs)}, one entry for each of "
+            f"the n(n−1)/2 pairs i < j of {variables} variables, got {tuple(pairwise.shape)}; "
+            "from a matrix: matrix[:, i, j] with i, j = torch.triu_indices(n, n, 1)"
+        )
+    if unary.dtype != pairwise.dtype or unary.device != pairwise.device:
+        raise ValueError(
+            f"unary and pairwise must have one type and device, got {unary.dtype} on "
+            f"{unary.device} and {pairwise.dtype} on {pairwise.device}"
+        )
+    return unary.shape[:-3].numel(), batch, variables
+
+
+def pair_products(bits: Float[Tensor, "... n"]) -> Float[Tensor, "... P"]:
+    """z_i z_j of all pairs i < j, in the order of `torch.triu_indices`.
+
+    Example:
+        >>> pair_products(torch.tensor([1.0, 0.0, 1.0])).tolist()  # (0,1), (0,2), (1,2)
+        [0.0, 1.0, 0.0]
+    """
+    n = bits.shape[-1]
+    first, second = torch.triu_indices(n, n, 1, device=bits.device)
+    return bits.index_select(-1, first) * bits.index_select(-1, second)
+
+
+def potential(
+    unary: Float[Tensor, "*s b n 2"],
+    pairwise: Float[Tensor, "b P"],
+    bits: Bool[Tensor, "*s b n"],
+) -> Float[Tensor, "*s b"]:
+    """h(z) of given assignments."""
+    chosen = torch.where(bits, unary[..., 1], unary[..., 0]).sum(-1)
+    return chosen + (pair_products(bits.to(pairwise.dtype)) * pairwise).sum(-1)
