@@ -156,7 +156,7 @@ def gibbs_probs(unary: Tensor, pairwise: Tensor) -> Tensor:
 
 
 def pairwise_argmax(unary: Tensor, pairwise: Tensor, held: tuple[int, int] | None = None) -> Tensor:
-    """One-hot argmax_z h(z), `(*s, b, n, 2)`, by brute force; `held` is a variable and its value."""
+    """One-hot argmax_z h(z), `(*s, b, n, 2)`, by brute force; `held`: a variable, its value."""
     states = all_states(unary.shape[-2], 2, unary.dtype)
     scores = pairwise_scores(unary, pairwise)
     if held is not None:
@@ -165,7 +165,7 @@ def pairwise_argmax(unary: Tensor, pairwise: Tensor, held: tuple[int, int] | Non
     return states[scores.argmax(-1)]
 
 
-def perturb_and_map_probs(unary: Tensor, pairwise: Tensor, panels: int = 12) -> Tensor:
+def perturb_and_map_probs(unary: Tensor, pairwise: Tensor, panels: int = 4) -> Tensor:
     r"""P(z* = z) for z* = argmax_z h(z) + Σ_i γ_i(z_i) and n ≤ 3, `(K,)`, by quadrature.
 
     With δ_i = γ_i(1) − γ_i(0), a logistic variable. Given δ_2 and δ_3, z_1 is on with probability

@@ -92,21 +92,27 @@ class Evaluate:
         int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: as in the run)")
     ] = None
     """Of those samples."""
+    splits: tuple[str, ...] = ("train", "validation", "test")
+    """Which images: any of train, validation and test."""
     json: bool = False
     """Print JSON instead of a table."""
 
     def run(self) -> None:
         """Evaluate."""
+        from directmax.training.progress import share_bar
         from directmax.training.run import evaluate_run
 
         _quiet()
-        metrics = evaluate_run(
-            self.run_dir,
-            data_dir=self.data_dir,
-            device=self.device,
-            num_samples=self.samples,
-            seed=self.seed,
-        )
+        with share_bar() as progress:
+            metrics = evaluate_run(
+                self.run_dir,
+                data_dir=self.data_dir,
+                device=self.device,
+                num_samples=self.samples,
+                seed=self.seed,
+                splits=self.splits,
+                progress=progress,
+            )
         if self.json:
             import json
 
@@ -157,7 +163,32 @@ class Sample:
         print(f"wrote {self.output}")
 
 
-COMMANDS = ("train", "evaluate", "sample")
+@dataclass(frozen=True)
+class Solvers:
+    """List the solvers of a structured encoder's argmax, time them and compare their answers."""
+
+    variables: int = 15
+    """Timed with this many variables, and with twice as many on fewer instances."""
+    batch_size: int = 100
+    """Instances at a time (highs, cplex: at most 5)."""
+    seed: int = 0
+    """Of the random instances."""
+    timing: bool = True
+    """Time and compare; without, only list."""
+    json: bool = False
+    """Print JSON instead of a table."""
+    device: str = "auto"
+    """Where the instances are: auto, cpu, cuda, cuda:N or mps."""
+
+    def run(self) -> None:
+        """List."""
+        from directmax.solver_table import command
+
+        if not command(**vars(self)):
+            sys.exit(1)
+
+
+COMMANDS = ("train", "evaluate", "sample", "solvers")
 
 
 class UsageError(Exception):
@@ -197,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(arguments: list[str]) -> Train | Evaluate | Sample:
+def _parse(arguments: list[str]) -> Train | Evaluate | Sample | Solvers:
     if arguments and not arguments[0].startswith("-"):
         check_choice("command", arguments[0], COMMANDS)
     default = _default_config(arguments)
@@ -206,6 +237,7 @@ def _parse(arguments: list[str]) -> Train | Evaluate | Sample:
         commands
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Sample, tyro.conf.subcommand("sample")]
+        | Annotated[Solvers, tyro.conf.subcommand("solvers")]
     )
     description = f"directmax {__version__}: train through arg max. Try: directmax train"
     if not arguments:
@@ -292,20 +324,42 @@ def _plain(message: str) -> str:
 def _results(metrics: dict[str, dict[str, Any]]) -> Any:
     from rich.table import Table
 
-    samples = next(iter(metrics.values()))["num_samples"]
+    first = next(iter(metrics.values()))
+    samples = first["num_samples"]
     how = "exact" if samples is None else f"{samples} samples an image"
-    table = Table(title=f"nats per image, {how}", title_justify="left")
-    for column in ("", "bound", "reconstruction", "KL", "−log p(x)"):
-        table.add_column(column, justify="left" if not column else "right")
+    columns = {"bound": "bound", "reconstruction": "reconstruction", "kl": "KL", "nll": "−log p(x)"}
+    caption = None
+    if not first["valid"]:
+        columns["bound"], columns["kl"] = "no bound", "KL of the unary potentials"
+        caption = NO_BOUND
+    elif first["authors"] is not None:
+        columns["authors"] = "no bound"
+        caption = f"Bound and KL are those of the Gibbs distribution. {NO_BOUND}"
+    table = Table(
+        title=f"nats per image, {how}",
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+    )
+    table.add_column("")
+    for name in columns.values():
+        table.add_column(name, justify="right")
     for split, values in metrics.items():
-        cells = (values[name] for name in ("bound", "reconstruction", "kl", "nll"))
+        cells = (values[name] for name in columns)
         table.add_row(split, *("–" if cell is None else f"{cell:.2f}" for cell in cells))
     return table
 
 
+NO_BOUND = (
+    '"No bound": the quantity of the authors\' code, the loss of perturb-and-MAP samples and the '
+    "KL of the unary potentials alone."
+)
+
+
 def _new_folder(config: TrainConfig) -> str:
     """A name under runs/ that no other run has."""
-    stem = f"{config.data}-{config.variables}x{config.values}-{config.estimator}"
+    encoder = "" if config.encoder == "independent" else f"-{config.encoder}"
+    stem = f"{config.data}-{config.variables}x{config.values}{encoder}-{config.estimator}"
     path = os.path.join("runs", f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}")  # noqa: PTH118
     number, candidate = 2, path
     while os.path.exists(candidate):  # noqa: PTH110

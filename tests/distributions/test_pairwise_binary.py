@@ -17,10 +17,10 @@ from directmax.solvers import Exhaustive
 from reference import (
     all_states,
     gibbs_probs,
+    pairs_of,
     pairwise_argmax,
     pairwise_features,
     pairwise_scores,
-    pairs_of,
 )
 
 VARIABLES = range(1, 10)

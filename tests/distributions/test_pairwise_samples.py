@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pairwise_problems import EXACT, random_problem, seeded
 from torch import Tensor
@@ -233,6 +233,7 @@ SOLVERS = [Plain(), Exhaustive(), MaxFlow()]
 
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=lambda solver: solver.name)
+@settings(max_examples=12)
 @given(
     sizes=SIZES,
     samples=st.lists(st.integers(1, 3), max_size=2),

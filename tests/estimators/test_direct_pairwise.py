@@ -98,9 +98,7 @@ def test_auto_gives_each_problem_its_own_step() -> None:
     def objective(z: Tensor) -> Tensor:
         return cost[:, 0] * all_interactions(z)
 
-    gradients = pair_gradients(
-        Direct(num_samples=4), unary, pairwise, objective, noise=noise
-    )
+    gradients = pair_gradients(Direct(num_samples=4), unary, pairwise, objective, noise=noise)
     for gradient in gradients:
         assert gradient[0].abs().max() > 0
         torch.testing.assert_close(gradient[1], 100 * gradient[0], rtol=1e-12, atol=0)
@@ -210,9 +208,7 @@ def test_one_sided_a_bias_stays_where_variables_are_coupled(epsilon: float) -> N
     bias, error = relative_bias(gradients, truth)
     assert bias > 0.5 + 5 * error
     unary, pairwise = problem("attractive pair")
-    clamped = many_gradients(
-        ClampedArgmax(), unary, pairwise, conflict, 60_000, generator=seeded()
-    )
+    clamped = many_gradients(ClampedArgmax(), unary, pairwise, conflict, 60_000, generator=seeded())
     assert_mean(clamped, truth)
 
 
@@ -221,13 +217,13 @@ def agreement_of_three(z: Tensor) -> Tensor:
     return z[..., 1].prod(-1)
 
 
-@pytest.mark.parametrize("epsilon", [0.1, 0.02])
+@pytest.mark.parametrize("epsilon", [0.4, 0.1])
 def test_two_sided_a_bias_stays_with_interactions_of_three(epsilon: float) -> None:
     gradients, truth = coupled_means(
         "attractive", agreement_of_three, two_sided=True, epsilon=epsilon
     )
     bias, error = relative_bias(gradients, truth)
-    assert bias > 0.1 + 5 * error
+    assert bias > 4 * error + 0.1
     unary, pairwise = problem("attractive")
     clamped = many_gradients(
         ClampedArgmax(), unary, pairwise, agreement_of_three, 60_000, generator=seeded()
@@ -252,9 +248,15 @@ def pairs_only(z: Tensor) -> Tensor:
     ],
 )
 def test_two_sided_pairwise_losses_leave_no_bias(name: str, objective: Interaction) -> None:
-    """The errors of f̃ on the two sides of a switch cancel where f has interactions of pairs only."""
-    gradients, truth = coupled_means(name, objective, two_sided=True, epsilon=0.05, draws=100_000)
+    """The errors of f̃ on the two sides of a switch cancel where f has interactions of pairs only.
+
+    What is left is O(ε), and not O(ε²): the two sides err by different amounts.
+    """
+    gradients, truth = coupled_means(name, objective, two_sided=True, epsilon=0.02, draws=100_000)
     assert_mean(gradients, truth)
+    one_sided, _ = coupled_means(name, objective, two_sided=False, epsilon=0.02, draws=100_000)
+    with pytest.raises(AssertionError, match="standard errors off"):
+        assert_mean(one_sided, truth)
 
 
 def test_a_solver_by_name_is_used_for_both_argmaxes() -> None:

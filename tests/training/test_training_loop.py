@@ -17,12 +17,15 @@ from directmax.training import images, run
 from directmax.training.build import build_estimator, build_model
 from directmax.training.checkpoint import load_checkpoint
 from directmax.training.config import ESTIMATOR_NAMES, TrainConfig
+from directmax.training.evaluation import validation_subset
 from directmax.training.images import split_images
 from directmax.training.loop import Trainer
 from directmax.training.run import evaluate_run, train
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
+INDEPENDENT = sorted(set(ESTIMATOR_NAMES) - {"clamped-argmax"})
+"""Those of independent variables; `test_training_structured.py` has the others."""
 LONGER = ("--epochs", "3", "--batch-size", "100", "--hidden", "100")
 
 
@@ -30,7 +33,7 @@ def bounds(folder: Path, split: str = "train") -> list[float]:
     return [line[split]["bound"] for line in metrics(folder)]
 
 
-@pytest.mark.parametrize("estimator", ESTIMATOR_NAMES)
+@pytest.mark.parametrize("estimator", INDEPENDENT)
 @pytest.mark.parametrize(("variables", "values"), [(1, 10), (4, 3)])
 def test_every_estimator_learns(
     tmp_path: Path, estimator: str, variables: int, values: int
@@ -43,10 +46,10 @@ def test_every_estimator_learns(
     assert read(tmp_path / "run" / "summary.json")["test"]["nll"] is not None
 
 
-@pytest.mark.parametrize("estimator", sorted(set(ESTIMATOR_NAMES) - {"exact"}))
+@pytest.mark.parametrize("estimator", sorted(set(INDEPENDENT) - {"exact"}))
 def test_many_variables_are_sampled(tmp_path: Path, estimator: str) -> None:
     folder = tmp_path / "run"
-    size = ("--variables", "20", "--values", "2", "--estimator", estimator)
+    size = ("--variables", "21", "--values", "2", "--estimator", estimator)
     out = succeed(*TINY, *size, "--eval-samples", "7", "--run-dir", folder).out
     assert "7 samples an image" in out
     assert "–" in out
@@ -61,12 +64,26 @@ def test_many_variables_are_sampled(tmp_path: Path, estimator: str) -> None:
     assert again["test"]["bound"] == pytest.approx(summary["test"]["bound"], rel=0.02)
 
 
-def test_enumeration_at_the_end_goes_further_than_at_every_epoch(tmp_path: Path) -> None:
+def test_with_many_states_every_epoch_looks_at_fewer_images() -> None:
+    images = torch.zeros(10_000, 3)
+    assert len(validation_subset(images, 50, 2**16)) == 10_000
+    assert len(validation_subset(images, 2**15, 2**16)) == 512
+    assert len(validation_subset(images, 2**20, 2**20)) == 32  # never fewer
+    assert len(validation_subset(images, 2**17, 2**16)) == 10_000  # sampled
+
+
+def test_evaluation_enumerates_more_than_training(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    size = ("--variables", "13", "--values", "2", "--epochs", "1", "--batch-size", "1197")
-    succeed(*TINY, *size, "--run-dir", folder)
+    size = ("--variables", "17", "--values", "2", "--epochs", "1", "--batch-size", "1197")
+    succeed(*TINY, *size, "--hidden", "5", "--run-dir", folder)
     assert metrics(folder)[0]["validation"]["num_samples"] == 100
-    assert read(folder / "summary.json")["test"]["num_samples"] is None
+    sampled = read(folder / "summary.json")["test"]
+    assert sampled["num_samples"] == 100
+    exact = evaluate_run(folder, device="cpu", splits=("test",))
+    assert set(exact) == {"test"}
+    assert exact["test"]["num_samples"] is None
+    assert exact["test"]["nll"] <= exact["test"]["bound"]
+    assert exact["test"]["bound"] == pytest.approx(sampled["bound"], rel=0.01)
 
 
 @pytest.mark.parametrize("mode", ["threshold", "static", "dynamic", "none"])
@@ -122,7 +139,7 @@ def test_seeds_differ_and_the_same_seed_repeats(tmp_path: Path) -> None:
 # Precision
 
 
-@pytest.mark.parametrize("estimator", ESTIMATOR_NAMES)
+@pytest.mark.parametrize("estimator", INDEPENDENT)
 def test_bfloat16(tmp_path: Path, estimator: str) -> None:
     long = (*LONGER, "--estimator", estimator)
     for precision in ("32-true", "bf16-mixed"):
@@ -137,7 +154,7 @@ def test_bfloat16(tmp_path: Path, estimator: str) -> None:
     assert results["test"] == read(tmp_path / "bf16-mixed" / "summary.json")["test"]
 
 
-@pytest.mark.parametrize("estimator", ESTIMATOR_NAMES)
+@pytest.mark.parametrize("estimator", INDEPENDENT)
 def test_float64(tmp_path: Path, estimator: str) -> None:
     folder = tmp_path / "run"
     size = ("--variables", "2", "--values", "3", "--estimator", estimator)
@@ -285,5 +302,7 @@ def test_weights_are_of_the_seed_alone() -> None:
 
 @pytest.mark.parametrize("name", ESTIMATOR_NAMES)
 def test_estimators_by_name(name: str) -> None:
-    flat = type(build_estimator(TrainConfig(estimator=name))).__name__.lower()
+    structured = {"encoder": "pairwise", "variables": 3, "values": 2}
+    config = TrainConfig(estimator=name, **(structured if name == "clamped-argmax" else {}))
+    flat = type(build_estimator(config)).__name__.lower()
     assert flat == name.replace("-", "")

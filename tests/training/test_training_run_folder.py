@@ -18,7 +18,7 @@ from directmax.training.config import TrainConfig
 from directmax.training.files import RunError, write_atomic, write_json
 from directmax.training.run_folder import RunFolder
 
-TERMS = {"bound", "reconstruction", "kl", "nll", "num_samples"}
+TERMS = {"bound", "reconstruction", "kl", "nll", "num_samples", "authors", "valid"}
 
 
 def test_files(finished: Path) -> None:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from directmax._precision import no_autocast
 from directmax.distributions import DiscreteDistribution, PairwiseBinary
 from directmax.estimators._base import Estimate, Estimator, average, check_num_samples
 from directmax.objectives import Objective, evaluate
@@ -21,12 +22,13 @@ class ClampedArgmax(Estimator):
     to z^{i,1}, once, at −t_i. Summed over the places where z* switches, each weighted by how fast
     the potentials move it,
 
-        ∇E[f(z*)] = E Σ_i σ′(t_i)/|D_i| · [f(z^{i,1}) − f(z^{i,0})] · [∇h(z^{i,1}) − ∇h(z^{i,0})].
+        ∇E[f(z*)] = E Σ_i w_i σ′(t_i) [f(z^{i,1}) − f(z^{i,0})] [∇h(z^{i,1}) − ∇h(z^{i,0})].
 
-    A switch that changes several variables is met along the noise of each of them; 1/|D_i| makes it
-    count once. For one unary potential it could also be counted along its own noise alone, which
-    gives ∂E[f]/∂h_i = E σ′(t_i) [f(z^{i,1}) − f(z^{i,0})]; the average over D_i varies less.
-    Derived in `docs/mathematics.md`.
+    A switch that changes several variables is met along the noise of each of them; any weights with
+    Σ_{i ∈ D} w_i = 1 make it count once. For a unary potential w_i = 1 along its own noise will do,
+    ∂E[f]/∂h_i = E σ′(t_i) [f(z^{i,1}) − f(z^{i,0})]. Here w_i ∝ 1/σ′(δ_i), δ the noise
+    differences at the switch (the balance heuristic of Veach and Guibas 1995): it halves the
+    variance under strong couplings. Derived in `docs/mathematics.md`.
 
     One of z^{i,0}, z^{i,1} is z* itself, so a sample takes n more maximisations and n + 1
     evaluations of f, with no derivative of f, like `Direct`. **Unbiased for the perturb-and-MAP
@@ -76,7 +78,8 @@ class ClampedArgmax(Estimator):
         losses, other_losses = self._losses(objective, z, other)  # (s, b), (n, s, b)
         with torch.no_grad():
             change = other_losses - losses
-            field, pairs = self._gradient(z[..., 1], other[..., 1], gap, change)
+            difference = noise[..., 1] - noise[..., 0]
+            field, pairs = self._gradient(z[..., 1], other[..., 1], difference, gap, change)
         loss = q.with_gradient(average(losses), field, pairs)
         return Estimate(loss=loss, sample=z)
 
@@ -92,26 +95,32 @@ class ClampedArgmax(Estimator):
             return losses, evaluate(objective, other)
 
     @staticmethod
-    def _gradient(z: Tensor, other: Tensor, gap: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+    def _gradient(
+        z: Tensor, other: Tensor, difference: Tensor, gap: Tensor, change: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """With respect to h_i `(b, n)` and h_ij `(b, P)`, averaged over samples.
 
         Args:
             z: z* as zeros and ones, `(s, b, n)`.
             other: the argmaxes with variable i changed, `(n, s, b, n)`.
+            difference: γ_i(1) − γ_i(0), `(s, b, n)`.
             gap: the maximum with z_i as in z* minus the other, without γ_i, `(n, s, b)`; ±t_i.
             change: f of the other minus f(z*), `(n, s, b)`.
         """
         n, samples = z.shape[-1], z.shape[0]
-        density = torch.sigmoid(gap) * torch.sigmoid(-gap)  # σ′, even in t_i
-        differing = (other != z).sum(-1)  # |D_i| ≥ 1, unless a solver stopped early
-        weight = density * change / (differing.clamp_min(1) * samples)
+        # Σ_{j ∈ D_i} 1/σ′(δ_j) at the switch along i, 1/σ′(x) = 2 + 2 cosh x: there δ_i = −t_i, and
+        # the noise of the others is what it is.
+        itself = torch.eye(n, dtype=torch.bool, device=z.device)[:, None, None]
+        along = torch.where((other != z) & ~itself, 2 + 2 * torch.cosh(difference), 0).sum(-1)
+        weight = change / ((along + 2 + 2 * torch.cosh(gap)) * samples)
         # Σ_i w_i (φ(other_i) − φ(z*)), for z_j and, as one product of small matrices, z_j z_k.
         rows = torch.cat([other, z.expand(1, *z.shape)])  # (n + 1, s, b, n)
         weights = torch.cat([weight, -weight.sum(0, keepdim=True)]).unsqueeze(-1)
         rows = rows.movedim(2, 0).flatten(1, 2)  # (b, (n + 1)·s, n)
         weighted = weights.movedim(2, 0).flatten(1, 2) * rows
         first, second = torch.triu_indices(n, n, 1, device=z.device)
-        products = weighted.mT @ rows  # (b, n, n)
+        with no_autocast(z.device):
+            products = weighted.mT @ rows  # (b, n, n)
         return weighted.sum(1), products[:, first, second]
 
     def extra_repr(self) -> str:

@@ -40,8 +40,10 @@ class Direct(Estimator):
     For n > 1 variables f inside z^ε is replaced by f̃, the sum of its single-variable changes
     around z* (section 4.1), so that any solver for h also finds z^ε. For independent variables
     this adds no bias that stays: given the others, the noise of a variable is fresh, and the error
-    vanishes with ε. For coupled variables a bias remains. A plain objective is evaluated n(k−1)+1
-    times a sample without gradient, and once with.
+    vanishes with ε. For coupled variables (`PairwiseBinary`) the one-sided estimate keeps a bias,
+    often a large one; the two-sided one keeps none where f has interactions of at most two
+    variables; `ClampedArgmax` has none at all and less variance. A plain objective is evaluated n(k−1)+1 times
+    a sample without gradient, and once with.
 
     The defaults here are the plain estimator's; `directmax train` uses `two_sided=True` and, for
     one variable, eight draws.

@@ -62,7 +62,12 @@ Posterior = Callable[[Tensor], DiscreteDistribution]
 
 @torch.no_grad()
 def enumerated(
-    posterior: Posterior, decoder: FactoredDecoder, images: Float[Tensor, "N d"], n: int, k: int
+    posterior: Posterior,
+    decoder: FactoredDecoder,
+    images: Float[Tensor, "N d"],
+    n: int,
+    k: int,
+    progress: Callable[[float], None] | None = None,
 ) -> Bound:
     """Sums over all K = k^n states. A state is decoded once, whatever the number of images.
 
@@ -84,6 +89,8 @@ def enumerated(
             losses = bernoulli_table(logits, part)  # (b, c)
             expected[index] += (q.log_prob_states(z).exp_() * losses).sum(-1)
             evidence[index] = torch.logaddexp(evidence[index], torch.logsumexp(-losses, -1))
+        if progress is not None:
+            progress(min(1.0, (start + block) / states))
     return Bound(
         reconstruction=torch.cat(expected),
         kl=torch.cat([q.kl_to_uniform() for q in posteriors]),

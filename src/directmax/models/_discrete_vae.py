@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -121,6 +122,7 @@ class DiscreteVAE(nn.Module):
         max_states: int = DEFAULT_MAX_STATES,
         num_samples: int = 100,
         generator: torch.Generator | None = None,
+        progress: Callable[[float], None] | None = None,
     ) -> Bound:
         """The bound of every image: by enumeration where k^n ≤ `max_states`, else by sampling.
 
@@ -129,6 +131,7 @@ class DiscreteVAE(nn.Module):
             max_states: the largest number of states to enumerate.
             num_samples: samples of z an image where there are more.
             generator: source of randomness for those samples.
+            progress: told of the share of the states that is done.
 
         Returns:
             A `Bound`, in nats per image. For structured encoders with enumerable states it is that
@@ -141,14 +144,9 @@ class DiscreteVAE(nn.Module):
         n, k = self.encoder.num_variables, self.encoder.num_values
         if number_of_states(n, k) > max_states:
             return sampled(self.posterior, self.decoder, images, num_samples, generator)
-        exact = enumerated(self.posterior, self.decoder, images, n, k)
-        if not self.structured:
+        exact = enumerated(self.posterior, self.decoder, images, n, k, progress)
+        if not isinstance(self.posterior(images[:1]), PairwiseBinary):
             return exact
         few = min(num_samples, NUM_AUTHORS_SAMPLES)
         authors = sampled(self.posterior, self.decoder, images, few, generator)
         return dataclasses.replace(exact, authors=authors.bound)
-
-    @property
-    def structured(self) -> bool:
-        """Whether the encoder gives coupled variables."""
-        return isinstance(self.encoder, PairwiseEncoder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -37,11 +38,20 @@ def over_rows(
         kernel(0, rows)
         return
     size = chunk or -(-rows // threads)
-    slices = [(start, min(start + size, rows)) for start in range(0, rows, size)]
+    starts, lock = iter(range(0, rows, size)), threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                start = next(starts, None)
+            if start is None:
+                return
+            kernel(start, min(start + size, rows))
+
     pool = _pool(os.getpid(), threads)
-    futures = [pool.submit(kernel, *part) for part in slices[1:]]
+    futures = [pool.submit(work) for _ in range(threads - 1)]
     try:
-        kernel(*slices[0])  # this thread works too
+        work()  # this thread works too
     finally:
         for future in futures:
             future.result()

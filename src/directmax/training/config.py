@@ -187,6 +187,12 @@ class TrainConfig:
                 f"2^{GIBBS_VARIABLES}; choose --kl unary (no bound), or fewer --variables"
             )
 
+    @property
+    def title(self) -> str:
+        """One line for people: data, latent space, estimator."""
+        encoder = "" if self.encoder == "independent" else f"{self.encoder} · "
+        return f"{self.data} · {self.variables}×{self.values} · {encoder}{self.estimator}"
+
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dictionary."""
         return dataclasses.asdict(self)

@@ -11,11 +11,23 @@ from torch import Tensor
 
 from directmax.distributions import DEFAULT_MAX_STATES
 from directmax.models import DiscreteVAE
+from directmax.training.config import TrainConfig
 
 VALIDATION_TABLE = 2**24
 """(image, state) pairs at every epoch's validation: with more states, it looks at fewer images."""
 
 FEWEST_IMAGES = 32
+
+MAX_STATES = 2**20
+"""States enumerated when a run is evaluated; beyond, the bound is sampled."""
+
+
+def max_states(config: TrainConfig) -> int:
+    """States enumerated during and at the end of training.
+
+    More for structured encoders, whose samples give no bound.
+    """
+    return DEFAULT_MAX_STATES if config.encoder == "independent" else MAX_STATES
 
 
 def validation_subset(images: Float[Tensor, "N d"], states: int, max_states: int) -> Tensor:
@@ -63,6 +75,7 @@ def evaluate_images(
     max_states: int = DEFAULT_MAX_STATES,
     seed: int = 0,
     reduce: Callable[[Tensor], Tensor] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Metrics:
     """Mean bound, its terms and, where enumerable, −log p(x) over images.
 
@@ -73,12 +86,19 @@ def evaluate_images(
         max_states: the largest number of states to enumerate.
         seed: of those samples.
         reduce: sums a tensor over processes, where each holds a share of the images.
+        progress: told of the share that is done, where states are enumerated.
 
     Raises:
         ValueError: there are no images.
     """
     generator = torch.Generator(images.device).manual_seed(seed)
-    bound = model.bound(images, max_states=max_states, num_samples=num_samples, generator=generator)
+    bound = model.bound(
+        images,
+        max_states=max_states,
+        num_samples=num_samples,
+        generator=generator,
+        progress=progress,
+    )
     optional = [term for term in (bound.nll, bound.authors) if term is not None]
     terms = [bound.reconstruction, bound.kl, *optional]
     sums = torch.stack([term.sum(dtype=torch.float64) for term in terms])

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from directmax.data import ImageData
-from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
+from directmax.distributions import number_of_states
 from directmax.training.build import build_kl_schedule, build_model
 from directmax.training.checkpoint import (
     Checkpoint,
@@ -23,7 +23,12 @@ from directmax.training.checkpoint import (
     save_checkpoint,
 )
 from directmax.training.config import TrainConfig
-from directmax.training.evaluation import Metrics, evaluate_images, validation_subset
+from directmax.training.evaluation import (
+    Metrics,
+    evaluate_images,
+    max_states,
+    validation_subset,
+)
 from directmax.training.files import RunError
 from directmax.training.images import split_images
 from directmax.training.interrupt import Interrupted, InterruptGuard
@@ -96,7 +101,7 @@ class Trainer:
         self.validation = validation_subset(
             self.evaluation_images("validation"),
             number_of_states(config.variables, config.values),
-            DEFAULT_MAX_STATES,
+            max_states(config),
         )
         self.kl_weight = build_kl_schedule(
             config, self._train_images(0), config.epochs * self.steps_per_epoch
@@ -220,7 +225,7 @@ class Trainer:
         began = time.perf_counter()
         sums = self._reduce(self.history.sum(0)) / self.num_images
         reconstruction, kl = sums.tolist()
-        validation = self.evaluate(self.validation, max_states=DEFAULT_MAX_STATES)
+        validation = self.evaluate(self.validation, max_states=max_states(self.config))
         global_step = (position.epoch + 1) * self.steps_per_epoch - 1
         line = {
             "epoch": position.epoch + 1,

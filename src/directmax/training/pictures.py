@@ -15,7 +15,12 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
 
-from directmax.distributions import enumerate_states, number_of_states
+from directmax.distributions import (
+    DiscreteDistribution,
+    PairwiseBinary,
+    enumerate_states,
+    number_of_states,
+)
 from directmax.models import DiscreteVAE
 
 PAPER_GREY = 128
@@ -62,15 +67,20 @@ def reconstructed(model: DiscreteVAE, images: Float[Tensor, "b d"]) -> Float[Ten
 
 @torch.no_grad()
 def code_usage(model: DiscreteVAE, images: Float[Tensor, "b d"]) -> Float[Tensor, "n k"]:
-    """The mean of q(z_i = j | x) over images: how often each value of each variable is used."""
+    """The mean of q(z_i = j | x) over images: how often each value of each variable is used.
+
+    Of structured encoders with more than 20 variables the mean over samples.
+    """
     parameter = next(model.parameters())
-    parts = images.split(4096)
-    sums = sum(
-        model.posterior(part.to(parameter.device, parameter.dtype)).marginals().sum(0)
-        for part in parts
-    )
-    assert isinstance(sums, Tensor)
-    return (sums / len(images)).cpu()
+    sums = torch.zeros(model.encoder.num_variables, model.encoder.num_values)
+    for part in images.split(4096):
+        q = model.posterior(part.to(parameter.device, parameter.dtype))
+        sums += (q.sample(10).mean(0) if _many_states(q) else q.marginals()).sum(0).cpu()
+    return sums / len(images)
+
+
+def _many_states(q: DiscreteDistribution) -> bool:
+    return isinstance(q, PairwiseBinary) and q.num_variables > 20
 
 
 def tile(

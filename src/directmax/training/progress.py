@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -94,3 +96,22 @@ class ConsoleProgress(Progress):
 
     def _text(self, line: dict[str, Any]) -> str:
         return f"validation {line['validation']['bound']:.2f} (best {self._best:.2f}) nats"
+
+
+@contextlib.contextmanager
+def share_bar() -> Iterator[Callable[[str, float], None] | None]:
+    """A bar on the terminal for work in named parts, each told by its share; None elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description:10s}"), BarColumn(), TimeRemainingColumn())
+    with RichProgress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(name: str, share: float) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=1.0)
+            bar.update(tasks[name], completed=share)
+
+        yield show

@@ -19,6 +19,11 @@ from directmax.training.run_folder import RunFolder
 MAX_CODES = 200
 NUM_RECONSTRUCTIONS = 20
 
+NO_BOUND = (
+    " “No bound” is the quantity of the authors’ code, the loss of perturb-and-MAP samples and the "
+    "KL of the unary potentials alone."
+)
+
 STYLE = """
 :root{color-scheme:light dark;--line:#8884;--soft:#666}
 @media (prefers-color-scheme:dark){:root{--soft:#aaa;--blue:#56b4e9}}
@@ -64,7 +69,7 @@ def render(folder: RunFolder, model: DiscreteVAE, data: ImageData, summary: dict
     some = validation[:NUM_RECONSTRUCTIONS]
     pairs = pictures.pairs(some, pictures.reconstructed(model, some), data.shape, columns=10)
     which = f"All {states} codes" if states <= MAX_CODES else f"{count} random codes"
-    title = f"{config.data} · {config.variables}×{config.values} · {config.estimator}"
+    title = config.title
     body = [
         f"<h1>directmax: {escape(title)}</h1>",
         f"<p class=note>{config.epochs} epochs, seed {config.seed}; the best validation bound, "
@@ -114,10 +119,19 @@ def _results(summary: dict[str, Any]) -> str:
         rows.append(
             [split, *(_nats(values[key]) for key in ("bound", "reconstruction", "kl", "nll"))]
         )
-    samples = summary["test"]["num_samples"]
+    samples, valid = summary["test"]["num_samples"], summary["test"]["valid"]
     how = "exact, by enumeration" if samples is None else f"{samples} samples an image"
     header = ["", "bound", "reconstruction", "KL", "−log p(x)"]
-    return _table(header, rows) + f"<p class=note>Nats per image; {how}.</p>"
+    note = f"Nats per image; {how}."
+    authors = [summary[split]["authors"] for split in ("validation", "test")]
+    if not valid:
+        header[1], header[3] = "no bound", "KL of the unary potentials"
+        note += NO_BOUND
+    elif authors[0] is not None:
+        header.append("no bound")
+        rows = [[*row, _nats(value)] for row, value in zip(rows, authors, strict=True)]
+        note += f" Bound and KL are those of the Gibbs distribution.{NO_BOUND}"
+    return _table(header, rows) + f"<p class=note>{note}</p>"
 
 
 def _short(value: object) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
+from directmax._choices import check_choice
 from directmax._validation import check_count
 from directmax.data import ImageData, load_images
 from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
@@ -19,7 +21,7 @@ from directmax.training import pictures
 from directmax.training.build import build_model
 from directmax.training.checkpoint import load_checkpoint, restore_model
 from directmax.training.config import TrainConfig
-from directmax.training.evaluation import evaluate_images
+from directmax.training.evaluation import MAX_STATES, evaluate_images, max_states
 from directmax.training.files import RunError, write_atomic, write_json
 from directmax.training.images import split_images
 from directmax.training.loop import Trainer
@@ -27,6 +29,8 @@ from directmax.training.progress import Progress
 from directmax.training.randomness import Stream, derive_seed
 from directmax.training.report import write_report
 from directmax.training.run_folder import RunFolder, environment
+
+SPLITS = ("train", "validation", "test")
 
 
 def train(
@@ -64,7 +68,7 @@ def train(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     summary = train(config, Path(folder) / "run", device="cpu")
         >>> sorted(summary["test"])
-        ['bound', 'kl', 'nll', 'num_samples', 'reconstruction']
+        ['authors', 'bound', 'kl', 'nll', 'num_samples', 'reconstruction', 'valid']
     """
     progress = progress or Progress()
     fabric = make_fabric(device, devices, config.precision)
@@ -74,7 +78,7 @@ def train(
     _check_size(config, data)
     trainer = Trainer(config, data, folder, fabric, progress)
     with _claim(folder, config, resume, fabric):
-        progress.start(describe(config), config.epochs, trainer.steps_per_epoch)
+        progress.start(config.title, config.epochs, trainer.steps_per_epoch)
         try:
             if resume:
                 trainer.resume()
@@ -138,11 +142,6 @@ def make_fabric(device: str, devices: int, precision: str) -> Fabric:
     )
 
 
-def describe(config: TrainConfig) -> str:
-    """One line for people: data, latent space, estimator."""
-    return f"{config.data} · {config.variables}×{config.values} · {config.estimator}"
-
-
 def _check_size(config: TrainConfig, data: ImageData) -> None:
     if config.batch_size > len(data.train):
         raise ValueError(
@@ -189,7 +188,9 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     """Evaluate the best weights, on the test set for the first time, and write the results."""
     trainer.load_best()
     results = {
-        split: trainer.evaluate(trainer.evaluation_images(split), max_states=DEFAULT_MAX_STATES)
+        split: trainer.evaluate(
+            trainer.evaluation_images(split), max_states=max_states(trainer.config)
+        )
         for split in ("validation", "test")
     }
     folder, config = trainer.folder, trainer.config
@@ -216,7 +217,9 @@ def evaluate_run(
     device: str = "auto",
     num_samples: int | None = None,
     seed: int | None = None,
-) -> dict[str, dict[str, float | int | None]]:
+    splits: Sequence[str] = SPLITS,
+    progress: Callable[[str, float], None] | None = None,
+) -> dict[str, dict[str, float | int | bool | None]]:
     """Bound, its terms and, where enumerable, −log p(x) of a run's best model on every split.
 
     Args:
@@ -226,23 +229,34 @@ def evaluate_run(
         num_samples: samples an image, where the states are too many to enumerate; by default as
             many as in the run's summary.
         seed: of those samples; by default the samples are those of the run's summary.
+        splits: which of train, validation and test.
+        progress: told of the split and the share of it that is done.
 
     Returns:
-        For train, validation and test what `Metrics.to_dict` returns, in nats per image.
+        For each split what `Metrics.to_dict` returns, in nats per image.
 
     Raises:
         RunError, ValueError: the run, the data or the device cannot be used.
     """
     if num_samples is not None:
         check_count("--samples", num_samples)
+    for split in splits:
+        check_choice("split", split, SPLITS)
     config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
     num_samples = config.eval_samples if num_samples is None else num_samples
     seed = derive_seed(config.seed, Stream.SAMPLES, 0) if seed is None else seed
     parameter = next(model.parameters())
     results = {}
-    for split in ("train", "validation", "test"):
+    for split in splits:
         images = split_images(config, data, split).to(parameter.device, parameter.dtype)
-        metrics = evaluate_images(model, images, num_samples=num_samples, seed=seed)
+        metrics = evaluate_images(
+            model,
+            images,
+            num_samples=num_samples,
+            max_states=MAX_STATES,
+            seed=seed,
+            progress=functools.partial(progress, split) if progress else None,
+        )
         results[split] = metrics.to_dict()
     return results
 
