@@ -43,6 +43,7 @@ ARRAY = re.compile(
     r"\[(?:torch\.|np\.|numpy\.)?(Tensor|ndarray), [^\[\]]*\]"
 )
 HIDDEN_COLON = "\ue000"
+BARS = re.compile(r"\|(\S(?:[^|`]*\S)?)\|")  # |a|, which would be a substitution
 PRIVATE = re.compile(r"\b(?:torch|(?:directmax(?:\.\w+)*))\.(?=[A-Z])")
 
 
@@ -76,6 +77,7 @@ def process_docstring(
     for i, line in enumerate(result):
         if line.startswith(":vartype"):
             result[i] = PRIVATE.sub("", ARRAY.sub(r"\1", line))
+    result = [BARS.sub(r"\|\1\|", line) for line in result]
     lines[:] = [line.replace(HIDDEN_COLON, ":") for line in result] + shapes(obj, what)
 
 

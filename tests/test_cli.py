@@ -43,7 +43,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # Help
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("evaluate",), ("sample",)])
+@pytest.mark.parametrize("command", [(), ("train",), ("evaluate",), ("sample",), ("solvers",)])
 def test_help(command: tuple[str, ...]) -> None:
     outcome = succeed(*command, "--help")
     assert outcome.out.startswith(f"usage: {' '.join(('directmax', *command))}")
@@ -250,7 +250,10 @@ def test_refused(here: Path, flags: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("trian", "unknown command 'trian': choose from train, evaluate, sample; did you mean"),
+        (
+            "trian",
+            "unknown command 'trian': choose from train, evaluate, sample, solvers; did you mean",
+        ),
         ("--foo", "--foo"),
         ("train --foo", "see directmax train --help"),
         ("evaluate", "RUN_DIR"),

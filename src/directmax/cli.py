@@ -271,7 +271,7 @@ def _default_config(arguments: list[str]) -> TrainConfig:
 def _unresolved(preset: TrainConfig) -> TrainConfig:
     """The preset with 0 or auto for what the configuration chooses by itself."""
     config = dataclasses.replace(preset)
-    for name in ("epochs", "num_samples"):
+    for name in ("variables", "values", "epochs", "num_samples"):
         object.__setattr__(config, name, 0)
     object.__setattr__(config, "estimator", "auto")
     return config

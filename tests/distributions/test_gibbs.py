@@ -185,5 +185,5 @@ def test_strided_potentials() -> None:
 
 
 def test_too_many_variables() -> None:
-    with pytest.raises(ValueError, match=r"^enumeration needs 2\^25 = 33,554,432 states"):
+    with pytest.raises(ValueError, match=r"^log-partition.*for n up to 24; got 25 variables$"):
         moments(torch.zeros(1, 25), torch.zeros(1, 300))

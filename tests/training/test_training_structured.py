@@ -129,6 +129,12 @@ def test_many_variables_have_no_bound_and_say_so(tmp_path: Path) -> None:
             "--perturbation unary",
         ),
         (("--encoder", "pairwise", "--kl", "exact"), "choose from gibbs, unary"),
+        (("--solver", "max-flow"), "--encoder supermodular"),
+        (("--kl", "unary"), "structured encoders"),
+        (
+            ("--encoder", "pairwise", "--variables", "17", "--estimator", "exact"),
+            "choose clamped-argmax or direct",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_line(
@@ -148,6 +154,13 @@ def test_a_missing_solver_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
     line = refuse(*TINY, *SIZE, *choice, "--run-dir", tmp_path / "run")
     assert "highspy is not installed" in line
     assert not (tmp_path / "run").exists()
+
+
+def test_a_structured_encoder_alone_chooses_the_rest() -> None:
+    config = TrainConfig(encoder="pairwise")
+    assert (config.variables, config.values, config.estimator) == (15, 2, "clamped-argmax")
+    config = TrainConfig()
+    assert (config.variables, config.values, config.estimator) == (1, 10, "direct")
 
 
 def test_evaluate_one_split(tmp_path: Path) -> None:

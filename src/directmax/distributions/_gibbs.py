@@ -16,6 +16,9 @@ from directmax.solvers._parallel import over_rows
 MAX_VARIABLES = 24
 """Sums over 2^n states are refused beyond."""
 
+SMALLEST = 9
+"""Variables from where on the compiled kernel is used; with fewer it would gain little."""
+
 CHUNK_ELEMENTS = 2**24
 """Scores held at a time outside the compiled kernel."""
 
@@ -49,9 +52,12 @@ def moments(field: Float[Tensor, "b n"], pairwise: Float[Tensor, "b P"]) -> Mome
     """
     batch, n = field.shape
     if n > MAX_VARIABLES:
-        number_of_states(n, 2, 2**MAX_VARIABLES)
+        raise ValueError(
+            f"log-partition, moments, entropy and KL sum over all 2^n states, for n up to "
+            f"{MAX_VARIABLES}; got {n} variables"
+        )
     field, pairwise = field.detach().contiguous(), pairwise.detach().contiguous()
-    if field.device.type != "cpu":
+    if field.device.type != "cpu" or n < SMALLEST:
         return _in_torch(field, pairwise)
     result = Moments(
         *(field.new_empty(batch) for _ in range(2)),

@@ -9,6 +9,15 @@ from numpy.typing import NDArray
 from directmax._compiled_math import FAST, exp
 from directmax.solvers._exhaustive_kernel import LOW_VARIABLES, couplings, descend, sums_table
 
+SMALLEST = LOW_VARIABLES + 2
+"""n from where on the kernel works: its tables have a fixed size, and it takes two more variables
+at a time."""
+
+SIZE = 2**LOW_VARIABLES
+# Places in the one work array of a problem, at fixed distances: so the compiler knows that they do
+# not overlap, and need not check it at every loop.
+HERE_W, HERE_X, LAST_W, LAST_X, FORE_W, FORE_X = (place * SIZE for place in range(6))
+
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def moments(
@@ -26,12 +35,12 @@ def moments(
     """log Z, E[h], E[φ] and Cov(h, φ) for φ = z_i and z_i z_j, of rows start … stop−1.
 
     The tree over the high variables and the tables over the low ones are those of the exhaustive
-    solver. Two sums are kept for every low state, of the weights w = e^{h − max} and of w h, and
-    added up along the tree, so that the pairs of a high and a low variable cost one addition a
-    node, not one a pair.
+    solver. Two sums are kept for every low state, of the weights w = e^{h − reference} and of
+    w·(h − reference), and added up along the tree, so that the pairs of a high and a low variable
+    cost one addition a node, not one a pair. The last two high variables are done in one loop.
 
     Args:
-        field: `(b, n)`.
+        field: `(b, n)`, n ≥ `SMALLEST`.
         pairwise: `(b, P)`.
         log_normalizer: out, `(b,)`.
         energy: out, `(b,)`, E[h].
@@ -43,59 +52,64 @@ def moments(
         stop: one past the last.
     """
     n = field.shape[1]
-    low = min(n, LOW_VARIABLES)
-    high = n - low
-    size = 1 << low
+    low, high = LOW_VARIABLES, n - LOW_VARIABLES
     leaves = 1 << high
     kind = field.dtype
     too_large = 1e30 if field.itemsize == 4 else 1e290
-    tables = np.empty((high + 1, size), kind)
-    coupling = np.empty((max(high, 1), size), kind)
+    tables = np.empty((high + 1, SIZE), kind)
+    coupling = np.empty((high, SIZE), kind)
     upper = np.zeros(leaves, kind)
     linear = np.empty(leaves, kind)
     where = np.zeros(high + 1, np.int64)
-    # Sums over the subtree of every finished left child, then over those with variable d on.
-    kept_w, kept_x = np.empty((high + 1, size), kind), np.empty((high + 1, size), kind)
-    on_w, on_x = np.empty((max(high, 1), size), kind), np.empty((max(high, 1), size), kind)
-    here_w, here_x = np.empty(size, kind), np.empty(size, kind)
-    leaf_w, leaf_x = (
-        np.empty(leaves, kind),
-        np.empty(leaves, kind),
-    )  # sums over the low states of every leaf
-    sums = (kept_w, kept_x, on_w, on_x, here_w, here_x, leaf_w, leaf_x)
+    work = np.empty(6 * SIZE, kind)
+    # w above and w·h behind it: of finished left subtrees, and of all states with variable d on.
+    kept, on = np.empty((high, 2 * SIZE), kind), np.empty((high, 2 * SIZE), kind)
+    leaf = np.empty((2, leaves), kind)  # sums over the low states
+    scratch = np.empty(max(SIZE, leaves), kind)
+    single, pair, cross = np.empty((2, n), kind), np.empty((2, n, n), kind), np.empty(n, kind)
     for row in range(start, stop):
         pairs = pairwise[row]
         sums_table(field[row], pairs, n, high, n, tables[0], coupling[0])
         for d in range(high):
             couplings(pairs, n, d, high, n, coupling[d])
-        if high:
-            sums_table(field[row], pairs, n, 0, high, upper, linear)
+        sums_table(field[row], pairs, n, 0, high, upper, linear)
         # Scores are taken relative to a good state. Where the best one is so much better that the
         # sums run out of range, they are repeated relative to the best.
         reference = _ascent(field[row], pairs)
-        total, weighted = _sums(tables, coupling, upper, where, sums, reference, high, size)
+        total, weighted = _sums(
+            tables, coupling, upper, where, work, kept, on, leaf, reference, high
+        )
         if not total < too_large:
-            reference = _largest(tables, coupling, upper, where, high, size)
-            total, weighted = _sums(tables, coupling, upper, where, sums, reference, high, size)
+            reference = _largest(tables, coupling, upper, where, high)
+            total, weighted = _sums(
+                tables, coupling, upper, where, work, kept, on, leaf, reference, high
+            )
         mean = weighted / total
         log_normalizer[row] = reference + np.log(total)
         energy[row] = reference + mean
+        for q in range(2):  # bit b of a low state is variable n−1−b, of a leaf high−1−b
+            _pair_sums(work[q * SIZE : (q + 1) * SIZE], low, scratch, single[q], pair[q])
+            for i in range(high, n):
+                _put(i, single[q, n - 1 - i], first, first_covariance, q, row)
+                for j in range(i + 1, n):
+                    value = pair[q, n - 1 - i, n - 1 - j]
+                    _put_pair(i, j, n, value, second, second_covariance, q, row)
+            _pair_sums(leaf[q], high, scratch, single[q], pair[q])
+            for i in range(high):
+                _put(i, single[q, high - 1 - i], first, first_covariance, q, row)
+                for j in range(i + 1, high):
+                    value = pair[q, high - 1 - i, high - 1 - j]
+                    _put_pair(i, j, n, value, second, second_covariance, q, row)
+                _single_sums(on[i, q * SIZE : (q + 1) * SIZE], low, cross)
+                for j in range(high, n):
+                    value = cross[n - 1 - j]
+                    _put_pair(i, j, n, value, second, second_covariance, q, row)
         for i in range(n):
-            w, x = _one(leaf_w, leaf_x, here_w, here_x, i, high, low)
-            first[row, i] = w / total
-            first_covariance[row, i] = x / total - mean * (w / total)
-        index = 0
-        for i in range(n):
-            for j in range(i + 1, n):
-                if j < high:
-                    w, x = _both(leaf_w, leaf_x, high - 1 - i, high - 1 - j)
-                elif i < high:
-                    w, x = _bit(on_w[i], on_x[i], n - 1 - j)
-                else:
-                    w, x = _both(here_w, here_x, n - 1 - i, n - 1 - j)
-                second[row, index] = w / total
-                second_covariance[row, index] = x / total - mean * (w / total)
-                index += 1
+            first[row, i] /= total
+            first_covariance[row, i] = first_covariance[row, i] / total - mean * first[row, i]
+        for p in range(second.shape[1]):
+            second[row, p] /= total
+            second_covariance[row, p] = second_covariance[row, p] / total - mean * second[row, p]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -104,52 +118,125 @@ def _sums(
     coupling: NDArray,
     upper: NDArray,
     where: NDArray,
-    sums: tuple[NDArray, ...],
+    work: NDArray,
+    kept: NDArray,
+    on: NDArray,
+    leaf: NDArray,
     reference: float,
     high: int,
-    size: int,
 ) -> tuple[float, float]:  # pragma: no cover (compiled)
-    """Fill `sums` (see `moments`); Σ w and Σ w (h − reference)."""
-    kept_w, kept_x, on_w, on_x, here_w, here_x, leaf_w, leaf_x = sums
-    zero = tables[0, 0] - tables[0, 0]
-    on_w[:] = zero
-    on_x[:] = zero
-    for code in range(1 << high):
-        descend(tables, coupling, where, high, size, code)
-        table, offset = tables[where[high]], upper[code] - reference
-        sum_w = zero
-        sum_x = zero
-        for z in range(size):
-            score = table[z] + offset
-            w = exp(score)
-            x = w * score
-            here_w[z] = w
-            here_x[z] = x
-            sum_w += w
-            sum_x += x
-        leaf_w[code] = sum_w
-        leaf_x[code] = sum_x
-        d = high - 1
+    """Fill `work`, `on` and `leaf` (see `moments`); Σ w and Σ w (h − reference)."""
+    zero = work[0] - work[0]
+    fore, last = high - 2, high - 1
+    on[:] = zero
+    work[:] = zero
+    for code in range(1 << fore):
+        descend(tables, coupling, where, fore, SIZE, code)
+        _four_leaves(
+            tables[where[fore]], coupling[fore], coupling[last], upper, work, leaf, reference, code
+        )
+        d = fore - 1
         rest = code
         while d >= 0 and rest & 1:  # right children: add to "on", then join the left sibling
-            for z in range(size):
-                on_w[d, z] += here_w[z]
-                on_x[d, z] += here_x[z]
-            for z in range(size):
-                here_w[z] += kept_w[d, z]
-                here_x[z] += kept_x[d, z]
+            for z in range(2 * SIZE):
+                on[d, z] += work[z]
+                work[z] += kept[d, z]
             rest >>= 1
             d -= 1
         if d >= 0:
-            for z in range(size):
-                kept_w[d, z] = here_w[z]
-                kept_x[d, z] = here_x[z]
+            for z in range(2 * SIZE):
+                kept[d, z] = work[z]
     total = zero
     weighted = zero
-    for z in range(size):
-        total += here_w[z]
-        weighted += here_x[z]
+    for z in range(SIZE):
+        on[last, z] = work[LAST_W + z]
+        on[last, SIZE + z] = work[LAST_X + z]
+        on[fore, z] = work[FORE_W + z]
+        on[fore, SIZE + z] = work[FORE_X + z]
+        total += work[HERE_W + z]
+        weighted += work[HERE_X + z]
     return total, weighted
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _four_leaves(
+    table: NDArray,
+    fore: NDArray,
+    last: NDArray,
+    upper: NDArray,
+    work: NDArray,
+    leaf: NDArray,
+    reference: float,
+    code: int,
+) -> None:  # pragma: no cover (compiled)
+    """The four assignments of the last two high variables, all low states of each."""
+    none, offset_last = upper[4 * code] - reference, upper[4 * code + 1] - reference
+    offset_fore, both = upper[4 * code + 2] - reference, upper[4 * code + 3] - reference
+    zero = none - none
+    sum0, sum1, sum2, sum3 = zero, zero, zero, zero
+    mean0, mean1, mean2, mean3 = zero, zero, zero, zero
+    for z in range(SIZE):
+        h, a, b = table[z], fore[z], last[z]
+        h0, h1, h2, h3 = h + none, h + b + offset_last, h + a + offset_fore, h + a + b + both
+        w0, w1, w2, w3 = exp(h0), exp(h1), exp(h2), exp(h3)
+        x0, x1, x2, x3 = w0 * h0, w1 * h1, w2 * h2, w3 * h3
+        work[HERE_W + z] = w0 + w1 + w2 + w3
+        work[HERE_X + z] = x0 + x1 + x2 + x3
+        work[LAST_W + z] += w1 + w3
+        work[LAST_X + z] += x1 + x3
+        work[FORE_W + z] += w2 + w3
+        work[FORE_X + z] += x2 + x3
+        sum0, sum1, sum2, sum3 = sum0 + w0, sum1 + w1, sum2 + w2, sum3 + w3
+        mean0, mean1, mean2, mean3 = mean0 + x0, mean1 + x1, mean2 + x2, mean3 + x3
+    c = 4 * code
+    leaf[0, c], leaf[0, c + 1], leaf[0, c + 2], leaf[0, c + 3] = sum0, sum1, sum2, sum3
+    leaf[1, c], leaf[1, c + 1], leaf[1, c + 2], leaf[1, c + 3] = mean0, mean1, mean2, mean3
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _single_sums(values: NDArray, bits: int, out: NDArray) -> None:  # pragma: no cover (compiled)
+    """out[b] = the sum over indices with bit b set; folds `values`, which is lost."""
+    for b in range(bits - 1, -1, -1):
+        half = 1 << b
+        total = values[0] - values[0]
+        for z in range(half):
+            total += values[half + z]
+            values[z] += values[half + z]
+        out[b] = total
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _pair_sums(
+    values: NDArray, bits: int, scratch: NDArray, single: NDArray, pair: NDArray
+) -> None:  # pragma: no cover (compiled)
+    """single[b] and pair[b, c], c < b: sums over indices with these bits set; `values` is lost."""
+    for b in range(bits - 1, -1, -1):
+        half = 1 << b
+        total = values[0] - values[0]
+        for z in range(half):
+            scratch[z] = values[half + z]
+            total += values[half + z]
+        single[b] = total
+        _single_sums(scratch, b, pair[b])
+        for z in range(half):
+            values[z] += values[half + z]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _put(
+    i: int, value: float, plain: NDArray, weighted: NDArray, q: int, row: int
+) -> None:  # pragma: no cover (compiled)
+    if q == 0:
+        plain[row, i] = value
+    else:
+        weighted[row, i] = value
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _put_pair(
+    i: int, j: int, n: int, value: float, plain: NDArray, weighted: NDArray, q: int, row: int
+) -> None:  # pragma: no cover (compiled)
+    _put(i * n - i * (i + 1) // 2 + j - i - 1, value, plain, weighted, q, row)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -179,60 +266,15 @@ def _ascent(field: NDArray, pairs: NDArray) -> float:  # pragma: no cover (compi
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _largest(
-    tables: NDArray, coupling: NDArray, upper: NDArray, where: NDArray, high: int, size: int
+    tables: NDArray, coupling: NDArray, upper: NDArray, where: NDArray, high: int
 ) -> float:  # pragma: no cover (compiled)
     """The largest score."""
     best = tables[0, 0]
     for code in range(1 << high):
-        descend(tables, coupling, where, high, size, code)
+        descend(tables, coupling, where, high, SIZE, code)
         table = tables[where[high]]
         local = table[0]
-        for z in range(size):
+        for z in range(SIZE):
             local = max(local, table[z])
         best = max(best, local + upper[code])
     return best
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _bit(w: NDArray, x: NDArray, bit: int) -> tuple[float, float]:  # pragma: no cover (compiled)
-    """Both sums over the states with a bit set."""
-    total = w[0] - w[0]
-    weighted = total
-    step = 1 << bit
-    for block in range(step, w.shape[0], 2 * step):
-        for z in range(block, block + step):
-            total += w[z]
-            weighted += x[z]
-    return total, weighted
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _both(
-    w: NDArray, x: NDArray, bit: int, lower: int
-) -> tuple[float, float]:  # pragma: no cover (compiled)
-    """Both sums over the states with two bits set, bit > lower."""
-    total = w[0] - w[0]
-    weighted = total
-    step, fine = 1 << bit, 1 << lower
-    for block in range(step, w.shape[0], 2 * step):
-        for inner in range(block + fine, block + step, 2 * fine):
-            for z in range(inner, inner + fine):
-                total += w[z]
-                weighted += x[z]
-    return total, weighted
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _one(
-    leaf_w: NDArray,
-    leaf_x: NDArray,
-    here_w: NDArray,
-    here_x: NDArray,
-    i: int,
-    high: int,
-    low: int,
-) -> tuple[float, float]:  # pragma: no cover (compiled)
-    """Both sums over the states with variable i on."""
-    if i < high:
-        return _bit(leaf_w, leaf_x, high - 1 - i)
-    return _bit(here_w, here_x, high + low - 1 - i)

@@ -280,7 +280,7 @@ class PairwiseBinary(DiscreteDistribution):
         """q(z_i = j), of the Gibbs distribution, differentiable.
 
         Raises:
-            ValueError: more than 2^20 states.
+            ValueError: n > 24, or, with gradient, more than 2^20 states.
         """
         if not (
             torch.is_grad_enabled() and (self.unary.requires_grad or self.pairwise.requires_grad)

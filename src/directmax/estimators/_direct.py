@@ -42,8 +42,8 @@ class Direct(Estimator):
     this adds no bias that stays: given the others, the noise of a variable is fresh, and the error
     vanishes with ε. For coupled variables (`PairwiseBinary`) the one-sided estimate keeps a bias,
     often a large one; the two-sided one keeps none where f has interactions of at most two
-    variables; `ClampedArgmax` has none at all and less variance. A plain objective is evaluated n(k−1)+1 times
-    a sample without gradient, and once with.
+    variables; `ClampedArgmax` has none at all and less variance. A plain objective is evaluated
+    n(k−1)+1 times a sample without gradient, and once with.
 
     The defaults here are the plain estimator's; `directmax train` uses `two_sided=True` and, for
     one variable, eight draws.

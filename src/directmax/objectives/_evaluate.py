@@ -25,11 +25,14 @@ class Objective(Protocol):
     There may be any number of leading dimensions, also two (changes and samples). Within one call
     of an estimator it must be a deterministic function of z.
 
-    Two methods are optional; an estimator uses them where they are:
+    Some methods are optional; an estimator uses them where they are:
 
     - `state_losses(num_variables, num_values, *, max_states)`: f of all k^n assignments, `(b, K)`,
       differentiable, in the order of `enumerate_states`;
-    - `single_change_losses(z)`: f̃, `(*s, b, n, k)`, without gradient.
+    - `single_change_losses(z)`: f̃, `(*s, b, n, k)`, without gradient;
+    - `losses_and_changes(z)`: f(z), differentiable, and f̃, at once;
+    - `losses_and_others(z, others)`: f(z), differentiable, and f of other assignments
+      `(c, *s, b, n, k)` for the same problems, `(c, *s, b)`, without gradient.
     """
 
     def __call__(self, z: Tensor, /) -> Tensor: ...

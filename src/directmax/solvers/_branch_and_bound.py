@@ -78,8 +78,8 @@ class BranchAndBound(PairwiseSolver):
     def _maximise(
         self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
     ) -> tuple[Bool[Tensor, "s b n"], Status]:
-        rows = field.flatten(0, 1).double().cpu()
-        bits, ended = self._search(rows, pairwise.double().cpu())
+        rows = field.flatten(0, 1).cpu().double()
+        bits, ended = self._search(rows, pairwise.cpu().double())
         return bits.view(field.shape).to(field.device), self._status(ended)
 
     def _search(self, rows: Tensor, pairwise: Tensor) -> tuple[Tensor, np.ndarray]:

@@ -19,11 +19,12 @@ from directmax.solvers._solution import Solution, Status
 
 
 class Auto(PairwiseSolver):
-    """Chooses by size and sign: max-flow for super-modular potentials, exhaustive for small n.
+    """Chooses by size and sign, always an exact method.
 
-    Up to 12 variables exhaustive search is the fastest of all. Beyond, max-flow where no pairwise
-    potential is negative; else exhaustive search up to 18 variables (24 on a GPU), and branch
-    and bound above.
+    Few variables: exhaustive search, which is then the fastest of all. Beyond 12 of them, max-flow
+    where no pairwise potential is negative; else exhaustive search up to 17 (24 on a GPU), and
+    branch and bound above. For `alternatives`, which exhaustive search finds all in one pass, the
+    limits are 16 and 21.
 
     Example:
         >>> import torch
@@ -36,7 +37,7 @@ class Auto(PairwiseSolver):
     def _maximise(
         self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
     ) -> tuple[Bool[Tensor, "s b n"], Status]:
-        return self._choice(field.shape[-1], pairwise)._maximise(field, pairwise)
+        return self._choice(field.shape[-1], pairwise, (12, 17))._maximise(field, pairwise)
 
     def alternatives(
         self,
@@ -45,15 +46,22 @@ class Auto(PairwiseSolver):
         value: Float[Tensor, "*s b n 2"],
     ) -> Solution:
         """Those of the chosen solver."""
-        return self._choice(unary.shape[-2], pairwise).alternatives(unary, pairwise, value)
+        choice = self._choice(unary.shape[-2], pairwise, (16, 21))
+        return choice.alternatives(unary, pairwise, value)
 
-    def _choice(self, num_variables: int, pairwise: Tensor) -> PairwiseSolver:
-        on_cpu = pairwise.device.type == "cpu"
-        if num_variables <= (12 if on_cpu else 24):
+    @staticmethod
+    def _choice(
+        num_variables: int, pairwise: Tensor, exhaustive_up_to: tuple[int, int]
+    ) -> PairwiseSolver:
+        """The limits are for potentials of one sign and of any."""
+        if pairwise.device.type != "cpu":
+            exhaustive_up_to = (24, 24)
+        supermodular, any_sign = exhaustive_up_to
+        if num_variables <= supermodular:
             return Exhaustive()
         if not bool((pairwise < 0).any()):
             return MaxFlow()
-        return Exhaustive() if num_variables <= 18 else BranchAndBound()
+        return Exhaustive() if num_variables <= any_sign else BranchAndBound()
 
 
 SOLVERS: dict[str, type[PairwiseSolver]] = {

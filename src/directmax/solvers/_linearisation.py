@@ -168,8 +168,8 @@ class LinearisedSolver(PairwiseSolver):
     def _maximise(
         self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
     ) -> tuple[Bool[Tensor, "s b n"], Status]:
-        rows = field.flatten(0, 1).double().cpu().numpy()
-        pairs = pairwise.double().cpu().numpy()
+        rows = field.flatten(0, 1).cpu().double().numpy()
+        pairs = pairwise.cpu().double().numpy()
         end = None if self.time_limit is None else time.monotonic() + self.time_limit
         bits = rows > 0  # the answer where there are no pairs, and a start where time is over
         late: list[int] = []

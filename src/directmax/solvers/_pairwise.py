@@ -144,6 +144,14 @@ def check_potentials(
         raise TypeError(f"unary must be a torch.Tensor, got {type(unary).__name__}")
     axes = ("samples",) * max(0, unary.ndim - 3) + ("batch", "variables", "values")
     check_float_tensor("unary", unary, axes, finite=finite)
+    hint = (
+        "one entry for each pair i < j; from a matrix: matrix[:, i, j] with "
+        "i, j = torch.triu_indices(n, n, 1)"
+    )
+    if isinstance(pairwise, Tensor) and pairwise.ndim == 3:
+        raise ValueError(
+            f"pairwise must have shape (batch, pairs), {hint}; got {tuple(pairwise.shape)}"
+        )
     check_float_tensor("pairwise", pairwise, ("batch", "pairs"), finite=finite)
     batch, variables, values = unary.shape[-3:]
     if values != 2 or variables < 1:
@@ -154,9 +162,8 @@ def check_potentials(
     pairs = variables * (variables - 1) // 2
     if pairwise.shape != (batch, pairs):
         raise ValueError(
-            f"pairwise must have shape (batch, pairs) = {(batch, pairs)}, one entry for each of "
-            f"the n(n−1)/2 pairs i < j of {variables} variables, got {tuple(pairwise.shape)}; "
-            "from a matrix: matrix[:, i, j] with i, j = torch.triu_indices(n, n, 1)"
+            f"pairwise must have shape (batch, pairs) = {(batch, pairs)} for {variables} "
+            f"variables, {hint}; got {tuple(pairwise.shape)}"
         )
     if unary.dtype != pairwise.dtype or unary.device != pairwise.device:
         raise ValueError(

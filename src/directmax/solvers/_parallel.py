@@ -23,8 +23,8 @@ def over_rows(
     Args:
         kernel: works on its rows only and releases the GIL.
         rows: how many there are.
-        chunk: rows a call; small where the work differs from row to row. None for one call a
-            thread.
+        chunk: rows a call; 1 where the work differs much from row to row. None for eight calls a
+            thread: a thread that is late, because torch's still hold its core, then does less.
         minimum: fewer rows than this are not worth a second thread.
 
     Example:
@@ -37,7 +37,7 @@ def over_rows(
     if threads <= 1:
         kernel(0, rows)
         return
-    size = chunk or -(-rows // threads)
+    size = chunk or max(1, -(-rows // (8 * threads)))
     starts, lock = iter(range(0, rows, size)), threading.Lock()
 
     def work() -> None:

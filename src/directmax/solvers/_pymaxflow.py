@@ -61,8 +61,8 @@ class PyMaxflow(PairwiseSolver):
 
         n = field.shape[-1]
         check_supermodular(pairwise, n, self.name)
-        rows = field.flatten(0, 1).double().cpu().numpy()
-        half = 0.5 * pairwise.double().cpu().numpy()
+        rows = field.flatten(0, 1).cpu().double().numpy()
+        half = 0.5 * pairwise.cpu().double().numpy()
         first, second = np.triu_indices(n, 1)
         bits = np.empty(rows.shape, dtype=bool)
         for row in range(len(rows)):  # the package holds the GIL: threads would not help

@@ -45,10 +45,11 @@ class TrainConfig:
     binarize: str = "threshold"
     """How grey images become binary: threshold (at 0.5), static (one Bernoulli draw), dynamic
     (a fresh draw every epoch) or none."""
-    variables: int = 1
-    """Number n of latent variables."""
-    values: int = 10
-    """Number k of values of each latent variable."""
+    variables: int = 0
+    """Number n of latent variables; 0 stands for 1, or 15 with a structured encoder."""
+    values: int = 0
+    """Number k of values of each latent variable; 0 stands for 10, or 2 with a structured
+    encoder."""
     hidden: int = 300
     """Hidden units of encoder and decoder."""
     encoder: str = "independent"
@@ -77,7 +78,7 @@ class TrainConfig:
     two_sided: bool = True
     """Direct: central difference."""
     num_samples: int = 0
-    """Gumbel draws an image to average over (direct, gumbel-softmax, local-expectation); 0 stands
+    """Gumbel draws an image to average over (all estimators but exact); 0 stands
     for 8 with direct and one variable, where they cost little, else for 1."""
     temperature: float = 1.0
     """Gumbel-Softmax: the temperature τ."""
@@ -116,6 +117,11 @@ class TrainConfig:
         check_choice("perturbation", self.perturbation, ("unary", "states"))
         check_choice("KL term", self.kl, ("gibbs", "unary"))
         check_choice("candidates", self.candidates, ("auto", "full"))
+        structured = self.encoder != "independent"
+        if self.variables == 0:
+            object.__setattr__(self, "variables", 15 if structured else 1)
+        if self.values == 0:
+            object.__setattr__(self, "values", 2 if structured else 10)
         if self.estimator == "auto":
             object.__setattr__(self, "estimator", self._best_estimator())
         self._check_structured()
@@ -158,6 +164,12 @@ class TrainConfig:
 
     def _check_structured(self) -> None:
         if self.encoder == "independent":
+            for name in ("solver", "perturbation", "kl"):
+                if getattr(self, name) != getattr(TrainConfig, name):
+                    raise ValueError(
+                        f"{_flag(name)} {getattr(self, name)} is for structured encoders: add "
+                        "--encoder pairwise or --encoder supermodular, or leave it out"
+                    )
             if self.estimator == "clamped-argmax":
                 raise ValueError(
                     "--estimator clamped-argmax needs --encoder pairwise or supermodular; with "

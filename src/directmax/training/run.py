@@ -150,10 +150,13 @@ def _check_size(config: TrainConfig, data: ImageData) -> None:
         )
     states = number_of_states(config.variables, config.values)
     if config.estimator == "exact" and states > DEFAULT_MAX_STATES:
+        others = "clamped-argmax or direct"
+        if config.encoder == "independent":
+            others = "direct, gumbel-softmax or local-expectation"
         raise ValueError(
             f"--estimator exact enumerates --values to the power of --variables, here "
             f"{config.values}^{config.variables} states, and at most {DEFAULT_MAX_STATES:,}: "
-            "choose direct, gumbel-softmax or local-expectation"
+            f"choose {others}"
         )
 
 
