@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -187,3 +188,16 @@ def test_strided_potentials() -> None:
 def test_too_many_variables() -> None:
     with pytest.raises(ValueError, match=r"^log-partition.*for n up to 24; got 25 variables$"):
         moments(torch.zeros(1, 25), torch.zeros(1, 300))
+
+
+def test_what_memory_held_before_does_not_matter() -> None:
+    """The kernel's work arrays come uninitialised."""
+    from directmax.distributions._gibbs_kernel import SIZE, _sums
+
+    high = 3
+    given = [np.zeros((high + 1, SIZE)), np.zeros((high, SIZE)), np.zeros(2**high)]
+    where = np.zeros(high + 1, np.int64)
+    shapes = ((6 * SIZE,), (high, 2 * SIZE), (high, 2 * SIZE), (2, 2**high))
+    work = [np.full(shape, np.nan) for shape in shapes]
+    total, weighted = _sums(*given, where, *work, 0.0, high)
+    assert (total, weighted) == (2**high * SIZE, 0.0)

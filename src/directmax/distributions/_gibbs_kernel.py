@@ -126,7 +126,7 @@ def _sums(
     high: int,
 ) -> tuple[float, float]:  # pragma: no cover (compiled)
     """Fill `work`, `on` and `leaf` (see `moments`); Σ w and Σ w (h − reference)."""
-    zero = work[0] - work[0]
+    zero = tables[0, 0] - tables[0, 0]  # of the right type; `work` may hold anything
     fore, last = high - 2, high - 1
     on[:] = zero
     work[:] = zero
