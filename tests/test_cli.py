@@ -170,7 +170,25 @@ def test_every_flag() -> None:
         eval_samples=9,
     )
     assert config == expected
-    assert len(expected.differences(TrainConfig())) == len(expected.to_dict())
+    structured = parsed(
+        *("--encoder=supermodular", "--solver=max-flow", "--perturbation=states", "--kl=unary"),
+        "--candidates=full",
+    )
+    also = TrainConfig(
+        encoder="supermodular",
+        solver="max-flow",
+        perturbation="states",
+        kl="unary",
+        candidates="full",
+    )
+    assert structured == also
+    changed = {
+        name
+        for config in (expected, also)
+        for name, value in config.to_dict().items()
+        if value != TrainConfig().to_dict()[name]
+    }
+    assert changed == set(expected.to_dict())
 
 
 def test_samples_follow_variables_and_estimator() -> None:
@@ -199,7 +217,7 @@ def test_words_for_numbers() -> None:
         ("--preset=papr", "unknown preset 'papr'"),
         ("--binarize dynamically", "did you mean 'dynamic'?"),
         ("--values 1", "--values must be at least 2, got 1"),
-        ("--variables 0", "--variables must be at least 1, got 0"),
+        ("--variables=-1", "--variables must be at least 1, got -1"),
         ("--epsilon 0", "--epsilon must be a finite number above 0, got 0.0"),
         ("--epsilon -1", "--epsilon must be a finite number above 0, got -1.0"),
         ("--epsilon nan", "--epsilon must be a finite number above 0, got nan"),

@@ -19,8 +19,8 @@ NAN, INF = float("nan"), float("inf")
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("variables", (0, -1)),
-        ("values", (1, 0)),
+        ("variables", (-1, -2)),
+        ("values", (1, -1)),
         ("hidden", (0,)),
         ("num_samples", (-1,)),
         ("epochs", (-1,)),
