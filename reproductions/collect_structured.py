@@ -24,8 +24,8 @@ ENCODERS = {
     "pairwise": ("general, exhaustive", "#0072b2"),
 }
 ESTIMATORS = {
-    "direct": ("direct, ε = 0.1 (the paper's estimator)", "--"),
-    "clamped": ("clamped argmax; local expectation where independent", "-"),
+    "direct": ("direct", "--"),
+    "clamped": ("clamped argmax (independent: local expectation)", "-"),
 }
 MEASURES = {"bound": "Gibbs bound", "nll": "−log p(x)"}
 
@@ -113,7 +113,7 @@ def picture(runs: dict[str, dict[str, Any]], seconds: dict[str, Any]) -> Figure:
         for label, style in ESTIMATORS.values()
     ]
     handles = by_encoder + by_estimator
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
+    figure.legend(handles=handles, loc="outside upper center", ncols=5, frameon=False, fontsize=9)
     return figure
 
 

@@ -59,21 +59,31 @@ def moments(field: Float[Tensor, "b n"], pairwise: Float[Tensor, "b P"]) -> Mome
     field, pairwise = field.detach().contiguous(), pairwise.detach().contiguous()
     if field.device.type != "cpu" or n < SMALLEST:
         return _in_torch(field, pairwise)
-    result = Moments(
-        *(field.new_empty(batch) for _ in range(2)),
-        *(torch.empty_like(field) for _ in range(2)),
-        *(torch.empty_like(pairwise) for _ in range(2)),
-    )
+    scale = field.new_empty(batch, 3)
+    first, first_weighted = torch.empty_like(field), torch.empty_like(field)
+    second, second_weighted = torch.empty_like(pairwise), torch.empty_like(pairwise)
     if batch:
         from directmax.distributions._gibbs_kernel import moments as kernel
 
-        arrays = (field.numpy(), pairwise.numpy(), *(part.numpy() for part in result))
+        parts = (field, pairwise, scale, first, first_weighted, second, second_weighted)
+        arrays = tuple(part.numpy() for part in parts)
         over_rows(
             lambda start, stop: kernel(*arrays, start, stop),
             batch,
             minimum=max(1, 10_000 >> n),
         )
-    return result
+    # Here and not in the kernel, where the compiler may round one way or another.
+    reference, total, weighted = scale.unbind(-1)
+    mean = weighted / total
+    first, second = first / total[:, None], second / total[:, None]
+    return Moments(
+        log_normalizer=reference + total.log(),
+        energy=reference + mean,
+        first=first,
+        first_covariance=first_weighted / total[:, None] - mean[:, None] * first,
+        second=second,
+        second_covariance=second_weighted / total[:, None] - mean[:, None] * second,
+    )
 
 
 def _in_torch(field: Tensor, pairwise: Tensor) -> Moments:

@@ -23,16 +23,17 @@ HERE_W, HERE_X, LAST_W, LAST_X, FORE_W, FORE_X = (place * SIZE for place in rang
 def moments(
     field: NDArray,
     pairwise: NDArray,
-    log_normalizer: NDArray,
-    energy: NDArray,
+    scale: NDArray,
     first: NDArray,
-    first_covariance: NDArray,
+    first_weighted: NDArray,
     second: NDArray,
-    second_covariance: NDArray,
+    second_weighted: NDArray,
     start: int,
     stop: int,
 ) -> None:  # pragma: no cover (compiled)
-    """log Z, E[h], E[φ] and Cov(h, φ) for φ = z_i and z_i z_j, of rows start … stop−1.
+    """Σ w, Σ w g, Σ w φ and Σ w g φ for φ = z_i and z_i z_j, of rows start … stop−1.
+
+    w = e^g and g = h − reference, for a reference near the largest h.
 
     The tree over the high variables and the tables over the low ones are those of the exhaustive
     solver. Two sums are kept for every low state, of the weights w = e^{h − reference} and of
@@ -42,12 +43,11 @@ def moments(
     Args:
         field: `(b, n)`, n ≥ `SMALLEST`.
         pairwise: `(b, P)`.
-        log_normalizer: out, `(b,)`.
-        energy: out, `(b,)`, E[h].
-        first: out, `(b, n)`, E[z_i].
-        first_covariance: out, `(b, n)`, Cov(h, z_i).
-        second: out, `(b, P)`, E[z_i z_j].
-        second_covariance: out, `(b, P)`, Cov(h, z_i z_j).
+        scale: out, `(b, 3)`: the reference, Σ w and Σ w g.
+        first: out, `(b, n)`, Σ w z_i.
+        first_weighted: out, `(b, n)`, Σ w g z_i.
+        second: out, `(b, P)`, Σ w z_i z_j.
+        second_weighted: out, `(b, P)`, Σ w g z_i z_j.
         start: first row.
         stop: one past the last.
     """
@@ -84,32 +84,24 @@ def moments(
             total, weighted = _sums(
                 tables, coupling, upper, where, work, kept, on, leaf, reference, high
             )
-        mean = weighted / total
-        log_normalizer[row] = reference + np.log(total)
-        energy[row] = reference + mean
+        scale[row, 0], scale[row, 1], scale[row, 2] = reference, total, weighted
         for q in range(2):  # bit b of a low state is variable n−1−b, of a leaf high−1−b
             _pair_sums(work[q * SIZE : (q + 1) * SIZE], low, scratch, single[q], pair[q])
             for i in range(high, n):
-                _put(i, single[q, n - 1 - i], first, first_covariance, q, row)
+                _put(i, single[q, n - 1 - i], first, first_weighted, q, row)
                 for j in range(i + 1, n):
                     value = pair[q, n - 1 - i, n - 1 - j]
-                    _put_pair(i, j, n, value, second, second_covariance, q, row)
+                    _put_pair(i, j, n, value, second, second_weighted, q, row)
             _pair_sums(leaf[q], high, scratch, single[q], pair[q])
             for i in range(high):
-                _put(i, single[q, high - 1 - i], first, first_covariance, q, row)
+                _put(i, single[q, high - 1 - i], first, first_weighted, q, row)
                 for j in range(i + 1, high):
                     value = pair[q, high - 1 - i, high - 1 - j]
-                    _put_pair(i, j, n, value, second, second_covariance, q, row)
+                    _put_pair(i, j, n, value, second, second_weighted, q, row)
                 _single_sums(on[i, q * SIZE : (q + 1) * SIZE], low, cross)
                 for j in range(high, n):
                     value = cross[n - 1 - j]
-                    _put_pair(i, j, n, value, second, second_covariance, q, row)
-        for i in range(n):
-            first[row, i] /= total
-            first_covariance[row, i] = first_covariance[row, i] / total - mean * first[row, i]
-        for p in range(second.shape[1]):
-            second[row, p] /= total
-            second_covariance[row, p] = second_covariance[row, p] / total - mean * second[row, p]
+                    _put_pair(i, j, n, value, second, second_weighted, q, row)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -194,15 +186,22 @@ def _four_leaves(
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
+def _total(values: NDArray, start: int, stop: int) -> float:  # pragma: no cover (compiled)
+    """Their sum; a loop of its own, so that its order does not depend on a check for overlap."""
+    total = values[start] - values[start]
+    for z in range(start, stop):
+        total += values[z]
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _single_sums(values: NDArray, bits: int, out: NDArray) -> None:  # pragma: no cover (compiled)
     """out[b] = the sum over indices with bit b set; folds `values`, which is lost."""
     for b in range(bits - 1, -1, -1):
         half = 1 << b
-        total = values[0] - values[0]
+        out[b] = _total(values, half, 2 * half)
         for z in range(half):
-            total += values[half + z]
             values[z] += values[half + z]
-        out[b] = total
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -212,11 +211,9 @@ def _pair_sums(
     """single[b] and pair[b, c], c < b: sums over indices with these bits set; `values` is lost."""
     for b in range(bits - 1, -1, -1):
         half = 1 << b
-        total = values[0] - values[0]
+        single[b] = _total(values, half, 2 * half)
         for z in range(half):
             scratch[z] = values[half + z]
-            total += values[half + z]
-        single[b] = total
         _single_sums(scratch, b, pair[b])
         for z in range(half):
             values[z] += values[half + z]
