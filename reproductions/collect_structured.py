@@ -113,7 +113,7 @@ def picture(runs: dict[str, dict[str, Any]], seconds: dict[str, Any]) -> Figure:
         for label, style in ESTIMATORS.values()
     ]
     handles = by_encoder + by_estimator
-    figure.legend(handles=handles, loc="outside upper center", ncols=5, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
     return figure
 
 
