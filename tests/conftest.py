@@ -12,6 +12,7 @@ for module in (
     "solver_conformance",
     "pairwise_conformance",
     "estimator_conformance",
+    "estimator_problems",
 ):
     pytest.register_assert_rewrite(module)
 

@@ -324,6 +324,8 @@ def _plain(message: str) -> str:
 def _results(metrics: dict[str, dict[str, Any]]) -> Any:
     from rich.table import Table
 
+    from directmax.training.evaluation import NO_BOUND
+
     first = next(iter(metrics.values()))
     samples = first["num_samples"]
     how = "exact" if samples is None else f"{samples} samples an image"
@@ -348,12 +350,6 @@ def _results(metrics: dict[str, dict[str, Any]]) -> Any:
         cells = (values[name] for name in columns)
         table.add_row(split, *("–" if cell is None else f"{cell:.2f}" for cell in cells))
     return table
-
-
-NO_BOUND = (
-    '"No bound": the quantity of the authors\' code, the loss of perturb-and-MAP samples and the '
-    "KL of the unary potentials alone."
-)
 
 
 def _new_folder(config: TrainConfig) -> str:

@@ -27,13 +27,9 @@ from directmax.solvers import (
     PairwiseSolver,
     Solution,
     Status,
-    pair_products,
+    potential,
 )
 
-SUPERMODULAR_ONLY = frozenset({"max-flow", "pymaxflow"})
-"""Solvers that take pairwise potentials of 0 or more."""
-ON_DEVICE = frozenset({"auto", "exhaustive"})
-"""Solvers that work where the potentials are; for the others they are copied to the CPU."""
 FEW = {"highs": 5, "cplex": 5}
 """Instances at a time for solvers that take milliseconds for each."""
 MAX_VARIABLES, MAX_BATCH = 200, 10_000
@@ -106,10 +102,10 @@ def rows() -> list[Row]:
         Row(
             name=name,
             missing=solver.missing(),
-            supermodular_only=name in SUPERMODULAR_ONLY,
+            supermodular_only=solver.supermodular_only,
             exact=solver.exact,
             max_variables=solver.max_variables,
-            on_device=name in ON_DEVICE,
+            on_device=solver.on_device,
         )
         for name, solver in SOLVERS.items()
     ]
@@ -257,8 +253,7 @@ def _compare(answers: dict[str, tuple[Timing, Solution]], unary: Tensor, pairwis
     for name, (timing, solution) in answers.items():
         count = timing.instances
         bits = solution.value[..., 1].cpu() > 0
-        chosen = torch.where(bits, unary[:count, :, 1], unary[:count, :, 0]).sum(-1)
-        values[name] = chosen + (pair_products(bits.double()) * pairwise[:count]).sum(-1)
+        values[name] = potential(unary[:count], pairwise[:count], bits)
     tolerance = TOLERANCE * (unary.abs().sum((-2, -1)) + pairwise.abs().sum(-1))
     optimal = Status.OPTIMAL.value
     for name, (timing, solution) in answers.items():

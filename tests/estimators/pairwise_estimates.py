@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from estimator_conformance import FixedPairs
+from estimator_problems import FixedPairs
 from torch import Tensor
 
 from directmax import Estimator

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from estimator_conformance import random_logits, random_noise, seeded
+from estimator_problems import random_logits, random_noise, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 from pairwise_estimates import (

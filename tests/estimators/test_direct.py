@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from estimator_conformance import (
+from estimator_problems import (
     gradient_of,
     logit_gradient,
     random_logits,

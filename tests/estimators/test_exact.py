@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from estimator_conformance import logit_gradient, random_logits
+from estimator_problems import logit_gradient, random_logits
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from estimator_conformance import (
+from estimator_problems import (
     FixedNoise,
     coupled_distribution,
     gradient_of,

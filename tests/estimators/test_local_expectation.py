@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from estimator_conformance import coupled_distribution, gradient_of, random_logits, seeded
+from estimator_problems import coupled_distribution, gradient_of, random_logits, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor

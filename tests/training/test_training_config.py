@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from directmax.training.config import PRESETS, TrainConfig
+from directmax.training.config import PRESETS, SOLVER_NAMES, TrainConfig
 from directmax.training.randomness import Stream, derive_seed
 
 NAN, INF = float("nan"), float("inf")
@@ -91,6 +91,13 @@ def test_stored_and_read_again(seed: int, rate: float, epsilon: float) -> None:
     assert again == config
     assert again.digest() == config.digest()
     assert config.differences(again) == []
+
+
+def test_names_are_those_of_the_solvers() -> None:
+    """The configuration does not import torch, so it has them again."""
+    from directmax.solvers import SOLVERS
+
+    assert set(SOLVERS) == set(SOLVER_NAMES)
 
 
 def test_every_field_counts() -> None:

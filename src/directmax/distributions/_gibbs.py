@@ -10,14 +10,15 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from directmax.distributions._enumeration import number_of_states, state_block
+from directmax.solvers._exhaustive import LOW_VARIABLES
 from directmax.solvers._pairwise import pair_products
 from directmax.solvers._parallel import over_rows
 
 MAX_VARIABLES = 24
 """Sums over 2^n states are refused beyond."""
 
-SMALLEST = 9
-"""Variables from where on the compiled kernel is used; with fewer it would gain little."""
+SMALLEST = LOW_VARIABLES + 2
+"""Variables from where on the compiled kernel is used: it takes two beside its tables at a time."""
 
 CHUNK_ELEMENTS = 2**24
 """Scores held at a time outside the compiled kernel."""
@@ -72,17 +73,26 @@ def moments(field: Float[Tensor, "b n"], pairwise: Float[Tensor, "b P"]) -> Mome
             batch,
             minimum=max(1, 10_000 >> n),
         )
-    # Here and not in the kernel, where the compiler may round one way or another.
+    return _normalised(scale, first, first_weighted, second, second_weighted)
+
+
+def _normalised(
+    scale: Tensor, first: Tensor, first_weighted: Tensor, second: Tensor, second_weighted: Tensor
+) -> Moments:
+    """From sums of w and w g (w = e^g, g = h − reference) to moments.
+
+    Not in the kernel, where the compiler may round one way or another.
+    """
     reference, total, weighted = scale.unbind(-1)
-    mean = weighted / total
-    first, second = first / total[:, None], second / total[:, None]
+    mean, each = weighted / total, total[:, None]
+    first, second = first / each, second / each
     return Moments(
         log_normalizer=reference + total.log(),
         energy=reference + mean,
         first=first,
-        first_covariance=first_weighted / total[:, None] - mean[:, None] * first,
+        first_covariance=first_weighted / each - mean[:, None] * first,
         second=second,
-        second_covariance=second_weighted / total[:, None] - mean[:, None] * second,
+        second_covariance=second_weighted / each - mean[:, None] * second,
     )
 
 
@@ -109,17 +119,11 @@ def _in_torch(field: Tensor, pairwise: Tensor) -> Moments:
         both = torch.stack([score.exp(), score.exp() * score], -1)  # (b, c, 2)
         sums[:, 0] += both.sum(1)
         sums[:, 1:] += part.T @ both
-    total, mean = sums[:, 0, 0], sums[:, 0, 1] / sums[:, 0, 0]
-    each = sums[:, 1:] / total[:, None, None]  # E[φ] and E[φ (h − max)]
-    covariance = each[..., 1] - mean[:, None] * each[..., 0]
-    return Moments(
-        log_normalizer=largest + total.log(),
-        energy=largest + mean,
-        first=each[:, :n, 0],
-        first_covariance=covariance[:, :n],
-        second=each[:, n:, 0],
-        second_covariance=covariance[:, n:],
+    scale = torch.stack([largest, sums[:, 0, 0], sums[:, 0, 1]], -1)
+    (first, second), (first_weighted, second_weighted) = (
+        sums[:, 1:, part].split([n, parameters.shape[1] - n], -1) for part in range(2)
     )
+    return _normalised(scale, first, first_weighted, second, second_weighted)
 
 
 class WithGradient(torch.autograd.Function):

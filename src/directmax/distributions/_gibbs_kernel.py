@@ -7,11 +7,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from directmax._compiled_math import FAST, exp
-from directmax.solvers._exhaustive_kernel import LOW_VARIABLES, couplings, descend, sums_table
-
-SMALLEST = LOW_VARIABLES + 2
-"""n from where on the kernel works: its tables have a fixed size, and it takes two more variables
-at a time."""
+from directmax.solvers._exhaustive import LOW_VARIABLES
+from directmax.solvers._exhaustive_kernel import descend, prepare
 
 SIZE = 2**LOW_VARIABLES
 # Places in the one work array of a problem, at fixed distances: so the compiler knows that they do
@@ -41,7 +38,7 @@ def moments(
     cost one addition a node, not one a pair. The last two high variables are done in one loop.
 
     Args:
-        field: `(b, n)`, n ≥ `SMALLEST`.
+        field: `(b, n)`, with at least two high variables.
         pairwise: `(b, P)`.
         scale: out, `(b, 3)`: the reference, Σ w and Σ w g.
         first: out, `(b, n)`, Σ w z_i.
@@ -69,10 +66,7 @@ def moments(
     single, pair, cross = np.empty((2, n), kind), np.empty((2, n, n), kind), np.empty(n, kind)
     for row in range(start, stop):
         pairs = pairwise[row]
-        sums_table(field[row], pairs, n, high, n, tables[0], coupling[0])
-        for d in range(high):
-            couplings(pairs, n, d, high, n, coupling[d])
-        sums_table(field[row], pairs, n, 0, high, upper, linear)
+        prepare(field[row], pairs, tables[0], coupling, upper, linear)
         # Scores are taken relative to a good state. Where the best one is so much better that the
         # sums run out of range, they are repeated relative to the best.
         reference = _ascent(field[row], pairs)

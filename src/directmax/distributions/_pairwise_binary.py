@@ -28,6 +28,7 @@ from directmax.solvers import (
     check_potentials,
     choose_solver,
     pair_products,
+    potential,
 )
 
 Perturbation = Literal["unary", "states"]
@@ -178,12 +179,10 @@ class PairwiseBinary(DiscreteDistribution):
         pairwise = self.pairwise.detach()
         solution = self.solver.alternatives(unary, pairwise, z)
         self._warn(solution)
-        with no_autocast(self.device):
-            best = (unary * z).sum((-2, -1)) + (pair_products(z[..., 1]) * pairwise).sum(-1)
-        value = solution.value
+        best = potential(unary, pairwise, z[..., 1] > 0)
         difference = noise[..., 1] - noise[..., 0]  # γ_i(1) − γ_i(0)
         own = (difference * (2 * z[..., 1] - 1)).movedim(-1, 0)  # (n, s, b)
-        return value, best - solution.objective - own
+        return solution.value, best - solution.objective - own
 
     def mode(self) -> Float[Tensor, "b n 2"]:
         """The most probable assignment, one-hot, by the solver."""
@@ -222,8 +221,8 @@ class PairwiseBinary(DiscreteDistribution):
         pairwise: Float[Tensor, "b P"],
     ) -> Float[Tensor, " b"]:
         """`value`, with these gradients of h_i(1) − h_i(0) and h_ij added to its own."""
-        surrogate = (self.field * field).sum(-1) + (self.pairwise * pairwise).sum(-1)
-        return value + (surrogate - surrogate.detach())  # adds exactly 0
+        both: Tensor = WithGradient.apply(value, self.field, self.pairwise, field, pairwise)
+        return both
 
     def log_normalizer(self) -> Float[Tensor, " b"]:
         """log Σ_z e^{h(z)}, in nats. Its gradient: the moments of q.
@@ -231,11 +230,8 @@ class PairwiseBinary(DiscreteDistribution):
         Raises:
             ValueError: n > 24.
         """
-        field = self.field
         sums = self._moments()
-        relative = WithGradient.apply(
-            sums.log_normalizer, field, self.pairwise, sums.first, sums.second
-        )
+        relative = self.with_gradient(sums.log_normalizer, sums.first, sums.second)
         return relative + self.unary[..., 0].sum(-1)
 
     def log_prob(self, z: Float[Tensor, "*s b n 2"]) -> Float[Tensor, "*s b"]:
@@ -251,16 +247,12 @@ class PairwiseBinary(DiscreteDistribution):
 
         log Z − E[h]; its gradient with respect to a potential is −Cov(h, z_i) or −Cov(h, z_i z_j).
         """
-        field = self.field
         sums = self._moments()
-        entropy: Tensor = WithGradient.apply(
+        return self.with_gradient(
             (sums.log_normalizer - sums.energy).clamp_min_(0),
-            field,
-            self.pairwise,
             -sums.first_covariance,
             -sums.second_covariance,
         )
-        return entropy
 
     def kl_to_uniform(self) -> Float[Tensor, " b"]:
         """KL(q ‖ uniform) = n log 2 − entropy of the Gibbs distribution, in nats (n ≤ 24)."""

@@ -7,7 +7,12 @@ from directmax.solvers._exhaustive import Exhaustive
 from directmax.solvers._highs import Highs
 from directmax.solvers._independent import solve_independent
 from directmax.solvers._max_flow import MaxFlow
-from directmax.solvers._pairwise import PairwiseSolver, check_potentials, pair_products
+from directmax.solvers._pairwise import (
+    PairwiseSolver,
+    check_potentials,
+    pair_products,
+    potential,
+)
 from directmax.solvers._pymaxflow import PyMaxflow
 from directmax.solvers._solution import Solution, Status
 
@@ -26,5 +31,6 @@ __all__ = [
     "check_potentials",
     "choose_solver",
     "pair_products",
+    "potential",
     "solve_independent",
 ]

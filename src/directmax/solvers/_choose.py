@@ -33,6 +33,7 @@ class Auto(PairwiseSolver):
     """
 
     name: ClassVar[str] = "auto"
+    on_device: ClassVar[bool] = True
 
     def _maximise(
         self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]

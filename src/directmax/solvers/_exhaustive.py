@@ -18,6 +18,9 @@ from directmax.solvers._pairwise import (
 from directmax.solvers._parallel import over_rows
 from directmax.solvers._solution import Solution, Status
 
+LOW_VARIABLES = 7
+"""Variables inside a table of the compiled search: 2^7 entries stay in the innermost cache."""
+
 CHUNK_ELEMENTS = 2**26
 """Scores held at a time on a GPU."""
 
@@ -36,6 +39,7 @@ class Exhaustive(PairwiseSolver):
     """
 
     name: ClassVar[str] = "exhaustive"
+    on_device: ClassVar[bool] = True
     max_variables: ClassVar[int] = 24
 
     def _maximise(

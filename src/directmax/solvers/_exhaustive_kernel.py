@@ -6,8 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-LOW_VARIABLES = 7
-"""Variables inside a table: 2^7 entries stay in the innermost cache and fill the vector unit."""
+from directmax.solvers._exhaustive import LOW_VARIABLES
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -40,30 +39,12 @@ def maximise(
     where = np.zeros(high + 1, np.int64)  # which table holds each level: copies are avoided
     for row in range(start, stop):
         pairs = pairwise[row % pairwise.shape[0]]
-        sums_table(field[row], pairs, n, high, n, tables[0], coupling[0])
-        for d in range(high):
-            couplings(pairs, n, d, high, n, coupling[d])
-        if high:
-            sums_table(field[row], pairs, n, 0, high, upper, linear)
+        prepare(field[row], pairs, tables[0], coupling, upper, linear)
         best = -np.inf
         best_code = 0
         last = max(high - 1, 0)
         for code in range(1 << last):
-            # Counting up changes the lowest bits: rebuild the path from the level that changed.
-            level = 0
-            if code:
-                trailing = 0
-                while not (code >> trailing) & 1:
-                    trailing += 1
-                level = last - 1 - trailing
-            for d in range(level, last):
-                if (code >> (last - 1 - d)) & 1:
-                    parent, child, add = tables[where[d]], tables[d + 1], coupling[d]
-                    for z in range(size):
-                        child[z] = parent[z] + add[z]
-                    where[d + 1] = d + 1
-                else:
-                    where[d + 1] = where[d]
+            descend(tables, coupling, where, last, size, code)
             table = tables[where[last]]
             off = table[0]
             if high:
@@ -121,11 +102,7 @@ def alternatives(
     code_of = np.empty(size, np.int32)
     for row in range(start, stop):
         pairs = pairwise[row % pairwise.shape[0]]
-        sums_table(field[row], pairs, n, high, n, tables[0], coupling[0])
-        for d in range(high):
-            couplings(pairs, n, d, high, n, coupling[d])
-        if high:
-            sums_table(field[row], pairs, n, 0, high, upper, linear)
+        prepare(field[row], pairs, tables[0], coupling, upper, linear)
         for code in range(leaves):
             descend(tables, coupling, where, high, size, code)
             table = tables[where[high]]
@@ -207,6 +184,33 @@ def _write(
         bits[d] = (code >> (high - 1 - d)) & 1
     for d in range(high, n):
         bits[d] = (best_low >> (n - 1 - d)) & 1
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def prepare(
+    field: NDArray,
+    pairs: NDArray,
+    table: NDArray,
+    coupling: NDArray,
+    upper: NDArray,
+    scratch: NDArray,
+) -> None:  # pragma: no cover (compiled)
+    """The tables that a search of one problem starts from.
+
+    Args:
+        field: `(n,)`.
+        pairs: `(P,)`.
+        table: out, `(2^L,)`, the score of the low variables among themselves.
+        coupling: out, `(n − L or 1, 2^L)`, Σ_l h_dl z_l of every high variable d.
+        upper: out, `(2^(n − L),)`, the score of the high variables among themselves.
+        scratch: of the size of `upper`.
+    """
+    n = field.shape[0]
+    high = max(n - LOW_VARIABLES, 0)
+    sums_table(field, pairs, n, high, n, table, coupling[0])
+    for d in range(high):
+        couplings(pairs, n, d, high, n, coupling[d])
+    sums_table(field, pairs, n, 0, high, upper, scratch)
 
 
 @njit(cache=True, nogil=True, fastmath=True)

@@ -36,6 +36,7 @@ class MaxFlow(PairwiseSolver):
     """
 
     name: ClassVar[str] = "max-flow"
+    supermodular_only: ClassVar[bool] = True
 
     def _maximise(
         self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]

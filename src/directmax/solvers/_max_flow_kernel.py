@@ -120,6 +120,20 @@ def _distances(
 
 
 @njit(cache=True, nogil=True)
+def _active(
+    excess: NDArray, label: NDArray, queue: NDArray, queued: NDArray, count: int
+) -> int:  # pragma: no cover (compiled)
+    """Queue the nodes whose surplus can reach a need; how many they are."""
+    size = 0
+    for a in range(count):
+        queued[a] = excess[a] > 0.0 and label[a] < count
+        if queued[a]:
+            queue[size] = a
+            size += 1
+    return size
+
+
+@njit(cache=True, nogil=True)
 def _flow(
     residual: NDArray,
     excess: NDArray,
@@ -134,12 +148,7 @@ def _flow(
     exact labels: `count` marks the nodes from which no need can be reached.
     """
     _distances(residual, excess, label, queue, count)
-    head = size = 0
-    for a in range(count):
-        queued[a] = excess[a] > 0.0 and label[a] < count
-        if queued[a]:
-            queue[size] = a
-            size += 1
+    head, size = 0, _active(excess, label, queue, queued, count)
     relabels = 0
     while size:
         a = queue[head]
@@ -171,10 +180,5 @@ def _flow(
         if relabels > count:  # old labels misguide: measure distances again
             relabels = 0
             _distances(residual, excess, label, queue, count)
-            head = size = 0
-            for b in range(count):
-                queued[b] = excess[b] > 0.0 and label[b] < count
-                if queued[b]:
-                    queue[size] = b
-                    size += 1
+            head, size = 0, _active(excess, label, queue, queued, count)
     _distances(residual, excess, label, queue, count)

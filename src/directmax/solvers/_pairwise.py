@@ -27,6 +27,8 @@ class PairwiseSolver(ABC):
         name: the word that chooses it on the command line.
         exact: whether it ends only with the argmax, unless it reaches a limit.
         max_variables: the largest n it accepts; None for any.
+        supermodular_only: whether it refuses pairwise potentials below 0.
+        on_device: whether it works where the potentials are; else they are copied to the CPU.
 
     Example:
         >>> from directmax.solvers import Exhaustive
@@ -41,6 +43,8 @@ class PairwiseSolver(ABC):
     name: ClassVar[str]
     exact: ClassVar[bool] = True
     max_variables: ClassVar[int | None] = None
+    supermodular_only: ClassVar[bool] = False
+    on_device: ClassVar[bool] = False
 
     @classmethod
     def missing(cls) -> str | None:

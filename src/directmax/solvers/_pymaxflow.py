@@ -40,6 +40,7 @@ class PyMaxflow(PairwiseSolver):
     """
 
     name: ClassVar[str] = "pymaxflow"
+    supermodular_only: ClassVar[bool] = True
 
     def __init__(self) -> None:
         reason = self.missing()

@@ -18,6 +18,12 @@ VALIDATION_TABLE = 2**24
 
 FEWEST_IMAGES = 32
 
+NO_BOUND = (
+    "“No bound” is the quantity of the authors’ code: the loss of perturb-and-MAP samples and the "
+    "KL of the unary potentials alone."
+)
+"""For people, where that number stands beside a bound."""
+
 MAX_STATES = 2**20
 """States enumerated when a run is evaluated; beyond, the bound is sampled."""
 

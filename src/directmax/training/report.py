@@ -12,17 +12,13 @@ from directmax.data import ImageData
 from directmax.distributions import number_of_states
 from directmax.models import DiscreteVAE
 from directmax.training import pictures
+from directmax.training.evaluation import NO_BOUND
 from directmax.training.files import write_atomic
 from directmax.training.images import split_images
 from directmax.training.run_folder import RunFolder
 
 MAX_CODES = 200
 NUM_RECONSTRUCTIONS = 20
-
-NO_BOUND = (
-    " “No bound” is the quantity of the authors’ code, the loss of perturb-and-MAP samples and the "
-    "KL of the unary potentials alone."
-)
 
 STYLE = """
 :root{color-scheme:light dark;--line:#8884;--soft:#666}
@@ -126,11 +122,11 @@ def _results(summary: dict[str, Any]) -> str:
     authors = [summary[split]["authors"] for split in ("validation", "test")]
     if not valid:
         header[1], header[3] = "no bound", "KL of the unary potentials"
-        note += NO_BOUND
+        note += f" {NO_BOUND}"
     elif authors[0] is not None:
         header.append("no bound")
         rows = [[*row, _nats(value)] for row, value in zip(rows, authors, strict=True)]
-        note += f" Bound and KL are those of the Gibbs distribution.{NO_BOUND}"
+        note += f" Bound and KL are those of the Gibbs distribution. {NO_BOUND}"
     return _table(header, rows) + f"<p class=note>{note}</p>"
 
 
