@@ -13,24 +13,38 @@ from directmax._version import __version__
 if TYPE_CHECKING:
     from directmax.distributions import Categorical, PairwiseBinary
     from directmax.estimators import (
+        Arm,
         ClampedArgmax,
+        CorrectedDirect,
         Direct,
+        DisArm,
         Estimate,
         Estimator,
         Exact,
+        GumbelRao,
         GumbelSoftmax,
+        ImplicitMLE,
         LocalExpectation,
+        Rebar,
+        ReinMax,
+        Relax,
+        ScoreFunction,
+        StraightThrough,
+        Surrogate,
     )
-    from directmax.gumbel import sample_gumbel
+    from directmax.gumbel import conditional_gumbel, sample_gumbel
     from directmax.models import Decoder, DiscreteVAE, Encoder, PairwiseEncoder
     from directmax.objectives import Reconstruction
     from directmax.schedules import ExponentialDecay, GeometricDecay
 
 _HOME = {
+    "Arm": "estimators",
     "Categorical": "distributions",
     "ClampedArgmax": "estimators",
+    "CorrectedDirect": "estimators",
     "Decoder": "models",
     "Direct": "estimators",
+    "DisArm": "estimators",
     "DiscreteVAE": "models",
     "Encoder": "models",
     "Estimate": "estimators",
@@ -38,19 +52,31 @@ _HOME = {
     "Exact": "estimators",
     "ExponentialDecay": "schedules",
     "GeometricDecay": "schedules",
+    "GumbelRao": "estimators",
     "GumbelSoftmax": "estimators",
+    "ImplicitMLE": "estimators",
     "LocalExpectation": "estimators",
     "PairwiseBinary": "distributions",
     "PairwiseEncoder": "models",
+    "Rebar": "estimators",
     "Reconstruction": "objectives",
+    "ReinMax": "estimators",
+    "Relax": "estimators",
+    "ScoreFunction": "estimators",
+    "StraightThrough": "estimators",
+    "Surrogate": "estimators",
+    "conditional_gumbel": "gumbel",
     "sample_gumbel": "gumbel",
 }
 
 __all__ = [
+    "Arm",
     "Categorical",
     "ClampedArgmax",
+    "CorrectedDirect",
     "Decoder",
     "Direct",
+    "DisArm",
     "DiscreteVAE",
     "Encoder",
     "Estimate",
@@ -58,12 +84,21 @@ __all__ = [
     "Exact",
     "ExponentialDecay",
     "GeometricDecay",
+    "GumbelRao",
     "GumbelSoftmax",
+    "ImplicitMLE",
     "LocalExpectation",
     "PairwiseBinary",
     "PairwiseEncoder",
+    "Rebar",
     "Reconstruction",
+    "ReinMax",
+    "Relax",
+    "ScoreFunction",
+    "StraightThrough",
+    "Surrogate",
     "__version__",
+    "conditional_gumbel",
     "sample_gumbel",
 ]
 

@@ -61,6 +61,51 @@ def sample_gumbel(
     return exponential.log_().neg_().sub_(EULER_GAMMA).to(dtype)
 
 
+def conditional_gumbel(
+    logits: Float[Tensor, "b n k"],
+    value: Float[Tensor, "*s b n k"],
+    *,
+    noise: Float[Tensor, "*s b n k"] | None = None,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "*s b n k"]:
+    r"""h + γ given its argmax z, reparameterised: a differentiable function of h and fresh noise.
+
+    Per variable, with E_j independent standard exponential variables and Z = Σ_j e^{h_j}: the
+    maximum is independent of where it is attained, and the others are Gumbels cut off at it,
+
+        at j = z: log Z − log E_z − c,    elsewhere: −log(E_j e^{−h_j} + E_z / Z) − c.
+
+    c is Euler's constant, so that γ has mean zero. Averaged over z ∼ q it has the distribution of
+    h + γ.
+
+    Args:
+        logits: h `(b, n, k)`.
+        value: z, one-hot.
+        noise: independent Gumbel variables of mean zero, −log E_j − c; drawn when None.
+        generator: source of randomness for them.
+
+    Returns:
+        Perturbed potentials, whose argmax is z.
+
+    Example:
+        >>> z = torch.tensor([[[0.0, 1.0, 0.0]]])
+        >>> perturbed = conditional_gumbel(torch.zeros(1, 1, 3), z.expand(5, -1, -1, -1))
+        >>> perturbed.argmax(-1).flatten()
+        tensor([1, 1, 1, 1, 1])
+
+    Reference: Maddison and Tarlow 2017; Tucker et al. 2017, appendix C; Paulus et al. 2021.
+    """
+    if noise is None:
+        noise = sample_gumbel(
+            value.shape, generator=generator, dtype=logits.dtype, device=logits.device
+        )
+    log_exponential = -(noise + EULER_GAMMA)  # log E_j
+    top = torch.where(value > 0, log_exponential, 0).sum(-1, keepdim=True)  # log E_z
+    top = top - logits.logsumexp(-1, keepdim=True)  # log(E_z / Z)
+    below = torch.logaddexp(log_exponential - logits, top)
+    return -torch.where(value > 0, top, below) - EULER_GAMMA
+
+
 def one_hot_argmax(scores: Float[Tensor, "... k"]) -> Float[Tensor, "... k"]:
     """The argmax over the last axis as a one-hot tensor of the same type, without gradient.
 

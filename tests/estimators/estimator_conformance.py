@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import weakref
@@ -68,7 +69,19 @@ class EstimatorConformance:
     num_values: int | None = None
     """The one k that the distribution has; None for any."""
     transforms = True
-    """Whether function transforms can look into the distribution."""
+    """Whether function transforms can look in; else a pattern of the refusal."""
+    compiles = True
+    """Whether torch.compile makes one graph of it; else it works in pieces."""
+    draws_per_sample = 1
+    """Assignments in `sample` for each of `num_samples`."""
+    shift_invariant = True
+    """Whether a constant added to f leaves the gradient of every draw alone."""
+    quiet = True
+    """Whether equal losses give no gradient, whatever is drawn."""
+    stateless = True
+    """Whether a call leaves the next one alone."""
+    looks_again = False
+    """Whether f(z*) of a plain function is evaluated once more, with gradient."""
 
     def make(self, num_samples: int = 1) -> Estimator:
         raise NotImplementedError
@@ -110,7 +123,7 @@ class EstimatorConformance:
         assert estimate.loss.dtype == torch.float64
         assert logit_gradient(estimate, logits).shape == sizes
         if self.samples:
-            assert estimate.sample.shape == (num_samples, *sizes)
+            assert estimate.sample.shape == (num_samples * self.draws_per_sample, *sizes)
             assert estimate.sample.dtype == torch.float64
             assert not estimate.sample.requires_grad
             assert is_one_hot(estimate.sample) == self.discrete
@@ -192,6 +205,8 @@ class EstimatorConformance:
         assert logit_gradient(estimate, logits).shape == sizes
 
     def test_one_constant_moves_no_gradient_of_the_logits(self) -> None:
+        if not self.shift_invariant:
+            pytest.skip("only in expectation")
         logits, objective = self.problem(3, 2, 3)
         noise = random_noise(1, *logits.shape)
         torch.testing.assert_close(
@@ -240,12 +255,34 @@ class EstimatorConformance:
         gc.collect()
         assert watch() is None
 
+    def test_a_thousand_steps_keep_nothing(self) -> None:
+        """Neither tensors nor graphs pile up, with the estimator's own parameters trained too."""
+        logits, objective = self.problem(2, 1, 2)
+        estimator = self.make()
+        parameters = [logits, *objective.parameters(), *estimator.parameters()]
+        optimizer = torch.optim.SGD(parameters, lr=1e-3)
+
+        def tensors() -> int:
+            gc.collect()
+            return sum(isinstance(thing, Tensor) for thing in gc.get_objects())
+
+        counts = []
+        for step in range(1000):
+            estimator(self.distribution(logits), objective).loss.mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            if step in (9, 999):
+                counts.append(tensors())
+        assert counts[0] == counts[1]
+
     def test_calls_are_independent(self) -> None:
         """Two estimates under one distribution can be differentiated one after the other."""
         logits, objective = self.problem(2, 2, 3)
         q, estimator = self.distribution(logits), self.make()
         first = estimator(q, objective, generator=seeded())
         first.loss.sum().backward()
+        if not self.stateless:
+            estimator = self.make()
         alone = logits.grad.clone()
         second = estimator(q, objective, generator=seeded())
         second.loss.sum().backward()
@@ -276,15 +313,74 @@ class EstimatorConformance:
         """torch.func sees the same gradient as backward()."""
         if not self.transforms:
             pytest.skip("compiled code needs the memory of its tensors")
-        logits = random_logits(3, 2, 3).detach()
-        objective = Interaction(3, 2, 3).requires_grad_(False)
+        sizes = self.sizes(3, 2, 3)
+        logits = random_logits(*sizes).detach()
+        objective = Interaction(*sizes).requires_grad_(False)
 
         def total(leaf: Tensor) -> Tensor:
             q = Categorical(leaf, validate=False)
             return self.make(2)(q, objective, generator=seeded()).loss.sum()
 
+        if isinstance(self.transforms, str):
+            with pytest.raises(TypeError, match=self.transforms):
+                torch.func.grad(total)(logits)
+            return
         expected = self.gradient(self.make(2), logits, objective, generator=seeded())
         torch.testing.assert_close(torch.func.grad(total)(logits), expected, **EXACT)
+
+    @pytest.mark.filterwarnings("ignore:There is a performance drop")
+    def test_vmap(self) -> None:
+        """Under vmap every problem has its own noise and the gradient that this noise gives."""
+        if self.transforms is not True:
+            pytest.skip("function transforms are refused, or cannot look in")
+        sizes = self.sizes(6, 2, 3)
+        objective = Interaction(1, *sizes[1:]).requires_grad_(False)
+        logits = random_logits(*sizes).detach()
+
+        def draw(leaf: Tensor) -> tuple[Tensor, Tensor]:
+            q = Categorical(leaf[None], validate=False)
+            estimate = self.make(2)(q, objective)
+            sample = estimate.loss.detach() if estimate.sample is None else estimate.sample
+            return estimate.loss.sum(), sample
+
+        many = torch.func.vmap(torch.func.grad(draw, has_aux=True), randomness="different")
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            first, sample = many(logits)
+            second, _ = many(logits)
+        assert first.shape == logits.shape
+        assert first.isfinite().all()
+        assert self.samples != torch.equal(first, second)
+        if not self.samples:
+            expected = self.expected_gradient(logits, objective)
+            torch.testing.assert_close(first, expected, **EXACT)
+        elif self.discrete:
+            assert is_one_hot(sample)
+
+    def test_compiled(self) -> None:
+        """The compiled estimator gives the same gradients as the plain one, call after call."""
+        if not self.transforms:
+            pytest.skip("compiled code needs the memory of its tensors")
+        logits, objective = self.problem(3, 2, 3)
+        plain, compiled = self.make(2), self.make(2)
+
+        def step(estimator: Estimator, leaf: Tensor) -> Tensor:
+            return estimator(Categorical(leaf, validate=False), objective).loss
+
+        torch.compiler.reset()
+        fast = torch.compile(
+            lambda leaf: step(compiled, leaf), backend="eager", fullgraph=self.compiles
+        )
+        with torch.random.fork_rng():
+            for seed in range(10):  # more often than the compiler would compile anew
+                gradients = []
+                for function in (lambda leaf: step(plain, leaf), fast):
+                    torch.manual_seed(seed)
+                    leaf = logits.detach().clone().requires_grad_()
+                    gradients += torch.autograd.grad(function(leaf).sum(), leaf)
+                torch.testing.assert_close(*gradients, **EXACT)
+        assert compiled.step == plain.step == 10
+        torch.compiler.reset()
 
     def test_the_step_counts_calls_in_training_mode(self) -> None:
         logits, objective = self.problem(2, 1, 3)
@@ -359,6 +455,8 @@ class EstimatorConformance:
 
     @pytest.mark.parametrize("dtype", [*HALVES, torch.float32, torch.float64])
     def test_equal_losses_have_no_gradient(self, dtype: torch.dtype) -> None:
+        if not self.quiet:
+            pytest.skip("only in expectation")
         logits = random_logits(*self.sizes(50, 2, 3)).detach().to(dtype).requires_grad_()
         for level in (0.0, 700.0):
             estimate = self.make(2)(
@@ -370,6 +468,44 @@ class EstimatorConformance:
             rounding = 0 if self.discrete else 4 * level * torch.finfo(dtype).eps
             assert (estimate.loss - level).abs().max() <= rounding
             assert logit_gradient(estimate, logits).abs().max() <= rounding
+
+    @pytest.mark.parametrize("num_variables", [1, 3])
+    @pytest.mark.parametrize("num_samples", [1, 2])
+    def test_evaluations_are_as_many_as_it_says(self, num_variables: int, num_samples: int) -> None:
+        logits, objective = self.problem(4, num_variables, 3)
+        count = 0
+
+        def counted(z: Tensor) -> Tensor:
+            nonlocal count
+            count += z.shape[:-3].numel()
+            return objective(z)
+
+        estimator = self.make(num_samples)
+        estimator(self.distribution(logits), counted, generator=seeded())
+        expected = estimator.evaluations(*logits.shape[1:])
+        assert count == expected + (num_samples if self.looks_again else 0)
+
+    def test_says_whether_it_needs_a_derivative(self) -> None:
+        logits, objective = self.problem(4, 2, 3)
+
+        def blunt(z: Tensor) -> Tensor:
+            return objective(z.detach().round())
+
+        estimator = self.make(2)
+        if estimator.needs_derivative:
+            # f's own parameters still have a gradient, the logits have none, or it is refused.
+            with contextlib.suppress(TypeError):
+                estimate = estimator(self.distribution(logits), blunt, generator=seeded())
+                gradient = torch.autograd.grad(
+                    estimate.loss.sum(), logits, allow_unused=True, materialize_grads=True
+                )
+                assert not gradient[0].any()
+        else:
+            estimate = estimator(self.distribution(logits), blunt, generator=seeded())
+            wanted = self.make(2)(self.distribution(logits), objective, generator=seeded())
+            torch.testing.assert_close(
+                logit_gradient(estimate, logits), logit_gradient(wanted, logits), **EXACT
+            )
 
     # Errors
 

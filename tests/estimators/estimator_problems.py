@@ -13,15 +13,19 @@ from reference import Function
 
 
 class FixedNoise(Categorical):
-    """Independent variables whose Gumbel noise `(s, b, n, k)` is given."""
+    """Independent variables whose Gumbel noise `(s, b, n, k)` is given.
+
+    An estimator that asks for fresh noise, once or several times as much, is given the same again.
+    """
 
     def __init__(self, logits: Tensor, noise: Tensor) -> None:
         super().__init__(logits)
         self.fixed = noise
 
     def noise(self, num_samples: int, *, generator: torch.Generator | None = None) -> Tensor:
-        assert self.fixed.shape == (num_samples, *self.logits.shape)
-        return self.fixed
+        assert num_samples % len(self.fixed) == 0
+        assert self.fixed.shape[1:] == self.logits.shape
+        return self.fixed.repeat(num_samples // len(self.fixed), 1, 1, 1)
 
 
 class FixedPairs(PairwiseBinary):

@@ -2,30 +2,84 @@
 
 from __future__ import annotations
 
+import pytest
+import torch
 from estimator_conformance import EstimatorConformance, OverPairs
+from torch import Tensor, nn
 
-from directmax import ClampedArgmax, Direct, Estimator, Exact, GumbelSoftmax, LocalExpectation
+from directmax import (
+    Arm,
+    ClampedArgmax,
+    CorrectedDirect,
+    Direct,
+    DisArm,
+    Estimator,
+    Exact,
+    GumbelRao,
+    GumbelSoftmax,
+    ImplicitMLE,
+    LocalExpectation,
+    PairwiseBinary,
+    Rebar,
+    ReinMax,
+    Relax,
+    ScoreFunction,
+    StraightThrough,
+)
+from directmax.distributions import DiscreteDistribution
 from directmax.estimators import ESTIMATORS
+from directmax.training.config import BINARY_ESTIMATORS, ESTIMATOR_NAMES
+
+DIFFERENTIATES = r"^[A-Z]\w+, which differentiates f itself, does not work inside torch.func"
 
 
 class TestDirect(EstimatorConformance):
+    looks_again = True
+
     def make(self, num_samples: int = 1) -> Estimator:
         return Direct(0.5, num_samples=num_samples)
 
 
 class TestDirectTwoSided(EstimatorConformance):
+    looks_again = True
+
     def make(self, num_samples: int = 1) -> Estimator:
         return Direct(0.5, two_sided=True, num_samples=num_samples)
 
 
 class TestDirectAuto(EstimatorConformance):
+    looks_again = True
+
     def make(self, num_samples: int = 1) -> Estimator:
         return Direct("auto", scale=0.7, num_samples=num_samples)
 
 
 class TestDirectAutoTwoSided(EstimatorConformance):
+    looks_again = True
+
     def make(self, num_samples: int = 1) -> Estimator:
         return Direct("auto", scale=0.7, two_sided=True, num_samples=num_samples)
+
+
+class TestDirectRaoBlackwell(EstimatorConformance):
+    looks_again = True
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return Direct(0.5, rao_blackwell=True, num_samples=num_samples)
+
+
+class TestCorrectedDirect(EstimatorConformance):
+    looks_again = True
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return CorrectedDirect(0.5, num_samples=num_samples)
+
+
+class TestCorrectedDirectAutoTwoSided(EstimatorConformance):
+    looks_again = True
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return CorrectedDirect(two_sided=True, num_samples=num_samples)
 
 
 class TestExact(EstimatorConformance):
@@ -49,8 +103,123 @@ class TestGumbelSoftmaxStraightThrough(EstimatorConformance):
 
 
 class TestLocalExpectation(EstimatorConformance):
+    looks_again = True
+
     def make(self, num_samples: int = 1) -> Estimator:
         return LocalExpectation(num_samples=num_samples)
+
+
+class TestScoreFunction(EstimatorConformance):
+    """With one sample: a running mean, 0 at the first call."""
+
+    transforms = r"^the running mean of ScoreFunction does not work inside torch.func"
+    shift_invariant = False
+    quiet = False
+    stateless = False
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return ScoreFunction(num_samples=num_samples, baseline="running-mean")
+
+
+class TestScoreFunctionLeaveOneOut(EstimatorConformance):
+    """Two samples at least, so two for each that is asked for."""
+
+    draws_per_sample = 2
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        double = isinstance(num_samples, int) and not isinstance(num_samples, bool)
+        return ScoreFunction(num_samples=2 * num_samples if double else num_samples)
+
+
+class TestScoreFunctionWithoutBaseline(EstimatorConformance):
+    shift_invariant = False
+    quiet = False
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return ScoreFunction(num_samples=num_samples, baseline="none")
+
+
+class TestArm(EstimatorConformance):
+    num_values = 2
+    draws_per_sample = 2
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return Arm(num_samples=num_samples)
+
+
+class TestDisArm(EstimatorConformance):
+    num_values = 2
+    draws_per_sample = 2
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return DisArm(num_samples=num_samples)
+
+
+class TestRebar(EstimatorConformance):
+    transforms = DIFFERENTIATES
+    compiles = False
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return Rebar(num_samples=num_samples)
+
+
+class Anywhere(nn.Module):
+    """A surrogate for any number of variables and values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([0.3, -0.2, 0.5]))
+
+    def forward(self, relaxed: Tensor) -> Tensor:
+        first, last = relaxed[..., 0].sum(-1), relaxed[..., -1].prod(-1)
+        return self.weight[0] * first + self.weight[1] * first**2 + self.weight[2] * last
+
+
+class TestRelax(EstimatorConformance):
+    quiet = False
+    transforms = DIFFERENTIATES
+    compiles = False
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return Relax(Anywhere(), num_samples=num_samples)
+
+
+class TestRelaxBlackBox(TestRelax):
+    shift_invariant = False
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return Relax(Anywhere(), scale=None, num_samples=num_samples)
+
+
+class TestStraightThrough(EstimatorConformance):
+    def make(self, num_samples: int = 1) -> Estimator:
+        return StraightThrough(0.7, num_samples=num_samples)
+
+
+class TestReinMax(EstimatorConformance):
+    def make(self, num_samples: int = 1) -> Estimator:
+        return ReinMax(1.3, num_samples=num_samples)
+
+
+class TestGumbelRao(EstimatorConformance):
+    def make(self, num_samples: int = 1) -> Estimator:
+        return GumbelRao(0.7, num_conditional=3, num_samples=num_samples)
+
+
+class TestImplicitMLE(EstimatorConformance):
+    transforms = DIFFERENTIATES
+    compiles = False
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return ImplicitMLE(0.5, num_samples=num_samples)
+
+
+class TestImplicitMLEAutoTwoSided(EstimatorConformance):
+    transforms = DIFFERENTIATES
+    compiles = False
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return ImplicitMLE(two_sided=True, num_samples=num_samples)
 
 
 class TestClampedArgmax(OverPairs, EstimatorConformance):
@@ -66,6 +235,29 @@ class TestDirectAutoTwoSidedOverPairs(OverPairs, TestDirectAutoTwoSided):
     pass
 
 
+class TestImplicitMLEOverPairs(OverPairs, TestImplicitMLE):
+    pass
+
+
+class OverStates(OverPairs):
+    """Coupled variables with noise on the states: samples of the Gibbs distribution."""
+
+    exact_samples = True
+
+    def distribution(self, logits: Tensor, noise: Tensor | None = None) -> DiscreteDistribution:
+        if noise is not None:
+            pytest.skip("the noise of the states is another")
+        return PairwiseBinary(logits, self.pairwise(logits), perturbation="states")
+
+
+class TestScoreFunctionOverStates(OverStates, TestScoreFunctionLeaveOneOut):
+    pass
+
+
+class TestDirectOverStates(OverStates, TestDirect):
+    pass
+
+
 class TestExactOverPairs(OverPairs, TestExact):
     exact_samples = True
 
@@ -78,10 +270,17 @@ def test_every_estimator_has_a_conformance_class() -> None:
 def test_names_and_flags() -> None:
     assert ESTIMATORS["direct"] is Direct
     assert ESTIMATORS["clamped-argmax"] is ClampedArgmax
-    assert {name: cls.unbiased for name, cls in ESTIMATORS.items()} == {
-        "clamped-argmax": True,
-        "direct": False,
-        "exact": True,
-        "gumbel-softmax": False,
-        "local-expectation": True,
+    unbiased = {name for name, cls in ESTIMATORS.items() if cls.unbiased}
+    assert unbiased == {
+        "arm",
+        "clamped-argmax",
+        "corrected-direct",
+        "disarm",
+        "exact",
+        "local-expectation",
+        "rebar",
+        "relax",
+        "score-function",
     }
+    assert {name for name, cls in ESTIMATORS.items() if cls.needs_binary} == set(BINARY_ESTIMATORS)
+    assert set(ESTIMATORS) == set(ESTIMATOR_NAMES)

@@ -112,6 +112,8 @@ def test_every_field_counts() -> None:
         "estimator": "exact",
         "epsilon": 0.5,
         "two_sided": not config.two_sided,
+        "temperature": 0.5,
+        "baseline": "none",
         "straight_through": not config.straight_through,
         "kl_gradient": "off",
         "kl_start": 3.0,
@@ -120,7 +122,7 @@ def test_every_field_counts() -> None:
         "precision": "64-true",
     }
     for field in dataclasses.fields(TrainConfig):
-        if field.name in ("values", "perturbation"):  # bound to other fields, below
+        if field.name in ("values", "perturbation", "rao_blackwell"):  # bound to others, below
             continue
         value = other.get(field.name)
         changed = dataclasses.replace(
@@ -135,6 +137,7 @@ def test_every_field_counts() -> None:
         dataclasses.replace(config, estimator="direct").digest()
     )
     assert TrainConfig(values=11).digest() != TrainConfig().digest()
+    assert TrainConfig(rao_blackwell=True).digest() != TrainConfig().digest()
 
 
 def test_of_another_version() -> None:

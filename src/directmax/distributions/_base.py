@@ -56,6 +56,16 @@ class DiscreteDistribution(ABC):
         surrogate = weight * (self.score(first) - self.score(second)).mean(0)
         return value + (surrogate - surrogate.detach())  # adds exactly 0
 
+    def attach_log_prob(
+        self,
+        value: Float[Tensor, " b"],
+        z: Float[Tensor, "s b n k"],
+        weight: Float[Tensor, "s b"],
+    ) -> Float[Tensor, " b"]:
+        """`value`, with the gradient of mean_s weight_s log q(z_s) added to its own."""
+        surrogate = (weight * self.log_prob(z)).mean(0)
+        return value + (surrogate - surrogate.detach())  # adds exactly 0
+
     def sample(
         self, num_samples: int = 1, *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "s b n k"]:

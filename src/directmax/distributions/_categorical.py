@@ -103,7 +103,24 @@ class Categorical(DiscreteDistribution):
         """
         gradient = (first - second).mean(0)  # (b, n, k)
         each = weight[:, None, None] if isinstance(weight, Tensor) else weight
-        surrogate = (self.logits * (gradient * each)).sum((-2, -1))
+        return self.with_gradient(value, gradient * each)
+
+    def attach_log_prob(
+        self,
+        value: Float[Tensor, " b"],
+        z: Float[Tensor, "s b n k"],
+        weight: Float[Tensor, "s b"],
+    ) -> Float[Tensor, " b"]:
+        """`value`, with the gradient of mean_s weight_s log q(z_s), weight_s (z_s − probs)."""
+        each = weight[..., None, None]
+        gradient = (each * z).mean(0) - each.mean(0) * self.probs.detach()
+        return self.with_gradient(value, gradient)
+
+    def with_gradient(
+        self, value: Float[Tensor, " b"], gradient: Float[Tensor, "b n k"]
+    ) -> Float[Tensor, " b"]:
+        """`value`, with this gradient of the logits, a constant, added to its own."""
+        surrogate = (self.logits * gradient).sum((-2, -1))
         return value + (surrogate - surrogate.detach())  # adds exactly 0
 
     def log_prob(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from directmax._validation import check_count, check_positive
-from directmax.distributions import DiscreteDistribution
+from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.objectives import Objective, evaluate, single_change_losses, state_losses
 from directmax.schedules import Schedule, at
 
@@ -25,7 +25,8 @@ class Estimate:
             to the potentials of q is the estimator's, with respect to everything inside the
             objective the ordinary one.
         sample: the assignments that were used, `(num_samples, b, n, k)`, without gradient:
-            one-hot, except relaxed with GumbelSoftmax; None where none was drawn.
+            one-hot, except relaxed with GumbelSoftmax; two a draw with Arm and DisArm; None where
+            none was drawn.
 
     Example:
         >>> from directmax import Categorical, Direct
@@ -48,6 +49,8 @@ class Estimator(nn.Module, ABC):
 
     Attributes:
         unbiased: whether the expected gradient is the gradient of the expectation.
+        needs_derivative: whether f must be differentiable in z, and so be defined off the vertices.
+        needs_binary: whether it is for binary variables (k = 2) only.
         step: number of calls made in training mode; schedules are evaluated at it.
 
     Example:
@@ -62,10 +65,22 @@ class Estimator(nn.Module, ABC):
     """
 
     unbiased: ClassVar[bool]
+    needs_derivative: ClassVar[bool] = False
+    needs_binary: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.step = 0
+        # A tensor, always on the CPU: torch.compile would compile a number in, anew at every call.
+        self._step = torch.zeros((), dtype=torch.int64)
+
+    @property
+    def step(self) -> int:
+        """Number of calls made in training mode."""
+        return int(self._step)
+
+    @step.setter
+    def step(self, value: int) -> None:
+        self._step.fill_(value)
 
     def forward(
         self,
@@ -93,7 +108,7 @@ class Estimator(nn.Module, ABC):
             raise TypeError(f"objective must be callable, got {type(objective).__name__}")
         estimate = self._estimate(q, objective, generator)
         if self.training:
-            self.step += 1
+            self._step += 1
         return estimate
 
     @abstractmethod
@@ -101,13 +116,23 @@ class Estimator(nn.Module, ABC):
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate: ...
 
+    @abstractmethod
+    def evaluations(self, num_variables: int, num_values: int) -> int:
+        """Assignments for which a call computes f, for each problem; derivatives not counted.
+
+        Example:
+            >>> from directmax import Direct, Exact
+            >>> Direct().evaluations(15, 2), Exact().evaluations(15, 2)
+            (16, 32768)
+        """
+
     def latest(self) -> dict[str, float]:
         """Numbers worth a curve, such as ε or τ as used by the latest call; reads tensors."""
         return {}
 
     def get_extra_state(self) -> Tensor:
         """The step, as a tensor, so that it can be saved without pickle."""
-        return torch.tensor(self.step)
+        return self._step.clone()
 
     def set_extra_state(self, state: Tensor) -> None:
         """Restore the step."""
@@ -123,6 +148,26 @@ def check_scheduled(name: str, value: float | Schedule) -> float | Schedule:
 def check_num_samples(value: int) -> int:
     """A sample count of at least one."""
     return check_count("num_samples", value)
+
+
+def check_independent(name: str, q: DiscreteDistribution, hint: str) -> Categorical:
+    """q, if its variables are independent.
+
+    Raises:
+        TypeError: they are not.
+    """
+    if not isinstance(q, Categorical):
+        raise TypeError(
+            f"{name} needs independent variables (Categorical), got {type(q).__name__}{hint}"
+        )
+    return q
+
+
+def table_evaluations(num_samples: int, num_variables: int, num_values: int) -> int:
+    """n(k−1)+1 a sample: itself and its single-variable changes. For n = 1, k serve all samples."""
+    if num_variables == 1:
+        return num_values
+    return num_samples * (num_variables * (num_values - 1) + 1)
 
 
 def losses_at(

@@ -61,6 +61,10 @@ class ClampedArgmax(Estimator):
         super().__init__()
         self.num_samples = check_num_samples(num_samples)
 
+    def evaluations(self, num_variables: int, num_values: int) -> int:
+        """(n + 1) a sample."""
+        return self.num_samples * (num_variables + 1)
+
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:

@@ -9,13 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.distributions import DiscreteDistribution
+from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.estimators._base import (
     Estimate,
     Estimator,
+    average,
+    check_independent,
     check_num_samples,
     check_scheduled,
     losses_at,
+    table_evaluations,
 )
 from directmax.objectives import Objective
 from directmax.schedules import Schedule, at
@@ -45,6 +48,14 @@ class Direct(Estimator):
     variables; `ClampedArgmax` has none at all and less variance. A plain objective is evaluated
     n(k−1)+1 times a sample without gradient, and once with.
 
+    With `rao_blackwell`, for independent variables, each variable's noise is summed out, given the
+    others: (z*_i − z^ε_i)/ε becomes its mean,
+
+        (softmax(h_i) − softmax(h_i − ε f̃_i))/ε,
+
+    with the same bias and less variance; for n = 1 there is none left. As ε → 0 it is
+    `LocalExpectation`. `CorrectedDirect` removes the bias instead.
+
     The defaults here are the plain estimator's; `directmax train` uses `two_sided=True` and, for
     one variable, eight draws.
 
@@ -52,11 +63,13 @@ class Direct(Estimator):
         epsilon: ε > 0 in 1/nats, a schedule of it, or "auto".
         scale: for "auto": the step in standard deviations of the losses, or a schedule of it.
         two_sided: central difference; one more maximisation, no more evaluations of f.
+        rao_blackwell: the mean over each variable's noise in place of the two argmaxes.
         num_samples: Gumbel draws to average over. For n = 1 and a `Reconstruction`, which decodes
             every code once, more draws cost next to nothing.
 
     Raises:
-        TypeError, ValueError: ε or scale ≤ 0, an unknown word for ε, `num_samples` < 1.
+        TypeError, ValueError: ε or scale ≤ 0, an unknown word for ε, `num_samples` < 1; at the
+            call, with `rao_blackwell`, variables that are not independent.
 
     Example:
         >>> import torch
@@ -84,6 +97,7 @@ class Direct(Estimator):
         *,
         scale: float | Schedule = 1.0,
         two_sided: bool = False,
+        rao_blackwell: bool = False,
         num_samples: int = 1,
     ) -> None:
         super().__init__()
@@ -94,28 +108,71 @@ class Direct(Estimator):
         else:
             self.epsilon = check_scheduled("epsilon", epsilon)
         self.scale = check_scheduled("scale", scale)
-        self.two_sided = two_sided
+        self.two_sided, self.rao_blackwell = two_sided, rao_blackwell
         self.num_samples = check_num_samples(num_samples)
         self._latest: Tensor | float | None = None
+
+    def evaluations(self, num_variables: int, num_values: int) -> int:
+        """n(k−1)+1 a sample; k in all for n = 1."""
+        return table_evaluations(self.num_samples, num_variables, num_values)
 
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
+        if self.rao_blackwell:
+            q = check_independent("rao_blackwell", q, "; leave it out")
         noise = q.noise(self.num_samples, generator=generator)
         z = q.argmax(noise)  # z*, (s, b, n, k)
-        loss, changes = losses_at(q, objective, z)
+        loss, changes = self._losses_and_changes(q, objective, z)
         # A constant for each variable moves no argmax. Relative to the smallest, equal losses are
         # exactly 0, and losses of hundreds of nats do not swallow the noise in float32.
         changes = changes - changes.amin(-1, keepdim=True)
         epsilon = self._epsilon(changes)
         self._latest = epsilon
+        if isinstance(q, Categorical) and self.rao_blackwell:
+            gradient = self.expected_difference(q, changes, epsilon)
+            return Estimate(loss=q.with_gradient(loss, gradient), sample=z)
         push = _each(epsilon) * changes
         lower = q.argmax(noise, -push)  # z^ε
         if self.two_sided:
             upper, inverse = q.argmax(noise, push), 0.5 / epsilon
         else:
             upper, inverse = z, 1.0 / epsilon
-        return Estimate(loss=q.attach(loss, upper, lower, inverse), sample=z)
+        loss = q.attach(self._corrected(q, loss, changes, epsilon), upper, lower, inverse)
+        return Estimate(loss=loss, sample=z)
+
+    def _losses_and_changes(
+        self, q: DiscreteDistribution, objective: Objective, z: Float[Tensor, "s b n k"]
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "s_or_1 b n k"]]:
+        """f, differentiable, and what stands for f̃ inside the argmax."""
+        return losses_at(q, objective, z)
+
+    def _corrected(
+        self,
+        q: DiscreteDistribution,
+        loss: Float[Tensor, " b"],
+        changes: Float[Tensor, "s_or_1 b n k"],
+        epsilon: Float[Tensor, " b"] | float,
+    ) -> Float[Tensor, " b"]:
+        """The loss with what is added to the gradient of the two argmaxes; here nothing."""
+        return loss
+
+    @torch.no_grad()
+    def expected_difference(
+        self,
+        q: Categorical,
+        changes: Float[Tensor, "s_or_1 b n k"],
+        epsilon: Float[Tensor, " b"] | float,
+    ) -> Float[Tensor, "b n k"]:
+        """E_γ of the difference quotient of the argmaxes, each variable given the others.
+
+        mean_s (softmax(h_i) − softmax(h_i − ε f̃_i))/ε, or its central analogue.
+        """
+        each = _each(epsilon)
+        lower = (q.logits - each * changes).softmax(-1)
+        if self.two_sided:
+            return average((q.logits + each * changes).softmax(-1) - lower) * (0.5 / each)
+        return average(q.logits.softmax(-1) - lower) * (1.0 / each)
 
     def _epsilon(self, changes: Float[Tensor, "s b n k"]) -> Float[Tensor, " b"] | float:
         if self.epsilon != "auto":
@@ -138,7 +195,7 @@ class Direct(Estimator):
         """The settings, for `repr`."""
         return (
             f"epsilon={self.epsilon!r}, scale={self.scale}, two_sided={self.two_sided}, "
-            f"num_samples={self.num_samples}"
+            f"rao_blackwell={self.rao_blackwell}, num_samples={self.num_samples}"
         )
 
 

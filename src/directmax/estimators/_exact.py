@@ -39,6 +39,10 @@ class Exact(Estimator):
         super().__init__()
         self.max_states = check_count("max_states", max_states)
 
+    def evaluations(self, num_variables: int, num_values: int) -> int:
+        """k^n."""
+        return num_values**num_variables
+
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:

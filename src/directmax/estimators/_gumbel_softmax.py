@@ -6,8 +6,14 @@ from typing import ClassVar
 
 import torch
 
-from directmax.distributions import Categorical, DiscreteDistribution
-from directmax.estimators._base import Estimate, Estimator, check_num_samples, check_scheduled
+from directmax.distributions import DiscreteDistribution
+from directmax.estimators._base import (
+    Estimate,
+    Estimator,
+    check_independent,
+    check_num_samples,
+    check_scheduled,
+)
 from directmax.gumbel import one_hot_argmax
 from directmax.objectives import Objective, evaluate
 from directmax.schedules import Schedule, at
@@ -44,6 +50,7 @@ class GumbelSoftmax(Estimator):
     """
 
     unbiased: ClassVar[bool] = False
+    needs_derivative: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -58,14 +65,16 @@ class GumbelSoftmax(Estimator):
         self.num_samples = check_num_samples(num_samples)
         self._latest: float | None = None
 
+    def evaluations(self, num_variables: int, num_values: int) -> int:
+        """One a sample."""
+        return self.num_samples
+
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
-        if not isinstance(q, Categorical):
-            raise TypeError(
-                "GumbelSoftmax needs independent variables (Categorical), got "
-                f"{type(q).__name__}: its softmax would sum over all states; use Direct"
-            )
+        q = check_independent(
+            "GumbelSoftmax", q, ": its softmax would sum over all states; use Direct"
+        )
         temperature = self._latest = at(self.temperature, self.step)
         noisy = q.logits + q.noise(self.num_samples, generator=generator)  # (s, b, n, k)
         z = (noisy / temperature).softmax(-1)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.estimators._base import (
     Estimate,
     Estimator,
     average,
+    check_independent,
     check_num_samples,
     losses_at,
+    table_evaluations,
 )
 from directmax.objectives import Objective
 
@@ -50,22 +54,28 @@ class LocalExpectation(Estimator):
         super().__init__()
         self.num_samples = check_num_samples(num_samples)
 
+    def evaluations(self, num_variables: int, num_values: int) -> int:
+        """n(k−1)+1 a sample; k in all for n = 1."""
+        return table_evaluations(self.num_samples, num_variables, num_values)
+
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
-        if not isinstance(q, Categorical):
-            raise TypeError(
-                "LocalExpectation needs independent variables (Categorical), got "
-                f"{type(q).__name__}; use Direct"
-            )
+        q = check_independent("LocalExpectation", q, "; use ClampedArgmax or Direct")
         z = q.sample(self.num_samples, generator=generator)
         loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)
-        # A constant added to a row does not move the gradient of a softmax; without it, losses of
-        # hundreds of nats would cancel in float32.
-        advantage = average(changes - changes.mean(-1, keepdim=True))  # (b, n, k)
-        surrogate = (q.probs * advantage).sum((-2, -1))
-        return Estimate(loss=loss + (surrogate - surrogate.detach()), sample=z)
+        return Estimate(loss=q.with_gradient(loss, local_gradient(q, changes)), sample=z)
 
     def extra_repr(self) -> str:
         """The settings, for `repr`."""
         return f"num_samples={self.num_samples}"
+
+
+@torch.no_grad()
+def local_gradient(q: Categorical, changes: Float[Tensor, "s b n k"]) -> Float[Tensor, "b n k"]:
+    """mean_s q_i (f̃_i − E_{q_i} f̃_i): the gradient of each variable's own expectation of f̃."""
+    # A constant added to a row does not move the gradient of a softmax; without it, losses of
+    # hundreds of nats would cancel in float32.
+    advantage = average(changes - changes.mean(-1, keepdim=True))
+    probs = q.probs
+    return probs * (advantage - (probs * advantage).sum(-1, keepdim=True))

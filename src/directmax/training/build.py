@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from directmax.estimators import (
+    Arm,
     ClampedArgmax,
+    CorrectedDirect,
     Direct,
+    DisArm,
     Estimator,
     Exact,
+    GumbelRao,
     GumbelSoftmax,
+    ImplicitMLE,
     LocalExpectation,
+    Rebar,
+    ReinMax,
+    Relax,
+    ScoreFunction,
+    StraightThrough,
+    Surrogate,
 )
 from directmax.models import Decoder, DiscreteVAE, Encoder, PairwiseEncoder
 from directmax.schedules import ExponentialDecay, GeometricDecay, Schedule
@@ -27,25 +41,123 @@ def build_estimator(config: TrainConfig) -> Estimator:
         >>> build_estimator(TrainConfig(estimator="exact"))
         Exact(max_states=65536)
     """
-    if config.estimator == "exact":
-        return Exact()
-    if config.estimator == "clamped-argmax":
-        return ClampedArgmax(num_samples=config.num_samples)
-    if config.estimator == "local-expectation":
-        return LocalExpectation(num_samples=config.num_samples)
-    if config.estimator == "gumbel-softmax":
-        return GumbelSoftmax(
-            _annealed(config.temperature, config.anneal_rate),
-            straight_through=config.straight_through,
-            num_samples=config.num_samples,
-        )
-    epsilon = config.epsilon
+    return _BUILDERS[config.estimator](config)
+
+
+def _exact(config: TrainConfig) -> Estimator:
+    return Exact()
+
+
+def _clamped_argmax(config: TrainConfig) -> Estimator:
+    return ClampedArgmax(num_samples=config.num_samples)
+
+
+def _local_expectation(config: TrainConfig) -> Estimator:
+    return LocalExpectation(num_samples=config.num_samples)
+
+
+def _direct(config: TrainConfig) -> Estimator:
     return Direct(
-        epsilon if epsilon == "auto" else _annealed(epsilon, config.anneal_rate),
+        _epsilon(config),
+        scale=config.epsilon_scale,
+        two_sided=config.two_sided,
+        rao_blackwell=config.rao_blackwell,
+        num_samples=config.num_samples,
+    )
+
+
+def _corrected_direct(config: TrainConfig) -> Estimator:
+    return CorrectedDirect(
+        _epsilon(config),
         scale=config.epsilon_scale,
         two_sided=config.two_sided,
         num_samples=config.num_samples,
     )
+
+
+def _implicit_mle(config: TrainConfig) -> Estimator:
+    return ImplicitMLE(
+        _epsilon(config),
+        scale=config.epsilon_scale,
+        two_sided=config.two_sided,
+        rao_blackwell=config.rao_blackwell,
+        num_samples=config.num_samples,
+    )
+
+
+def _gumbel_softmax(config: TrainConfig) -> Estimator:
+    return GumbelSoftmax(
+        _annealed(_temperature(config), config.anneal_rate),
+        straight_through=config.straight_through,
+        num_samples=config.num_samples,
+    )
+
+
+def _gumbel_rao(config: TrainConfig) -> Estimator:
+    temperature = _annealed(_temperature(config), config.anneal_rate)
+    return GumbelRao(temperature, num_samples=config.num_samples)
+
+
+def _straight_through(config: TrainConfig) -> Estimator:
+    temperature = _annealed(_temperature(config), config.anneal_rate)
+    return StraightThrough(temperature, num_samples=config.num_samples)
+
+
+def _reinmax(config: TrainConfig) -> Estimator:
+    return ReinMax(_temperature(config), num_samples=config.num_samples)
+
+
+def _rebar(config: TrainConfig) -> Estimator:
+    return Rebar(_temperature(config), num_samples=config.num_samples)
+
+
+def _relax(config: TrainConfig) -> Estimator:
+    surrogate = Surrogate(config.variables, config.values)
+    return Relax(surrogate, _temperature(config), num_samples=config.num_samples)
+
+
+def _score_function(config: TrainConfig) -> Estimator:
+    baseline = config.baseline
+    return ScoreFunction(num_samples=config.num_samples, baseline=baseline)  # type: ignore[arg-type]
+
+
+def _arm(config: TrainConfig) -> Estimator:
+    return Arm(num_samples=config.num_samples)
+
+
+def _disarm(config: TrainConfig) -> Estimator:
+    return DisArm(num_samples=config.num_samples)
+
+
+_BUILDERS: dict[str, Callable[[TrainConfig], Estimator]] = {
+    "arm": _arm,
+    "clamped-argmax": _clamped_argmax,
+    "corrected-direct": _corrected_direct,
+    "direct": _direct,
+    "disarm": _disarm,
+    "exact": _exact,
+    "gumbel-rao": _gumbel_rao,
+    "gumbel-softmax": _gumbel_softmax,
+    "implicit-mle": _implicit_mle,
+    "local-expectation": _local_expectation,
+    "rebar": _rebar,
+    "reinmax": _reinmax,
+    "relax": _relax,
+    "score-function": _score_function,
+    "straight-through": _straight_through,
+}
+
+
+def _epsilon(config: TrainConfig) -> float | Schedule | Literal["auto"]:
+    if config.epsilon == "auto":
+        return "auto"
+    return _annealed(config.epsilon, config.anneal_rate)
+
+
+def _temperature(config: TrainConfig) -> float:
+    if config.temperature == "auto":
+        return 0.5 if config.estimator in ("gumbel-rao", "rebar", "relax") else 1.0
+    return config.temperature
 
 
 def build_model(config: TrainConfig, num_pixels: int) -> DiscreteVAE:
@@ -57,10 +169,11 @@ def build_model(config: TrainConfig, num_pixels: int) -> DiscreteVAE:
         torch.manual_seed(config.seed)
         encoder = build_encoder(config, num_pixels)
         decoder = Decoder(config.variables, config.values, num_pixels, hidden=config.hidden)
+        estimator = build_estimator(config)  # may have weights of its own
     return DiscreteVAE(
         encoder,
         decoder,
-        build_estimator(config),
+        estimator,
         unary_kl=config.kl == "unary",
         reduced=config.candidates == "auto",
     )

@@ -12,7 +12,26 @@ from typing import Any, Literal
 from directmax._choices import check_choice
 from directmax.data.names import BINARIZATIONS, DATASETS
 
-ESTIMATOR_NAMES = ("direct", "exact", "gumbel-softmax", "local-expectation", "clamped-argmax")
+ESTIMATOR_NAMES = (
+    "direct",
+    "exact",
+    "gumbel-softmax",
+    "local-expectation",
+    "clamped-argmax",
+    "corrected-direct",
+    "score-function",
+    "rebar",
+    "relax",
+    "arm",
+    "disarm",
+    "straight-through",
+    "reinmax",
+    "gumbel-rao",
+    "implicit-mle",
+)
+BINARY_ESTIMATORS = ("arm", "disarm")
+COUPLED_ESTIMATORS = ("direct", "clamped-argmax", "exact", "implicit-mle", "score-function")
+"""Those that structured encoders can have."""
 ENCODERS = ("independent", "pairwise", "supermodular")
 SOLVER_NAMES = (
     "auto",
@@ -25,6 +44,7 @@ SOLVER_NAMES = (
 )
 GIBBS_VARIABLES = 20
 """Sums over 2^n states at every step are refused beyond."""
+BASELINES = ("auto", "leave-one-out", "running-mean", "none")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 
 
@@ -68,24 +88,35 @@ class TrainConfig:
     """Losses of single changes, with several variables: bfloat16 where that is faster (auto), or
     full precision (full)."""
     estimator: str = "auto"
-    """Gradient estimator: direct, exact, gumbel-softmax or local-expectation; for structured
-    encoders also clamped-argmax. auto: direct for one variable, local-expectation for several,
+    """Gradient estimator: direct, corrected-direct, exact, local-expectation, gumbel-softmax,
+    gumbel-rao, straight-through, reinmax, implicit-mle, score-function, rebar or relax; arm or
+    disarm with binary variables; clamped-argmax, direct, exact, implicit-mle or score-function with
+    structured encoders. auto: direct for one variable, local-expectation for several,
     clamped-argmax for structured encoders."""
     epsilon: float | Literal["auto"] = "auto"
-    """Direct: the step ε in 1/nats, or auto (one standard deviation of each image's losses)."""
+    """Direct, corrected-direct and implicit-mle: the step ε in 1/nats, or auto (one standard
+    deviation of each image's losses)."""
     epsilon_scale: float = 1.0
-    """Direct with auto: the step in standard deviations."""
+    """With auto: the step in standard deviations."""
     two_sided: bool = True
-    """Direct: central difference."""
+    """Direct, corrected-direct and implicit-mle: central difference."""
+    rao_blackwell: bool = False
+    """Direct and implicit-mle: the mean over each variable's noise in place of the argmaxes."""
     num_samples: int = 0
     """Gumbel draws an image to average over (all estimators but exact); 0 stands
-    for 8 with direct and one variable, where they cost little, else for 1."""
-    temperature: float = 1.0
-    """Gumbel-Softmax: the temperature τ."""
+    for 8 with direct and one variable, where they cost little, for 4 with score-function, else
+    for 1."""
+    temperature: float | Literal["auto"] = "auto"
+    """The temperature τ of gumbel-softmax, gumbel-rao, straight-through and reinmax; with rebar and
+    relax where it starts. auto: 0.5 with gumbel-rao, rebar and relax, else 1."""
     straight_through: bool = False
     """Gumbel-Softmax: pass the one-hot argmax forward."""
+    baseline: str = "auto"
+    """Score-function: leave-one-out (several draws), running-mean or none. auto: leave-one-out, or
+    running-mean with one draw."""
     anneal_rate: float = 1e-5
-    """ε and τ are multiplied by exp(−rate·step), updated every 1,000 steps, down to 0.1."""
+    """ε and τ (not of reinmax, rebar and relax) are multiplied by exp(−rate·step), updated every
+    1,000 steps, down to 0.1."""
     kl_gradient: Literal["on", "off"] = "on"
     """off: evaluate the KL term but leave it out of the gradient, as the authors' code does."""
     kl_start: float | Literal["auto"] = "auto"
@@ -113,6 +144,7 @@ class TrainConfig:
         check_choice("binarization", self.binarize, BINARIZATIONS)
         check_choice("estimator", self.estimator, ("auto", *ESTIMATOR_NAMES))
         check_choice("encoder", self.encoder, ENCODERS)
+        check_choice("baseline", self.baseline, BASELINES)
         check_choice("solver", self.solver, SOLVER_NAMES)
         check_choice("perturbation", self.perturbation, ("unary", "states"))
         check_choice("KL term", self.kl, ("gibbs", "unary"))
@@ -125,14 +157,17 @@ class TrainConfig:
         if self.estimator == "auto":
             object.__setattr__(self, "estimator", self._best_estimator())
         self._check_structured()
+        self._check_estimator()
         check_choice("KL gradient", self.kl_gradient, ("on", "off"))
         check_choice("learning-rate schedule", self.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
         check_choice("precision", self.precision, PRECISIONS)
         if self.epochs == 0:
             object.__setattr__(self, "epochs", 400 if self.data == "digits" else 120)
         if self.num_samples == 0:
-            many = self.estimator == "direct" and self.variables == 1
-            object.__setattr__(self, "num_samples", 8 if many else 1)
+            few = {"score-function": 1 if self.baseline == "running-mean" else 4}
+            if self.variables == 1:
+                few["direct"] = 8
+            object.__setattr__(self, "num_samples", few.get(self.estimator, 1))
         for name, minimum in _MINIMUM.items():
             if getattr(self, name) < minimum:
                 raise ValueError(
@@ -142,7 +177,7 @@ class TrainConfig:
             raise ValueError(f"--seed must be below 2^63, got {self.seed}")
         for name in ("epsilon", "epsilon_scale", "temperature", "learning_rate", "kl_start"):
             value = getattr(self, name)
-            if value == "auto" and name in ("epsilon", "kl_start"):
+            if value == "auto" and name in ("epsilon", "kl_start", "temperature"):
                 continue
             if isinstance(value, str):
                 raise ValueError(f"{_flag(name)} must be auto or a number above 0, got '{value}'")
@@ -161,6 +196,26 @@ class TrainConfig:
         if self.encoder == "independent":
             return "local-expectation"
         return "clamped-argmax" if self.perturbation == "unary" else "direct"
+
+    def _check_estimator(self) -> None:
+        if self.estimator in BINARY_ESTIMATORS and self.values != 2:
+            raise ValueError(
+                f"--estimator {self.estimator} needs binary variables, got --values {self.values}; "
+                "add --values 2, or choose local-expectation or score-function"
+            )
+        if self.rao_blackwell and self.estimator not in ("direct", "implicit-mle"):
+            raise ValueError(
+                f"--rao-blackwell is for direct and implicit-mle, got {self.estimator}; leave it "
+                "out"
+            )
+        if self.rao_blackwell and self.encoder != "independent":
+            raise ValueError("--rao-blackwell needs independent variables; leave it out")
+        if (
+            self.estimator == "score-function"
+            and self.baseline == "leave-one-out"
+            and self.num_samples == 1
+        ):
+            raise ValueError("--baseline leave-one-out needs --num-samples of at least 2, got 1")
 
     def _check_structured(self) -> None:
         if self.encoder == "independent":
@@ -181,10 +236,16 @@ class TrainConfig:
                 f"--encoder {self.encoder} needs binary variables, got --values {self.values}; add "
                 "--values 2"
             )
-        if self.estimator in ("gumbel-softmax", "local-expectation"):
+        if self.estimator not in COUPLED_ESTIMATORS:
             raise ValueError(
                 f"--estimator {self.estimator} needs independent variables; with --encoder "
-                f"{self.encoder} choose direct, clamped-argmax or exact"
+                f"{self.encoder} choose direct, clamped-argmax, exact, implicit-mle or "
+                "score-function"
+            )
+        if self.estimator == "score-function" and self.perturbation == "unary":
+            raise ValueError(
+                "--estimator score-function needs samples of the Gibbs distribution: add "
+                "--perturbation states, or choose clamped-argmax"
             )
         if self.estimator == "clamped-argmax" and self.perturbation == "states":
             raise ValueError("--estimator clamped-argmax needs --perturbation unary")
