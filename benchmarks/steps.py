@@ -1,6 +1,6 @@
 """One training step of each estimator against G, a plain Gumbel-Softmax step, in the same run.
 
-    python benchmarks/steps.py [--rounds 30] [--threads 2] [--device cpu] [--many]
+    python benchmarks/steps.py [--rounds 30] [--threads 2] [--device cpu] [--many | --binary]
 
 Prints median ratios with quartiles; an absolute time on a shared machine means little.
 """
@@ -13,17 +13,30 @@ import torch
 
 from common import interleaved, mnist, model_step, ratio, yardstick
 from directmax import (
+    Arm,
+    CorrectedDirect,
     Decoder,
     Direct,
+    DisArm,
     DiscreteVAE,
     Encoder,
     Estimator,
     Exact,
+    GumbelRao,
     GumbelSoftmax,
+    ImplicitMLE,
     LocalExpectation,
+    Rebar,
+    ReinMax,
+    Relax,
+    ScoreFunction,
+    StraightThrough,
+    Surrogate,
 )
 
 TARGETS = {"direct, k=10": 0.55, "direct, k=50": 0.80, "exact, k=50": 0.75}
+SINGLE, FOUR = 2.5, 3.0
+"""Targets of n = 15 binary variables: one sample, and four of the score function."""
 
 
 def build(n: int, k: int, estimator: Estimator) -> DiscreteVAE:
@@ -39,11 +52,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--many", action="store_true", help="also n=20, k=10 (slow)")
+    parser.add_argument("--binary", action="store_true", help="n=15, k=2 instead: every estimator")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     images = mnist().to(options.device)
     print(f"threads {options.threads}, device {options.device}, batch 100, {options.rounds} rounds")
-    print(f"{'step':34s} {'ms':>7s} {'ratio to G':>10s} {'quartiles':>13s} {'target':>7s}")
+    print(f"{'step':38s} {'ms':>7s} {'ratio to G':>10s} {'quartiles':>13s} {'target':>7s}")
     cases: list[tuple[int, int, dict[str, Estimator]]] = [
         (
             1,
@@ -60,22 +74,47 @@ def main() -> None:
     ]
     if options.many:
         cases.append((20, 10, {"direct": Direct(), "local-expectation": LocalExpectation()}))
+    if options.binary:
+        cases = [(15, 2, binary())]
     for n, k, estimators in cases:
         steps = {"G": yardstick(images, k, n)}
         for name, estimator in estimators.items():
             steps[name] = model_step(build(n, k, estimator), images)
-        few = n > 1
+        few = n > 1 and not options.binary
         seconds = interleaved(
-            steps, rounds=max(4, options.rounds // 5) if few else options.rounds, warmup=2
+            steps, rounds=max(4, options.rounds // 5) if few else options.rounds, warmup=4
         )
         for name in steps:
             median, low, high = ratio(seconds, name, "G")
             label = f"{name}, k={k}" if n == 1 else f"{name}, n={n}, k={k}"
             target = TARGETS.get(label)
+            if options.binary and name != "G":
+                target = FOUR if "four" in name else SINGLE
             print(
-                f"{label:34s} {1e3 * sorted(seconds[name])[len(seconds[name]) // 2]:7.2f} "
+                f"{label:38s} {1e3 * sorted(seconds[name])[len(seconds[name]) // 2]:7.2f} "
                 f"{median:10.2f} {low:6.2f}–{high:.2f} {target if target else '':>7}"
             )
+
+
+def binary() -> dict[str, Estimator]:
+    """Every estimator that takes independent binary variables."""
+    return {
+        "gumbel-softmax": GumbelSoftmax(),
+        "straight-through": StraightThrough(),
+        "reinmax": ReinMax(),
+        "gumbel-rao": GumbelRao(),
+        "score-function": ScoreFunction(),
+        "score-function, four samples": ScoreFunction(num_samples=4),
+        "arm": Arm(),
+        "disarm": DisArm(),
+        "rebar": Rebar(),
+        "relax": Relax(Surrogate(15, 2)),
+        "implicit-mle": ImplicitMLE(),
+        "direct": Direct(),
+        "direct, rao-blackwell": Direct(rao_blackwell=True),
+        "corrected-direct": CorrectedDirect(),
+        "local-expectation": LocalExpectation(),
+    }
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from directmax.data import Split, load_images
 from directmax.training import images, run
 from directmax.training.build import build_estimator, build_model
 from directmax.training.checkpoint import load_checkpoint
-from directmax.training.config import ESTIMATOR_NAMES, TrainConfig
+from directmax.training.config import BINARY_ESTIMATORS, ESTIMATOR_NAMES, TrainConfig
 from directmax.training.evaluation import validation_subset
 from directmax.training.images import split_images
 from directmax.training.loop import Trainer
@@ -24,7 +24,8 @@ from directmax.training.run import evaluate_run, train
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
-INDEPENDENT = sorted(set(ESTIMATOR_NAMES) - {"clamped-argmax"})
+BINARY = sorted(BINARY_ESTIMATORS)
+INDEPENDENT = sorted(set(ESTIMATOR_NAMES) - {"clamped-argmax", *BINARY})
 """Those of independent variables; `test_training_structured.py` has the others."""
 LONGER = ("--epochs", "3", "--batch-size", "100", "--hidden", "100")
 
@@ -38,6 +39,15 @@ def bounds(folder: Path, split: str = "train") -> list[float]:
 def test_every_estimator_learns(
     tmp_path: Path, estimator: str, variables: int, values: int
 ) -> None:
+    learns(tmp_path, estimator, variables, values)
+
+
+@pytest.mark.parametrize("estimator", BINARY)
+def test_every_binary_estimator_learns(tmp_path: Path, estimator: str) -> None:
+    learns(tmp_path, estimator, 6, 2)
+
+
+def learns(tmp_path: Path, estimator: str, variables: int, values: int) -> None:
     size = ("--variables", variables, "--values", values, "--estimator", estimator)
     succeed(*TINY, *size, *LONGER, "--run-dir", tmp_path / "run")
     training, validation = bounds(tmp_path / "run"), bounds(tmp_path / "run", "validation")
@@ -303,6 +313,7 @@ def test_weights_are_of_the_seed_alone() -> None:
 @pytest.mark.parametrize("name", ESTIMATOR_NAMES)
 def test_estimators_by_name(name: str) -> None:
     structured = {"encoder": "pairwise", "variables": 3, "values": 2}
-    config = TrainConfig(estimator=name, **(structured if name == "clamped-argmax" else {}))
+    fitting = {"clamped-argmax": structured, **{binary: {"values": 2} for binary in BINARY}}
+    config = TrainConfig(estimator=name, **fitting.get(name, {}))
     flat = type(build_estimator(config)).__name__.lower()
     assert flat == name.replace("-", "")

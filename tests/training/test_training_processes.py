@@ -74,9 +74,18 @@ def test_the_exact_gradient_is_that_of_one_process(
     assert_same_run(tmp_path / "one", tmp_path / "two")
 
 
-def test_direct_runs_evaluates_and_resumes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--binarize", "dynamic"),
+        ("--estimator", "relax", "--variables", "3", "--values", "2"),  # has parameters
+        ("--estimator", "score-function", "--num-samples", "1"),  # has a running mean
+    ],
+    ids=["direct", "relax", "running mean"],
+)
+def test_a_run_evaluates_and_resumes(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     folder = tmp_path / "two"
-    assert both(*TINY, "--binarize", "dynamic", "--run-dir", folder).code == 0
+    assert both(*TINY, *arguments, "--run-dir", folder).code == 0
     lines, summary = metrics(folder), read(folder / "summary.json")
     assert lines[-1]["train"]["bound"] < lines[0]["train"]["bound"]
     results = json.loads(succeed("evaluate", folder, "--json").out)

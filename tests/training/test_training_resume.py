@@ -27,6 +27,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "gumbel-softmax": ("--estimator", "gumbel-softmax", "--binarize", "static"),
     "64-true": ("--precision", "64-true", "--epsilon", "0.5"),
     "bf16-mixed": ("--precision", "bf16-mixed", "--estimator", "local-expectation"),
+    "relax": ("--estimator", "relax", "--variables", "3", "--values", "2"),
+    "running mean": ("--estimator", "score-function", "--num-samples", "1"),
     "sampled": ("--variables", "20", "--values", "2", "--eval-samples", "3"),
 }
 

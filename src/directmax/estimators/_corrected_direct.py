@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax.distributions import DiscreteDistribution
-from directmax.estimators._base import check_independent
+from directmax.estimators._base import average, check_independent
 from directmax.estimators._direct import Direct
 from directmax.estimators._local_expectation import local_gradient
 from directmax.schedules import Schedule
@@ -34,8 +34,9 @@ class CorrectedDirect(Direct):
     ε (proof in `docs/mathematics.md`).
 
     Args:
-        epsilon: ε > 0 in 1/nats, a schedule of it, or "auto". "auto" depends on the sample for
-            several variables, but given the sample it is a number, and the correction stays exact.
+        epsilon: ε > 0 in 1/nats, a schedule of it, or "auto": here a step for each variable of each
+            problem, scale over the deviation of its own f̃_i, which does not depend on its own
+            noise; so the correction is exact with it too.
         scale: for "auto": the step in standard deviations of the losses, or a schedule of it.
         two_sided: central difference.
         num_samples: Gumbel draws to average over.
@@ -58,6 +59,7 @@ class CorrectedDirect(Direct):
     """
 
     unbiased: ClassVar[bool] = True
+    _pooled: ClassVar[tuple[int, ...]] = (0, 3)
 
     def __init__(
         self,
@@ -69,13 +71,17 @@ class CorrectedDirect(Direct):
     ) -> None:
         super().__init__(epsilon, scale=scale, two_sided=two_sided, num_samples=num_samples)
 
-    def _corrected(
+    def _attach(
         self,
         q: DiscreteDistribution,
         loss: Float[Tensor, " b"],
+        upper: Float[Tensor, "s b n k"],
+        lower: Float[Tensor, "s b n k"],
+        inverse: Tensor | float,
         changes: Float[Tensor, "s_or_1 b n k"],
-        epsilon: Float[Tensor, " b"] | float,
     ) -> Float[Tensor, " b"]:
         q = check_independent("CorrectedDirect", q, "; use ClampedArgmax, which is unbiased there")
-        error = local_gradient(q, changes) - self.expected_difference(q, changes, epsilon)
-        return q.with_gradient(loss, error)
+        each = inverse.unsqueeze(-1) if isinstance(inverse, Tensor) else inverse
+        error = local_gradient(q, changes)
+        error -= self.expected_difference(q, changes, self._epsilon(changes))
+        return q.with_gradient(loss, average(upper - lower) * each + error)

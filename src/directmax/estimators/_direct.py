@@ -90,6 +90,7 @@ class Direct(Estimator):
     """
 
     unbiased: ClassVar[bool] = False
+    _pooled: ClassVar[tuple[int, ...]] = (0, 2, 3)  # axes of f̃ of which "auto" takes the deviation
 
     def __init__(
         self,
@@ -138,8 +139,7 @@ class Direct(Estimator):
             upper, inverse = q.argmax(noise, push), 0.5 / epsilon
         else:
             upper, inverse = z, 1.0 / epsilon
-        loss = q.attach(self._corrected(q, loss, changes, epsilon), upper, lower, inverse)
-        return Estimate(loss=loss, sample=z)
+        return Estimate(loss=self._attach(q, loss, upper, lower, inverse, changes), sample=z)
 
     def _losses_and_changes(
         self, q: DiscreteDistribution, objective: Objective, z: Float[Tensor, "s b n k"]
@@ -147,22 +147,24 @@ class Direct(Estimator):
         """f, differentiable, and what stands for f̃ inside the argmax."""
         return losses_at(q, objective, z)
 
-    def _corrected(
+    def _attach(
         self,
         q: DiscreteDistribution,
         loss: Float[Tensor, " b"],
+        upper: Float[Tensor, "s b n k"],
+        lower: Float[Tensor, "s b n k"],
+        inverse: Tensor | float,
         changes: Float[Tensor, "s_or_1 b n k"],
-        epsilon: Float[Tensor, " b"] | float,
     ) -> Float[Tensor, " b"]:
-        """The loss with what is added to the gradient of the two argmaxes; here nothing."""
-        return loss
+        """The loss with the gradient of the two argmaxes, upper − lower times `inverse`."""
+        return q.attach(loss, upper, lower, inverse)
 
     @torch.no_grad()
     def expected_difference(
         self,
         q: Categorical,
         changes: Float[Tensor, "s_or_1 b n k"],
-        epsilon: Float[Tensor, " b"] | float,
+        epsilon: Tensor | float,
     ) -> Float[Tensor, "b n k"]:
         """E_γ of the difference quotient of the argmaxes, each variable given the others.
 
@@ -174,16 +176,17 @@ class Direct(Estimator):
             return average((q.logits + each * changes).softmax(-1) - lower) * (0.5 / each)
         return average(q.logits.softmax(-1) - lower) * (1.0 / each)
 
-    def _epsilon(self, changes: Float[Tensor, "s b n k"]) -> Float[Tensor, " b"] | float:
+    def _epsilon(self, changes: Float[Tensor, "s b n k"]) -> Tensor | float:
+        """ε, a number, or for "auto" one of each problem, `(b,)`."""
         if self.epsilon != "auto":
             return at(self.epsilon, self.step)
-        samples, _, n, k = changes.shape
         centred = changes - changes.mean(-1, keepdim=True)
         # The root of the mean square; faster here than torch.var.
-        norm = torch.linalg.vector_norm(centred, dim=(0, 2, 3))  # (b,)
+        norm = torch.linalg.vector_norm(centred, dim=self._pooled)
+        count = changes.numel() // max(1, norm.numel())
         # Where all losses are equal both argmaxes are too, and any ε gives the zero gradient.
         tiny = torch.finfo(norm.dtype).tiny ** 0.5
-        return at(self.scale, self.step) * math.sqrt(samples * n * k) / norm.clamp_min_(tiny)
+        return at(self.scale, self.step) * math.sqrt(count) / norm.clamp_min_(tiny)
 
     def latest(self) -> dict[str, float]:
         """ε of the latest call; for "auto" the mean over the batch."""
@@ -200,5 +203,7 @@ class Direct(Estimator):
 
 
 def _each(epsilon: Tensor | float) -> Tensor | float:
-    """ε of every problem, broadcast over its variables and values."""
-    return epsilon[:, None, None] if isinstance(epsilon, Tensor) else epsilon
+    """ε of every problem (or variable), broadcast over its variables and values."""
+    if not isinstance(epsilon, Tensor):
+        return epsilon
+    return epsilon[:, None, None] if epsilon.ndim == 1 else epsilon[:, :, None]
