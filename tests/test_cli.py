@@ -43,7 +43,9 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # Help
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("evaluate",), ("sample",), ("solvers",)])
+@pytest.mark.parametrize(
+    "command", [(), ("train",), ("evaluate",), ("sample",), ("solvers",), ("gradients",)]
+)
 def test_help(command: tuple[str, ...]) -> None:
     outcome = succeed(*command, "--help")
     assert outcome.out.startswith(f"usage: {' '.join(('directmax', *command))}")
@@ -72,7 +74,8 @@ def test_help_and_refusals_do_not_import_torch() -> None:
 import contextlib, sys
 from directmax.cli import main
 for arguments in (["--help"], ["train", "--help"], ["evaluate", "-h"], ["sample", "-h"],
-                  ["--version"], ["train", "--values", "1"], ["train", "--estimator", "x"],
+                  ["gradients", "-h"], ["--version"], ["train", "--values", "1"],
+                  ["train", "--estimator", "x"],
                   ["train", "--preset", "x"], ["trian"], ["evaluate"], ["train", "--resume"],
                   ["train", "--resume", "--run-dir", "/none"]):
     with contextlib.suppress(SystemExit):
@@ -139,7 +142,13 @@ def test_every_flag() -> None:
         *("--data=fashion-mnist", "--binarize=static", "--variables=3", "--values=4"),
         *("--hidden=5", "--estimator=gumbel-softmax", "--epsilon=0.25", "--epsilon-scale=2"),
         *("--no-two-sided", "--num-samples=2", "--temperature=0.5", "--straight-through"),
-        *("--anneal-rate=0", "--kl-gradient=off", "--kl-start=2", "--kl-fraction=0.5"),
+        *(
+            "--baseline=none",
+            "--anneal-rate=0",
+            "--kl-gradient=off",
+            "--kl-start=2",
+            "--kl-fraction=0.5",
+        ),
         *("--epochs=6", "--batch-size=7", "--learning-rate=0.01"),
         *("--learning-rate-schedule=constant", "--seed=8", "--precision=64-true"),
         "--eval-samples=9",
@@ -157,6 +166,7 @@ def test_every_flag() -> None:
         num_samples=2,
         temperature=0.5,
         straight_through=True,
+        baseline="none",
         anneal_rate=0.0,
         kl_gradient="off",
         kl_start=2.0,
@@ -182,9 +192,11 @@ def test_every_flag() -> None:
         candidates="full",
     )
     assert structured == also
+    summed = parsed("--rao-blackwell")
+    assert summed == TrainConfig(rao_blackwell=True)
     changed = {
         name
-        for config in (expected, also)
+        for config in (expected, also, summed)
         for name, value in config.to_dict().items()
         if value != TrainConfig().to_dict()[name]
     }
@@ -270,7 +282,7 @@ def test_refused(here: Path, flags: str, words: str) -> None:
     [
         (
             "trian",
-            "unknown command 'trian': choose from train, evaluate, sample, solvers; did you mean",
+            "unknown command 'trian': choose from train, evaluate, sample, solvers, gradients; did",
         ),
         ("--foo", "--foo"),
         ("train --foo", "see directmax train --help"),

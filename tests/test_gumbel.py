@@ -1,15 +1,16 @@
-"""Gumbel noise: moments, finiteness, types, reproducibility; Gumbel-Max against softmax."""
+"""Gumbel noise: moments, finiteness, types, reproducibility; Gumbel-Max; given its argmax."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 from directmax import Categorical, sample_gumbel
-from directmax.gumbel import EULER_GAMMA, one_hot_argmax
+from directmax.gumbel import EULER_GAMMA, conditional_gumbel, one_hot_argmax
 from significance import ALPHA, assert_mean
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -116,3 +117,112 @@ def test_gumbel_max_samples_softmax(generator: torch.Generator, dtype: torch.dty
     flat = (0.9 * logits.double()).softmax(-1)[0]
     wrong = draws * flat[0].outer(flat[1])
     assert stats.chisquare(joint.flatten(), wrong.flatten()).pvalue < ALPHA
+
+
+# Given the argmax
+
+
+def held_value(value: int, *sizes: int, num_values: int = 3) -> torch.Tensor:
+    """One-hot `(*sizes, k)` of one value."""
+    return torch.eye(num_values, dtype=torch.float64)[value].expand(*sizes, num_values)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_argmax_is_the_given_value(generator: torch.Generator, dtype: torch.dtype) -> None:
+    logits = 3 * torch.randn(4, 3, 5, generator=generator, dtype=dtype)
+    index = torch.randint(5, (7, 2, 4, 3), generator=generator)
+    value = torch.eye(5, dtype=dtype)[index]
+    perturbed = conditional_gumbel(logits, value, generator=generator)
+    assert perturbed.dtype == dtype
+    assert torch.equal(one_hot_argmax(perturbed), value)
+
+
+def test_averaged_over_the_argmax_the_noise_is_gumbel_again(generator: torch.Generator) -> None:
+    """All of γ: of mean zero, of its own distribution, independent over the values."""
+    logits = torch.tensor([[[0.5, -1.0, 1.5]]], dtype=torch.float64)
+    value = Categorical(logits).sample(60_000, generator=generator)
+    noise = (conditional_gumbel(logits, value, generator=generator) - logits)[:, 0, 0]  # (s, k)
+    assert_mean(noise, torch.zeros(3), resolution=0.05)
+    assert_mean(noise.square(), torch.full((3,), math.pi**2 / 6))
+    gumbel = stats.gumbel_r(loc=-EULER_GAMMA)
+    for column in noise.T.numpy():
+        assert stats.kstest(column, gumbel.cdf).pvalue > ALPHA
+    levels = torch.tensor([-0.5, 0.3, 1.0], dtype=torch.float64)
+    below = (noise <= levels).double()
+    single = torch.from_numpy(gumbel.cdf(levels.numpy()))
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    both = torch.stack([below[:, i] * below[:, j] for i, j in pairs], -1)
+    assert_mean(both, torch.stack([single[i] * single[j] for i, j in pairs]), resolution=0.02)
+    # Power: with one and the same value given, the distribution is another.
+    same = conditional_gumbel(logits, held_value(0, 60_000, 1, 1), generator=generator) - logits
+    assert stats.kstest(same[:, 0, 0, 0].numpy(), gumbel.cdf).pvalue < ALPHA
+
+
+@pytest.mark.parametrize("given", [0, 1, 2])
+def test_distribution_given_the_argmax(generator: torch.Generator, given: int) -> None:
+    """The largest is a Gumbel at log Z, whatever the argmax; the others have a closed form.
+
+    With rates a_j = e^{h_j}, A their sum, and y = e^{−(x + c)}:
+    P(h_j + γ_j ≤ x, argmax = z) = a_z/A e^{−A y} + a_z/(A − a_j) (1 − e^{−(A − a_j) y}) e^{−a_j y},
+    the argmax's own value below x and above it.
+    """
+    logits = torch.tensor([[[0.5, -1.0, 1.5]]], dtype=torch.float64)
+    rates = logits.exp()[0, 0].numpy()
+    total = rates.sum()
+    value = held_value(given, 20_000, 1, 1)
+    perturbed = conditional_gumbel(logits, value, generator=generator)[:, 0, 0]
+    gumbel = stats.gumbel_r(loc=math.log(total) - EULER_GAMMA)
+    assert stats.kstest(perturbed[:, given].numpy(), gumbel.cdf).pvalue > ALPHA
+    for other in {0, 1, 2} - {given}:
+        own, rest = rates[other], total - rates[other]
+
+        def cdf(x: object, own: float = own, rest: float = rest) -> object:
+            y = np.exp(-(np.asarray(x) + EULER_GAMMA))
+            return np.exp(-total * y) + total / rest * -np.expm1(-rest * y) * np.exp(-own * y)
+
+        assert stats.kstest(perturbed[:, other].numpy(), cdf).pvalue > ALPHA
+        alone = stats.gumbel_r(loc=math.log(own) - EULER_GAMMA)  # as if nothing were known
+        assert stats.kstest(perturbed[:, other].numpy(), alone.cdf).pvalue < ALPHA
+
+
+def test_the_derivative_by_the_potentials(generator: torch.Generator) -> None:
+    """Central differences, with the noise held."""
+    logits = torch.randn(2, 2, 3, generator=generator, dtype=torch.float64).requires_grad_()
+    noise = sample_gumbel((4, 2, 2, 3), generator=generator, dtype=torch.float64)
+    value = Categorical(logits).sample(4, generator=generator)
+    torch.autograd.gradcheck(
+        lambda leaf: conditional_gumbel(leaf, value, noise=noise), logits, atol=1e-8, rtol=1e-6
+    )
+    # A constant added to all potentials is added to what comes out.
+    shifted = conditional_gumbel(logits + 3, value, noise=noise)
+    torch.testing.assert_close(shifted, conditional_gumbel(logits, value, noise=noise) + 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [50.0, 1000.0])
+@pytest.mark.parametrize("given", [0, 1, 2])
+def test_finite_at_saturated_potentials(
+    generator: torch.Generator, dtype: torch.dtype, size: float, given: int
+) -> None:
+    """Also where the given argmax has no probability."""
+    logits = size * torch.tensor([[[1.0, -1.0, 0.0]]], dtype=dtype)
+    logits.requires_grad_()
+    value = held_value(given, 200, 1, 1).to(dtype)
+    perturbed = conditional_gumbel(logits, value, generator=generator)
+    assert perturbed.isfinite().all()
+    largest = (perturbed * value).sum(-1)
+    assert (largest >= perturbed.amax(-1)).all()  # equal potentials at most
+    (slope,) = torch.autograd.grad((perturbed / 0.1).softmax(-1)[..., 0].sum(), logits)
+    assert slope.isfinite().all()
+
+
+def test_a_generator_decides_what_is_drawn_given_the_argmax() -> None:
+    logits, value = torch.zeros(1, 1, 3), held_value(1, 5, 1, 1).float()
+    first, again, other = (
+        conditional_gumbel(logits, value, generator=torch.Generator().manual_seed(seed))
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    noise = sample_gumbel((5, 1, 1, 3), generator=torch.Generator().manual_seed(1))
+    assert torch.equal(first, conditional_gumbel(logits, value, noise=noise))

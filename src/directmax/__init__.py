@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Surrogate,
     )
     from directmax.gumbel import conditional_gumbel, sample_gumbel
+    from directmax.laboratory import GradientComparison, GradientStatistics, compare_gradients
     from directmax.models import Decoder, DiscreteVAE, Encoder, PairwiseEncoder
     from directmax.objectives import Reconstruction
     from directmax.schedules import ExponentialDecay, GeometricDecay
@@ -52,6 +53,8 @@ _HOME = {
     "Exact": "estimators",
     "ExponentialDecay": "schedules",
     "GeometricDecay": "schedules",
+    "GradientComparison": "laboratory",
+    "GradientStatistics": "laboratory",
     "GumbelRao": "estimators",
     "GumbelSoftmax": "estimators",
     "ImplicitMLE": "estimators",
@@ -65,6 +68,7 @@ _HOME = {
     "ScoreFunction": "estimators",
     "StraightThrough": "estimators",
     "Surrogate": "estimators",
+    "compare_gradients": "laboratory",
     "conditional_gumbel": "gumbel",
     "sample_gumbel": "gumbel",
 }
@@ -84,6 +88,8 @@ __all__ = [
     "Exact",
     "ExponentialDecay",
     "GeometricDecay",
+    "GradientComparison",
+    "GradientStatistics",
     "GumbelRao",
     "GumbelSoftmax",
     "ImplicitMLE",
@@ -98,6 +104,7 @@ __all__ = [
     "StraightThrough",
     "Surrogate",
     "__version__",
+    "compare_gradients",
     "conditional_gumbel",
     "sample_gumbel",
 ]

@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -22,6 +22,9 @@ from directmax._version import __version__
 from directmax.training.config import PRESETS, TrainConfig
 
 DataDir = Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
+AS_TRAIN = "(default: as train, or the run's)"
+ModelName = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint=AS_TRAIN)]
+ModelSize = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint=AS_TRAIN)]
 RunDir = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
 
 
@@ -188,7 +191,78 @@ class Solvers:
             sys.exit(1)
 
 
-COMMANDS = ("train", "evaluate", "sample", "solvers")
+@dataclass(frozen=True)
+class Gradients:
+    """Measure bias, variance and cost of gradient estimators against the exact gradient."""
+
+    run_dir: Annotated[
+        str | None,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="[RUN_DIR]", help_behavior_hint="(default: a fresh model)"),
+    ] = None
+    """Folder of a run, whose best checkpoint is measured."""
+    data: ModelName = None
+    """Of a fresh model: digits, mnist, fashion-mnist or omniglot."""
+    binarize: ModelName = None
+    """Of a fresh model: threshold, static, dynamic or none."""
+    encoder: ModelName = None
+    """Of a fresh model: independent, pairwise or supermodular."""
+    variables: ModelSize = None
+    """Of a fresh model: number n of latent variables."""
+    values: ModelSize = None
+    """Of a fresh model: number k of their values."""
+    hidden: ModelSize = None
+    """Of a fresh model: hidden units."""
+    estimators: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: all that can be used)"),
+    ] = ()
+    """Which, by the names of directmax train."""
+    epsilons: tuple[float | Literal["auto"], ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, "auto")
+    """Steps ε of direct and its relatives, in 1/nats, or auto."""
+    sides: tuple[str, ...] = ("one", "two")
+    """Differences of direct and its relatives: one, two."""
+    rao_blackwell: bool = False
+    """Of direct and implicit-mle also the mean over each variable's noise."""
+    temperatures: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0)
+    """Temperatures τ of gumbel-softmax and its relatives."""
+    samples: int = 1
+    """Draws that one call of an estimator averages over."""
+    draws: int = 1000
+    """Calls of each estimator."""
+    images: int = 100
+    """How many images: the first of the split."""
+    split: str = "train"
+    """Of which split: train, validation or test."""
+    adapt: int = 300
+    """Mini-batches of that split on which estimators with parameters or a running mean learn
+    before they are measured."""
+    seed: int = 0
+    """Of the draws, and of a fresh model's weights."""
+    output: Annotated[
+        str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: only the table)")
+    ] = None
+    """Folder for gradients.json, gradients.svg and gradients.png."""
+    resume: bool = False
+    """Continue the measurement in --output; the numbers are the same."""
+    data_dir: DataDir = None
+    """Where to look for images first."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> None:
+        """Measure."""
+        from directmax.gradient_table import MODEL_FLAGS, command
+
+        _quiet()
+        flags = dict(vars(self))
+        model_flags = {name: flags.pop(name) for name in MODEL_FLAGS}
+        command(**flags, model_flags=model_flags)
+
+
+COMMANDS = ("train", "evaluate", "sample", "solvers", "gradients")
 
 
 class UsageError(Exception):
@@ -228,7 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(arguments: list[str]) -> Train | Evaluate | Sample | Solvers:
+def _parse(arguments: list[str]) -> Train | Evaluate | Sample | Solvers | Gradients:
     if arguments and not arguments[0].startswith("-"):
         check_choice("command", arguments[0], COMMANDS)
     default = _default_config(arguments)
@@ -238,6 +312,7 @@ def _parse(arguments: list[str]) -> Train | Evaluate | Sample | Solvers:
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Sample, tyro.conf.subcommand("sample")]
         | Annotated[Solvers, tyro.conf.subcommand("solvers")]
+        | Annotated[Gradients, tyro.conf.subcommand("gradients")]
     )
     description = f"directmax {__version__}: train through arg max. Try: directmax train"
     if not arguments:

@@ -107,9 +107,8 @@ class DisArm(_Antithetic):
     r"""∂E_q[f]/∂φ_i = E[½ (f(z) − f(z̃)) (z_i − z̃_i) σ(|φ_i|)], for the antithetic pair of `Arm`.
 
     ARM with the noise that is left summed out, given the two samples: never more variance, at the
-        same
-    two evaluations of f, values only (found independently as U2G). Unbiased, for independent binary
-    variables. Where z_i = z̃_i, as with saturated logits, the entry is zero.
+    same two evaluations of f, values only (found independently as U2G). Unbiased, for independent
+    binary variables. Where z_i = z̃_i, as with saturated logits, the entry is zero.
 
     Args:
         num_samples: pairs to average over.
@@ -125,7 +124,7 @@ class DisArm(_Antithetic):
         >>> logits.grad  # at φ = 0 and n = 1 it is exact
         tensor([[[-0.2500,  0.2500]]])
 
-    Reference: Dong, Mnih and Tucker 2020, DisARM, equation 6; Yin et al. 2020 (U2G).
+    Reference: Dong, Mnih and Tucker 2020, DisARM; Yin et al. 2020 (U2G).
     """
 
     @staticmethod

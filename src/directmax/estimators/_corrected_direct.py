@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.distributions import DiscreteDistribution
-from directmax.estimators._base import average, check_independent
+from directmax.distributions import Categorical, DiscreteDistribution
+from directmax.estimators._base import Estimate, average, check_independent
 from directmax.estimators._direct import Direct
 from directmax.estimators._local_expectation import local_gradient
+from directmax.objectives import Objective
 from directmax.schedules import Schedule
 
 
@@ -71,6 +73,12 @@ class CorrectedDirect(Direct):
     ) -> None:
         super().__init__(epsilon, scale=scale, two_sided=two_sided, num_samples=num_samples)
 
+    def _estimate(
+        self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
+    ) -> Estimate:
+        check_independent("CorrectedDirect", q, "; use ClampedArgmax, which is unbiased there")
+        return super()._estimate(q, objective, generator)
+
     def _attach(
         self,
         q: DiscreteDistribution,
@@ -80,7 +88,7 @@ class CorrectedDirect(Direct):
         inverse: Tensor | float,
         changes: Float[Tensor, "s_or_1 b n k"],
     ) -> Float[Tensor, " b"]:
-        q = check_independent("CorrectedDirect", q, "; use ClampedArgmax, which is unbiased there")
+        assert isinstance(q, Categorical)  # checked above
         each = inverse.unsqueeze(-1) if isinstance(inverse, Tensor) else inverse
         error = local_gradient(q, changes)
         error -= self.expected_difference(q, changes, self._epsilon(changes))

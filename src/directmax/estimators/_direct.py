@@ -53,8 +53,8 @@ class Direct(Estimator):
 
         (softmax(h_i) − softmax(h_i − ε f̃_i))/ε,
 
-    with the same bias and less variance; for n = 1 there is none left. As ε → 0 it is
-    `LocalExpectation`. `CorrectedDirect` removes the bias instead.
+    with the same bias (for a number ε, or n = 1) and less variance; for n = 1 no variance is left.
+    As ε → 0 it is `LocalExpectation`. `CorrectedDirect` removes the bias instead.
 
     The defaults here are the plain estimator's; `directmax train` uses `two_sided=True` and, for
     one variable, eight draws.
@@ -86,7 +86,7 @@ class Direct(Estimator):
         True
 
     Reference: Lorberbom et al. 2019, theorem 1 (eq. 7) and section 4.1; "auto", `two_sided` and
-    several draws are additions.
+    `rao_blackwell` and several draws are additions.
     """
 
     unbiased: ClassVar[bool] = False

@@ -26,9 +26,8 @@ class LocalExpectation(Estimator):
 
     Unbiased for independent variables: given the others, variable i is summed out exactly, which
     is Rao-Blackwellisation of the score-function estimator. Needs no ε, and f only at discrete
-    states, without its derivative: n(k−1)+1 evaluations a sample
-    without gradient and one with, the same as `Direct`. For n = 1
-    the gradient with respect to the logits is exact.
+    states, without its derivative: n(k−1)+1 evaluations a sample without gradient and one with, the
+    same as `Direct`. For n = 1 the gradient with respect to the logits is exact.
 
     Args:
         num_samples: draws of z to average over.

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from directmax._precision import widened
 from directmax._transforms import refuse_in_transforms
 from directmax._validation import check_count, check_positive
 from directmax.distributions import Categorical, DiscreteDistribution
@@ -28,16 +29,17 @@ class Rebar(Estimator):
     r"""∇E_q[f] = E[(f(z) − c(s̃)) ∇log q(z) + ∇_h c(s) − ∇_h c(s̃)], with c(s) = η f(s).
 
     z = argmax h + γ is the sample, s = softmax((h + γ)/τ) its relaxation, and s̃ the same of fresh
-    noise γ̃ | z, drawn given the argmax and reparameterised. Given z, s̃ is distributed as s: the
-    terms with c cancel on average, for every c. As c(s̃) resembles f(z), they take variance away.
-    Unbiased; f must be differentiable between the vertices. Three evaluations of f a sample (at z,
-    s, s̃), two of them with the derivative with respect to the relaxed sample.
+    noise γ̃ | z, drawn given the argmax and reparameterised. Given z, s̃ and s have the same
+    distribution: the terms with c cancel on average, for every c. As c(s̃) resembles f(z), they
+    take variance away. Unbiased; f must be differentiable between the vertices. Three evaluations
+    of f a sample (at z, s, s̃), two of them with the derivative with respect to the relaxed sample.
 
     τ and η are parameters, `log_temperature` and `scale`. In training mode every fourth call
     (`learn_every`) gives them the gradient of the estimator's own variance, the mean over problems
     of the squared norm of the gradient, in the backward pass of `loss`; the other calls, which save
     the second derivatives, give them zero. Pass `estimator.parameters()` to the optimizer. Their
-    gradients have the scale of variances, to which Adam is indifferent.
+    gradients have the scale of variances, to which Adam is indifferent; a clipped global norm is
+    not, so clip the model's gradients alone.
 
     Args:
         temperature: τ at the start.
@@ -57,7 +59,9 @@ class Rebar(Estimator):
         >>> estimator(Categorical(logits), lambda z: z[..., 0].prod(-1)).loss.mean().backward()
         >>> optimizer.step()
 
-    Reference: Tucker et al. 2017, REBAR, section 3.3 and appendix C (categorical variables).
+    Reference: Tucker et al. 2017, REBAR. The authors' code takes for γ̃ the γ that was drawn, so
+        that
+    s̃ and s differ in their derivatives only; here γ̃ is fresh.
     """
 
     unbiased: ClassVar[bool] = True
@@ -104,11 +108,13 @@ class Rebar(Estimator):
         loss = average(losses)
         if not (torch.is_grad_enabled() and q.logits.requires_grad):
             return Estimate(loss=loss, sample=z)
-        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        learns = bool(learned) and self.training and self.step % self.learn_every == 0
+        learned: list[nn.Parameter] = []
+        if self.training and self.learn_every:
+            learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        learns = bool(learned) and self.step % self.learn_every == 0
         gradient = self._gradient(q, objective, noise, z, losses.detach(), learns, generator)
         loss = q.with_gradient(loss, gradient.detach())
-        if learned and self.training:
+        if learned:
             slopes: Sequence[Tensor | None] = [torch.zeros_like(p) for p in learned]
             if learns:
                 variance = gradient.square().sum()
@@ -133,28 +139,31 @@ class Rebar(Estimator):
         given = conditional_gumbel(logits, z, noise=fresh)
         perturbed = torch.stack([logits + noise, given])
         relaxed = (perturbed / temperature).softmax(-1)  # (2, s, b, n, k)
-        first, second = self._control(objective, relaxed)  # (s, b) each
-        difference = self._slope((first - second).sum(), logits, keep=learns, create=learns)
-        weight = (losses - second)[..., None, None]  # (s, b, 1, 1)
+        control, slope = self._control(objective, relaxed, learns)  # (2, s, b), its derivative
+        signed = torch.stack([slope[0], -slope[1]])
+        (difference,) = torch.autograd.grad(relaxed, logits, signed, create_graph=learns)
+        weight = (losses - control[1])[..., None, None]  # (s, b, 1, 1)
         probs = q.probs.detach()
         return average(weight * (z - probs)) + difference / self.num_samples
 
     def _control(
-        self, objective: Objective, relaxed: Float[Tensor, "2 s b n k"]
-    ) -> Float[Tensor, "2 s b"]:
-        """c at relaxed samples."""
-        return evaluate(objective, relaxed) * self.scale.to(relaxed.dtype)
+        self, objective: Objective, relaxed: Float[Tensor, "2 s b n k"], learns: bool
+    ) -> tuple[Float[Tensor, "2 s b"], Float[Tensor, "2 s b n k"]]:
+        """c and its derivative at relaxed samples."""
+        losses, slope = self._relaxed_losses(objective, relaxed, learns)
+        scale = self.scale.to(relaxed.dtype)
+        return losses * scale, slope * scale
 
-    def _slope(self, total: Tensor, at: Tensor, *, keep: bool, create: bool) -> Tensor:
-        """The derivative of a sum of losses, refused where there is none."""
-        slope = None
-        if total.requires_grad:
-            (slope,) = torch.autograd.grad(
-                total, at, retain_graph=keep, create_graph=create, allow_unused=True
-            )
+    def _relaxed_losses(
+        self, objective: Objective, relaxed: Tensor, learns: bool
+    ) -> tuple[Tensor, Tensor]:
+        """f and its derivative, refused where there is none: it would leave a bias."""
+        losses, slope = evaluate(objective, relaxed), None
+        if losses.requires_grad:
+            slope = _derivative(losses, relaxed, learns)
         if slope is None:
             raise TypeError(f"{type(self).__name__} needs an f that is differentiable in z")
-        return slope
+        return losses, slope
 
     def latest(self) -> dict[str, float]:
         """τ and η; reads them."""
@@ -188,7 +197,7 @@ class Surrogate(nn.Module):
         >>> Surrogate(15, 2)(torch.zeros(5, 15, 2)).shape
         torch.Size([5])
 
-    Reference: Grathwohl et al. 2018, section 5 (theirs has ten hidden units).
+    Reference: Grathwohl et al. 2018 (ten hidden units in their code).
     """
 
     def __init__(self, num_variables: int, num_values: int, *, hidden: int = 10) -> None:
@@ -223,7 +232,8 @@ class Relax(Rebar):
         surrogate: r, such as `Surrogate(num_variables, num_values)`.
         temperature: τ at the start.
         scale: η at the start, None for a black box; the paper has η = 1 throughout.
-        learn_every: how often all of them are trained; 0 for never.
+        learn_every: how often all of them are trained; 0 for never, which also freezes the
+            surrogate's parameters.
         num_samples: draws to average over.
 
     Raises:
@@ -237,7 +247,7 @@ class Relax(Rebar):
         >>> bool(estimator.surrogate.last.weight.grad.abs().sum() > 0)
         True
 
-    Reference: Grathwohl et al. 2018, Backpropagation through the void, section 3.
+    Reference: Grathwohl et al. 2018, Backpropagation through the void.
     """
 
     def __init__(
@@ -267,13 +277,14 @@ class Relax(Rebar):
         self.needs_derivative = not self.black_box  # type: ignore[misc]
         if self.black_box:
             self.scale = nn.Parameter(torch.zeros(()), requires_grad=False)
-        self._checked = self.black_box
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """Three a sample, at z, s and s̃; one with a black box."""
         return self.num_samples if self.black_box else 3 * self.num_samples
 
-    def _control(self, objective: Objective, relaxed: Tensor) -> Tensor:
+    def _control(
+        self, objective: Objective, relaxed: Tensor, learns: bool
+    ) -> tuple[Tensor, Tensor]:
         control = self.surrogate(relaxed)
         if control.shape != relaxed.shape[:-2]:
             raise ValueError(
@@ -281,13 +292,22 @@ class Relax(Rebar):
                 f"for shape {tuple(relaxed.shape)}, got {tuple(control.shape)}"
             )
         control = control.to(relaxed.dtype)
+        slope = _derivative(control, relaxed, learns) if control.requires_grad else None
+        if slope is None:
+            slope = torch.zeros_like(relaxed)  # a surrogate that is constant
         if self.black_box:
-            return control
-        losses = evaluate(objective, relaxed)
-        if not self._checked:  # the slope of r would hide that f has none, and leave a bias
-            self._slope(losses.sum(), relaxed, keep=True, create=False)
-            self._checked = True
-        return control + losses * self.scale.to(relaxed.dtype)
+            return control, slope
+        losses, loss_slope = super()._control(objective, relaxed, learns)
+        return control + losses, slope + loss_slope
+
+
+def _derivative(values: Tensor, at: Tensor, create: bool) -> Tensor | None:
+    """Of the sum of `values`; None where they do not depend on `at`. Keeps the graph of `at`."""
+    (slope,) = torch.autograd.grad(
+        values.sum(), at, retain_graph=True, create_graph=create, allow_unused=True
+    )
+    result: Tensor | None = slope
+    return result
 
 
 def _with_parameters(
@@ -295,10 +315,11 @@ def _with_parameters(
 ) -> Tensor:
     """`loss`, with these gradients of its sum with respect to parameters, shared by its entries.
 
-    The slopes are numbers, so no graph of this call outlives its backward pass.
+    The slopes are numbers, so no graph of this call outlives its backward pass. They may be too
+    large for half precision, which must not reach the loss.
     """
     terms = [
-        (parameter * slope.detach()).sum()
+        (widened(parameter) * widened(slope.detach())).sum()
         for parameter, slope in zip(parameters, slopes, strict=True)
         if slope is not None
     ]

@@ -26,7 +26,7 @@ class ScoreFunction(Estimator):
 
     - "leave-one-out": for each of S ≥ 2 samples the mean of f over the other S − 1 (RLOO). The
       estimate is Σ_s (f(z_s) − f̄) ∇log q(z_s) / (S − 1). With f + log q in place of f it is the
-      gradient of half the sample variance of f + log q (VarGrad).
+      gradient, at fixed samples, of half the sample variance of f + log q (VarGrad).
     - "running-mean": the exponentially weighted mean of f over the batches of earlier calls in
       training mode, one number for all problems; 0 at the first call. It is a buffer, saved with
       the module.
@@ -116,17 +116,21 @@ class ScoreFunction(Estimator):
             return (relative - relative.mean(0)) * (self.num_samples / (self.num_samples - 1))
         tiny = torch.finfo(self.running_weight.dtype).tiny
         mean = self.running_mean / self.running_weight.clamp_min(tiny)
-        centred = losses - mean.to(losses.dtype)
+        centred = losses - mean.to(losses)
         if self.training and losses.numel():
             refuse_in_transforms("the running mean of ScoreFunction", "use .eval() or more samples")
             with torch.no_grad():
-                self.running_mean.lerp_(losses.mean().to(self.running_mean.dtype), 1 - DECAY)
-                self.running_weight.lerp_(torch.ones_like(self.running_weight), 1 - DECAY)
+                latest = losses.mean().to(self.running_mean)
+                # A batch that overflowed must not stay in the mean.
+                share = torch.where(latest.isfinite(), 1 - DECAY, 0.0)
+                latest = latest.nan_to_num(0.0, 0.0, 0.0)
+                self.running_mean.lerp_(latest, share)
+                self.running_weight.lerp_(torch.ones_like(share), share)
         return centred
 
     def latest(self) -> dict[str, float]:
         """The running mean, in nats; reads it."""
-        if self.baseline != "running-mean" or not self.step:
+        if self.baseline != "running-mean" or not self.running_weight:
             return {}
         return {"baseline": float(self.running_mean / self.running_weight)}
 

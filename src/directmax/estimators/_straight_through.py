@@ -69,7 +69,7 @@ class StraightThrough(_StraightThrough):
 
     Biased; one evaluation of f and its derivative at the vertex z. With τ = 1 it is the local
     expectation gradient with the changes of f replaced by their first-order approximation at z,
-    f(z) + ∂_{ij}f(z) − ∂_{i z_i}f(z): exact where f is linear in every variable.
+    f(z) + ∂_{ij}f(z) − ∂_{i z_i}f(z): unbiased where f is linear in every variable.
 
     Args:
         temperature: τ > 0, or a schedule of it.
@@ -110,8 +110,8 @@ class ReinMax(_StraightThrough):
 
     C(p) = diag p − p pᵀ is the derivative of a softmax with value p, and π = softmax(h). Where
     straight-through takes the slope of f at one end, this is the trapezoidal rule (Heun's method):
-    exact for τ = 1 where f is quadratic in the variable. Biased otherwise; one evaluation of f and
-    its derivative at the vertex z, as cheap as straight-through.
+    unbiased for τ = 1 where f is quadratic in every variable. Biased otherwise; one evaluation of f
+    and its derivative at the vertex z, as cheap as straight-through.
 
     Args:
         temperature: τ > 0 of the softmax in π₁; the paper's experiments take 1 to 1.5.
@@ -152,7 +152,8 @@ class GumbelRao(_StraightThrough):
     r"""Straight-through Gumbel-Softmax with the noise summed out, given the sample.
 
     ∇f(z)ᵀ E[∂ softmax((h + γ)/τ)/∂h | argmax h + γ = z], the expectation over K conditional draws
-    of γ. The same mean, hence the same bias, as `GumbelSoftmax(straight_through=True)`, and less
+    of γ. The same mean, hence the same bias, as `GumbelSoftmax(straight_through=True)`, and, for K
+    ≥ 2, less
     variance: a small τ, which costs bias least, becomes usable. One evaluation of f and its
     derivative a sample, whatever K is.
 
@@ -171,7 +172,8 @@ class GumbelRao(_StraightThrough):
         torch.Size([1])
 
     Reference: Paulus, Maddison and Krause 2021, Rao-Blackwellizing the straight-through
-    Gumbel-Softmax gradient estimator, equation 10.
+    Gumbel-Softmax gradient estimator. Here the noise is held fixed in the derivative, as in
+    straight-through Gumbel-Softmax, so that the mean is the same for every K.
     """
 
     def __init__(

@@ -1,0 +1,253 @@
+"""The statistics of one estimator, from streamed draws."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
+from directmax.estimators import Estimator, Exact
+from directmax.laboratory._gradients import Gradients
+from directmax.laboratory._moments import GroupMoments, Jackknifed, Pooled, jackknife
+from directmax.laboratory._results import GradientStatistics, Measured
+from directmax.laboratory._timing import measure_cost
+
+GROUPS = 20
+"""Groups of draws that the jackknife leaves out one at a time."""
+FEWEST_DRAWS = 4
+MAX_PROBLEMS = 10_000
+"""Problems (draws times batch) in one call of an estimator."""
+REFERENCE_FACTOR = 10
+"""An average as the reference has so many times the draws of the estimators."""
+
+Share = Callable[[float], object]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What estimators are compared with.
+
+    Attributes:
+        value: `(b, m)`, float64; None: nothing.
+        name: "exact", "none", or which average.
+        noise: mean over problems of the squared error to be expected of an average; else 0.
+        rounding: deviations up to this are rounding.
+    """
+
+    value: Float[Tensor, "b m"] | None
+    name: str
+    noise: float = 0.0
+    rounding: float = 0.0
+
+    @property
+    def norm(self) -> float | None:
+        """√mean_b‖g*_b‖², nats."""
+        return None if self.value is None else math.sqrt(_mean_square(self.value))
+
+
+NO_REFERENCE = Reference(None, "none")
+
+
+def exact_reference(gradients: Gradients, *, max_states: int = DEFAULT_MAX_STATES) -> Reference:
+    """The enumerated gradient.
+
+    Raises:
+        ValueError: more states than `max_states`.
+    """
+    q = gradients.distribution()
+    if number_of_states(q.num_variables, q.num_values) > max_states:
+        raise ValueError(
+            f"the exact gradient is a sum over {q.num_values}^{q.num_variables} states, and at "
+            f"most max_states={max_states:,}: raise it, or give reference= an estimator to "
+            "average, or 'none'"
+        )
+    with torch.enable_grad():
+        exact = gradients.exact(max_states)
+    return Reference(exact.value, "exact", rounding=exact.rounding * 8)
+
+
+def average_reference(
+    gradients: Gradients,
+    estimator: Estimator,
+    num_draws: int,
+    *,
+    generator: torch.Generator | None = None,
+    max_problems: int = MAX_PROBLEMS,
+    progress: Share = lambda share: None,
+) -> Reference:
+    """The mean of many draws of an estimator."""
+    frozen = _frozen(estimator)
+    moments = _stream(
+        gradients, frozen, num_draws, None, generator, max_problems, progress, "reference"
+    )
+    pooled = moments.pooled()
+    name = f"the mean of {num_draws:,} draws of {' '.join(str(frozen).split())}"
+    return Reference(pooled.mean, name, noise=pooled.variance / pooled.count)
+
+
+def measure_gradient(
+    gradients: Gradients,
+    label: str,
+    estimator: Estimator,
+    reference: Reference,
+    *,
+    num_draws: int = 1000,
+    confidence: float = 0.95,
+    timing: bool = True,
+    max_problems: int = MAX_PROBLEMS,
+    generator: torch.Generator | None = None,
+    progress: Share = lambda share: None,
+) -> GradientStatistics:
+    """Draw one estimator many times and compare; see `compare_gradients`, which checks arguments.
+
+    The estimator is copied and put into evaluation mode: its state, and yours, stays.
+    """
+    cost = measure_cost(gradients, estimator, confidence=confidence) if timing else None
+    if isinstance(estimator, Exact):  # has no noise
+        num_draws = FEWEST_DRAWS
+    frozen = _frozen(estimator)
+    moments = _stream(
+        gradients, frozen, num_draws, reference.value, generator, max_problems, progress, label
+    )
+    found = jackknife(moments, lambda pooled: _metrics(pooled, reference))
+    interval = _Intervals(found, _student(len(moments.counts) - 1, confidence))
+    norm = reference.norm
+    known = norm is not None
+    tested = known and reference.noise == 0
+    bias = interval.root("squared_bias") if known else None
+    return GradientStatistics(
+        label=label,
+        estimator=" ".join(str(frozen).split()),
+        unbiased=estimator.unbiased,
+        num_draws=num_draws,
+        bias=bias,
+        relative_bias=_scaled(bias, 1 / norm) if bias is not None and norm else None,
+        bias_p_value=_p_value(moments, reference) if tested else None,
+        variance=interval("variance", 0),
+        mse=interval("mse", 0) if known else None,
+        cosine=interval("cosine", -1, 1) if known else None,
+        signal_to_noise=interval("signal_to_noise", 0),
+        sparsity=interval("sparsity", 0, 1),
+        seconds=None if cost is None else cost.seconds,
+        evaluations=None if cost is None else cost.evaluations,
+    )
+
+
+def _frozen(estimator: Estimator) -> Estimator:
+    """A copy whose state does not change."""
+    return copy.deepcopy(estimator).eval().requires_grad_(False)
+
+
+def _stream(
+    gradients: Gradients,
+    estimator: Estimator,
+    num_draws: int,
+    exact: Tensor | None,
+    generator: torch.Generator | None,
+    max_problems: int,
+    progress: Share,
+    label: str,
+) -> GroupMoments:
+    """Draws in chunks, each forgotten when the next one comes; scalars: cosine, share of zeros."""
+    groups = min(GROUPS, num_draws // 2)
+    moments = GroupMoments(groups, gradients.shape, extras=2)
+    most = gradients.most(estimator, max_problems)
+    done = 0
+    for group in range(groups):
+        left = num_draws * (group + 1) // groups - num_draws * group // groups
+        while left:
+            count = min(most, left)
+            with torch.enable_grad():
+                draws = gradients.draws(estimator, count, generator)
+            zero = (draws == 0).all(-1).double().mean(-1)  # (c,)
+            scalars = torch.stack([_cosine(draws, exact), zero], -1)
+            if not bool(torch.isfinite(draws).all()):
+                raise ValueError(f"'{label}' has a gradient that is not finite: {estimator}")
+            moments.add(group, draws, scalars)
+            left -= count
+            done += count
+            progress(done / num_draws)
+    return moments
+
+
+def _cosine(draws: Tensor, exact: Tensor | None) -> Tensor:
+    """Of every draw with the exact gradient, `(c,)`; 0 where one of them is 0."""
+    if exact is None:
+        return draws.new_zeros(len(draws))
+    flat = draws.flatten(1)
+    lengths = flat.norm(dim=1) * exact.norm()
+    return torch.where(lengths > 0, flat @ exact.flatten() / lengths, 0.0)
+
+
+def _metrics(pooled: Pooled, reference: Reference) -> dict[str, float]:
+    chance = pooled.variance / pooled.count
+    signal = max(0.0, _mean_square(pooled.mean) - chance)
+    cosine, sparsity = pooled.extras.tolist()
+    metrics = {
+        "variance": pooled.variance,
+        "signal_to_noise": signal / pooled.variance if pooled.variance else _infinite(signal),
+        "sparsity": sparsity,
+    }
+    if reference.value is not None:
+        off = _mean_square(pooled.mean - reference.value) - chance - reference.noise
+        metrics |= {"squared_bias": off, "mse": off + pooled.variance, "cosine": cosine}
+    return metrics
+
+
+def _infinite(signal: float) -> float:
+    return math.inf if signal else 0.0
+
+
+def _mean_square(vectors: Tensor) -> float:
+    return float(vectors.square().sum(-1).mean())
+
+
+def _p_value(moments: GroupMoments, reference: Reference) -> float | None:
+    if reference.value is None:
+        return None
+    return moments.sign_test(reference.value, reference.rounding)
+
+
+def _student(freedom: int, confidence: float) -> float:
+    """How many standard errors the interval is wide to each side."""
+    from scipy.special import stdtrit  # slow to import
+
+    return float(stdtrit(freedom, (1 + confidence) / 2))
+
+
+@dataclass(frozen=True)
+class _Intervals:
+    """Student's intervals around jackknifed values."""
+
+    found: Jackknifed
+    width: float
+
+    def __call__(self, name: str, least: float, most: float = math.inf) -> Measured:
+        """A value between two bounds."""
+        value, error = self.found.values[name], self.found.errors[name]
+        if not math.isfinite(value) or math.isnan(error):
+            return Measured(value, value, value)
+        low, high = value - self.width * error, value + self.width * error
+        value, low, high = (min(max(each, least), most) for each in (value, low, high))
+        return Measured(value, low, high, error)
+
+    def root(self, name: str) -> Measured:
+        """The root of a value; below 0 it is 0, and the interval is that around 0."""
+        square = self(name, 0)
+        value, low = math.sqrt(square.value), math.sqrt(square.low)
+        high = math.sqrt(square.value + self.width * (square.error or 0.0))
+        error = square.error / (2 * value) if square.error is not None and value else None
+        return Measured(value, low, high, error)
+
+
+def _scaled(measured: Measured, factor: float) -> Measured:
+    error = None if measured.error is None else measured.error * factor
+    return Measured(
+        measured.value * factor, measured.low * factor, measured.high * factor, error=error
+    )
