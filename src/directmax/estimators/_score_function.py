@@ -122,7 +122,7 @@ class ScoreFunction(Estimator):
             with torch.no_grad():
                 latest = losses.mean().to(self.running_mean)
                 # A batch that overflowed must not stay in the mean.
-                share = torch.where(latest.isfinite(), 1 - DECAY, 0.0)
+                share = (1 - DECAY) * latest.isfinite().to(latest.dtype)
                 latest = latest.nan_to_num(0.0, 0.0, 0.0)
                 self.running_mean.lerp_(latest, share)
                 self.running_weight.lerp_(torch.ones_like(share), share)
