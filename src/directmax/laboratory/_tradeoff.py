@@ -28,7 +28,7 @@ def tradeoff(
     """
     known = [point for point in points if point.statistics.bias is not None]
     noisy = [p for p in known if p.statistics.variance.value > NEGLIGIBLE * norm**2]
-    silent = [p.setting.label for p in known if p not in noisy]
+    silent = dict.fromkeys(p.setting.family for p in known if p not in noisy)
     unbiased = _by_family([p for p in noisy if not resolved(p)])
     biased = _by_family([p for p in noisy if resolved(p)])
     ratios = [0.35 + 0.3 * len(unbiased), 7.0]

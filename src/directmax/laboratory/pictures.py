@@ -30,12 +30,15 @@ def gradient_figure(points: Sequence[Point], norm: float) -> Figure:
     """Curves by ε and by τ, the share of zero gradients, and bias² against variance of all.
 
     Shaded: confidence intervals. A triangle is the upper end of the interval of a bias that cannot
-    be told from 0; in the lower row such estimators are on the left.
+    be told from 0; in the lower row such estimators are on the left. Rao-Blackwell variants are
+    left
+    out: they have the bias of what they are variants of, and their variance is in the table.
 
     Args:
         points: what was measured; panels that would be empty are left out.
         norm: of the exact gradient, in nats.
     """
+    points = [point for point in points if "Rao-Blackwell" not in point.setting.family]
     with rc_context(STYLE):
         steps, relaxed = families_by(points, "epsilon"), families_by(points, "temperature")
         panels: list[Callable[[Axes], object]] = []
