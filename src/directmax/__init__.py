@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         GumbelRao,
         GumbelSoftmax,
         ImplicitMLE,
+        LabelledDirect,
         LocalExpectation,
         Rebar,
         ReinMax,
@@ -33,8 +34,15 @@ if TYPE_CHECKING:
         Surrogate,
     )
     from directmax.gumbel import conditional_gumbel, sample_gumbel
-    from directmax.models import Decoder, DiscreteVAE, Encoder, PairwiseEncoder
-    from directmax.objectives import Reconstruction
+    from directmax.models import (
+        Decoder,
+        DiscreteVAE,
+        Encoder,
+        MixedEncoder,
+        MixedVAE,
+        PairwiseEncoder,
+    )
+    from directmax.objectives import MixedReconstruction, Reconstruction
     from directmax.schedules import ExponentialDecay, GeometricDecay
 
 _HOME = {
@@ -55,7 +63,11 @@ _HOME = {
     "GumbelRao": "estimators",
     "GumbelSoftmax": "estimators",
     "ImplicitMLE": "estimators",
+    "LabelledDirect": "estimators",
     "LocalExpectation": "estimators",
+    "MixedEncoder": "models",
+    "MixedReconstruction": "objectives",
+    "MixedVAE": "models",
     "PairwiseBinary": "distributions",
     "PairwiseEncoder": "models",
     "Rebar": "estimators",
@@ -87,7 +99,11 @@ __all__ = [
     "GumbelRao",
     "GumbelSoftmax",
     "ImplicitMLE",
+    "LabelledDirect",
     "LocalExpectation",
+    "MixedEncoder",
+    "MixedReconstruction",
+    "MixedVAE",
     "PairwiseBinary",
     "PairwiseEncoder",
     "Rebar",
