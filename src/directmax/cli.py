@@ -27,7 +27,7 @@ RunDir = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
 
 @dataclass(frozen=True)
 class Train:
-    """Train a discrete variational auto-encoder and report on it."""
+    """Train a discrete or mixed variational auto-encoder and report on it."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str = "default"
@@ -76,7 +76,8 @@ class Train:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Bound, reconstruction, KL and, where enumerable, −log p(x) of a run's best checkpoint."""
+    """Bound, its terms and, where enumerable, −log p(x) of a run's best checkpoint; of a mixed
+    model also accuracy and confusion matrix."""
 
     run_dir: RunDir
     """Folder of the run."""
@@ -120,12 +121,18 @@ class Evaluate:
             return
         from rich.console import Console
 
-        Console().print(_results(metrics))
+        console = Console()
+        console.print(_results(metrics))
+        for split, values in metrics.items():
+            if "confusion" in values:
+                console.print(_confusion(split, values["confusion"]))
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw a run's model: images decoded from its codes, reconstructions beside their originals."""
+    """Draw a run's model: images decoded from its codes, reconstructions beside their originals.
+
+    Of a mixed model a row a class, and columns share the Gaussian code."""
 
     run_dir: RunDir
     """Folder of the run."""
@@ -271,7 +278,7 @@ def _default_config(arguments: list[str]) -> TrainConfig:
 def _unresolved(preset: TrainConfig) -> TrainConfig:
     """The preset with 0 or auto for what the configuration chooses by itself."""
     config = dataclasses.replace(preset)
-    for name in ("variables", "values", "epochs", "num_samples"):
+    for name in ("variables", "values", "hidden", "epochs", "num_samples", "eval_samples"):
         object.__setattr__(config, name, 0)
     object.__setattr__(config, "estimator", "auto")
     return config
@@ -337,6 +344,10 @@ def _results(metrics: dict[str, dict[str, Any]]) -> Any:
     elif first["authors"] is not None:
         columns["authors"] = "no bound"
         caption = f"Bound and KL are those of the Gibbs distribution. {NO_BOUND}"
+    if "accuracy" in first:
+        columns["accuracy"] = "accuracy, %"
+        samples_of = "Gaussian sample" if samples == 1 else "Gaussian samples"
+        how = f"all values of z, {samples} {samples_of} of each"
     table = Table(
         title=f"nats per image, {how}",
         title_justify="left",
@@ -347,14 +358,29 @@ def _results(metrics: dict[str, dict[str, Any]]) -> Any:
     for name in columns.values():
         table.add_column(name, justify="right")
     for split, values in metrics.items():
-        cells = (values[name] for name in columns)
+        percent = {"accuracy": 100 * values.get("accuracy", 0.0)}
+        cells = ((values | percent)[name] for name in columns)
         table.add_row(split, *("–" if cell is None else f"{cell:.2f}" for cell in cells))
+    return table
+
+
+def _confusion(split: str, matrix: list[list[int]]) -> Any:
+    from rich.table import Table
+
+    table = Table(title=f"{split}: images by class and predicted class", title_justify="left")
+    table.add_column("class")
+    for column in range(len(matrix[0])):
+        table.add_column(str(column) if column < len(matrix) else "none", justify="right")
+    for number, row in enumerate(matrix):
+        table.add_row(str(number), *map(str, row))
     return table
 
 
 def _new_folder(config: TrainConfig) -> str:
     """A name under runs/ that no other run has."""
     encoder = "" if config.encoder == "independent" else f"-{config.encoder}"
+    if config.model == "mixed":
+        encoder = f"-mixed-{config.labels}-labels"
     stem = f"{config.data}-{config.variables}x{config.values}{encoder}-{config.estimator}"
     path = os.path.join("runs", f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}")  # noqa: PTH118
     number, candidate = 2, path

@@ -109,6 +109,7 @@ class MixedVAE(nn.Module):
         images: Float[Tensor, "b d"],
         posterior: MixedPosterior,
         *,
+        kl_weight: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> MixedReconstruction:
         """f for one Gaussian sample of every row.
@@ -116,11 +117,12 @@ class MixedVAE(nn.Module):
         Args:
             images: x in [0, 1].
             posterior: the encoder's, of these images.
+            kl_weight: of the Gaussian KL within f.
             generator: source of the Gaussian noise.
         """
         mean = posterior.mean
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
-        rows, row_kl = posterior.sample(noise), posterior.row_kl()
+        rows, row_kl = posterior.sample(noise), posterior.row_kl() * kl_weight
         return MixedReconstruction(self.decoder, images, rows, row_kl, reduced=self.reduced)
 
     def forward(
@@ -131,6 +133,7 @@ class MixedVAE(nn.Module):
         labels: Int[Tensor, " m"] | None = None,
         generator: torch.Generator | None = None,
         kl_gradient: bool = True,
+        kl_weight: float = 1.0,
     ) -> MixedTerms:
         """The terms of eq. 9 for a batch without labels and, where given, one with labels.
 
@@ -140,18 +143,19 @@ class MixedVAE(nn.Module):
             labels: their values of z, `(m,)`, from 0 to k − 1.
             generator: source of the Gaussian and the Gumbel noise.
             kl_gradient: when False, the categorical KL is evaluated but carries no gradient.
+            kl_weight: of the Gaussian KL within f; that of the categorical KL is the caller's.
         """
         count = len(images)
         together = images if labelled is None else torch.cat([images, labelled])
         both = self.encoder(together)
         ours = MixedPosterior(*(part[:count] for part in both))
         q = Categorical(ours.logits, validate=False)
-        objective = self.objective(images, ours, generator=generator)
+        objective = self.objective(images, ours, kl_weight=kl_weight, generator=generator)
         estimate = self.estimator(q, objective, generator=generator)
         with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
             kl = q.kl_to_uniform()
         with torch.no_grad():
-            gaussian = (q.marginals().squeeze(1) * objective.row_kl).sum(-1)
+            gaussian = (q.probs.squeeze(1) * ours.row_kl()).sum(-1)
         terms = MixedTerms(estimate.loss, kl, gaussian)
         if labelled is None or labels is None:
             return terms
@@ -159,8 +163,8 @@ class MixedVAE(nn.Module):
         q = Categorical(theirs.logits, validate=False)
         supervision = self.supervision(q, labels, generator=generator).loss
         z = observed_one_hot(labels, tuple(theirs.logits.shape), dtype=q.dtype, device=q.device)
-        loss = self.objective(labelled, theirs, generator=generator)(z)
-        return terms._replace(labelled=loss, supervision=supervision)
+        theirs_f = self.objective(labelled, theirs, kl_weight=kl_weight, generator=generator)
+        return terms._replace(labelled=theirs_f(z), supervision=supervision)
 
     @torch.no_grad()
     def bound(

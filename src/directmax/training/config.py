@@ -32,6 +32,7 @@ ESTIMATOR_NAMES = (
 BINARY_ESTIMATORS = ("arm", "disarm")
 COUPLED_ESTIMATORS = ("direct", "clamped-argmax", "exact", "implicit-mle", "score-function")
 """Those that structured encoders can have."""
+MODELS = ("discrete", "mixed")
 ENCODERS = ("independent", "pairwise", "supermodular")
 SOLVER_NAMES = (
     "auto",
@@ -62,6 +63,14 @@ class TrainConfig:
 
     data: str = "digits"
     """Data set: digits, mnist, fashion-mnist or omniglot."""
+    model: str = "discrete"
+    """discrete, or mixed (one variable, each value of which has a Gaussian code of its own)."""
+    labels: int = 0
+    """Mixed model: labelled training images, as many of every class; 0: unsupervised."""
+    label_weight: float = 100.0
+    """Weight of the loss of the labels, which is a mean over a mini-batch of labelled images."""
+    gaussian: int = 20
+    """Mixed model: dimensions of the Gaussian code of each value."""
     binarize: str = "threshold"
     """How grey images become binary: threshold (at 0.5), static (one Bernoulli draw), dynamic
     (a fresh draw every epoch) or none."""
@@ -70,8 +79,8 @@ class TrainConfig:
     values: int = 0
     """Number k of values of each latent variable; 0 stands for 10, or 2 with a structured
     encoder."""
-    hidden: int = 300
-    """Hidden units of encoder and decoder."""
+    hidden: int = 0
+    """Hidden units of encoder and decoder; 0 stands for 300, or 400 with the mixed model."""
     encoder: str = "independent"
     """independent; pairwise (binary variables with couplings of any sign) or supermodular
     (couplings of 0 or more)."""
@@ -125,7 +134,8 @@ class TrainConfig:
     kl_fraction: float = 2 / 3
     """Share of the run over which it falls."""
     epochs: int = 0
-    """Passes over the training images; 0 stands for 400 with digits, else 120."""
+    """Passes over the training images; 0 stands for 400 with digits, 40 with the mixed model, else
+    120."""
     batch_size: int = 100
     """Images in a mini-batch, over all processes together."""
     learning_rate: float = 1e-3
@@ -136,8 +146,9 @@ class TrainConfig:
     """Of initial weights, order of images and noise."""
     precision: str = "32-true"
     """Arithmetic: 32-true, bf16-mixed, 16-mixed (GPU) or 64-true."""
-    eval_samples: int = 100
-    """Samples an image for the bound, where the states are too many to enumerate."""
+    eval_samples: int = 0
+    """Samples an image for the bound, where the states are too many to enumerate, and of the mixed
+    model's Gaussians at the end of the run; 0 stands for 100, or 10 with the mixed model."""
 
     def __post_init__(self) -> None:
         check_choice("data set", self.data, DATASETS)
@@ -149,20 +160,27 @@ class TrainConfig:
         check_choice("perturbation", self.perturbation, ("unary", "states"))
         check_choice("KL term", self.kl, ("gibbs", "unary"))
         check_choice("candidates", self.candidates, ("auto", "full"))
+        check_choice("model", self.model, MODELS)
         structured = self.encoder != "independent"
+        if self.hidden == 0:
+            object.__setattr__(self, "hidden", 400 if self.model == "mixed" else 300)
+        if self.eval_samples == 0:
+            object.__setattr__(self, "eval_samples", 10 if self.model == "mixed" else 100)
         if self.variables == 0:
             object.__setattr__(self, "variables", 15 if structured else 1)
         if self.values == 0:
             object.__setattr__(self, "values", 2 if structured else 10)
         if self.estimator == "auto":
             object.__setattr__(self, "estimator", self._best_estimator())
+        self._check_mixed()
         self._check_structured()
         self._check_estimator()
         check_choice("KL gradient", self.kl_gradient, ("on", "off"))
         check_choice("learning-rate schedule", self.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
         check_choice("precision", self.precision, PRECISIONS)
         if self.epochs == 0:
-            object.__setattr__(self, "epochs", 400 if self.data == "digits" else 120)
+            many = 40 if self.model == "mixed" else 120
+            object.__setattr__(self, "epochs", 400 if self.data == "digits" else many)
         if self.num_samples == 0:
             few = {"score-function": 1 if self.baseline == "running-mean" else 4}
             if self.variables == 1:
@@ -175,7 +193,7 @@ class TrainConfig:
                 )
         if self.seed >= 2**63:
             raise ValueError(f"--seed must be below 2^63, got {self.seed}")
-        for name in ("epsilon", "epsilon_scale", "temperature", "learning_rate", "kl_start"):
+        for name in _POSITIVE:
             value = getattr(self, name)
             if value == "auto" and name in ("epsilon", "kl_start", "temperature"):
                 continue
@@ -196,6 +214,21 @@ class TrainConfig:
         if self.encoder == "independent":
             return "local-expectation"
         return "clamped-argmax" if self.perturbation == "unary" else "direct"
+
+    def _check_mixed(self) -> None:
+        if self.model == "discrete":
+            for name in ("labels", "label_weight", "gaussian"):
+                if getattr(self, name) != getattr(TrainConfig, name):
+                    raise ValueError(
+                        f"{_flag(name)} {getattr(self, name)} is for the mixed model: add --model "
+                        "mixed, or leave it out"
+                    )
+            return
+        if self.variables != 1 or self.encoder != "independent":
+            raise ValueError(
+                "--model mixed has one variable: leave out --variables and --encoder, and choose "
+                "its values with --values"
+            )
 
     def _check_estimator(self) -> None:
         if self.estimator in BINARY_ESTIMATORS and self.values != 2:
@@ -264,6 +297,8 @@ class TrainConfig:
     def title(self) -> str:
         """One line for people: data, latent space, estimator."""
         encoder = "" if self.encoder == "independent" else f"{self.encoder} · "
+        if self.model == "mixed":
+            encoder = f"{self.gaussian} Gaussian dimensions · {self.labels} labels · "
         return f"{self.data} · {self.variables}×{self.values} · {encoder}{self.estimator}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -311,7 +346,18 @@ _MINIMUM = {
     "batch_size": 1,
     "seed": 0,
     "eval_samples": 1,
+    "labels": 0,
+    "gaussian": 2,
 }
+
+_POSITIVE = (
+    "epsilon",
+    "epsilon_scale",
+    "temperature",
+    "learning_rate",
+    "kl_start",
+    "label_weight",
+)
 
 
 def _flag(name: str) -> str:
