@@ -173,7 +173,7 @@ class PairwiseBinary(DiscreteDistribution):
         """log Σ_{z with the labels} q(z) of the Gibbs distribution, in nats (n ≤ 24)."""
         rest = remaining_potentials(self.unary, self.pairwise, labels)
         clamped = PairwiseBinary(rest.unary, rest.pairwise, validate=False)
-        free = rest.observed.sum(-1) * math.log(2)
+        free = rest.observed.sum(-1).to(self.dtype) * math.log(2)
         return rest.constant + clamped.log_normalizer() - free - self.log_normalizer()
 
     def _solve(self, unary: Tensor, pairwise: Tensor | None = None) -> Solution:
