@@ -77,6 +77,11 @@ class MixedEncoder(nn.Module):
             nn.Linear(ROW_HIDDEN, 2 * num_dimensions),
         )
 
+    def classify(self, images: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
+        """Logits of z alone."""
+        logits: Tensor = self.discrete(self.base(images))
+        return logits
+
     def forward(self, images: Float[Tensor, "b d"]) -> MixedPosterior:
         """Parameters of q for every image."""
         features = self.base(images)

@@ -16,6 +16,7 @@ from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._bound import Bound
 from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
 from directmax.models._networks import Decoder
+from directmax.models._regularity import adversarial_divergence, information
 from directmax.objectives import MixedReconstruction
 
 EVALUATION_BATCH = 500
@@ -32,6 +33,9 @@ class MixedTerms(NamedTuple):
             without gradient.
         labelled: f(label) of the labelled images, `(m,)`; None without.
         supervision: the loss of the labels, `(m,)`; None without.
+        regularity: of q(z|x) as a classifier of the unlabelled images: how much the worst step of
+            length `radius` changes it, less the information I(x; z) of the batch, `(b,)`; None
+            without `radius`.
     """
 
     reconstruction: Tensor
@@ -39,6 +43,7 @@ class MixedTerms(NamedTuple):
     gaussian_kl: Tensor
     labelled: Tensor | None = None
     supervision: Tensor | None = None
+    regularity: Tensor | None = None
 
 
 class MixedVAE(nn.Module):
@@ -134,6 +139,7 @@ class MixedVAE(nn.Module):
         generator: torch.Generator | None = None,
         kl_gradient: bool = True,
         kl_weight: float = 1.0,
+        radius: float = 0.0,
     ) -> MixedTerms:
         """The terms of eq. 9 for a batch without labels and, where given, one with labels.
 
@@ -144,6 +150,7 @@ class MixedVAE(nn.Module):
             generator: source of the Gaussian and the Gumbel noise.
             kl_gradient: when False, the categorical KL is evaluated but carries no gradient.
             kl_weight: of the Gaussian KL within f; that of the categorical KL is the caller's.
+            radius: of the step in `adversarial_divergence`; 0 leaves `regularity` out.
         """
         count = len(images)
         together = images if labelled is None else torch.cat([images, labelled])
@@ -157,6 +164,12 @@ class MixedVAE(nn.Module):
         with torch.no_grad():
             gaussian = (q.probs.squeeze(1) * ours.row_kl()).sum(-1)
         terms = MixedTerms(estimate.loss, kl, gaussian)
+        if radius > 0:
+            logits = q.logits.squeeze(1)
+            divergence = adversarial_divergence(
+                self.encoder.classify, images, logits, radius, generator=generator
+            )
+            terms = terms._replace(regularity=divergence - information(logits))
         if labelled is None or labels is None:
             return terms
         theirs = MixedPosterior(*(part[count:] for part in both))

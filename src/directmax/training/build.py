@@ -231,7 +231,10 @@ def build_kl_schedule(
         images: binarised training images, for `kl_start="auto"`.
         total_steps: steps of the whole run.
     """
-    start = auto_kl_start(images) if config.kl_start == "auto" else config.kl_start
+    if config.kl_start != "auto":
+        start = config.kl_start
+    else:
+        start = 1.0 if config.model == "mixed" else auto_kl_start(images)
     return GeometricDecay(start, 1.0, round(config.kl_fraction * total_steps))
 
 

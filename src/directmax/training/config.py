@@ -67,8 +67,11 @@ class TrainConfig:
     """discrete, or mixed (one variable, each value of which has a Gaussian code of its own)."""
     labels: int = 0
     """Mixed model: labelled training images, as many of every class; 0: unsupervised."""
-    label_weight: float = 100.0
-    """Weight of the loss of the labels, which is a mean over a mini-batch of labelled images."""
+    label_weight: float = 50.0
+    """Weight of the loss of the labels and of --smoothness beside the bound, in nats."""
+    smoothness: float = 3.0
+    """With labels: q(z|x) is also made smooth within this distance of an unlabelled image, in
+    pixels, and sure of one class, all classes equally often; 0 switches this off."""
     gaussian: int = 20
     """Mixed model: dimensions of the Gaussian code of each value."""
     binarize: str = "threshold"
@@ -130,7 +133,7 @@ class TrainConfig:
     """off: evaluate the KL term but leave it out of the gradient, as the authors' code does."""
     kl_start: float | Literal["auto"] = "auto"
     """Weight of the KL term at the start, from where it falls to 1 geometrically; 1 switches
-    this off. auto: just below the weight at which codes part."""
+    this off. auto: just below the weight at which codes part; 1 with the mixed model."""
     kl_fraction: float = 2 / 3
     """Share of the run over which it falls."""
     epochs: int = 0
@@ -201,10 +204,10 @@ class TrainConfig:
                 raise ValueError(f"{_flag(name)} must be auto or a number above 0, got '{value}'")
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{_flag(name)} must be a finite number above 0, got {value}")
-        if not (math.isfinite(self.anneal_rate) and self.anneal_rate >= 0):
-            raise ValueError(
-                f"--anneal-rate must be a finite number, 0 or more, got {self.anneal_rate}"
-            )
+        for name in ("anneal_rate", "smoothness"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{_flag(name)} must be a finite number, 0 or more, got {value}")
         if not 0 <= self.kl_fraction <= 1:
             raise ValueError(f"--kl-fraction must be between 0 and 1, got {self.kl_fraction}")
 
@@ -217,7 +220,7 @@ class TrainConfig:
 
     def _check_mixed(self) -> None:
         if self.model == "discrete":
-            for name in ("labels", "label_weight", "gaussian"):
+            for name in ("labels", "label_weight", "smoothness", "gaussian"):
                 if getattr(self, name) != getattr(TrainConfig, name):
                     raise ValueError(
                         f"{_flag(name)} {getattr(self, name)} is for the mixed model: add --model "

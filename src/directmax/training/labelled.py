@@ -7,8 +7,13 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from directmax.data import ImageData, balanced_indices
+from directmax.models import MixedTerms
 from directmax.training.config import TrainConfig
 from directmax.training.randomness import Stream, derive_seed
+
+LABELLED_SHARE = 0.1
+"""Weight of f(label), a mean over labelled images, beside the mean of E_q[f] over unlabelled ones.
+More would fit the decoder to the few labelled images."""
 
 
 def labelled_indices(config: TrainConfig, data: ImageData) -> Int64[Tensor, " labels"]:
@@ -62,3 +67,21 @@ class LabelledBatches:
             self._order = torch.randperm(len(self.indices), generator=generator)
             self._cycle = cycle
         return self._order
+
+
+def label_loss(config: TrainConfig, terms: MixedTerms, size: int, processes: int) -> Tensor:
+    """What labels add to the loss of a step, scaled so that processes may average their gradients.
+
+    Args:
+        config: the weights.
+        terms: of this process's share of the batch, with labelled images.
+        size: labelled images in the whole batch.
+        processes: that share it.
+    """
+    assert terms.labelled is not None
+    assert terms.supervision is not None
+    loss = LABELLED_SHARE * terms.labelled + config.label_weight * terms.supervision
+    total = loss.sum() * (processes / size)
+    if terms.regularity is not None:
+        total = total + config.label_weight * terms.regularity.mean()
+    return total

@@ -34,7 +34,7 @@ from directmax.training.evaluation import (
 from directmax.training.files import RunError
 from directmax.training.images import split_images
 from directmax.training.interrupt import Interrupted, InterruptGuard
-from directmax.training.labelled import LabelledBatches
+from directmax.training.labelled import LabelledBatches, label_loss
 from directmax.training.progress import Progress
 from directmax.training.randomness import Stream, derive_seed
 from directmax.training.run_folder import RunFolder
@@ -208,8 +208,7 @@ class Trainer:
         kl = terms.kl if weight == 1 else terms.kl * weight
         loss = (terms.reconstruction + kl).sum() * (fabric.world_size / len(batch))
         if self.labelled is not None:
-            labels = terms.labelled + config.label_weight * terms.supervision
-            loss = loss + labels.sum() * (fabric.world_size / self.labelled.size)
+            loss = loss + label_loss(config, terms, self.labelled.size, fabric.world_size)
         fabric.backward(loss)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -230,6 +229,7 @@ class Trainer:
             positions = self.labelled.positions(global_step)[rank::size]
             indices = self.labelled.indices[positions]
             inputs["labelled"] = images.index_select(0, indices.to(device))
+            inputs["radius"] = self.config.smoothness
             inputs["labels"] = self.labelled.labels[positions].to(device)
         return inputs
 
