@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._precision import widened
+
 PROBE = 0.1
 """Length of the random step at which the steepest direction is looked for."""
 
@@ -44,10 +46,10 @@ def adversarial_divergence(
 
     Reference: Miyato et al. 2018, Virtual Adversarial Training.
     """
-    target = logits.detach().float().log_softmax(-1)
+    target = widened(logits.detach()).log_softmax(-1)
 
     def divergence(step: Tensor) -> Tensor:
-        moved = logits_of(images + step).float().log_softmax(-1)
+        moved = widened(logits_of(images + step)).log_softmax(-1)
         return (target.exp() * (target - moved)).sum(-1)
 
     with torch.enable_grad():
@@ -70,7 +72,7 @@ def information(logits: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
 
     Reference: Krause et al. 2010, Regularized Information Maximization; Hu et al. 2017.
     """
-    log_probs = logits.float().log_softmax(-1)
+    log_probs = widened(logits).log_softmax(-1)
     probs = log_probs.exp()
     mean = probs.mean(0)
     return (probs * log_probs).sum(-1).mean() - (mean * mean.clamp_min(1e-12).log()).sum()

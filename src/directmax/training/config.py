@@ -116,8 +116,8 @@ class TrainConfig:
     """Direct and implicit-mle: the mean over each variable's noise in place of the argmaxes."""
     num_samples: int = 0
     """Gumbel draws an image to average over (all estimators but exact); 0 stands
-    for 8 with direct and one variable, where they cost little, for 4 with score-function, else
-    for 1."""
+    for 8 with direct and one variable of the discrete model, where they cost little, for 4 with
+    score-function, else for 1."""
     temperature: float | Literal["auto"] = "auto"
     """The temperature τ of gumbel-softmax, gumbel-rao, straight-through and reinmax; with rebar and
     relax where it starts. auto: 0.5 with gumbel-rao, rebar and relax, else 1."""
@@ -186,7 +186,7 @@ class TrainConfig:
             object.__setattr__(self, "epochs", 400 if self.data == "digits" else many)
         if self.num_samples == 0:
             few = {"score-function": 1 if self.baseline == "running-mean" else 4}
-            if self.variables == 1:
+            if self.variables == 1 and self.model == "discrete":
                 few["direct"] = 8
             object.__setattr__(self, "num_samples", few.get(self.estimator, 1))
         for name, minimum in _MINIMUM.items():
