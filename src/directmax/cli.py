@@ -121,11 +121,13 @@ class Evaluate:
             return
         from rich.console import Console
 
+        from directmax.training.tables import confusion_table
+
         console = Console()
         console.print(_results(metrics))
         for split, values in metrics.items():
             if "confusion" in values:
-                console.print(_confusion(split, values["confusion"]))
+                console.print(confusion_table(split, values["confusion"]))
 
 
 @dataclass(frozen=True)
@@ -361,18 +363,6 @@ def _results(metrics: dict[str, dict[str, Any]]) -> Any:
         percent = {"accuracy": 100 * values.get("accuracy", 0.0)}
         cells = ((values | percent)[name] for name in columns)
         table.add_row(split, *("–" if cell is None else f"{cell:.2f}" for cell in cells))
-    return table
-
-
-def _confusion(split: str, matrix: list[list[int]]) -> Any:
-    from rich.table import Table
-
-    table = Table(title=f"{split}: images by class and predicted class", title_justify="left")
-    table.add_column("class")
-    for column in range(len(matrix[0])):
-        table.add_column(str(column) if column < len(matrix) else "none", justify="right")
-    for number, row in enumerate(matrix):
-        table.add_row(str(number), *map(str, row))
     return table
 
 
