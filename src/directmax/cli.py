@@ -76,8 +76,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Bound, its terms and, where enumerable, −log p(x) of a run's best checkpoint; of a mixed
-    model also accuracy and confusion matrix."""
+    """Bound, its terms and −log p(x) of a run's best checkpoint; accuracy of a mixed model."""
 
     run_dir: RunDir
     """Folder of the run."""
@@ -132,9 +131,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw a run's model: images decoded from its codes, reconstructions beside their originals.
-
-    Of a mixed model a row a class, and columns share the Gaussian code."""
+    """Draw a run's model: images decoded from its codes, reconstructions beside their originals."""
 
     run_dir: RunDir
     """Folder of the run."""
@@ -142,7 +139,7 @@ class Sample:
     """The PNG file to write."""
     images: int = 100
     """How many codes to decode: all of them, in order, where there are at most so many, else
-    random ones."""
+    random ones. A mixed model has a row a class instead, whose columns share the Gaussian code."""
     reconstructions: int = 20
     """How many test images to reconstruct (0: none)."""
     columns: int = 10
