@@ -192,11 +192,24 @@ def test_every_flag() -> None:
         candidates="full",
     )
     assert structured == also
-    summed = parsed("--rao-blackwell")
-    assert summed == TrainConfig(rao_blackwell=True)
+    mixed = parsed(
+        *("--model=mixed", "--labels=20", "--label-weight=2", "--smoothness=1", "--gaussian=4"),
+        *("--estimator=direct", "--rao-blackwell", "--baseline=none"),
+    )
+    third = TrainConfig(
+        model="mixed",
+        labels=20,
+        label_weight=2.0,
+        smoothness=1.0,
+        gaussian=4,
+        estimator="direct",
+        rao_blackwell=True,
+        baseline="none",
+    )
+    assert mixed == third
     changed = {
         name
-        for config in (expected, also, summed)
+        for config in (expected, also, third)
         for name, value in config.to_dict().items()
         if value != TrainConfig().to_dict()[name]
     }

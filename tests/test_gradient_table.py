@@ -148,6 +148,19 @@ def test_binary_variables() -> None:
     assert [row["evaluations"] for row in record["rows"]] == [2, 2, 4, 4]
 
 
+def test_a_mixed_run(tmp_path: Path) -> None:
+    """Its Gaussians are drawn once: the local expectation is exact for them."""
+    folder = tmp_path / "run"
+    succeed(*TINY, "--model", "mixed", "--labels", "10", "--epochs", "1", "--run-dir", folder)
+    flags = ("--device", "cpu", "--draws", 10, "--images", 5, "--json")
+    chosen = ("--estimators", "local-expectation", "direct", "--epsilons", 1.0, "--sides", "one")
+    measured = json.loads(succeed("gradients", folder, *flags, *chosen).out)
+    local, direct = measured["rows"]
+    assert local["variance"]["value"] < 1e-9 * measured["norm"] ** 2
+    assert local["bias"]["value"] < 1e-5 * measured["norm"]
+    assert direct["variance"]["value"] > 0
+
+
 def test_coupled_variables() -> None:
     flags = ("--encoder", "pairwise", "--variables", 3, "--epsilons", 1, "--json")
     record = json.loads(succeed(*SMALL, *flags).out)

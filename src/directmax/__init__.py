@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         GumbelRao,
         GumbelSoftmax,
         ImplicitMLE,
+        LabelledDirect,
         LocalExpectation,
         Rebar,
         ReinMax,
@@ -34,8 +35,15 @@ if TYPE_CHECKING:
     )
     from directmax.gumbel import conditional_gumbel, sample_gumbel
     from directmax.laboratory import GradientComparison, GradientStatistics, compare_gradients
-    from directmax.models import Decoder, DiscreteVAE, Encoder, PairwiseEncoder
-    from directmax.objectives import Reconstruction
+    from directmax.models import (
+        Decoder,
+        DiscreteVAE,
+        Encoder,
+        MixedEncoder,
+        MixedVAE,
+        PairwiseEncoder,
+    )
+    from directmax.objectives import MixedReconstruction, Reconstruction
     from directmax.schedules import ExponentialDecay, GeometricDecay
 
 _HOME = {
@@ -58,7 +66,11 @@ _HOME = {
     "GumbelRao": "estimators",
     "GumbelSoftmax": "estimators",
     "ImplicitMLE": "estimators",
+    "LabelledDirect": "estimators",
     "LocalExpectation": "estimators",
+    "MixedEncoder": "models",
+    "MixedReconstruction": "objectives",
+    "MixedVAE": "models",
     "PairwiseBinary": "distributions",
     "PairwiseEncoder": "models",
     "Rebar": "estimators",
@@ -93,7 +105,11 @@ __all__ = [
     "GumbelRao",
     "GumbelSoftmax",
     "ImplicitMLE",
+    "LabelledDirect",
     "LocalExpectation",
+    "MixedEncoder",
+    "MixedReconstruction",
+    "MixedVAE",
     "PairwiseBinary",
     "PairwiseEncoder",
     "Rebar",

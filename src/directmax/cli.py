@@ -30,7 +30,7 @@ RunDir = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
 
 @dataclass(frozen=True)
 class Train:
-    """Train a discrete variational auto-encoder and report on it."""
+    """Train a discrete or mixed variational auto-encoder and report on it."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str = "default"
@@ -79,7 +79,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Bound, reconstruction, KL and, where enumerable, −log p(x) of a run's best checkpoint."""
+    """Bound, its terms and −log p(x) of a run's best checkpoint; accuracy of a mixed model."""
 
     run_dir: RunDir
     """Folder of the run."""
@@ -123,7 +123,13 @@ class Evaluate:
             return
         from rich.console import Console
 
-        Console().print(_results(metrics))
+        from directmax.training.tables import confusion_table
+
+        console = Console()
+        console.print(_results(metrics))
+        for split, values in metrics.items():
+            if "confusion" in values:
+                console.print(confusion_table(split, values["confusion"]))
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ class Sample:
     """The PNG file to write."""
     images: int = 100
     """How many codes to decode: all of them, in order, where there are at most so many, else
-    random ones."""
+    random ones. A mixed model has a row a class instead, whose columns share the Gaussian code."""
     reconstructions: int = 20
     """How many test images to reconstruct (0: none)."""
     columns: int = 10
@@ -346,7 +352,7 @@ def _default_config(arguments: list[str]) -> TrainConfig:
 def _unresolved(preset: TrainConfig) -> TrainConfig:
     """The preset with 0 or auto for what the configuration chooses by itself."""
     config = dataclasses.replace(preset)
-    for name in ("variables", "values", "epochs", "num_samples"):
+    for name in ("variables", "values", "hidden", "epochs", "num_samples", "eval_samples"):
         object.__setattr__(config, name, 0)
     object.__setattr__(config, "estimator", "auto")
     return config
@@ -412,6 +418,10 @@ def _results(metrics: dict[str, dict[str, Any]]) -> Any:
     elif first["authors"] is not None:
         columns["authors"] = "no bound"
         caption = f"Bound and KL are those of the Gibbs distribution. {NO_BOUND}"
+    if "accuracy" in first:
+        columns["accuracy"] = "accuracy, %"
+        samples_of = "Gaussian sample" if samples == 1 else "Gaussian samples"
+        how = f"all values of z, {samples} {samples_of} of each"
     table = Table(
         title=f"nats per image, {how}",
         title_justify="left",
@@ -422,7 +432,8 @@ def _results(metrics: dict[str, dict[str, Any]]) -> Any:
     for name in columns.values():
         table.add_column(name, justify="right")
     for split, values in metrics.items():
-        cells = (values[name] for name in columns)
+        percent = {"accuracy": 100 * values.get("accuracy", 0.0)}
+        cells = ((values | percent)[name] for name in columns)
         table.add_row(split, *("–" if cell is None else f"{cell:.2f}" for cell in cells))
     return table
 
@@ -430,6 +441,8 @@ def _results(metrics: dict[str, dict[str, Any]]) -> Any:
 def _new_folder(config: TrainConfig) -> str:
     """A name under runs/ that no other run has."""
     encoder = "" if config.encoder == "independent" else f"-{config.encoder}"
+    if config.model == "mixed":
+        encoder = f"-mixed-{config.labels}-labels"
     stem = f"{config.data}-{config.variables}x{config.values}{encoder}-{config.estimator}"
     path = os.path.join("runs", f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}")  # noqa: PTH118
     number, candidate = 2, path

@@ -21,7 +21,12 @@ from rich.text import Text
 from torch import Tensor
 
 from directmax.data import load_images
-from directmax.distributions import DEFAULT_MAX_STATES, PairwiseBinary, number_of_states
+from directmax.distributions import (
+    DEFAULT_MAX_STATES,
+    Categorical,
+    PairwiseBinary,
+    number_of_states,
+)
 from directmax.estimators import Estimator
 from directmax.gradient_grid import Request, build, setting_seed, settings_of
 from directmax.gradient_record import Record, Stopped, read_points
@@ -35,7 +40,7 @@ from directmax.laboratory import (
     exact_reference,
     measure_gradient,
 )
-from directmax.models import DiscreteVAE
+from directmax.models import DiscreteVAE, MixedVAE
 from directmax.objectives import Reconstruction
 from directmax.training.build import build_model
 from directmax.training.config import TrainConfig
@@ -60,7 +65,7 @@ class Model:
     """A model, images, and the digest of its weights and of these."""
 
     config: TrainConfig
-    vae: DiscreteVAE
+    vae: DiscreteVAE | MixedVAE
     images: Float[Tensor, "b d"]
     split: Float[Tensor, "N d"]
     digest: str
@@ -142,7 +147,17 @@ def adapt(estimator: Estimator, model: Model, steps: int, seed: int) -> None:
 
 
 def _gradients(model: Model, images: Tensor) -> PotentialGradients:
-    """Candidates are decoded in full precision, whose rounding is no bias."""
+    """Candidates are decoded in full precision, whose rounding is no bias.
+
+    The Gaussians of a mixed model are drawn once, so that f is a function of z.
+    """
+    if isinstance(model.vae, MixedVAE):
+        generator = torch.Generator(images.device).manual_seed(0)
+        with torch.no_grad():
+            posterior = model.vae.encoder(images)
+            objective = model.vae.objective(images, posterior, generator=generator)
+        objective.reduced = False
+        return PotentialGradients(Categorical(posterior.logits, validate=False), objective)
     with torch.no_grad():
         q = model.vae.posterior(images)
     return PotentialGradients(q, Reconstruction(model.vae.decoder, images, reduced=False))

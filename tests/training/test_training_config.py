@@ -21,12 +21,12 @@ NAN, INF = float("nan"), float("inf")
     [
         ("variables", (-1, -2)),
         ("values", (1, -1)),
-        ("hidden", (0,)),
+        ("hidden", (-1,)),
         ("num_samples", (-1,)),
         ("epochs", (-1,)),
         ("batch_size", (0,)),
         ("seed", (-1, 2**63)),
-        ("eval_samples", (0,)),
+        ("eval_samples", (-1,)),
         ("epsilon", (0.0, -1.0, NAN, INF)),
         ("epsilon_scale", (0.0, -1.0, NAN, INF)),
         ("temperature", (0.0, -1.0, NAN, INF)),
@@ -121,9 +121,10 @@ def test_every_field_counts() -> None:
         "learning_rate_schedule": "constant",
         "precision": "64-true",
     }
+    mixed = {"model": "mixed", "labels": 10, "label_weight": 2.0, "smoothness": 1.0, "gaussian": 5}
     for field in dataclasses.fields(TrainConfig):
-        if field.name in ("values", "perturbation", "rao_blackwell"):  # bound to others, below
-            continue
+        if field.name in ("values", "perturbation", "rao_blackwell", *mixed):
+            continue  # bound to others, below
         value = other.get(field.name)
         changed = dataclasses.replace(
             config, **{field.name: getattr(config, field.name) + 1 if value is None else value}
@@ -136,6 +137,11 @@ def test_every_field_counts() -> None:
     assert dataclasses.replace(config, estimator="direct", perturbation="states").digest() != (
         dataclasses.replace(config, estimator="direct").digest()
     )
+    plain = TrainConfig(model="mixed")
+    assert plain.digest() != TrainConfig().digest()
+    for name, value in mixed.items():
+        if name != "model":
+            assert dataclasses.replace(plain, **{name: value}).digest() != plain.digest()
     assert TrainConfig(values=11).digest() != TrainConfig().digest()
     assert TrainConfig(rao_blackwell=True).digest() != TrainConfig().digest()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from directmax.data.binarization import binarize
     from directmax.data.errors import DataError
+    from directmax.data.labelled import balanced_indices
     from directmax.data.load import load_images
     from directmax.data.names import BINARIZATIONS, DATASETS
     from directmax.data.types import ImageData, Split
@@ -21,6 +22,7 @@ __all__ = [
     "DataError",
     "ImageData",
     "Split",
+    "balanced_indices",
     "binarize",
     "load_images",
 ]
@@ -31,6 +33,7 @@ _HOMES = {
     "DataError": "errors",
     "ImageData": "types",
     "Split": "types",
+    "balanced_indices": "labelled",
     "binarize": "binarization",
     "load_images": "load",
 }

@@ -42,6 +42,19 @@ class DiscreteDistribution(ABC):
         """One-hot argmax_z h(z) + γ(z) + Σ_i shift_i(z_i), without gradient."""
 
     @abstractmethod
+    def argmax_given(
+        self, noise: Tensor, labels: Float[Tensor, "b n k"]
+    ) -> Float[Tensor, "s b n k"]:
+        """The argmax of `argmax(noise)` among assignments in which observed variables have labels.
+
+        `labels` is one-hot, with zero rows where a variable is unobserved.
+        """
+
+    @abstractmethod
+    def log_prob_given(self, labels: Float[Tensor, "b n k"]) -> Float[Tensor, " b"]:
+        """log of the probability under q that the observed variables have their labels, in nats."""
+
+    @abstractmethod
     def score(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
         """h(z), differentiable with respect to the potentials."""
 

@@ -81,6 +81,17 @@ class Categorical(DiscreteDistribution):
         scores = self.logits.detach() + noise
         return one_hot_argmax(scores if shift is None else scores + shift)
 
+    def argmax_given(
+        self, noise: Float[Tensor, "s b n k"], labels: Float[Tensor, "b n k"]
+    ) -> Float[Tensor, "s b n k"]:
+        """`argmax(noise)` with observed variables at their labels; the others do not notice."""
+        z = self.argmax(noise)
+        return labels + z * (labels.sum(-1, keepdim=True) == 0)
+
+    def log_prob_given(self, labels: Float[Tensor, "b n k"]) -> Float[Tensor, " b"]:
+        """Σ_i log softmax(h_i)(label_i) over the observed variables, in nats."""
+        return (self.log_probs * labels).sum((-2, -1))
+
     def mode(self) -> Float[Tensor, "b n k"]:
         """The most probable assignment, one-hot."""
         return one_hot_argmax(self.logits)

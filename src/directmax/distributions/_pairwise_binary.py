@@ -20,6 +20,7 @@ from directmax.distributions._enumeration import (
     number_of_states,
 )
 from directmax.distributions._gibbs import Moments, WithGradient, moments
+from directmax.distributions._observed import remaining_potentials
 from directmax.gumbel import sample_gumbel
 from directmax.solvers import (
     PairwiseSolver,
@@ -148,8 +149,36 @@ class PairwiseBinary(DiscreteDistribution):
                 score = score + (shift[..., 1] - shift[..., 0]) @ states[..., 1].T
         return states[score.argmax(-1)]
 
-    def _solve(self, unary: Tensor) -> Solution:
-        solution = self.solver(unary, self.pairwise, validate=False)
+    def argmax_given(
+        self, noise: Tensor, labels: Float[Tensor, "b n 2"]
+    ) -> Float[Tensor, "s b n 2"]:
+        """One-hot argmax_z h(z) + γ(z) subject to the labels, by the solver of the others' problem.
+
+        Args:
+            noise: as for `argmax`.
+            labels: one-hot, zero rows where unobserved.
+        """
+        if self.perturbation == "states":
+            # A state that contradicts a label falls behind all that do not.
+            states = self._states(2**20)
+            right = (states.flatten(1) @ labels.flatten(1).T).T  # agreeing variables, (b, K)
+            wrong = labels.sum((-2, -1)).unsqueeze(-1) - right
+            return self._argmax_states(noise.masked_fill(wrong > 0, -torch.inf), None)
+        unary, pairwise = self.unary.detach() + noise, self.pairwise.detach()
+        rest = remaining_potentials(unary, pairwise, labels)
+        z = self._solve(rest.unary, rest.pairwise).value
+        return torch.where(rest.observed.unsqueeze(-1), labels, z)
+
+    def log_prob_given(self, labels: Float[Tensor, "b n 2"]) -> Float[Tensor, " b"]:
+        """log Σ_{z with the labels} q(z) of the Gibbs distribution, in nats (n ≤ 24)."""
+        rest = remaining_potentials(self.unary, self.pairwise, labels)
+        clamped = PairwiseBinary(rest.unary, rest.pairwise, validate=False)
+        free = rest.observed.sum(-1).to(self.dtype) * math.log(2)
+        return rest.constant + clamped.log_normalizer() - free - self.log_normalizer()
+
+    def _solve(self, unary: Tensor, pairwise: Tensor | None = None) -> Solution:
+        pairwise = self.pairwise if pairwise is None else pairwise
+        solution = self.solver(unary, pairwise, validate=False)
         self._warn(solution)
         return solution
 

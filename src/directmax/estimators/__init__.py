@@ -8,6 +8,7 @@ from directmax.estimators._direct import Direct
 from directmax.estimators._exact import Exact
 from directmax.estimators._gumbel_softmax import GumbelSoftmax
 from directmax.estimators._implicit_mle import ImplicitMLE
+from directmax.estimators._labelled_direct import LabelledDirect
 from directmax.estimators._local_expectation import LocalExpectation
 from directmax.estimators._rebar import Rebar, Relax, Surrogate
 from directmax.estimators._score_function import ScoreFunction
@@ -45,6 +46,7 @@ __all__ = [
     "GumbelRao",
     "GumbelSoftmax",
     "ImplicitMLE",
+    "LabelledDirect",
     "LocalExpectation",
     "Rebar",
     "ReinMax",

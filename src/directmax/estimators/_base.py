@@ -178,6 +178,9 @@ def losses_at(
     For n = 1 the table is the same for every sample and has one leading entry for all of them; an
     objective with a state table is then asked once for both.
     """
+    if q.num_variables == 1 and hasattr(objective, "losses_and_table"):
+        losses, table = objective.losses_and_table(average(z).squeeze(1))
+        return losses, table[None, :, None, :]
     if q.num_variables == 1 and hasattr(objective, "state_losses"):
         shape = (q.batch_size, 1, q.num_values)
         table = state_losses(objective, shape, max_states=q.num_values)  # (b, k)

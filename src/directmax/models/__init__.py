@@ -1,7 +1,20 @@
-"""Networks and the discrete variational auto-encoder."""
+"""Networks and the auto-encoders: discrete, and mixed discrete-continuous."""
 
 from directmax.models._bound import Bound
 from directmax.models._discrete_vae import DiscreteVAE, LossTerms
+from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
+from directmax.models._mixed_vae import MixedTerms, MixedVAE
 from directmax.models._networks import Decoder, Encoder, PairwiseEncoder
 
-__all__ = ["Bound", "Decoder", "DiscreteVAE", "Encoder", "LossTerms", "PairwiseEncoder"]
+__all__ = [
+    "Bound",
+    "Decoder",
+    "DiscreteVAE",
+    "Encoder",
+    "LossTerms",
+    "MixedEncoder",
+    "MixedPosterior",
+    "MixedTerms",
+    "MixedVAE",
+    "PairwiseEncoder",
+]

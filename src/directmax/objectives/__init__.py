@@ -7,10 +7,12 @@ from directmax.objectives._evaluate import (
     single_change_losses,
     state_losses,
 )
+from directmax.objectives._mixed_reconstruction import MixedReconstruction
 from directmax.objectives._reconstruction import FactoredDecoder, Reconstruction
 
 __all__ = [
     "FactoredDecoder",
+    "MixedReconstruction",
     "Objective",
     "Reconstruction",
     "bernoulli_loss",

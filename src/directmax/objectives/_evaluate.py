@@ -32,7 +32,10 @@ class Objective(Protocol):
     - `single_change_losses(z)`: f̃, `(*s, b, n, k)`, without gradient;
     - `losses_and_changes(z)`: f(z), differentiable, and f̃, at once;
     - `losses_and_others(z, others)`: f(z), differentiable, and f of other assignments
-      `(c, *s, b, n, k)` for the same problems, `(c, *s, b)`, without gradient.
+      `(c, *s, b, n, k)` for the same problems, `(c, *s, b)`, without gradient;
+    - `losses_and_table(weights)`, n = 1: Σ_j w_j f(j) for weights `(b, k)`, differentiable, and f
+      of all k values, `(b, k)`, without gradient. Estimators that draw samples ask for it in place
+      of `state_losses`: for an f that costs much to differentiate at every value.
     """
 
     def __call__(self, z: Tensor, /) -> Tensor: ...

@@ -20,6 +20,7 @@ from directmax.estimators import (
     GumbelRao,
     GumbelSoftmax,
     ImplicitMLE,
+    LabelledDirect,
     LocalExpectation,
     Rebar,
     ReinMax,
@@ -28,7 +29,14 @@ from directmax.estimators import (
     StraightThrough,
     Surrogate,
 )
-from directmax.models import Decoder, DiscreteVAE, Encoder, PairwiseEncoder
+from directmax.models import (
+    Decoder,
+    DiscreteVAE,
+    Encoder,
+    MixedEncoder,
+    MixedVAE,
+    PairwiseEncoder,
+)
 from directmax.schedules import ExponentialDecay, GeometricDecay, Schedule
 from directmax.training.annealing import auto_kl_start
 from directmax.training.config import TrainConfig
@@ -160,13 +168,15 @@ def _temperature(config: TrainConfig) -> float:
     return config.temperature
 
 
-def build_model(config: TrainConfig, num_pixels: int) -> DiscreteVAE:
+def build_model(config: TrainConfig, num_pixels: int) -> DiscreteVAE | MixedVAE:
     """The model of a configuration, its weights drawn from the configuration's seed.
 
     torch's global random state is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
+        if config.model == "mixed":
+            return _mixed(config, num_pixels)
         encoder = build_encoder(config, num_pixels)
         decoder = Decoder(config.variables, config.values, num_pixels, hidden=config.hidden)
         estimator = build_estimator(config)  # may have weights of its own
@@ -175,6 +185,20 @@ def build_model(config: TrainConfig, num_pixels: int) -> DiscreteVAE:
         decoder,
         estimator,
         unary_kl=config.kl == "unary",
+        reduced=config.candidates == "auto",
+    )
+
+
+def _mixed(config: TrainConfig, num_pixels: int) -> MixedVAE:
+    """With direct the labels' gradient is its difference of argmaxes too; else cross-entropy."""
+    by_argmax = config.estimator == "direct" and not config.rao_blackwell
+    return MixedVAE(
+        MixedEncoder(num_pixels, config.values, config.gaussian, hidden=config.hidden),
+        Decoder(config.values, config.gaussian, num_pixels, hidden=config.hidden),
+        build_estimator(config),
+        supervision=LabelledDirect(
+            rao_blackwell=not by_argmax, num_samples=config.num_samples if by_argmax else 1
+        ),
         reduced=config.candidates == "auto",
     )
 
@@ -207,7 +231,10 @@ def build_kl_schedule(
         images: binarised training images, for `kl_start="auto"`.
         total_steps: steps of the whole run.
     """
-    start = auto_kl_start(images) if config.kl_start == "auto" else config.kl_start
+    if config.kl_start != "auto":
+        start = config.kl_start
+    else:
+        start = 1.0 if config.model == "mixed" else auto_kl_start(images)
     return GeometricDecay(start, 1.0, round(config.kl_fraction * total_steps))
 
 

@@ -32,6 +32,7 @@ ESTIMATOR_NAMES = (
 BINARY_ESTIMATORS = ("arm", "disarm")
 COUPLED_ESTIMATORS = ("direct", "clamped-argmax", "exact", "implicit-mle", "score-function")
 """Those that structured encoders can have."""
+MODELS = ("discrete", "mixed")
 ENCODERS = ("independent", "pairwise", "supermodular")
 SOLVER_NAMES = (
     "auto",
@@ -62,6 +63,17 @@ class TrainConfig:
 
     data: str = "digits"
     """Data set: digits, mnist, fashion-mnist or omniglot."""
+    model: str = "discrete"
+    """discrete, or mixed (one variable, each value of which has a Gaussian code of its own)."""
+    labels: int = 0
+    """Mixed model: labelled training images, as many of every class; 0: unsupervised."""
+    label_weight: float = 50.0
+    """Weight of the loss of the labels and of --smoothness beside the bound, in nats."""
+    smoothness: float = 3.0
+    """With labels: q(z|x) is also made smooth within this distance of an unlabelled image, in
+    pixels, and sure of one class, all classes equally often; 0 switches this off."""
+    gaussian: int = 20
+    """Mixed model: dimensions of the Gaussian code of each value."""
     binarize: str = "threshold"
     """How grey images become binary: threshold (at 0.5), static (one Bernoulli draw), dynamic
     (a fresh draw every epoch) or none."""
@@ -70,8 +82,8 @@ class TrainConfig:
     values: int = 0
     """Number k of values of each latent variable; 0 stands for 10, or 2 with a structured
     encoder."""
-    hidden: int = 300
-    """Hidden units of encoder and decoder."""
+    hidden: int = 0
+    """Hidden units of encoder and decoder; 0 stands for 300, or 400 with the mixed model."""
     encoder: str = "independent"
     """independent; pairwise (binary variables with couplings of any sign) or supermodular
     (couplings of 0 or more)."""
@@ -104,8 +116,8 @@ class TrainConfig:
     """Direct and implicit-mle: the mean over each variable's noise in place of the argmaxes."""
     num_samples: int = 0
     """Gumbel draws an image to average over (all estimators but exact); 0 stands
-    for 8 with direct and one variable, where they cost little, for 4 with score-function, else
-    for 1."""
+    for 8 with direct and one variable of the discrete model, where they cost little, for 4 with
+    score-function, else for 1."""
     temperature: float | Literal["auto"] = "auto"
     """The temperature τ of gumbel-softmax, gumbel-rao, straight-through and reinmax; with rebar and
     relax where it starts. auto: 0.5 with gumbel-rao, rebar and relax, else 1."""
@@ -121,11 +133,12 @@ class TrainConfig:
     """off: evaluate the KL term but leave it out of the gradient, as the authors' code does."""
     kl_start: float | Literal["auto"] = "auto"
     """Weight of the KL term at the start, from where it falls to 1 geometrically; 1 switches
-    this off. auto: just below the weight at which codes part."""
+    this off. auto: just below the weight at which codes part; 1 with the mixed model."""
     kl_fraction: float = 2 / 3
     """Share of the run over which it falls."""
     epochs: int = 0
-    """Passes over the training images; 0 stands for 400 with digits, else 120."""
+    """Passes over the training images; 0 stands for 400 with digits, 40 with the mixed model, else
+    120."""
     batch_size: int = 100
     """Images in a mini-batch, over all processes together."""
     learning_rate: float = 1e-3
@@ -136,8 +149,9 @@ class TrainConfig:
     """Of initial weights, order of images and noise."""
     precision: str = "32-true"
     """Arithmetic: 32-true, bf16-mixed, 16-mixed (GPU) or 64-true."""
-    eval_samples: int = 100
-    """Samples an image for the bound, where the states are too many to enumerate."""
+    eval_samples: int = 0
+    """Samples an image for the bound, where the states are too many to enumerate, and of the mixed
+    model's Gaussians at the end of the run; 0 stands for 100, or 10 with the mixed model."""
 
     def __post_init__(self) -> None:
         check_choice("data set", self.data, DATASETS)
@@ -149,23 +163,30 @@ class TrainConfig:
         check_choice("perturbation", self.perturbation, ("unary", "states"))
         check_choice("KL term", self.kl, ("gibbs", "unary"))
         check_choice("candidates", self.candidates, ("auto", "full"))
+        check_choice("model", self.model, MODELS)
         structured = self.encoder != "independent"
+        if self.hidden == 0:
+            object.__setattr__(self, "hidden", 400 if self.model == "mixed" else 300)
+        if self.eval_samples == 0:
+            object.__setattr__(self, "eval_samples", 10 if self.model == "mixed" else 100)
         if self.variables == 0:
             object.__setattr__(self, "variables", 15 if structured else 1)
         if self.values == 0:
             object.__setattr__(self, "values", 2 if structured else 10)
         if self.estimator == "auto":
             object.__setattr__(self, "estimator", self._best_estimator())
+        self._check_mixed()
         self._check_structured()
         self._check_estimator()
         check_choice("KL gradient", self.kl_gradient, ("on", "off"))
         check_choice("learning-rate schedule", self.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
         check_choice("precision", self.precision, PRECISIONS)
         if self.epochs == 0:
-            object.__setattr__(self, "epochs", 400 if self.data == "digits" else 120)
+            many = 40 if self.model == "mixed" else 120
+            object.__setattr__(self, "epochs", 400 if self.data == "digits" else many)
         if self.num_samples == 0:
             few = {"score-function": 1 if self.baseline == "running-mean" else 4}
-            if self.variables == 1:
+            if self.variables == 1 and self.model == "discrete":
                 few["direct"] = 8
             object.__setattr__(self, "num_samples", few.get(self.estimator, 1))
         for name, minimum in _MINIMUM.items():
@@ -175,7 +196,7 @@ class TrainConfig:
                 )
         if self.seed >= 2**63:
             raise ValueError(f"--seed must be below 2^63, got {self.seed}")
-        for name in ("epsilon", "epsilon_scale", "temperature", "learning_rate", "kl_start"):
+        for name in _POSITIVE:
             value = getattr(self, name)
             if value == "auto" and name in ("epsilon", "kl_start", "temperature"):
                 continue
@@ -183,10 +204,10 @@ class TrainConfig:
                 raise ValueError(f"{_flag(name)} must be auto or a number above 0, got '{value}'")
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{_flag(name)} must be a finite number above 0, got {value}")
-        if not (math.isfinite(self.anneal_rate) and self.anneal_rate >= 0):
-            raise ValueError(
-                f"--anneal-rate must be a finite number, 0 or more, got {self.anneal_rate}"
-            )
+        for name in ("anneal_rate", "smoothness"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{_flag(name)} must be a finite number, 0 or more, got {value}")
         if not 0 <= self.kl_fraction <= 1:
             raise ValueError(f"--kl-fraction must be between 0 and 1, got {self.kl_fraction}")
 
@@ -196,6 +217,21 @@ class TrainConfig:
         if self.encoder == "independent":
             return "local-expectation"
         return "clamped-argmax" if self.perturbation == "unary" else "direct"
+
+    def _check_mixed(self) -> None:
+        if self.model == "discrete":
+            for name in ("labels", "label_weight", "smoothness", "gaussian"):
+                if getattr(self, name) != getattr(TrainConfig, name):
+                    raise ValueError(
+                        f"{_flag(name)} {getattr(self, name)} is for the mixed model: add --model "
+                        "mixed, or leave it out"
+                    )
+            return
+        if self.variables != 1 or self.encoder != "independent":
+            raise ValueError(
+                "--model mixed has one variable: leave out --variables and --encoder, and choose "
+                "its values with --values"
+            )
 
     def _check_estimator(self) -> None:
         if self.estimator in BINARY_ESTIMATORS and self.values != 2:
@@ -264,6 +300,8 @@ class TrainConfig:
     def title(self) -> str:
         """One line for people: data, latent space, estimator."""
         encoder = "" if self.encoder == "independent" else f"{self.encoder} · "
+        if self.model == "mixed":
+            encoder = f"{self.gaussian} Gaussian dimensions · {self.labels} labels · "
         return f"{self.data} · {self.variables}×{self.values} · {encoder}{self.estimator}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -311,7 +349,18 @@ _MINIMUM = {
     "batch_size": 1,
     "seed": 0,
     "eval_samples": 1,
+    "labels": 0,
+    "gaussian": 2,
 }
+
+_POSITIVE = (
+    "epsilon",
+    "epsilon_scale",
+    "temperature",
+    "learning_rate",
+    "kl_start",
+    "label_weight",
+)
 
 
 def _flag(name: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from directmax.distributions import DEFAULT_MAX_STATES
-from directmax.models import DiscreteVAE
+from directmax.models import DiscreteVAE, MixedVAE
 from directmax.training.config import TrainConfig
 
 VALIDATION_TABLE = 2**24
@@ -58,6 +59,9 @@ class Metrics:
         num_samples: samples an image in `reconstruction`; None where it was enumerated.
         authors: structured encoders: the quantity of the authors' code, no bound; else None.
         valid: False where `bound` is that quantity, for want of anything better.
+        accuracy: mixed model: share of the images whose most probable value is their label's.
+        confusion: mixed model: images by class (rows) and predicted class (columns); a value that
+            stands for no class has the last column.
     """
 
     bound: float
@@ -67,14 +71,17 @@ class Metrics:
     num_samples: int | None
     authors: float | None
     valid: bool
+    accuracy: float | None = None
+    confusion: list[list[int]] | None = None
 
-    def to_dict(self) -> dict[str, float | int | bool | None]:
-        """As a JSON-ready dictionary."""
-        return dict(self.__dict__)
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON-ready dictionary; without what the model has not."""
+        absent = {"accuracy", "confusion"} if self.accuracy is None else set()
+        return {name: value for name, value in self.__dict__.items() if name not in absent}
 
 
 def evaluate_images(
-    model: DiscreteVAE,
+    model: DiscreteVAE | MixedVAE,
     images: Float[Tensor, "N d"],
     *,
     num_samples: int = 100,
@@ -98,12 +105,9 @@ def evaluate_images(
         ValueError: there are no images.
     """
     generator = torch.Generator(images.device).manual_seed(seed)
+    settings: dict[str, Any] = {} if isinstance(model, MixedVAE) else {"max_states": max_states}
     bound = model.bound(
-        images,
-        max_states=max_states,
-        num_samples=num_samples,
-        generator=generator,
-        progress=progress,
+        images, num_samples=num_samples, generator=generator, progress=progress, **settings
     )
     optional = [term for term in (bound.nll, bound.authors) if term is not None]
     terms = [bound.reconstruction, bound.kl, *optional]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from directmax.data import ImageData
 from directmax.distributions import number_of_states
+from directmax.models import MixedVAE
 from directmax.training.build import build_kl_schedule, build_model
 from directmax.training.checkpoint import (
     Checkpoint,
@@ -22,6 +23,7 @@ from directmax.training.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from directmax.training.classes import classes_of, counts_of, with_accuracy
 from directmax.training.config import TrainConfig
 from directmax.training.evaluation import (
     Metrics,
@@ -32,6 +34,7 @@ from directmax.training.evaluation import (
 from directmax.training.files import RunError
 from directmax.training.images import split_images
 from directmax.training.interrupt import Interrupted, InterruptGuard
+from directmax.training.labelled import LabelledBatches, label_loss
 from directmax.training.progress import Progress
 from directmax.training.randomness import Stream, derive_seed
 from directmax.training.run_folder import RunFolder
@@ -52,7 +55,7 @@ class _Position:
     epoch: int = 0
     step: int = 0
     best_epoch: int = 0
-    best_bound: float | None = None  # of no epoch yet
+    best_score: float | None = None  # of no epoch yet; lower is better
 
 
 class Trainer:
@@ -103,6 +106,7 @@ class Trainer:
             number_of_states(config.variables, config.values),
             max_states(config),
         )
+        self.labelled = LabelledBatches(config, data) if config.labels else None
         self.kl_weight = build_kl_schedule(
             config, self._train_images(0), config.epochs * self.steps_per_epoch
         )
@@ -192,21 +196,42 @@ class Trainer:
             self._set_learning_rate(global_step)
         batch = order[step * config.batch_size : (step + 1) * config.batch_size]
         share = batch[fabric.global_rank :: fabric.world_size]
+        weight = self.kl_weight(global_step)
         terms = self.wrapped(
             images.index_select(0, share),
             generator=self.generator,
             kl_gradient=config.kl_gradient == "on",
+            **self._mixed_inputs(images, global_step, weight),
         )
         # Gradients are averaged over processes: this scale makes the average the mean over the
         # images of the whole batch, also where the shares differ by one.
-        weight = self.kl_weight(global_step)
         kl = terms.kl if weight == 1 else terms.kl * weight
         loss = (terms.reconstruction + kl).sum() * (fabric.world_size / len(batch))
+        if self.labelled is not None:
+            loss = loss + label_loss(config, terms, self.labelled.size, fabric.world_size)
         fabric.backward(loss)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.history[step, 0] = terms.reconstruction.detach().sum()
-        self.history[step, 1] = terms.kl.detach().sum()
+        reconstruction, kl = terms.reconstruction.detach().sum(), terms.kl.detach().sum()
+        if config.model == "mixed":  # report the Gaussian KL beside the categorical one
+            gaussian = terms.gaussian_kl.sum()
+            reconstruction, kl = reconstruction - weight * gaussian, kl + gaussian
+        self.history[step, 0] = reconstruction
+        self.history[step, 1] = kl
+
+    def _mixed_inputs(self, images: Tensor, global_step: int, weight: float) -> dict[str, Any]:
+        """What the mixed model's forward pass takes besides."""
+        if self.config.model != "mixed":
+            return {}
+        inputs: dict[str, Any] = {"kl_weight": weight}
+        if self.labelled is not None:
+            rank, size, device = self.fabric.global_rank, self.fabric.world_size, images.device
+            positions = self.labelled.positions(global_step)[rank::size]
+            indices = self.labelled.indices[positions]
+            inputs["labelled"] = images.index_select(0, indices.to(device))
+            inputs["radius"] = self.config.smoothness
+            inputs["labels"] = self.labelled.labels[positions].to(device)
+        return inputs
 
     def _set_learning_rate(self, global_step: int) -> None:
         total = self.config.epochs * self.steps_per_epoch
@@ -225,7 +250,10 @@ class Trainer:
         began = time.perf_counter()
         sums = self._reduce(self.history.sum(0)) / self.num_images
         reconstruction, kl = sums.tolist()
-        validation = self.evaluate(self.validation, max_states=max_states(self.config))
+        validation = self.evaluate(self.validation, max_states=max_states(self.config), few=True)
+        if self.config.model == "mixed":
+            counts = self.counts("validation", self.validation)
+            validation = with_accuracy(validation, counts, classes_of(self.config, counts))
         global_step = (position.epoch + 1) * self.steps_per_epoch - 1
         line = {
             "epoch": position.epoch + 1,
@@ -234,7 +262,7 @@ class Trainer:
                 "reconstruction": reconstruction,
                 "kl": kl,
             },
-            "validation": validation.to_dict(),
+            "validation": {k: v for k, v in validation.to_dict().items() if k != "confusion"},
             "kl_weight": self.kl_weight(global_step),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             **self.model.estimator.latest(),
@@ -244,9 +272,11 @@ class Trainer:
         if not math.isfinite(validation.bound):
             raise self._diverged(self.steps_per_epoch, "validation bound")
         position.epoch, position.step = position.epoch + 1, 0
-        improved = position.best_bound is None or validation.bound < position.best_bound
+        # With labels accuracy is what is wanted; the bound is that of the same weights.
+        score = -(validation.accuracy or 0.0) if self.config.labels else validation.bound
+        improved = position.best_score is None or score < position.best_score
         if improved:
-            position.best_bound, position.best_epoch = validation.bound, position.epoch
+            position.best_score, position.best_epoch = score, position.epoch
         if self.events is not None:  # the first process writes
             if improved:
                 best = Checkpoint(self._model_tensors(), self._state())
@@ -258,12 +288,19 @@ class Trainer:
         self.progress.epoch(line, improved)
         self.fabric.barrier()
 
-    def evaluate(self, images: Tensor, *, max_states: int) -> Metrics:
-        """Mean bound over all processes' shares of a split."""
+    def counts(self, split: str, images: Tensor) -> Tensor:
+        """Images of a split by class and most probable value, over all processes."""
+        labels = getattr(self.data, split).labels[self.fabric.global_rank :: self.fabric.world_size]
+        assert isinstance(self.model, MixedVAE)
+        return counts_of(self.model, images, labels, self.data.num_classes, reduce=self._reduce)
+
+    def evaluate(self, images: Tensor, *, max_states: int, few: bool = False) -> Metrics:
+        """Mean bound over all processes' shares of a split; with `few`, of one Gaussian sample."""
+        one = few and self.config.model == "mixed"
         return evaluate_images(
             self.model,
             images,
-            num_samples=self.config.eval_samples,
+            num_samples=1 if one else self.config.eval_samples,
             max_states=max_states,
             seed=self._seed(Stream.SAMPLES, self.fabric.global_rank),
             reduce=self._reduce,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -21,7 +21,7 @@ from directmax.distributions import (
     enumerate_states,
     number_of_states,
 )
-from directmax.models import DiscreteVAE
+from directmax.models import DiscreteVAE, MixedVAE
 
 PAPER_GREY = 128
 GAP = 2
@@ -58,15 +58,50 @@ def decoded_codes(
 
 
 @torch.no_grad()
-def reconstructed(model: DiscreteVAE, images: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
-    """Mean images decoded from the most probable code of each image."""
+def analogies(
+    model: MixedVAE,
+    columns: int,
+    *,
+    order: Int64[Tensor, " k"] | None = None,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "c d"]:
+    """Mean images of every value of z, a row a value, whose columns share the Gaussian code.
+
+    Args:
+        model: a trained model.
+        columns: images in a row.
+        order: the values of z from the first row to the last; ascending when None.
+        generator: draws the Gaussian codes from N(0, I), on the CPU.
+
+    Returns:
+        Pixel probabilities `(k · columns, d)`, row by row.
+
+    Reference: Lorberbom et al. 2019, figure 4.
+    """
+    k, c = model.encoder.num_values, model.encoder.num_dimensions
     parameter = next(model.parameters())
-    mode = model.posterior(images.to(parameter.device, parameter.dtype)).mode()
+    order = torch.arange(k) if order is None else order
+    noise = torch.randn(columns, c, generator=generator)
+    matrix = torch.zeros(k, columns, k, c)
+    matrix[torch.arange(k), :, order] = noise
+    return model.decoder(matrix.flatten(0, 1).to(parameter)).sigmoid().cpu()
+
+
+@torch.no_grad()
+def reconstructed(
+    model: DiscreteVAE | MixedVAE, images: Float[Tensor, "b d"]
+) -> Float[Tensor, "b d"]:
+    """Mean images decoded from the most probable code of each image, with its Gaussian's mean."""
+    parameter = next(model.parameters())
+    images = images.to(parameter.device, parameter.dtype)
+    mode = model.posterior(images).mode()
+    if isinstance(model, MixedVAE):
+        mode = mode.squeeze(1).unsqueeze(-1) * model.encoder(images).mean  # (b, k, c)
     return model.decoder(mode).sigmoid().cpu()
 
 
 @torch.no_grad()
-def code_usage(model: DiscreteVAE, images: Float[Tensor, "b d"]) -> Float[Tensor, "n k"]:
+def code_usage(model: DiscreteVAE | MixedVAE, images: Float[Tensor, "b d"]) -> Float[Tensor, "n k"]:
     """The mean of q(z_i = j | x) over images: how often each value of each variable is used.
 
     Of structured encoders with more than 20 variables the mean over samples.

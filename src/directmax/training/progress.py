@@ -95,7 +95,9 @@ class ConsoleProgress(Progress):
             self._bar.stop()
 
     def _text(self, line: dict[str, Any]) -> str:
-        return f"validation {line['validation']['bound']:.2f} (best {self._best:.2f}) nats"
+        values = line["validation"]
+        accuracy = f", accuracy {values['accuracy']:.2%}" if "accuracy" in values else ""
+        return f"validation {values['bound']:.2f} (best {self._best:.2f}) nats{accuracy}"
 
 
 @contextlib.contextmanager

@@ -16,6 +16,8 @@ class Stream(IntEnum):
     TRAIN_IMAGES = 3
     VALIDATION_IMAGES = 4
     TEST_IMAGES = 5
+    LABELS = 6
+    LABEL_ORDER = 7
 
 
 def derive_seed(seed: int, stream: Stream, *parts: int) -> int:

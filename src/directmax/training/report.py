@@ -10,7 +10,7 @@ import torch
 
 from directmax.data import ImageData
 from directmax.distributions import number_of_states
-from directmax.models import DiscreteVAE
+from directmax.models import DiscreteVAE, MixedVAE
 from directmax.training import pictures
 from directmax.training.evaluation import NO_BOUND
 from directmax.training.files import write_atomic
@@ -38,7 +38,10 @@ p.note{color:var(--soft);margin:.2rem 0 .8rem}.wide{overflow-x:auto}
 
 
 def write_report(
-    folder: RunFolder, model: DiscreteVAE, data: ImageData, summary: dict[str, Any]
+    folder: RunFolder,
+    model: DiscreteVAE | MixedVAE,
+    data: ImageData,
+    summary: dict[str, Any],
 ) -> None:
     """Write the report of a finished run.
 
@@ -51,27 +54,28 @@ def write_report(
     write_atomic(folder.report_file, render(folder, model, data, summary))
 
 
-def render(folder: RunFolder, model: DiscreteVAE, data: ImageData, summary: dict[str, Any]) -> str:
+def render(
+    folder: RunFolder,
+    model: DiscreteVAE | MixedVAE,
+    data: ImageData,
+    summary: dict[str, Any],
+) -> str:
     """The page as text."""
     config = folder.config()
     generator = torch.Generator().manual_seed(config.seed)
     validation = split_images(config, data, "validation")
     lines = folder.metrics()
-    states = number_of_states(config.variables, config.values)
-    count = MAX_CODES if states <= MAX_CODES else 60
-    codes = pictures.tile(
-        pictures.decoded_codes(model, count, generator=generator), data.shape, columns=20
-    )
+    codes, which = _codes(model, data, generator)
     some = validation[:NUM_RECONSTRUCTIONS]
     pairs = pictures.pairs(some, pictures.reconstructed(model, some), data.shape, columns=10)
-    which = f"All {states} codes" if states <= MAX_CODES else f"{count} random codes"
     title = config.title
     body = [
         f"<h1>directmax: {escape(title)}</h1>",
-        f"<p class=note>{config.epochs} epochs, seed {config.seed}; the best validation bound, "
-        f"epoch {summary['best_epoch']}, chose the weights. {summary['seconds_per_epoch']:.2f} s "
-        "an epoch (median).</p>",
+        f"<p class=note>{config.epochs} epochs, seed {config.seed}; the best validation "
+        f"{'accuracy' if config.labels else 'bound'}, epoch {summary['best_epoch']}, chose the "
+        f"weights. {summary['seconds_per_epoch']:.2f} s an epoch (median).</p>",
         _results(summary),
+        _confusion(summary["test"], data),
         "<h2>Training</h2>",
         "<div class=pair>"
         f"{pictures.svg(pictures.bound_curves(lines, summary['best_epoch']), 'bound')}"
@@ -105,6 +109,35 @@ def render(folder: RunFolder, model: DiscreteVAE, data: ImageData, summary: dict
         '<meta name=viewport content="width=device-width,initial-scale=1">'
         f"<title>directmax: {escape(title)}</title><style>{STYLE}</style></head>"
         f"<body>{''.join(body)}</body></html>\n"
+    )
+
+
+def _codes(
+    model: DiscreteVAE | MixedVAE, data: ImageData, generator: torch.Generator
+) -> tuple[Any, str]:
+    """A picture of the codes, and what it shows."""
+    if isinstance(model, MixedVAE):
+        images = pictures.analogies(model, 20, generator=generator)
+        return pictures.tile(images, data.shape, 20), "A row a value, a column a Gaussian code"
+    states = number_of_states(model.encoder.num_variables, model.encoder.num_values)
+    count = MAX_CODES if states <= MAX_CODES else 60
+    images = pictures.decoded_codes(model, count, generator=generator)
+    which = f"All {states} codes" if states <= MAX_CODES else f"{count} random codes"
+    return pictures.tile(images, data.shape, columns=20), which
+
+
+def _confusion(metrics: dict[str, Any], data: ImageData) -> str:
+    """The confusion matrix of the test images, for the mixed model."""
+    if "confusion" not in metrics:
+        return ""
+    names = list(data.label_names) or [str(number) for number in range(data.num_classes)]
+    matrix = metrics["confusion"]
+    header = ["class", *names, *["none"] * (len(matrix[0]) - len(names))]
+    rows = [[name, *map(str, row)] for name, row in zip(names, matrix, strict=True)]
+    return (
+        "<h2>Test images by class and predicted class</h2>"
+        f"<p class=note>Accuracy of the most probable value: {metrics['accuracy']:.2%}.</p>"
+        + _table(header, rows)
     )
 
 

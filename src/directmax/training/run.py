@@ -11,15 +11,17 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 
 from directmax._choices import check_choice
 from directmax._validation import check_count
 from directmax.data import ImageData, load_images
 from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
-from directmax.models import DiscreteVAE
+from directmax.models import DiscreteVAE, MixedVAE
 from directmax.training import pictures
 from directmax.training.build import build_model
 from directmax.training.checkpoint import load_checkpoint, restore_model
+from directmax.training.classes import classes_of, counts_of, with_accuracy
 from directmax.training.config import TrainConfig
 from directmax.training.evaluation import MAX_STATES, evaluate_images, max_states
 from directmax.training.files import RunError, write_atomic, write_json
@@ -93,7 +95,7 @@ def train(
 
 def load_run(
     run_dir: str | Path, *, data_dir: str | Path | None = None, device: str = "auto"
-) -> tuple[TrainConfig, ImageData, DiscreteVAE]:
+) -> tuple[TrainConfig, ImageData, DiscreteVAE | MixedVAE]:
     """The configuration, the images and the best model of a run.
 
     Raises:
@@ -148,6 +150,11 @@ def _check_size(config: TrainConfig, data: ImageData) -> None:
             f"--batch-size {config.batch_size} is more than the {len(data.train)} training images "
             f"of {data.name}"
         )
+    if config.labels and config.values != data.num_classes:
+        raise ValueError(
+            f"--labels gives every class a value: {data.name} has {data.num_classes} classes, got "
+            f"--values {config.values}"
+        )
     states = number_of_states(config.variables, config.values)
     if config.estimator == "exact" and states > DEFAULT_MAX_STATES:
         others = "clamped-argmax or direct"
@@ -196,6 +203,10 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
         )
         for split in ("validation", "test")
     }
+    if trainer.config.model == "mixed":
+        counts = {s: trainer.counts(s, trainer.evaluation_images(s)) for s in results}
+        classes = classes_of(trainer.config, counts["validation"])
+        results = {s: with_accuracy(results[s], counts[s], classes) for s in results}
     folder, config = trainer.folder, trainer.config
     summary = {
         **{split: metrics.to_dict() for split, metrics in results.items()},
@@ -222,7 +233,7 @@ def evaluate_run(
     seed: int | None = None,
     splits: Sequence[str] = SPLITS,
     progress: Callable[[str, float], None] | None = None,
-) -> dict[str, dict[str, float | int | bool | None]]:
+) -> dict[str, dict[str, Any]]:
     """Bound, its terms and, where enumerable, −log p(x) of a run's best model on every split.
 
     Args:
@@ -250,6 +261,7 @@ def evaluate_run(
     seed = derive_seed(config.seed, Stream.SAMPLES, 0) if seed is None else seed
     parameter = next(model.parameters())
     results = {}
+    classes = _classes(config, data, model)
     for split in splits:
         images = split_images(config, data, split).to(parameter.device, parameter.dtype)
         metrics = evaluate_images(
@@ -260,8 +272,21 @@ def evaluate_run(
             seed=seed,
             progress=functools.partial(progress, split) if progress else None,
         )
+        if isinstance(model, MixedVAE):
+            counts = counts_of(model, images, getattr(data, split).labels, data.num_classes)
+            metrics = with_accuracy(metrics, counts, classes)
         results[split] = metrics.to_dict()
     return results
+
+
+def _classes(config: TrainConfig, data: ImageData, model: DiscreteVAE | MixedVAE) -> Tensor:
+    """The class of every value of a mixed model, from the validation images; else nothing."""
+    if not isinstance(model, MixedVAE):
+        return torch.empty(0, dtype=torch.int64)
+    parameter = next(model.parameters())
+    images = split_images(config, data, "validation").to(parameter.device, parameter.dtype)
+    counts = counts_of(model, images, data.validation.labels, data.num_classes)
+    return classes_of(config, counts)
 
 
 def sample_run(
@@ -276,6 +301,9 @@ def sample_run(
     seed: int = 0,
 ) -> None:
     """Write a PNG of decoded codes and, below, of test images and their reconstructions.
+
+    Of a mixed model the codes are a row a class, in the order of the classes; images of a column
+    share the Gaussian code, and `num_images` does not count.
 
     Raises:
         RunError, ValueError: the run, the data or the device cannot be used, or `output` cannot
@@ -293,7 +321,11 @@ def sample_run(
         raise ValueError(f"cannot write {output}: it is a folder")
     config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
     generator = torch.Generator().manual_seed(seed)
-    codes = pictures.decoded_codes(model, num_images, generator=generator)
+    if isinstance(model, MixedVAE):
+        order = _classes(config, data, model).argsort()
+        codes = pictures.analogies(model, columns, order=order, generator=generator)
+    else:
+        codes = pictures.decoded_codes(model, num_images, generator=generator)
     picture = pictures.tile(codes, data.shape, columns)
     if num_reconstructions:
         images = split_images(config, data, "test")[:num_reconstructions]

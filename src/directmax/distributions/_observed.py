@@ -1,0 +1,115 @@
+"""Labels of some variables: as one-hot rows, and what they leave of coupled potentials."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from directmax.solvers import pair_products
+
+
+def observed_one_hot(
+    labels: Tensor,
+    shape: tuple[int, ...],
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> Float[Tensor, "b n k"]:
+    """Labels as one-hot rows; the row of an unobserved variable is zero.
+
+    Args:
+        labels: indices `(b, n)`, or `(b,)` for one variable, −1 for unobserved; or one-hot
+            `(b, n, k)` with zero rows for unobserved.
+        shape: (b, n, k).
+        dtype: of the result; torch's default one when None.
+        device: of the result.
+
+    Raises:
+        TypeError: `labels` is no tensor, or neither integer nor floating point.
+        ValueError: another shape, a label out of range, a row that is neither one-hot nor zero.
+
+    Example:
+        >>> observed_one_hot(torch.tensor([[1, -1]]), (1, 2, 3))
+        tensor([[[0., 1., 0.],
+                 [0., 0., 0.]]])
+    """
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"labels must be a torch.Tensor, got {type(labels).__name__}")
+    batch, n, k = shape
+    if labels.is_floating_point():
+        if labels.shape != shape:
+            raise ValueError(f"labels must be one-hot of shape {shape}, got {tuple(labels.shape)}")
+        rows = labels.to(device, dtype or torch.get_default_dtype())
+        if not bool((((rows == 0) | (rows == 1)).all(-1) & (rows.sum(-1) <= 1)).all()):
+            raise ValueError("each row of labels must be one-hot, or zero where unobserved")
+        return rows
+    if labels.dtype == torch.bool or labels.is_complex():
+        raise TypeError(f"labels must be integers or one-hot floats, got {labels.dtype}")
+    if n == 1 and labels.ndim == 1:
+        labels = labels.unsqueeze(-1)
+    if labels.shape != (batch, n):
+        raise ValueError(
+            f"labels must be indices of shape (batch, variables) = {(batch, n)}, got "
+            f"{tuple(labels.shape)}"
+        )
+    labels = labels.to(device, torch.int64)
+    if labels.numel() and not bool(((labels >= -1) & (labels < k)).all()):
+        raise ValueError(
+            f"labels must be from 0 to {k - 1}, or −1 where unobserved, got values from "
+            f"{int(labels.min())} to {int(labels.max())}"
+        )
+    values = torch.arange(k, device=device)
+    return (labels.unsqueeze(-1) == values).to(dtype or torch.get_default_dtype())
+
+
+class Remaining(NamedTuple):
+    """h with the observed variables at their labels, as a function of the others.
+
+    The observed variables are still there, but free: their potentials are zero. So the size is the
+    same for every problem, and each contributes log 2 to a log-partition.
+
+    Attributes:
+        unary: `(b, n, 2)`.
+        pairwise: `(b, P)`.
+        constant: h of the observed variables among themselves, `(b,)`.
+        observed: which they are, `(b, n)`.
+    """
+
+    unary: Float[Tensor, "b n 2"]
+    pairwise: Float[Tensor, "b P"]
+    constant: Float[Tensor, " b"]
+    observed: Bool[Tensor, "b n"]
+
+
+def remaining_potentials(
+    unary: Float[Tensor, "*s b n 2"],
+    pairwise: Float[Tensor, "b P"],
+    labels: Float[Tensor, "b n 2"],
+) -> Remaining:
+    r"""Potentials of the unobserved variables given the observed ones, differentiable.
+
+    Σ_{i<j} h_ij z_i z_j: a pair of two unobserved variables stays; of one observed with value v,
+    h_ij v moves into the other's h_j(1); of two observed it is a constant.
+
+    Args:
+        unary: h_i (with or without noise).
+        pairwise: h_ij.
+        labels: one-hot, zero rows where unobserved.
+    """
+    n = labels.shape[-2]
+    observed = labels.sum(-1) > 0  # (b, n)
+    value = labels[..., 1]  # 1 where observed to be on
+    first, second = torch.triu_indices(n, n, 1, device=pairwise.device)
+    free = ~observed
+    stays = pairwise * (free[:, first] & free[:, second])
+    # h_ij v_i into j, and h_ij v_j into i.
+    into = pairwise.new_zeros(len(pairwise), n)
+    into = into.index_add(1, second, pairwise * value[:, first])
+    into = into.index_add(1, first, pairwise * value[:, second])
+    moved = torch.stack([torch.zeros_like(into), into], -1)
+    left = (unary + moved).masked_fill(observed.unsqueeze(-1), 0.0)
+    constant = (unary * labels).sum((-2, -1)) + (pairwise * pair_products(value)).sum(-1)
+    return Remaining(left, stays, constant, observed)

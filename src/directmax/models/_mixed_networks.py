@@ -1,0 +1,91 @@
+"""The encoder of the mixed discrete-continuous model."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from directmax._validation import check_count
+
+FEATURES, ROW_FEATURES, ROW_HIDDEN = 200, 100, 66
+"""Outputs of the base, inputs of the shared row network (and of the discrete head), its units."""
+
+
+class MixedPosterior(NamedTuple):
+    """Parameters of q(z, ε | x): logits `(b, 1, k)`, mean and log-variance `(b, k, c)`."""
+
+    logits: Float[Tensor, "b 1 k"]
+    mean: Float[Tensor, "b k c"]
+    log_variance: Float[Tensor, "b k c"]
+
+    def row_kl(self) -> Float[Tensor, "b k"]:
+        r"""KL(N(μ_j, σ_j²) ‖ N(0, I)) = ½ Σ_c (μ² + σ² − log σ² − 1) of every row, in nats."""
+        return 0.5 * (self.mean**2 + self.log_variance.exp() - self.log_variance - 1).sum(-1)
+
+    def sample(self, noise: Float[Tensor, "*s b k c"]) -> Float[Tensor, "*s b k c"]:
+        """μ + σ · noise, differentiable with respect to μ and σ."""
+        return self.mean + (0.5 * self.log_variance).exp() * noise
+
+
+class MixedEncoder(nn.Module):
+    r"""x → base → logits of one variable with k values, and a Gaussian of c dimensions for each.
+
+    Base: x → hidden → ReLU → 200. Discrete head: 200 → 100 → ReLU → k. Continuous head: 200 →
+    100·k, one vector of 100 numbers for each row, then for all rows the same network
+    100 → 66 → ReLU → 2c, so that its parameters are shared and the rows are a batch.
+
+    Args:
+        num_pixels: d, the size of an image.
+        num_values: k ≥ 2.
+        num_dimensions: c ≥ 1, Gaussian dimensions of a row.
+        hidden: units of the base's hidden layer.
+
+    Raises:
+        TypeError, ValueError: a size that is no integer or too small.
+
+    Example:
+        >>> import torch
+        >>> posterior = MixedEncoder(64, 10, 20)(torch.zeros(5, 64))
+        >>> posterior.logits.shape, posterior.mean.shape
+        (torch.Size([5, 1, 10]), torch.Size([5, 10, 20]))
+
+    Reference: Lorberbom et al. 2019, section 5; the row network is that of the authors' code.
+    """
+
+    num_variables = 1
+
+    def __init__(
+        self, num_pixels: int, num_values: int, num_dimensions: int, *, hidden: int = 400
+    ) -> None:
+        super().__init__()
+        self.num_values = check_count("num_values", num_values, minimum=2)
+        self.num_dimensions = check_count("num_dimensions", num_dimensions)
+        self.base = nn.Sequential(
+            nn.Linear(check_count("num_pixels", num_pixels), check_count("hidden", hidden)),
+            nn.ReLU(),
+            nn.Linear(hidden, FEATURES),
+        )
+        self.discrete = nn.Sequential(
+            nn.Linear(FEATURES, ROW_FEATURES), nn.ReLU(), nn.Linear(ROW_FEATURES, num_values)
+        )
+        self.rows = nn.Linear(FEATURES, ROW_FEATURES * num_values)
+        self.shared = nn.Sequential(
+            nn.Linear(ROW_FEATURES, ROW_HIDDEN),
+            nn.ReLU(),
+            nn.Linear(ROW_HIDDEN, 2 * num_dimensions),
+        )
+
+    def classify(self, images: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
+        """Logits of z alone."""
+        logits: Tensor = self.discrete(self.base(images))
+        return logits
+
+    def forward(self, images: Float[Tensor, "b d"]) -> MixedPosterior:
+        """Parameters of q for every image."""
+        features = self.base(images)
+        logits = self.discrete(features).unsqueeze(-2)  # (b, 1, k)
+        rows = self.rows(features).unflatten(-1, (self.num_values, ROW_FEATURES))
+        mean, log_variance = self.shared(rows).chunk(2, -1)  # (b, k, c)
+        return MixedPosterior(logits, mean, log_variance)

@@ -1,0 +1,220 @@
+"""The mixed discrete-continuous auto-encoder: z chooses which Gaussian row the decoder sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from directmax._validation import check_count
+from directmax.distributions import Categorical
+from directmax.distributions._observed import observed_one_hot
+from directmax.estimators import Estimator, LabelledDirect
+from directmax.models._bound import Bound
+from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
+from directmax.models._networks import Decoder
+from directmax.models._regularity import adversarial_divergence, information
+from directmax.objectives import MixedReconstruction
+
+EVALUATION_BATCH = 500
+"""Images of which all codes are decoded at a time."""
+
+
+class MixedTerms(NamedTuple):
+    """What a training step sums, in nats, with gradients; see `MixedVAE.forward`.
+
+    Attributes:
+        reconstruction: E_q[f(z)] of the unlabelled images, `(b,)`, the Gaussian KL within f.
+        kl: KL of the categorical to uniform, `(b,)`.
+        gaussian_kl: the part of `reconstruction` that is the Gaussian KL, for reports, `(b,)`;
+            without gradient.
+        labelled: f(label) of the labelled images, `(m,)`; None without.
+        supervision: the loss of the labels, `(m,)`; None without.
+        regularity: of q(z|x) as a classifier of the unlabelled images: how much the worst step of
+            length `radius` changes it, less the information I(x; z) of the batch, `(b,)`; None
+            without `radius`.
+    """
+
+    reconstruction: Tensor
+    kl: Tensor
+    gaussian_kl: Tensor
+    labelled: Tensor | None = None
+    supervision: Tensor | None = None
+    regularity: Tensor | None = None
+
+
+class MixedVAE(nn.Module):
+    r"""−log p(x) ≤ E_{q(z|x)}[f(z)] + KL(q(z|x) ‖ uniform), a Gaussian row for each value of z.
+
+    f(z) = E_{ε ∼ N(μ_z, σ_z²)}[−log p(x|z, ε)] + KL(N(μ_z, σ_z²) ‖ N(0, I)). The decoder sees a
+    k × c matrix, zero but for row z, which holds ε. While training, ε is one reparameterised sample
+    for each row, drawn once for all that an estimator asks, so that f is a function of z and every
+    estimator of the library works.
+
+    Args:
+        encoder: images `(b, d)` to a `MixedPosterior`.
+        decoder: the matrix `(…, k, c)` to pixel logits `(…, d)`.
+        estimator: how the gradient of E_q[f] passes the sample of z.
+        supervision: the loss of the labels; `LabelledDirect()` when None.
+        reduced: decode candidates in bfloat16 where that is faster.
+
+    Raises:
+        TypeError: `estimator` is no `Estimator`.
+        ValueError: the sizes of encoder and decoder differ.
+
+    Example:
+        >>> import torch
+        >>> from directmax import Decoder, Direct, MixedEncoder
+        >>> model = MixedVAE(MixedEncoder(64, 10, 3), Decoder(10, 3, 64), Direct())
+        >>> images, labels = torch.rand(5, 64).round(), torch.tensor([4, 1])
+        >>> terms = model(images, labelled=images[:2], labels=labels)
+        >>> loss = (terms.reconstruction + terms.kl).mean() + terms.labelled.mean()
+        >>> (loss + terms.supervision.mean()).backward()
+        >>> model.bound(images, num_samples=2).bound.shape
+        torch.Size([5])
+
+    Reference: Lorberbom et al. 2019, eq. 9 and section 5; Kingma et al. 2014 (M2) for f(label).
+    """
+
+    def __init__(
+        self,
+        encoder: MixedEncoder,
+        decoder: Decoder,
+        estimator: Estimator,
+        *,
+        supervision: LabelledDirect | None = None,
+        reduced: bool = True,
+    ) -> None:
+        super().__init__()
+        if not isinstance(estimator, Estimator):
+            raise TypeError(
+                f"estimator must be an Estimator, such as Direct(), got {type(estimator).__name__}"
+            )
+        if (decoder.num_variables, decoder.num_values) != (
+            encoder.num_values,
+            encoder.num_dimensions,
+        ):
+            raise ValueError(
+                f"decoder must take {encoder.num_values} rows of {encoder.num_dimensions} numbers, "
+                f"as the encoder gives, got {decoder.num_variables} of {decoder.num_values}"
+            )
+        self.encoder, self.decoder, self.estimator = encoder, decoder, estimator
+        self.supervision = LabelledDirect() if supervision is None else supervision
+        self.reduced = reduced
+
+    def posterior(self, images: Float[Tensor, "b d"]) -> Categorical:
+        """q(z|x), the discrete part."""
+        return Categorical(self.encoder(images).logits, validate=False)
+
+    def objective(
+        self,
+        images: Float[Tensor, "b d"],
+        posterior: MixedPosterior,
+        *,
+        kl_weight: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> MixedReconstruction:
+        """f for one Gaussian sample of every row.
+
+        Args:
+            images: x in [0, 1].
+            posterior: the encoder's, of these images.
+            kl_weight: of the Gaussian KL within f.
+            generator: source of the Gaussian noise.
+        """
+        mean = posterior.mean
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        rows, row_kl = posterior.sample(noise), posterior.row_kl() * kl_weight
+        return MixedReconstruction(self.decoder, images, rows, row_kl, reduced=self.reduced)
+
+    def forward(
+        self,
+        images: Float[Tensor, "b d"],
+        *,
+        labelled: Float[Tensor, "m d"] | None = None,
+        labels: Int[Tensor, " m"] | None = None,
+        generator: torch.Generator | None = None,
+        kl_gradient: bool = True,
+        kl_weight: float = 1.0,
+        radius: float = 0.0,
+    ) -> MixedTerms:
+        """The terms of eq. 9 for a batch without labels and, where given, one with labels.
+
+        Args:
+            images: x without labels.
+            labelled: x with labels.
+            labels: their values of z, `(m,)`, from 0 to k − 1.
+            generator: source of the Gaussian and the Gumbel noise.
+            kl_gradient: when False, the categorical KL is evaluated but carries no gradient.
+            kl_weight: of the Gaussian KL within f; that of the categorical KL is the caller's.
+            radius: of the step in `adversarial_divergence`; 0 leaves `regularity` out.
+        """
+        count = len(images)
+        together = images if labelled is None else torch.cat([images, labelled])
+        both = self.encoder(together)
+        ours = MixedPosterior(*(part[:count] for part in both))
+        q = Categorical(ours.logits, validate=False)
+        objective = self.objective(images, ours, kl_weight=kl_weight, generator=generator)
+        estimate = self.estimator(q, objective, generator=generator)
+        with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
+            kl = q.kl_to_uniform()
+        with torch.no_grad():
+            gaussian = (q.probs.squeeze(1) * ours.row_kl()).sum(-1)
+        terms = MixedTerms(estimate.loss, kl, gaussian)
+        if radius > 0:
+            logits = q.logits.squeeze(1)
+            divergence = adversarial_divergence(
+                self.encoder.classify, images, logits, radius, generator=generator
+            )
+            terms = terms._replace(regularity=divergence - information(logits))
+        if labelled is None or labels is None:
+            return terms
+        theirs = MixedPosterior(*(part[count:] for part in both))
+        q = Categorical(theirs.logits, validate=False)
+        supervision = self.supervision(q, labels, generator=generator).loss
+        z = observed_one_hot(labels, tuple(theirs.logits.shape), dtype=q.dtype, device=q.device)
+        theirs_f = self.objective(labelled, theirs, kl_weight=kl_weight, generator=generator)
+        return terms._replace(labelled=theirs_f(z), supervision=supervision)
+
+    @torch.no_grad()
+    def bound(
+        self,
+        images: Float[Tensor, "N d"],
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Bound:
+        """The bound of every image: all k codes, and samples of their Gaussians.
+
+        Args:
+            images: x `(N, d)`, any number of them; processed in chunks.
+            num_samples: Gaussian samples an image and a row.
+            generator: source of those samples.
+            progress: told of the share of the images that is done.
+
+        Returns:
+            A `Bound`, in nats per image; `kl` is the sum of both parts, the Gaussian one averaged
+            over q(z|x). `nll` is None.
+
+        Raises:
+            TypeError, ValueError: `num_samples` is no integer of at least 1.
+        """
+        check_count("num_samples", num_samples)
+        reconstruction, kl = [], []
+        for index, part in enumerate(parts := images.split(EVALUATION_BATCH)):
+            posterior = self.encoder(part)
+            q = Categorical(posterior.logits, validate=False)
+            weights = q.probs.squeeze(1)  # (b, k)
+            table = torch.zeros_like(weights)
+            for _ in range(num_samples):
+                objective = self.objective(part, posterior, generator=generator)
+                table += objective.state_losses(1, q.num_values) - objective.row_kl
+            reconstruction.append((weights * table).sum(-1) / num_samples)
+            kl.append(q.kl_to_uniform() + (weights * objective.row_kl).sum(-1))
+            if progress is not None:
+                progress((index + 1) / len(parts))
+        return Bound(torch.cat(reconstruction), torch.cat(kl), nll=None, num_samples=num_samples)
