@@ -60,8 +60,7 @@ class Rebar(Estimator):
         >>> optimizer.step()
 
     Reference: Tucker et al. 2017, REBAR. The authors' code takes for γ̃ the γ that was drawn, so
-        that
-    s̃ and s differ in their derivatives only; here γ̃ is fresh.
+    that s̃ and s differ in their derivatives only; here γ̃ is fresh.
     """
 
     unbiased: ClassVar[bool] = True

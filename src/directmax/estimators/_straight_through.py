@@ -152,10 +152,9 @@ class GumbelRao(_StraightThrough):
     r"""Straight-through Gumbel-Softmax with the noise summed out, given the sample.
 
     ∇f(z)ᵀ E[∂ softmax((h + γ)/τ)/∂h | argmax h + γ = z], the expectation over K conditional draws
-    of γ. The same mean, hence the same bias, as `GumbelSoftmax(straight_through=True)`, and, for K
-    ≥ 2, less
-    variance: a small τ, which costs bias least, becomes usable. One evaluation of f and its
-    derivative a sample, whatever K is.
+    of γ. The same mean, hence the same bias, as `GumbelSoftmax(straight_through=True)`, and, for
+    K ≥ 2, less variance: a small τ, which costs bias least, becomes usable. One evaluation of f and
+    its derivative a sample, whatever K is.
 
     Args:
         temperature: τ > 0, or a schedule of it.
