@@ -126,10 +126,10 @@ class Evaluate:
         from directmax.training.tables import confusion_table
 
         console = Console()
-        console.print(_results(metrics))
         for split, values in metrics.items():
             if "confusion" in values:
                 console.print(confusion_table(split, values["confusion"]))
+        console.print(_results(metrics))
 
 
 @dataclass(frozen=True)
@@ -220,9 +220,9 @@ class Gradients:
     hidden: ModelSize = None
     """Of a fresh model: hidden units."""
     estimators: Annotated[
-        tuple[str, ...],
+        tuple[str, ...] | None,
         tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: all that can be used)"),
-    ] = ()
+    ] = None
     """Which, by the names of directmax train."""
     epsilons: tuple[float | Literal["auto"], ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, "auto")
     """Steps ε of direct and its relatives, in 1/nats, or auto."""
@@ -263,7 +263,9 @@ class Gradients:
         from directmax.gradient_table import MODEL_FLAGS, command
 
         _quiet()
-        flags = dict(vars(self))
+        if self.estimators == ():
+            raise ValueError("--estimators must name at least one estimator; leave it out for all")
+        flags = {**vars(self), "estimators": self.estimators or ()}
         model_flags = {name: flags.pop(name) for name in MODEL_FLAGS}
         command(**flags, model_flags=model_flags)
 

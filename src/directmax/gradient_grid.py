@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,6 +70,10 @@ class Request:
         for name in ("epsilons", "temperatures", "sides"):
             if not getattr(self, name):
                 raise ValueError(f"--{name} must name at least one value")
+        for name in ("epsilons", "temperatures"):
+            for value in getattr(self, name):
+                if value != "auto" and not (math.isfinite(value) and value > 0):
+                    raise ValueError(f"--{name} must be finite numbers above 0, got {value}")
 
 
 def settings_of(

@@ -41,7 +41,10 @@ def observed_one_hot(
     batch, n, k = shape
     if labels.is_floating_point():
         if labels.shape != shape:
-            raise ValueError(f"labels must be one-hot of shape {shape}, got {tuple(labels.shape)}")
+            raise ValueError(
+                f"floating-point labels must be one-hot of shape {shape}, got "
+                f"{tuple(labels.shape)}; indices must be integers"
+            )
         rows = labels.to(device, dtype or torch.get_default_dtype())
         if not bool((((rows == 0) | (rows == 1)).all(-1) & (rows.sum(-1) <= 1)).all()):
             raise ValueError("each row of labels must be one-hot, or zero where unobserved")
@@ -52,8 +55,8 @@ def observed_one_hot(
         labels = labels.unsqueeze(-1)
     if labels.shape != (batch, n):
         raise ValueError(
-            f"labels must be indices of shape (batch, variables) = {(batch, n)}, got "
-            f"{tuple(labels.shape)}"
+            f"integer labels must be indices of shape (batch, variables) = {(batch, n)}, got "
+            f"{tuple(labels.shape)}; one-hot labels must be floating point"
         )
     labels = labels.to(device, torch.int64)
     if labels.numel() and not bool(((labels >= -1) & (labels < k)).all()):

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from directmax._transforms import in_transforms
 from directmax._validation import check_count, check_positive
 from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.objectives import Objective, evaluate, single_change_losses, state_losses
@@ -161,6 +162,29 @@ def check_independent(name: str, q: DiscreteDistribution, hint: str) -> Categori
             f"{name} needs independent variables (Categorical), got {type(q).__name__}{hint}"
         )
     return q
+
+
+def losses_through(name: str, objective: Objective, z: Tensor, checked: bool) -> Tensor:
+    """f(z) for an estimator whose gradient passes through z.
+
+    Args:
+        name: the estimator's, for the message.
+        objective: f.
+        z: with gradient.
+        checked: when False, look whether f depends on z: that costs a backward pass.
+
+    Raises:
+        TypeError: the losses do not depend on z, so that q would get no gradient.
+    """
+    losses = evaluate(objective, z)
+    if checked or not z.requires_grad or torch.compiler.is_compiling() or in_transforms():
+        return losses
+    slope = None
+    if losses.requires_grad:
+        (slope,) = torch.autograd.grad(losses.sum(), z, retain_graph=True, allow_unused=True)
+    if slope is None and losses.numel():
+        raise TypeError(f"{name} needs an f that is differentiable in z")
+    return losses
 
 
 def table_evaluations(num_samples: int, num_variables: int, num_values: int) -> int:

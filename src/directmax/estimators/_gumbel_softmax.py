@@ -13,9 +13,10 @@ from directmax.estimators._base import (
     check_independent,
     check_num_samples,
     check_scheduled,
+    losses_through,
 )
 from directmax.gumbel import one_hot_argmax
-from directmax.objectives import Objective, evaluate
+from directmax.objectives import Objective
 from directmax.schedules import Schedule, at
 
 
@@ -33,7 +34,8 @@ class GumbelSoftmax(Estimator):
 
     Raises:
         TypeError, ValueError: τ ≤ 0, `num_samples` < 1; at the call, a distribution whose
-            variables are not independent.
+            variables are not independent; at the first call, an f that does not depend on z
+            differentiably.
 
     Example:
         >>> import torch
@@ -64,6 +66,7 @@ class GumbelSoftmax(Estimator):
         self.straight_through = straight_through
         self.num_samples = check_num_samples(num_samples)
         self._latest: float | None = None
+        self._checked = False
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """One a sample."""
@@ -80,7 +83,9 @@ class GumbelSoftmax(Estimator):
         z = (noisy / temperature).softmax(-1)
         if self.straight_through:
             z = one_hot_argmax(noisy) - z.detach() + z
-        return Estimate(loss=evaluate(objective, z).mean(0), sample=z.detach())
+        losses = losses_through("GumbelSoftmax", objective, z, self._checked)
+        self._checked = True
+        return Estimate(loss=losses.mean(0), sample=z.detach())
 
     def latest(self) -> dict[str, float]:
         """τ of the latest call."""

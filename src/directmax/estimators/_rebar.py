@@ -210,8 +210,17 @@ class Surrogate(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, relaxed: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
-        """r(s), computed in the type of the weights."""
+        """r(s), computed in the type of the weights.
+
+        Raises:
+            ValueError: s is of another size.
+        """
         flat = (2 * relaxed - 1).flatten(-2).to(self.first.weight.dtype)
+        if flat.shape[-1] != self.first.in_features:
+            raise ValueError(
+                f"the surrogate is for variables · values = {self.first.in_features}, got z of "
+                f"shape {tuple(relaxed.shape)}"
+            )
         value: Tensor = self.last(torch.tanh(self.first(flat))).squeeze(-1)
         return value
 

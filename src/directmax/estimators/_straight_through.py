@@ -18,9 +18,10 @@ from directmax.estimators._base import (
     check_independent,
     check_num_samples,
     check_scheduled,
+    losses_through,
 )
 from directmax.gumbel import conditional_gumbel
-from directmax.objectives import Objective, evaluate
+from directmax.objectives import Objective
 from directmax.schedules import Schedule, at
 
 
@@ -33,6 +34,7 @@ class _StraightThrough(Estimator):
     def __init__(self, *, num_samples: int) -> None:
         super().__init__()
         self.num_samples = check_num_samples(num_samples)
+        self._checked = False
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """One a sample."""
@@ -44,7 +46,9 @@ class _StraightThrough(Estimator):
         q = check_independent(type(self).__name__, q, "; use Direct or ClampedArgmax")
         z = q.sample(self.num_samples, generator=generator)
         moving = q.logits - q.logits.detach()  # 0, with the derivative of h
-        losses = evaluate(objective, z + self._path(q, z, moving, generator))
+        through = z + self._path(q, z, moving, generator)
+        losses = losses_through(type(self).__name__, objective, through, self._checked)
+        self._checked = True
         return Estimate(loss=average(losses), sample=z)
 
     @abstractmethod
