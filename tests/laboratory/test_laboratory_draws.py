@@ -124,7 +124,9 @@ def test_a_gradient_that_does_not_depend_on_the_potentials_is_zero() -> None:
         return torch.ones(z.shape[:-2], dtype=z.dtype)
 
     gradients = PotentialGradients(Categorical(potentials(2, 1, 2)), constant)
-    assert not gradients.draws(GumbelSoftmax(), 2, None).any()
+    assert not gradients.draws(ScoreFunction(num_samples=2), 2, None).any()
+    with pytest.raises(TypeError, match="needs an f that is differentiable in z"):
+        gradients.draws(GumbelSoftmax(), 2, None)
 
 
 # How many at a time
