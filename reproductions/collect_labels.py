@@ -29,8 +29,9 @@ def main() -> None:
     ]
     for run in runs:
         config, test = run["config"], run["test"]
+        name = config["estimator"] + (", Rao-Blackwell" if config["rao_blackwell"] else "")
         text.append(
-            f"| {config['data']} | {config['labels']} | {config['estimator']} | {config['seed']} "
+            f"| {config['data']} | {config['labels']} | {name} | {config['seed']} "
             f"| {100 * test['accuracy']:.2f} % | {100 * run['validation']['accuracy']:.2f} % "
             f"| {test['bound']:.2f} | {run['best_epoch']} of {run['epochs']} |"
         )

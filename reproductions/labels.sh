@@ -4,8 +4,11 @@
 set -euo pipefail
 out="${1:-runs/labels}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-for name in direct gumbel-softmax; do
-  if [ -e "$out/$name-100-0/summary.json" ]; then continue; fi
+run() {
+  if [ -e "$out/$1-100-0/summary.json" ]; then return; fi
   directmax train --device cpu --data mnist --binarize dynamic --model mixed --labels 100 --epochs 24 \
-    --estimator "$name" --run-dir "$out/$name-100-0"
-done
+    --run-dir "$out/$1-100-0" "${@:2}"
+}
+run direct
+run direct-rao-blackwell --rao-blackwell
+run gumbel-softmax --estimator gumbel-softmax
