@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -64,33 +64,29 @@ def _local_expectation(config: TrainConfig) -> Estimator:
     return LocalExpectation(num_samples=config.num_samples)
 
 
+def _difference(config: TrainConfig) -> dict[str, Any]:
+    """What the estimators with two argmaxes have in common."""
+    epsilon: float | Schedule | Literal["auto"] = "auto"
+    if config.epsilon != "auto":
+        epsilon = _annealed(config.epsilon, config.anneal_rate)
+    return {
+        "epsilon": epsilon,
+        "scale": config.epsilon_scale,
+        "two_sided": config.two_sided,
+        "num_samples": config.num_samples,
+    }
+
+
 def _direct(config: TrainConfig) -> Estimator:
-    return Direct(
-        _epsilon(config),
-        scale=config.epsilon_scale,
-        two_sided=config.two_sided,
-        rao_blackwell=config.rao_blackwell,
-        num_samples=config.num_samples,
-    )
+    return Direct(**_difference(config), rao_blackwell=config.rao_blackwell)
 
 
 def _corrected_direct(config: TrainConfig) -> Estimator:
-    return CorrectedDirect(
-        _epsilon(config),
-        scale=config.epsilon_scale,
-        two_sided=config.two_sided,
-        num_samples=config.num_samples,
-    )
+    return CorrectedDirect(**_difference(config))
 
 
 def _implicit_mle(config: TrainConfig) -> Estimator:
-    return ImplicitMLE(
-        _epsilon(config),
-        scale=config.epsilon_scale,
-        two_sided=config.two_sided,
-        rao_blackwell=config.rao_blackwell,
-        num_samples=config.num_samples,
-    )
+    return ImplicitMLE(**_difference(config), rao_blackwell=config.rao_blackwell)
 
 
 def _gumbel_softmax(config: TrainConfig) -> Estimator:
@@ -154,12 +150,6 @@ _BUILDERS: dict[str, Callable[[TrainConfig], Estimator]] = {
     "score-function": _score_function,
     "straight-through": _straight_through,
 }
-
-
-def _epsilon(config: TrainConfig) -> float | Schedule | Literal["auto"]:
-    if config.epsilon == "auto":
-        return "auto"
-    return _annealed(config.epsilon, config.anneal_rate)
 
 
 def _temperature(config: TrainConfig) -> float:
