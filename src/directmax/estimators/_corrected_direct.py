@@ -85,11 +85,11 @@ class CorrectedDirect(Direct):
         loss: Float[Tensor, " b"],
         upper: Float[Tensor, "s b n k"],
         lower: Float[Tensor, "s b n k"],
-        inverse: Tensor | float,
+        epsilon: Tensor | float,
         changes: Float[Tensor, "s_or_1 b n k"],
     ) -> Float[Tensor, " b"]:
         assert isinstance(q, Categorical)  # checked above
-        each = inverse.unsqueeze(-1) if isinstance(inverse, Tensor) else inverse
-        error = local_gradient(q, changes)
-        error -= self.expected_difference(q, changes, self._epsilon(changes))
+        each = self._inverse(epsilon)
+        each = each.unsqueeze(-1) if isinstance(each, Tensor) else each
+        error = local_gradient(q, changes) - self.expected_difference(q, changes, epsilon)
         return q.with_gradient(loss, average(upper - lower) * each + error)

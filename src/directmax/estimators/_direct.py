@@ -135,11 +135,12 @@ class Direct(Estimator):
             return Estimate(loss=q.with_gradient(loss, gradient), sample=z)
         push = _each(epsilon) * changes
         lower = q.argmax(noise, -push)  # z^ε
-        if self.two_sided:
-            upper, inverse = q.argmax(noise, push), 0.5 / epsilon
-        else:
-            upper, inverse = z, 1.0 / epsilon
-        return Estimate(loss=self._attach(q, loss, upper, lower, inverse, changes), sample=z)
+        upper = q.argmax(noise, push) if self.two_sided else z
+        return Estimate(loss=self._attach(q, loss, upper, lower, epsilon, changes), sample=z)
+
+    def _inverse(self, epsilon: Tensor | float) -> Tensor | float:
+        """What the difference of the argmaxes is multiplied by."""
+        return (0.5 if self.two_sided else 1.0) / epsilon
 
     def _losses_and_changes(
         self, q: DiscreteDistribution, objective: Objective, z: Float[Tensor, "s b n k"]
@@ -153,11 +154,11 @@ class Direct(Estimator):
         loss: Float[Tensor, " b"],
         upper: Float[Tensor, "s b n k"],
         lower: Float[Tensor, "s b n k"],
-        inverse: Tensor | float,
+        epsilon: Tensor | float,
         changes: Float[Tensor, "s_or_1 b n k"],
     ) -> Float[Tensor, " b"]:
-        """The loss with the gradient of the two argmaxes, upper − lower times `inverse`."""
-        return q.attach(loss, upper, lower, inverse)
+        """The loss with the gradient of the two argmaxes."""
+        return q.attach(loss, upper, lower, self._inverse(epsilon))
 
     @torch.no_grad()
     def expected_difference(

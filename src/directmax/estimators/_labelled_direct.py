@@ -72,6 +72,7 @@ class LabelledDirect:
         labels: Int[Tensor, "b n"] | Int[Tensor, " b"] | Float[Tensor, "b n k"],
         *,
         generator: torch.Generator | None = None,
+        validate: bool = True,
     ) -> Estimate:
         """Estimate the supervised loss.
 
@@ -80,6 +81,8 @@ class LabelledDirect:
             labels: indices `(b, n)`, or `(b,)` for one variable, −1 for unobserved; or one-hot
                 `(b, n, k)` with zero rows for unobserved.
             generator: source of the Gumbel noise.
+            validate: also look at the values of the labels. Reads them (on a GPU, a
+                synchronisation): training loops that made them switch it off.
 
         Raises:
             TypeError, ValueError: `q` is no distribution, or the labels do not fit it.
@@ -89,7 +92,9 @@ class LabelledDirect:
                 f"q must be a distribution, such as Categorical(logits), got {type(q).__name__}"
             )
         shape = (q.batch_size, q.num_variables, q.num_values)
-        observed = observed_one_hot(labels, shape, dtype=q.dtype, device=q.device)
+        observed = observed_one_hot(
+            labels, shape, dtype=q.dtype, device=q.device, validate=validate
+        )
         if self.rao_blackwell:
             return Estimate(loss=-q.log_prob_given(observed) / self.epsilon, sample=None)
         noise = q.noise(self.num_samples, generator=generator)

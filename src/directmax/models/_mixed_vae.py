@@ -174,8 +174,9 @@ class MixedVAE(nn.Module):
             return terms
         theirs = MixedPosterior(*(part[count:] for part in both))
         q = Categorical(theirs.logits, validate=False)
-        supervision = self.supervision(q, labels, generator=generator).loss
-        z = observed_one_hot(labels, tuple(theirs.logits.shape), dtype=q.dtype, device=q.device)
+        shape = tuple(theirs.logits.shape)
+        z = observed_one_hot(labels, shape, dtype=q.dtype, device=q.device, validate=False)
+        supervision = self.supervision(q, z, generator=generator, validate=False).loss
         theirs_f = self.objective(labelled, theirs, kl_weight=kl_weight, generator=generator)
         return terms._replace(labelled=theirs_f(z), supervision=supervision)
 
