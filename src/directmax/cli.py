@@ -354,7 +354,8 @@ def _default_config(arguments: list[str]) -> TrainConfig:
 def _unresolved(preset: TrainConfig) -> TrainConfig:
     """The preset with 0 or auto for what the configuration chooses by itself."""
     config = dataclasses.replace(preset)
-    for name in ("variables", "values", "hidden", "epochs", "num_samples", "eval_samples"):
+    names = ("variables", "values", "hidden", "epochs", "batch_size", "num_samples", "eval_samples")
+    for name in names:
         object.__setattr__(config, name, 0)
     object.__setattr__(config, "estimator", "auto")
     return config

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from directmax._precision import widened
 from directmax._validation import check_count
 
 FEATURES, ROW_FEATURES, ROW_HIDDEN = 200, 100, 66
@@ -21,12 +23,19 @@ class MixedPosterior(NamedTuple):
     log_variance: Float[Tensor, "b k c"]
 
     def row_kl(self) -> Float[Tensor, "b k"]:
-        r"""KL(N(μ_j, σ_j²) ‖ N(0, I)) = ½ Σ_c (μ² + σ² − log σ² − 1) of every row, in nats."""
-        return 0.5 * (self.mean**2 + self.log_variance.exp() - self.log_variance - 1).sum(-1)
+        """KL(N(μ_j, σ_j²) ‖ N(0, I)) of every row, in nats."""
+        return kl_to_standard(self.mean, self.log_variance)
 
     def sample(self, noise: Float[Tensor, "*s b k c"]) -> Float[Tensor, "*s b k c"]:
         """μ + σ · noise, differentiable with respect to μ and σ."""
         return self.mean + (0.5 * self.log_variance).exp() * noise
+
+
+def kl_to_standard(
+    mean: Float[Tensor, "*s c"], log_variance: Float[Tensor, "*s c"]
+) -> Float[Tensor, "*s"]:
+    r"""KL(N(μ, σ²) ‖ N(0, I)) = ½ Σ_c (μ² + σ² − log σ² − 1), in nats."""
+    return 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).sum(-1)
 
 
 class MixedEncoder(nn.Module):
@@ -77,6 +86,15 @@ class MixedEncoder(nn.Module):
             nn.Linear(ROW_HIDDEN, 2 * num_dimensions),
         )
 
+    def labelled_row(
+        self, images: Float[Tensor, "b d"], values: Int[Tensor, " b"]
+    ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
+        """Mean and log-variance of one row of each image; cheaper than all of them."""
+        rows = self.rows(self.base(images)).unflatten(-1, (self.num_values, ROW_FEATURES))
+        row = rows[torch.arange(len(rows), device=rows.device), values]
+        mean, log_variance = widened(self.shared(row)).chunk(2, -1)
+        return mean, log_variance
+
     def classify(self, images: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
         """Logits of z alone."""
         logits: Tensor = self.discrete(self.base(images))
@@ -87,5 +105,5 @@ class MixedEncoder(nn.Module):
         features = self.base(images)
         logits = self.discrete(features).unsqueeze(-2)  # (b, 1, k)
         rows = self.rows(features).unflatten(-1, (self.num_values, ROW_FEATURES))
-        mean, log_variance = self.shared(rows).chunk(2, -1)  # (b, k, c)
+        mean, log_variance = widened(self.shared(rows)).chunk(2, -1)  # (b, k, c)
         return MixedPosterior(logits, mean, log_variance)

@@ -14,10 +14,10 @@ from directmax.distributions import Categorical
 from directmax.distributions._observed import observed_one_hot
 from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._bound import Bound
-from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
+from directmax.models._mixed_networks import MixedEncoder, MixedPosterior, kl_to_standard
 from directmax.models._networks import Decoder
-from directmax.models._regularity import adversarial_divergence, information
-from directmax.objectives import MixedReconstruction
+from directmax.models._regularity import adversarial, divergence, indecision, shifted
+from directmax.objectives import MixedReconstruction, bernoulli_loss
 
 EVALUATION_BATCH = 500
 """Images of which all codes are decoded at a time."""
@@ -33,9 +33,8 @@ class MixedTerms(NamedTuple):
             without gradient.
         labelled: f(label) of the labelled images, `(m,)`; None without.
         supervision: the loss of the labels, `(m,)`; None without.
-        regularity: of q(z|x) as a classifier of the unlabelled images: how much the worst step of
-            length `radius` changes it, less the information I(x; z) of the batch, `(b,)`; None
-            without `radius`.
+        regularity: of q(z|x) as a classifier of the unlabelled images: how much a shift and the
+            worst step change it, and how unsure it is, `(b,)`; None without `radius` and `shift`.
     """
 
     reconstruction: Tensor
@@ -140,6 +139,8 @@ class MixedVAE(nn.Module):
         kl_gradient: bool = True,
         kl_weight: float = 1.0,
         radius: float = 0.0,
+        shift: int = 0,
+        shape: tuple[int, int] | None = None,
     ) -> MixedTerms:
         """The terms of eq. 9 for a batch without labels and, where given, one with labels.
 
@@ -150,35 +151,68 @@ class MixedVAE(nn.Module):
             generator: source of the Gaussian and the Gumbel noise.
             kl_gradient: when False, the categorical KL is evaluated but carries no gradient.
             kl_weight: of the Gaussian KL within f; that of the categorical KL is the caller's.
-            radius: of the step in `adversarial_divergence`; 0 leaves `regularity` out.
+            radius: q at an image is also asked for within this distance, in units of a pixel.
+            shift: and where the image is moved by so many pixels; labelled images are moved too
+                before they are classified. 0 for both leaves `regularity` out.
+            shape: (height, width) of the images; needed for `shift`.
+
+        Raises:
+            ValueError: `shift` without `shape`.
         """
-        count = len(images)
-        together = images if labelled is None else torch.cat([images, labelled])
-        both = self.encoder(together)
-        ours = MixedPosterior(*(part[:count] for part in both))
-        q = Categorical(ours.logits, validate=False)
-        objective = self.objective(images, ours, kl_weight=kl_weight, generator=generator)
+        if shift and shape is None:
+            raise ValueError(f"shape, (height, width), is needed for a shift of {shift} pixels")
+        posterior = self.encoder(images)
+        q = Categorical(posterior.logits, validate=False)
+        objective = self.objective(images, posterior, kl_weight=kl_weight, generator=generator)
         estimate = self.estimator(q, objective, generator=generator)
         with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
             kl = q.kl_to_uniform()
         with torch.no_grad():
-            gaussian = (q.probs.squeeze(1) * ours.row_kl()).sum(-1)
+            gaussian = (q.probs.squeeze(1) * posterior.row_kl()).sum(-1)
         terms = MixedTerms(estimate.loss, kl, gaussian)
+
+        def moved(x: Tensor) -> Tensor:
+            return x if shape is None else shifted(x, shape, shift, generator=generator)
+
+        near = []  # images to classify: around those without labels, and those with
+        logits, classify = posterior.logits.squeeze(1), self.encoder.classify
         if radius > 0:
-            logits = q.logits.squeeze(1)
-            divergence = adversarial_divergence(
-                self.encoder.classify, images, logits, radius, generator=generator
-            )
-            terms = terms._replace(regularity=divergence - information(logits))
+            far = adversarial(classify, moved(images), logits, radius, generator=generator)
+            near.append(far)
+        elif shift:
+            near.append(moved(images))
+        count = len(images) if near else 0
+        if labelled is not None and labels is not None:
+            near.append(moved(labelled))
+        if not near:
+            return terms
+        around = classify(torch.cat(near))
+        if count:
+            regularity = divergence(logits, around[:count]) + indecision(logits)
+            terms = terms._replace(regularity=regularity)
         if labelled is None or labels is None:
             return terms
-        theirs = MixedPosterior(*(part[count:] for part in both))
-        q = Categorical(theirs.logits, validate=False)
-        shape = tuple(theirs.logits.shape)
-        z = observed_one_hot(labels, shape, dtype=q.dtype, device=q.device, validate=False)
+        q = Categorical(around[count:].unsqueeze(1), validate=False)
+        shape_of_z = (len(labels), 1, q.num_values)
+        z = observed_one_hot(labels, shape_of_z, dtype=q.dtype, device=q.device, validate=False)
         supervision = self.supervision(q, z, generator=generator, validate=False).loss
-        theirs_f = self.objective(labelled, theirs, kl_weight=kl_weight, generator=generator)
-        return terms._replace(labelled=theirs_f(z), supervision=supervision)
+        loss = self._labelled_loss(labelled, labels, z, kl_weight, generator)
+        return terms._replace(labelled=loss, supervision=supervision)
+
+    def _labelled_loss(
+        self,
+        images: Float[Tensor, "m d"],
+        labels: Int[Tensor, " m"],
+        z: Float[Tensor, "m 1 k"],
+        kl_weight: float,
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, " m"]:
+        """f(label): only the label's row is encoded and decoded."""
+        mean, log_variance = self.encoder.labelled_row(images, labels)
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        row = mean + (0.5 * log_variance).exp() * noise
+        logits = self.decoder(z.transpose(-1, -2) * row.unsqueeze(-2))  # from (m, k, c)
+        return bernoulli_loss(logits, images) + kl_weight * kl_to_standard(mean, log_variance)
 
     @torch.no_grad()
     def bound(

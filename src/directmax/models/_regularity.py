@@ -7,75 +7,121 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from directmax._precision import widened
 
-PROBE = 0.1
-"""Length of the random step at which the steepest direction is looked for."""
+PROBE = 1.0
+"""Length of the random step at which the steepest direction is looked for. A shorter one would be
+lost where bfloat16 rounds an image of several hundred pixels."""
+
+BALANCE = 2.0
+"""Weight of H(E_x q) beside E_x H(q). With 1 a class can be given up before its labels count."""
 
 
-def adversarial_divergence(
+def adversarial(
     logits_of: Callable[[Tensor], Tensor],
     images: Float[Tensor, "b d"],
-    logits: Float[Tensor, "b k"],
+    target: Float[Tensor, "b k"],
     radius: float,
     *,
     generator: torch.Generator | None = None,
-) -> Float[Tensor, " b"]:
-    r"""KL(q(·|x) ‖ q(·|x + r)) at the step r, ‖r‖ = radius, that changes q most; in nats.
+) -> Float[Tensor, "b d"]:
+    r"""x + r with the step r, ‖r‖ = radius, that moves q(·|x + r) furthest from a target.
 
-    r is one step of power iteration from a random direction. The first q is a constant: the
-    gradient moves q around the image towards q at the image.
+    r is one step of power iteration from a random direction; far is what has a large
+    KL(target ‖ q(·|x + r)).
 
     Args:
         logits_of: images `(b, d)` to logits `(b, k)`.
         images: x.
-        logits: those of x.
+        target: logits to move away from.
         radius: Euclidean length of r, in units of a pixel.
         generator: source of the random direction.
 
     Returns:
-        `(b,)`.
+        `(b, d)`, without gradient.
 
     Example:
         >>> images = torch.rand(5, 4)
         >>> layer = torch.nn.Linear(4, 3)
-        >>> divergence = adversarial_divergence(layer, images, layer(images), 0.5)
-        >>> divergence.shape, bool((divergence >= -1e-6).all())
-        (torch.Size([5]), True)
+        >>> moved = adversarial(layer, images, layer(images), 0.5)
+        >>> torch.allclose((moved - images).norm(dim=-1), torch.tensor(0.5))
+        True
 
     Reference: Miyato et al. 2018, Virtual Adversarial Training.
     """
-    target = widened(logits.detach()).log_softmax(-1)
-
-    def divergence(step: Tensor) -> Tensor:
-        moved = widened(logits_of(images + step)).log_softmax(-1)
-        return (target.exp() * (target - moved)).sum(-1)
-
     with torch.enable_grad():
         random = torch.randn(
             images.shape, generator=generator, dtype=images.dtype, device=images.device
         )
         probe = _of_length(random, PROBE).requires_grad_()
-        (slope,) = torch.autograd.grad(divergence(probe).sum(), probe)
-    return divergence(_of_length(slope, radius))
+        far = divergence(target.detach(), logits_of(images + probe)).sum()
+        (slope,) = torch.autograd.grad(far, probe)
+    return images + _of_length(slope, radius)
 
 
-def information(logits: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
-    r"""I(x; z) of a mini-batch: H(mean_b q_b) − mean_b H(q_b), in nats, at most log k.
-
-    Large where every image has one sure value and all values are used.
+def divergence(target: Float[Tensor, "b k"], logits: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
+    r"""KL(softmax(target) ‖ softmax(logits)), in nats; the target carries no gradient.
 
     Example:
-        >>> round(float(information(50 * torch.eye(4))), 4)  # log 4
-        1.3863
+        >>> logits = torch.randn(5, 3)
+        >>> bool((divergence(logits, logits).abs() < 1e-6).all())
+        True
+    """
+    fixed = widened(target.detach()).log_softmax(-1)
+    return (fixed.exp() * (fixed - widened(logits).log_softmax(-1))).sum(-1)
 
-    Reference: Krause et al. 2010, Regularized Information Maximization; Hu et al. 2017.
+
+def shifted(
+    images: Float[Tensor, "b d"],
+    shape: tuple[int, int],
+    pixels: int,
+    *,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "b d"]:
+    """Each image moved by −pixels … pixels down and right, at random; what enters is 0.
+
+    Args:
+        images: row-major.
+        shape: (height, width).
+        pixels: the largest shift; 0 returns the images.
+        generator: source of the shifts.
+
+    Example:
+        >>> images = torch.zeros(2, 9)
+        >>> images[:, 4] = 1
+        >>> shifted(images, (3, 3), 1).sum(-1)
+        tensor([1., 1.])
+    """
+    if pixels == 0:
+        return images
+    count, (height, width) = len(images), shape
+    device, most = images.device, 2 * pixels + 1
+    padded = F.pad(images.view(count, height, width), (pixels,) * 4)
+    down, right = torch.randint(most, (2, count, 1, 1), generator=generator, device=device)
+    rows = torch.arange(height, device=device).view(1, height, 1) + down
+    columns = torch.arange(width, device=device).view(1, 1, width) + right
+    return padded[torch.arange(count, device=device).view(-1, 1, 1), rows, columns].flatten(1)
+
+
+def indecision(logits: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
+    r"""mean_b H(q_b) − 2 H(mean_b q_b) of a mini-batch, in nats, at least −2 log k.
+
+    Small where every image has one sure value and all values are used equally often.
+
+    Example:
+        >>> round(float(indecision(50 * torch.eye(4))), 4)  # −2 log 4
+        -2.7726
+
+    Reference: Krause et al. 2010, Regularized Information Maximization; Hu et al. 2017, who also
+    give the entropy of the mean more weight.
     """
     log_probs = widened(logits).log_softmax(-1)
     probs = log_probs.exp()
     mean = probs.mean(0)
-    return (probs * log_probs).sum(-1).mean() - (mean * mean.clamp_min(1e-12).log()).sum()
+    used = -(mean * mean.clamp_min(1e-12).log()).sum()
+    return -(probs * log_probs).sum(-1).mean() - BALANCE * used
 
 
 def _of_length(step: Float[Tensor, "b d"], length: float) -> Float[Tensor, "b d"]:

@@ -71,7 +71,11 @@ class TrainConfig:
     """Weight of the loss of the labels and of --smoothness beside the bound, in nats."""
     smoothness: float = 3.0
     """With labels: q(z|x) is also made smooth within this distance of an unlabelled image, in
-    pixels, and sure of one class, all classes equally often; 0 switches this off."""
+    pixels, and sure of one class, all classes equally often; 0 switches the distance off, and with
+    --shift 0 all of this."""
+    shift: int = 1
+    """With labels: images are moved by up to so many pixels before they are classified; q(z|x) is
+    made to stay the same."""
     gaussian: int = 20
     """Mixed model: dimensions of the Gaussian code of each value."""
     binarize: str = "threshold"
@@ -139,8 +143,9 @@ class TrainConfig:
     epochs: int = 0
     """Passes over the training images; 0 stands for 400 with digits, 40 with the mixed model, else
     120."""
-    batch_size: int = 100
-    """Images in a mini-batch, over all processes together."""
+    batch_size: int = 0
+    """Images in a mini-batch, over all processes together; 0 stands for 100, or 200 with the mixed
+    model."""
     learning_rate: float = 1e-3
     """Of Adam."""
     learning_rate_schedule: str = "cosine"
@@ -169,6 +174,8 @@ class TrainConfig:
             object.__setattr__(self, "hidden", 400 if self.model == "mixed" else 300)
         if self.eval_samples == 0:
             object.__setattr__(self, "eval_samples", 10 if self.model == "mixed" else 100)
+        if self.batch_size == 0:
+            object.__setattr__(self, "batch_size", 200 if self.model == "mixed" else 100)
         if self.variables == 0:
             object.__setattr__(self, "variables", 15 if structured else 1)
         if self.values == 0:
@@ -220,7 +227,7 @@ class TrainConfig:
 
     def _check_mixed(self) -> None:
         if self.model == "discrete":
-            for name in ("labels", "label_weight", "smoothness", "gaussian"):
+            for name in ("labels", "label_weight", "smoothness", "shift", "gaussian"):
                 if getattr(self, name) != getattr(TrainConfig, name):
                     raise ValueError(
                         f"{_flag(name)} {getattr(self, name)} is for the mixed model: add --model "
@@ -351,6 +358,7 @@ _MINIMUM = {
     "eval_samples": 1,
     "labels": 0,
     "gaussian": 2,
+    "shift": 0,
 }
 
 _POSITIVE = (

@@ -15,6 +15,9 @@ LABELLED_SHARE = 0.1
 """Weight of f(label), a mean over labelled images, beside the mean of E_q[f] over unlabelled ones.
 More would fit the decoder to the few labelled images."""
 
+LARGEST_BATCH = 100
+"""Labelled images in a mini-batch, at most."""
+
 
 def labelled_indices(config: TrainConfig, data: ImageData) -> Int64[Tensor, " labels"]:
     """Which training images have labels: a balanced draw, decided by the run's seed.
@@ -45,7 +48,7 @@ class LabelledBatches:
     def __init__(self, config: TrainConfig, data: ImageData) -> None:
         self.indices = labelled_indices(config, data)
         self.labels = data.train.labels[self.indices]
-        self.size = min(config.labels, config.batch_size)
+        self.size = min(config.labels, config.batch_size, LARGEST_BATCH)
         self._seed = config.seed
         self._cycle, self._order = -1, torch.empty(0, dtype=torch.int64)
 

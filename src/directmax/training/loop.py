@@ -230,6 +230,7 @@ class Trainer:
             indices = self.labelled.indices[positions]
             inputs["labelled"] = images.index_select(0, indices.to(device))
             inputs["radius"] = self.config.smoothness
+            inputs["shift"], inputs["shape"] = self.config.shift, self.data.shape
             inputs["labels"] = self.labelled.labels[positions].to(device)
         return inputs
 
