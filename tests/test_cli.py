@@ -193,7 +193,8 @@ def test_every_flag() -> None:
     )
     assert structured == also
     mixed = parsed(
-        *("--model=mixed", "--labels=20", "--label-weight=2", "--smoothness=1", "--gaussian=4"),
+        *("--model=mixed", "--labels=20", "--label-weight=2", "--smoothness=1", "--shift=0"),
+        "--gaussian=4",
         *("--estimator=direct", "--rao-blackwell", "--baseline=none"),
     )
     third = TrainConfig(
@@ -201,6 +202,7 @@ def test_every_flag() -> None:
         labels=20,
         label_weight=2.0,
         smoothness=1.0,
+        shift=0,
         gaussian=4,
         estimator="direct",
         rao_blackwell=True,
@@ -257,7 +259,8 @@ def test_words_for_numbers() -> None:
         ("--epochs 1.5", "--epochs must be an integer, got '1.5'"),
         ("--epochs ten", "--epochs must be an integer, got 'ten'"),
         ("--epochs=", "--epochs must be an integer, got ''"),
-        ("--batch-size 0", "--batch-size must be at least 1"),
+        ("--model mixed --shift 2", "--shift 2 is for runs with labels: add --labels"),
+        ("--batch-size -1", "--batch-size must be at least 1"),
         ("--batch-size 1198", "--batch-size 1198 is more than the 1197 training images"),
         ("--seed -1", "--seed must be at least 0"),
         ("--seed 99999999999999999999", "--seed must be below 2^63"),

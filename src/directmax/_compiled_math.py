@@ -2,6 +2,10 @@
 
 numba keeps compiled code in `__pycache__` and notices edits of a kernel's own file only: after an
 edit here, or of a kernel that others import, delete those files (`*.nbi`, `*.nbc`).
+
+A function whose sums may be reordered and that other kernels call needs `forceinline=True`.
+Without, the process that compiles may call the function's own machine code, and one that loads from
+the cache the copy within its caller, which adds in another order: results would depend on it.
 """
 
 from __future__ import annotations

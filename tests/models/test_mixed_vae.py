@@ -22,6 +22,7 @@ from directmax import (
     ScoreFunction,
 )
 from directmax.estimators import CorrectedDirect, GumbelRao, ImplicitMLE, StraightThrough
+from directmax.models._regularity import adversarial, divergence, indecision, shifted
 from significance import assert_mean
 
 EXACT = {"rtol": 0, "atol": 1e-9}
@@ -194,7 +195,8 @@ def test_labelled_images() -> None:
     )
     g = torch.Generator().manual_seed(3)
     gaussian_noise(4, g)
-    table = by_hand(model, labelled, gaussian_noise(3, g), 1.5)
+    noise = torch.randn(3, DIMENSIONS, generator=g, dtype=torch.float64)  # of the label's row
+    table = by_hand(model, labelled, noise.unsqueeze(1).expand(-1, VALUES, -1), 1.5)
     expected = table.gather(1, labels.unsqueeze(1)).squeeze(1)
     torch.testing.assert_close(terms.labelled, expected, **EXACT)
     logits = model.encoder(labelled).logits.squeeze(1)
@@ -204,6 +206,40 @@ def test_labelled_images() -> None:
     wanted = gradients(model, (expected + cross_entropy).sum())
     for mine, right in zip(got, wanted, strict=True):
         torch.testing.assert_close(mine, right, **EXACT)
+
+
+@pytest.mark.parametrize(("radius", "shift"), [(0.5, 0), (0.0, 1), (0.5, 1)])
+def test_regularity(radius: float, shift: int) -> None:
+    """Its parts by hand, with the same random numbers; labelled images are moved too."""
+    model = make(Exact(), LabelledDirect(rao_blackwell=True))
+    images, labelled, labels = pictures(4), pictures(3, seed=2), torch.tensor([2, 0, 1])
+    shape = (1, PIXELS)
+    terms = model(
+        images,
+        labelled=labelled,
+        labels=labels,
+        generator=torch.Generator().manual_seed(3),
+        radius=radius,
+        shift=shift,
+        shape=shape,
+    )
+    g = torch.Generator().manual_seed(3)
+    gaussian_noise(4, g)
+    classify = model.encoder.classify
+    logits, near = classify(images), shifted(images, shape, shift, generator=g)
+    if radius:
+        near = adversarial(classify, near, logits, radius, generator=g)
+    expected = divergence(logits, classify(near)) + indecision(logits)
+    torch.testing.assert_close(terms.regularity, expected, **EXACT)
+    moved = shifted(labelled, shape, shift, generator=g)
+    supervision = F.cross_entropy(classify(moved), labels, reduction="none")
+    torch.testing.assert_close(terms.supervision, supervision, **EXACT)
+    got = gradients(model, terms.regularity.sum() + terms.supervision.sum())
+    wanted = gradients(model, expected.sum() + supervision.sum())
+    for mine, right in zip(got, wanted, strict=True):
+        assert (mine is None) == (right is None)
+        if mine is not None:
+            torch.testing.assert_close(mine, right, **EXACT)
 
 
 def test_bound() -> None:
@@ -235,5 +271,8 @@ def test_refused() -> None:
         MixedVAE(encoder, Decoder(VALUES, DIMENSIONS, PIXELS), "direct")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="decoder must take 3 rows of 2 numbers"):
         MixedVAE(encoder, Decoder(VALUES, 4, PIXELS), Direct())
+    model = make(Direct())
+    with pytest.raises(ValueError, match=r"shape, .height, width., is needed for a shift of 1"):
+        model(pictures(2), shift=1)
     with pytest.raises(ValueError, match="num_dimensions must be an integer of at least 1"):
         MixedEncoder(PIXELS, VALUES, 0)

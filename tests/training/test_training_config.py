@@ -24,7 +24,7 @@ NAN, INF = float("nan"), float("inf")
         ("hidden", (-1,)),
         ("num_samples", (-1,)),
         ("epochs", (-1,)),
-        ("batch_size", (0,)),
+        ("batch_size", (-1,)),
         ("seed", (-1, 2**63)),
         ("eval_samples", (-1,)),
         ("epsilon", (0.0, -1.0, NAN, INF)),
@@ -121,7 +121,14 @@ def test_every_field_counts() -> None:
         "learning_rate_schedule": "constant",
         "precision": "64-true",
     }
-    mixed = {"model": "mixed", "labels": 10, "label_weight": 2.0, "smoothness": 1.0, "gaussian": 5}
+    mixed = {
+        "model": "mixed",
+        "labels": 10,
+        "label_weight": 2.0,
+        "smoothness": 1.0,
+        "shift": 2,
+        "gaussian": 5,
+    }
     for field in dataclasses.fields(TrainConfig):
         if field.name in ("values", "perturbation", "rao_blackwell", *mixed):
             continue  # bound to others, below
@@ -137,7 +144,7 @@ def test_every_field_counts() -> None:
     assert dataclasses.replace(config, estimator="direct", perturbation="states").digest() != (
         dataclasses.replace(config, estimator="direct").digest()
     )
-    plain = TrainConfig(model="mixed")
+    plain = TrainConfig(model="mixed", labels=20)
     assert plain.digest() != TrainConfig().digest()
     for name, value in mixed.items():
         if name != "model":

@@ -98,7 +98,7 @@ def moments(
                     _put_pair(i, j, n, value, second, second_weighted, q, row)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _sums(
     tables: NDArray,
     coupling: NDArray,
@@ -144,7 +144,7 @@ def _sums(
     return total, weighted
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _four_leaves(
     table: NDArray,
     fore: NDArray,
@@ -179,7 +179,7 @@ def _four_leaves(
     leaf[1, c], leaf[1, c + 1], leaf[1, c + 2], leaf[1, c + 3] = mean0, mean1, mean2, mean3
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _total(values: NDArray, start: int, stop: int) -> float:  # pragma: no cover (compiled)
     """Their sum; a loop of its own, so that its order does not depend on a check for overlap."""
     total = values[start] - values[start]
@@ -188,7 +188,7 @@ def _total(values: NDArray, start: int, stop: int) -> float:  # pragma: no cover
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _single_sums(values: NDArray, bits: int, out: NDArray) -> None:  # pragma: no cover (compiled)
     """out[b] = the sum over indices with bit b set; folds `values`, which is lost."""
     for b in range(bits - 1, -1, -1):
@@ -198,7 +198,7 @@ def _single_sums(values: NDArray, bits: int, out: NDArray) -> None:  # pragma: n
             values[z] += values[half + z]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _pair_sums(
     values: NDArray, bits: int, scratch: NDArray, single: NDArray, pair: NDArray
 ) -> None:  # pragma: no cover (compiled)
@@ -230,7 +230,7 @@ def _put_pair(
     _put(i * n - i * (i + 1) // 2 + j - i - 1, value, plain, weighted, q, row)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _ascent(field: NDArray, pairs: NDArray) -> float:  # pragma: no cover (compiled)
     """The score of a state that no single change improves."""
     n = field.shape[0]
@@ -255,7 +255,7 @@ def _ascent(field: NDArray, pairs: NDArray) -> float:  # pragma: no cover (compi
     return score
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _largest(
     tables: NDArray, coupling: NDArray, upper: NDArray, where: NDArray, high: int
 ) -> float:  # pragma: no cover (compiled)

@@ -42,7 +42,7 @@ def _part(
     return linear, product
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _loss_change(
     logits: NDArray, change: NDArray, images: NDArray
 ) -> float:  # pragma: no cover (compiled)

@@ -145,7 +145,7 @@ def _argmax_with(scores: NDArray, bit: int, wanted: int) -> int:  # pragma: no c
     return index
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, forceinline=True)
 def descend(
     tables: NDArray, coupling: NDArray, where: NDArray, high: int, size: int, code: int
 ) -> None:  # pragma: no cover (compiled)
@@ -186,7 +186,7 @@ def _write(
         bits[d] = (best_low >> (n - 1 - d)) & 1
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, forceinline=True)
 def prepare(
     field: NDArray,
     pairs: NDArray,
@@ -213,7 +213,7 @@ def prepare(
     sums_table(field, pairs, n, 0, high, upper, scratch)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, forceinline=True)
 def couplings(
     pairs: NDArray, n: int, variable: int, first: int, stop: int, out: NDArray
 ) -> None:  # pragma: no cover (compiled)
@@ -227,7 +227,7 @@ def couplings(
         filled *= 2
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, forceinline=True)
 def sums_table(
     field: NDArray, pairs: NDArray, n: int, first: int, stop: int, out: NDArray, scratch: NDArray
 ) -> None:  # pragma: no cover (compiled)

@@ -239,6 +239,12 @@ class TrainConfig:
                 "--model mixed has one variable: leave out --variables and --encoder, and choose "
                 "its values with --values"
             )
+        for name in ("label_weight", "smoothness", "shift"):
+            if self.labels == 0 and getattr(self, name) != getattr(TrainConfig, name):
+                raise ValueError(
+                    f"{_flag(name)} {getattr(self, name)} is for runs with labels: add --labels, "
+                    "or leave it out"
+                )
 
     def _check_estimator(self) -> None:
         if self.estimator in BINARY_ESTIMATORS and self.values != 2:

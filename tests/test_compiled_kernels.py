@@ -1,0 +1,54 @@
+"""Compiled kernels give the same bits in the process that compiles them and from numba's cache."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = {
+    "losses": """
+import torch
+from directmax.objectives._bernoulli_kernel import loss_changes
+
+g = torch.Generator().manual_seed(0)
+logits, change = torch.randn(50, 784, generator=g) * 3, torch.randn(50, 10, 784, generator=g)
+images = torch.rand(50, 784, generator=g).round()
+for kind in (change, change.bfloat16().view(torch.int16)):
+    out = torch.zeros(50, 10)
+    loss_changes(*(t.numpy() for t in (logits, kind, images, out)), 0, 50)
+    print(out.view(torch.int32).sum().item())
+""",
+    "moments": """
+import torch
+from directmax import PairwiseBinary
+
+g = torch.Generator().manual_seed(0)
+for kind in (torch.float32, torch.float64):
+    unary = torch.randn(20, 11, 2, generator=g).to(kind).requires_grad_()
+    pairwise = torch.randn(20, 55, generator=g).to(kind).requires_grad_()
+    kl = PairwiseBinary(unary, pairwise).kl_to_uniform()
+    kl.sum().backward()
+    for tensor in (kl.detach(), unary.grad, pairwise.grad):
+        print(tensor.contiguous().view(torch.int32).sum().item())
+""",
+}
+
+
+@pytest.mark.parametrize("name", ["losses", pytest.param("moments", marks=pytest.mark.slow)])
+def test_compiled_and_loaded_alike(name: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def run() -> str:
+        command = [sys.executable, "-c", PROGRAMS[name]]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    compiled = run()
+    assert list(tmp_path.rglob("*.nbc"))
+    assert run() == compiled
+    assert len(set(compiled.split())) > 1
