@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -76,14 +77,10 @@ class Browser:
         trace: TracebackType | None,
     ) -> None:
         os.close(self._out)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            pass
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)  # its own session: helpers too
-        except ProcessLookupError:
-            pass
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # its own session: its children too
         self._process.wait()
         os.close(self._in)
         shutil.rmtree(self._profile, ignore_errors=True)
