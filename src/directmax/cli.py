@@ -74,6 +74,11 @@ class Train:
             f"best epoch {summary['best_epoch']} of {summary['epochs']}, "
             f"{summary['seconds_per_epoch']:.2f} s an epoch"
         )
+        if summary["stopped_early"]:
+            console.print(
+                f"stopped early: no better epoch in the last {self.config.patience} "
+                f"(--epochs {self.config.epochs})"
+            )
         print(f"report: {os.path.join(folder, 'report.html')}")  # noqa: PTH118 (as the user typed it)
 
 

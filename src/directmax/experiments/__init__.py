@@ -1,7 +1,7 @@
 """The paper's tables and figures as data: what to run for each, and what was published.
 
-Knows nothing of flags, processes or folders. To add an item, write a file with an `ITEM` and name it
-in `items.py`.
+Knows nothing of flags, processes or folders. To add an item, write a file with an `ITEM` and name
+it in `items.py`.
 """
 
 from __future__ import annotations

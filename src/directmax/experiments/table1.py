@@ -30,6 +30,7 @@ def config_of(method: str, data: str, values: int, seed: int, request: Request) 
         values=values,
         seed=seed,
         epochs=request.pick(4, 40, 300),
+        patience=request.pick(0, 0, 40),
         **_PROTOCOL[method],
     )
 

@@ -46,8 +46,8 @@ def build(request: Request) -> tuple[Job, ...]:
 ITEM = Item(
     "table2",
     "Table 2: accuracy with few labels",
-    "The mixed model, each of whose values has a Gaussian code of its own, by the number of labelled "
-    "training images.",
+    "The mixed model, each of whose values has a Gaussian code of its own, by the number of "
+    "labelled training images.",
     ("mnist", "fashion-mnist"),
     build,
 )

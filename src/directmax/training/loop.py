@@ -159,10 +159,19 @@ class Trainer:
         if self.events is not None:
             self.events.open(self.position.epoch)
         with InterruptGuard() as guard:
-            while self.position.epoch < self.config.epochs:
+            while self.position.epoch < self.config.epochs and not self.stopped_early:
                 self._run_epoch(guard)
                 if self._requested_anywhere(guard):  # the end of an epoch is saved
                     raise self._interrupted()
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the validation bound has not moved for the epochs of `patience`."""
+        config, position = self.config, self.position
+        if not config.patience or not position.best_epoch or position.epoch == config.epochs:
+            return False
+        falling = round(config.kl_fraction * config.epochs) if self.kl_weight(0) > 1 else 0
+        return position.epoch - max(position.best_epoch, falling) >= config.patience
 
     def _requested_anywhere(self, guard: InterruptGuard) -> bool:
         requested = torch.tensor([float(guard.requested)], device=self.fabric.device)

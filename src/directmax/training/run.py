@@ -211,7 +211,8 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     summary = {
         **{split: metrics.to_dict() for split, metrics in results.items()},
         "best_epoch": trainer.position.best_epoch,
-        "epochs": config.epochs,
+        "epochs": trainer.position.epoch,
+        "stopped_early": trainer.stopped_early,
         "seconds_per_epoch": 0.0,
         "seed": config.seed,
         **environment(),
