@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from directmax.experiments.items import ITEMS
 from directmax.reproduce.report.machine import hardware
 from directmax.training.files import RunError, read_json, write_atomic
 
@@ -202,7 +203,7 @@ def collect(output: str | Path) -> Results:
                     jobs=tuple(item["jobs"]),
                     needs=item.get("needs"),
                 )
-                for item in plan["items"]
+                for item in sorted(plan["items"], key=_place)
             ),
             outcomes=tuple(_outcome(root, job) for job in plan["jobs"]),
             hardware=hardware(),
@@ -240,6 +241,12 @@ def on_test(name: str) -> Callable[[Outcome], Any]:
         return None if value is None else factor * value
 
     return read
+
+
+def _place(item: Mapping[str, Any]) -> int:
+    """Of an item in the paper."""
+    names = list(ITEMS)
+    return names.index(item["name"]) if item["name"] in names else len(names)
 
 
 def _outcome(root: Path, job: Mapping[str, Any]) -> Outcome:

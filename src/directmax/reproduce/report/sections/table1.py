@@ -27,9 +27,9 @@ from directmax.reproduce.report.results import Outcome, Part, Results, mean_of, 
 
 NOTE = (
     "Test bound, nats per image, lower is better: mean ± standard deviation over seeds (without ±: "
-    "one seed); below it the paper's number and ours minus the paper's. Ours is compared with the best of the paper's "
-    "three methods. Reference: test −log p(x) of the same mixture fitted by "
-    "expectation-maximisation, and our default's bound minus that."
+    "one seed); below it the paper's number and ours minus the paper's. Our default is compared "
+    "with the best of the paper's three methods. Reference: test −log p(x) of the same mixture "
+    "fitted by expectation-maximisation, and our default's bound minus that."
 )
 CLOSE = 1.0
 """Nats, within which the paper's direct method counts as reproduced."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from directmax.reproduce.report.layout import (
     Series,
     Table,
 )
-from directmax.reproduce.report.methods import data_of, data_title
+from directmax.reproduce.report.methods import by, data_of, data_title
 from directmax.reproduce.report.results import Outcome, Part, Results
 
 FAMILIES = {
@@ -29,27 +30,28 @@ FAMILIES = {
 NOTE = (
     "Bias as a share of the exact gradient's norm, and under it the variance of one gradient as a "
     "share of the squared norm, and how many gradients are exactly zero. ≤: the bias cannot be "
-    "told from 0, and this is the upper end of its 95 % interval. Only the noise is drawn anew."
+    "told from 0, and this is the upper end of its 95 % interval. Only the noise is drawn anew. "
+    "±: standard deviation over seeds."
 )
 CURVES = (
-    "Bands: 95 % intervals. Where the bias cannot be told from 0 its line is interrupted; the "
-    "triangle is the upper end of its interval."
+    "A line a seed; bands: 95 % intervals. Where the bias cannot be told from 0 its line is "
+    "interrupted; the triangle is the upper end of its interval."
 )
 
 
 def build(results: Results, part: Part) -> Section:
     """The section of figure 1."""
     measured = [o for o in results.of(part, "gradients") if o.done and o.norm]
+    stages = by(measured, stage_of)
     charts, findings = [], []
-    for outcome in measured:
-        points, norm = _points(outcome), float(outcome.norm or 0)
+    for stage, outcomes in stages.items():
         row = [
-            _chart(stage_of(outcome), family, name, label, points, norm)
+            _chart(stage, family, name, label, outcomes)
             for family, (name, label) in FAMILIES.items()
         ]
         charts += _same_limits([chart for chart in row if chart.series])
-        findings += _finding(stage_of(outcome), points)
-    tables = _tables(measured)
+        findings += _finding(stage, outcomes)
+    tables = _tables(stages)
     source = published.FIGURES["figure1"]
     figures = []
     if charts:
@@ -84,26 +86,25 @@ def _value(point: Point, name: str) -> Any:
     return getattr(point.setting, name)
 
 
-def _chart(
-    stage: str,
-    family: str,
-    name: str,
-    label: str,
-    points: Sequence[Point],
-    norm: float,
-) -> Chart:
-    chosen = [
-        point
-        for point in points
-        if point.setting.family == family and isinstance(_value(point, name), int | float)
-    ]
-    chosen.sort(key=lambda point: _value(point, name))
-    x = tuple(float(_value(point, name)) for point in chosen)
-    if len(x) < 2:
-        return Chart(stage, label, "", ())
-    deviation = [point.statistics.variance for point in chosen]
-    known = [point.statistics.bias for point in chosen]
-    bias = [each for each in known if each is not None]
+def _chart(stage: str, family: str, name: str, label: str, outcomes: Sequence[Outcome]) -> Chart:
+    """Bias and deviation of a family; a line a seed."""
+    series = []
+    for outcome in outcomes:
+        chosen = [
+            point
+            for point in _points(outcome)
+            if point.setting.family == family and isinstance(_value(point, name), int | float)
+        ]
+        chosen.sort(key=lambda point: float(_value(point, name)))
+        if len(chosen) > 1:
+            x = tuple(float(_value(point, name)) for point in chosen)
+            series += _series(x, chosen, float(outcome.norm or 0))
+    return Chart(f"{_title(family)}: {stage}", label, "nats", tuple(series), log_x=True, log_y=True)
+
+
+def _series(x: tuple[float, ...], points: Sequence[Point], norm: float) -> list[Series]:
+    deviation = [point.statistics.variance for point in points]
+    bias = [each for point in points if (each := point.statistics.bias) is not None]
     series = [
         Series(
             "standard deviation",
@@ -134,8 +135,7 @@ def _chart(
             at, tops = zip(*hidden, strict=True)
             series.append(Series("bias, at most", at, tops, color="blue", marker="v", line=False))
     series.append(Series("norm of the exact gradient", (x[0], x[-1]), (norm, norm), dash="dotted"))
-    title = f"{_title(family)}: {stage}"
-    return Chart(title, label, "nats", tuple(series), log_x=True, log_y=True)
+    return series
 
 
 def _title(family: str) -> str:
@@ -151,42 +151,46 @@ def _same_limits(charts: list[Chart]) -> list[Chart]:
     return [replace(chart, y_limits=limits) for chart in charts]
 
 
-def _tables(measured: Sequence[Outcome]) -> list[Table]:
+def _tables(stages: Mapping[str, Sequence[Outcome]]) -> list[Table]:
     """A row a setting, a column a stage; what the paper has, and the rest folded."""
-    stages = {stage_of(outcome): outcome for outcome in measured}
-    rows: dict[str, list[Cell]] = {}
-    families = {}
-    for number, outcome in enumerate(stages.values()):
-        for point in _points(outcome):
-            cells = rows.setdefault(point.setting.label, [Cell(NOTHING, faint=True)] * len(stages))
-            cells[number] = _cell(point, float(outcome.norm or 0))
-            families[point.setting.label] = point.setting.family
-    columns = ("estimator", *stages)
+    labels: dict[str, str] = {}  # of settings, with their families
+    columns = []
+    for outcomes in stages.values():
+        found: dict[str, list[tuple[Point, float]]] = {}
+        for outcome in outcomes:
+            for point in _points(outcome):
+                labels[point.setting.label] = point.setting.family
+                found.setdefault(point.setting.label, []).append((point, float(outcome.norm or 1)))
+        columns.append({label: _cell(measured) for label, measured in found.items()})
     tables = []
     for title, inside in (("The paper's estimators", True), ("All other estimators", False)):
-        chosen = tuple(
-            (Cell(label), *cells)
-            for label, cells in rows.items()
-            if (families[label] in FAMILIES) is inside
+        rows = tuple(
+            (Cell(label), *(column.get(label, Cell(NOTHING, faint=True)) for column in columns))
+            for label, family in labels.items()
+            if (family in FAMILIES) is inside
         )
-        if chosen:
-            tables.append(Table(title, columns, chosen, NOTE, folded=not inside))
+        if rows:
+            tables.append(Table(title, ("estimator", *stages), rows, NOTE, folded=not inside))
     return tables
 
 
-def _cell(point: Point, norm: float) -> Cell:
-    statistics = point.statistics
-    bias = statistics.bias
-    if bias is None:
-        text = "bias unknown"
-    elif bias.low > 0:
-        text = f"{_number(100 * bias.value / norm)} %"
-    elif bias.high > 0:
-        text = f"≤ {_number(100 * bias.high / norm)} %"
-    else:
-        text = "0 %"
-    variance = f"variance {_number(statistics.variance.value / norm**2)}"
-    return Cell(text, f"{variance}, zeros {100 * statistics.sparsity.value:.0f} %")
+def _cell(measured: Sequence[tuple[Point, float]]) -> Cell:
+    """One setting at one stage, with the exact gradient's norm of every seed."""
+    pairs = [(point.statistics, norm) for point, norm in measured]
+    variance = statistics.fmean(each.variance.value / norm**2 for each, norm in pairs)
+    zeros = statistics.fmean(each.sparsity.value for each, _ in pairs)
+    below = f"variance {_number(variance)}, zeros {100 * zeros:.0f} %"
+    known = [(each.bias, norm) for each, norm in pairs if each.bias is not None]
+    if len(known) < len(pairs):
+        return Cell("bias unknown", below)
+    high = max(100 * bias.high / norm for bias, norm in known)
+    if all(bias.low > 0 for bias, _ in known):
+        shares = [100 * bias.value / norm for bias, norm in known]
+        text = _number(statistics.fmean(shares))
+        if len(shares) > 1:
+            text += f" ± {_number(statistics.stdev(shares))}"
+        return Cell(f"{text} %", below)
+    return Cell(f"≤ {_number(high)} %" if high > 0 else "0 %", below)
 
 
 def _number(value: float) -> str:
@@ -201,15 +205,16 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _finding(stage: str, points: Sequence[Point]) -> list[str]:
+def _finding(stage: str, outcomes: Sequence[Outcome]) -> list[str]:
     """How often the direct estimator is zero at its smallest step."""
-    steps: Mapping[float, Point] = {
-        float(_value(point, "epsilon")): point
-        for point in points
-        if point.setting.family == "direct" and isinstance(_value(point, "epsilon"), int | float)
-    }
-    if not steps:
+    shares: dict[float, list[float]] = {}
+    for outcome in outcomes:
+        for point in _points(outcome):
+            step = _value(point, "epsilon")
+            if point.setting.family == "direct" and isinstance(step, int | float):
+                shares.setdefault(float(step), []).append(point.statistics.sparsity.value)
+    if not shares:
         return []
-    smallest = min(steps)
-    share = 100 * steps[smallest].statistics.sparsity.value
+    smallest = min(shares)
+    share = 100 * statistics.fmean(shares[smallest])
     return [f"{stage}: at ε = {smallest:g}, {share:.0f} % of the direct gradients are zero."]
