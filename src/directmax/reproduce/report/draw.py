@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from directmax.reproduce.report.layout import Chart, Figure, Series
 from directmax.reproduce.report.palette import LIGHT, css, sentinels
@@ -124,14 +126,14 @@ def _draw(axes: Any, chart: Chart) -> None:
             markersize=5 if series.marker == "v" else 3.5,
             zorder=2 if series.dash == "dotted" else 3,
         )
+    for axis, log in ((axes.xaxis, chart.log_x), (axes.yaxis, chart.log_y)):
+        if log:  # 0.01, not a power of ten, whose exponent nobody can read on a phone
+            axis.set_major_locator(LogLocator(subs=_subs(axis.get_view_interval())))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
     if not chart.log_x:
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
         axes.set_xlim(left=0)
-    else:
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    if chart.log_y:
-        axes.yaxis.set_major_formatter(LogFormatterSciNotation())
-        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title(chart.title, loc="left", color=COLORS["ink"])
     axes.set_xlabel(chart.x_label, color=COLORS["ink"])
     axes.set_ylabel(chart.y_label, color=COLORS["ink"])
@@ -140,6 +142,11 @@ def _draw(axes: Any, chart: Chart) -> None:
     axes.tick_params(which="both", color=COLORS["soft"], labelcolor=COLORS["ink"])
     for spine in axes.spines.values():
         spine.set_color(COLORS["soft"])
+
+
+def _subs(ends: Sequence[float]) -> tuple[float, ...]:
+    """Where a logarithmic axis has numbers: also between powers of ten where these are few."""
+    return (1.0,) if math.log10(ends[1] / ends[0]) > 2 else (1.0, 2.0, 5.0)
 
 
 def _floor(series: Sequence[Series]) -> float:
@@ -173,5 +180,5 @@ def _svg(drawing: Drawing, name: str, title: str) -> str:
     text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", text)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = text.replace("*{stroke-linejoin", f"#{name} *{{stroke-linejoin")
-    label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    label = escape(title, quote=True)
     return text.replace("<svg ", f'<svg id="{name}" role="img" aria-label="{label}" ', 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from directmax.experiments import published
 from directmax.reproduce.report.layout import Section
@@ -34,7 +35,10 @@ def _section(results: Results, part: Part) -> Section:
             source=f"{source.source}: {source.note}." if source else "",
             notes=(part.needs or "This report has no tables or figures for this item.",),
         )
-    return BUILDERS[part.name](results, part)
+    section = BUILDERS[part.name](results, part)
+    # Nothing is drawn of what has no result yet.
+    figures = [replace(f, charts=tuple(c for c in f.charts if c.series)) for f in section.figures]
+    return replace(section, figures=[figure for figure in figures if figure.charts])
 
 
 __all__ = ["BUILDERS", "sections"]
