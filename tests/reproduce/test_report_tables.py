@@ -197,6 +197,22 @@ def test_table_2_has_accuracy_bound_and_others(tmp_path: Path) -> None:
     assert "not in the text" in section.notes[0]
 
 
+def test_table_2_says_who_is_ahead(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "out")
+    accuracies = {50: (0.90, 0.92), 100: (0.95, 0.94), 300: (0.96, 0.955)}
+    for labels, pair in accuracies.items():
+        for method, accuracy in zip(("direct", "gumbel-softmax"), pair, strict=True):
+            made = config(model="mixed", labels=labels, estimator=method)
+            folder.training(
+                ["table2"], f"{method}-{labels}", made, 100.0, accuracy=accuracy, labels=labels,
+                method=method,
+            )  # fmt: skip
+    assert only_section(folder).findings == (
+        "MNIST: direct is more accurate than Gumbel-Softmax with 2 of 3 numbers of labels "
+        "(by −2.00 to +1.00 points).",
+    )
+
+
 def test_an_item_that_cannot_be_run_says_why(tmp_path: Path) -> None:
     folder = ReportFolder(tmp_path / "out")
     folder.write(needs={"figure5": "figure5 needs CelebA"})

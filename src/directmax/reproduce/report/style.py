@@ -34,18 +34,18 @@ nav a:hover{border-color:var(--blue);text-decoration:none}
 .glance li{display:grid;grid-template-columns:6.5rem 1fr;gap:.2rem 1rem;padding:.4rem 0;
  border-bottom:1px solid var(--grid)}
 .glance li:last-child{border:0}
-.wide{overflow-x:auto;margin:.4rem 0;
- background:linear-gradient(to right,var(--page) 40%,transparent) left,
- linear-gradient(to left,var(--page) 40%,transparent) right,
+.wide{overflow-x:auto;margin:.4rem 0;width:fit-content;max-width:100%;
+ background:linear-gradient(to right,var(--page) 60%,transparent) -1px 0,
+ linear-gradient(to left,var(--page) 60%,transparent) calc(100% + 1px) 0,
  linear-gradient(to right,var(--shade),transparent) left,
  linear-gradient(to left,var(--shade),transparent) right;
  background-size:2.6rem 100%,2.6rem 100%,1rem 100%,1rem 100%;background-repeat:no-repeat;
  background-attachment:local,local,scroll,scroll}
 .wide:focus-visible{outline:2px solid var(--blue);outline-offset:2px}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.94rem;line-height:1.35}
-thead th{color:var(--soft);font-weight:500;font-size:.85rem;vertical-align:bottom;
+thead th{white-space:normal;color:var(--soft);font-weight:500;font-size:.85rem;vertical-align:bottom;
  border-bottom:1.5px solid var(--soft)}
-th,td{text-align:right;vertical-align:top;padding:.45rem 0 .45rem 1.6rem;
+th,td{text-align:right;vertical-align:top;padding:.45rem 0 .45rem 1.3rem;
  border-bottom:1px solid var(--grid);white-space:nowrap}
 tbody tr:last-child th,tbody tr:last-child td{border-bottom:0}
 table:not(:has(thead)) tr:first-child>*{border-top:1.5px solid var(--soft)}
@@ -73,7 +73,8 @@ ol{padding-left:2.2rem;max-width:46rem}ol li{margin:.35rem 0}
 ol li::marker{color:var(--soft);font-variant-numeric:tabular-nums}
 @media (max-width:40rem){
 main{padding:1.4rem 1rem 3rem}h1{font-size:1.5rem}h2{font-size:1.2rem}
-th,td{padding:.4rem 0 .4rem .9rem}table{font-size:.9rem}thead th{white-space:normal}
+th,td{padding:.4rem 0 .4rem .9rem}table{font-size:.9rem}
+tbody th,.word{white-space:normal}tbody th{min-width:5.5rem;max-width:8rem}.word{min-width:6rem}
 small span,small b{display:block}
 .glance li{grid-template-columns:1fr}.status{gap:.5rem 1.5rem}
 }
