@@ -92,7 +92,7 @@ class Browser:
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=height,
-            deviceScaleFactor=2 if width <= 600 else 1,
+            deviceScaleFactor=1,
             mobile=width <= 600,
         )
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -107,8 +107,8 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def screenshot(self, *, full: bool = True) -> bytes:
-        """A PNG of the window, or of the whole page at one pixel of the picture a pixel of CSS."""
+    def screenshot(self, *, full: bool = False) -> bytes:
+        """A PNG of the window, or of the whole page."""
         clip = self._clip() if full else {}
         answer = self._ask(
             "Page.captureScreenshot", captureBeyondViewport=full, optimizeForSpeed=True, **clip
@@ -117,7 +117,7 @@ class Browser:
 
     def _clip(self) -> dict[str, Any]:
         size = self._ask("Page.getLayoutMetrics")["cssContentSize"]
-        return {"clip": {**size, "scale": 1 / self.evaluate("devicePixelRatio")}}
+        return {"clip": {**size, "scale": 1}}
 
     def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         return self._call(method, session=self._session, **parameters)

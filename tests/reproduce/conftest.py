@@ -22,7 +22,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for stage in ("initialisation", "mid-training"):
         cell = {"data": "digits", "values": 10, "seed": 0, "stage": stage}
         path = folder.add(["figure1"], f"figure1-{stage}", "gradients", {}, cell, state="done")
-        _measure(path)
+        if stage == "initialisation":
+            _measure(path)
+        else:
+            measured = path.parent / "figure1-initialisation" / "gradients.json"
+            (path / "gradients.json").write_bytes(measured.read_bytes())
     for data in ("mnist", "omniglot"):
         for values in (10, 20, 30):
             for number, method in enumerate(("exact", "direct", "gumbel-softmax", "ours")):

@@ -98,6 +98,17 @@ def test_nothing_is_wider_than_the_window(page: tuple[Browser, int, bool]) -> No
     assert browser.evaluate(OVERFLOWS) == []
 
 
+def test_what_is_folded_fits_too(page: tuple[Browser, int, bool]) -> None:
+    browser, width, _ = page
+    browser.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
+    assert browser.evaluate("document.documentElement.scrollWidth") == width
+    assert browser.evaluate(OVERFLOWS) == []
+    words = browser.evaluate(CONTRASTS)["words"]
+    assert len(words) > 900
+    assert min(contrast for _, contrast, _, _ in words) >= 4.5
+    browser.evaluate("document.querySelectorAll('details').forEach(e => { e.open = false; })")
+
+
 def test_words_and_lines_stand_out(page: tuple[Browser, int, bool]) -> None:
     browser, _, _ = page
     found: dict[str, Any] = browser.evaluate(CONTRASTS)
@@ -112,20 +123,24 @@ def test_words_and_lines_stand_out(page: tuple[Browser, int, bool]) -> None:
 
 def test_the_theme_is_the_readers(page: tuple[Browser, int, bool]) -> None:
     browser, width, dark = page
-    image = picture(browser.screenshot(full=False))
-    assert image.width == (780 if width == 390 else 1280)
+    image = picture(browser.screenshot())
+    assert image.width == width
     corner = sum(image.getpixel((2, 2)))  # type: ignore[arg-type]
     assert corner < 120 if dark else corner > 700
 
 
-def test_the_whole_page_is_drawn(page: tuple[Browser, int, bool]) -> None:
-    """No window's height of the page is blank, and figures have their colours."""
-    browser, _, _ = page
-    image = picture(browser.screenshot())
-    step = image.width  # about a window
-    for top in range(0, image.height - step, step):
-        part = image.crop((0, top, image.width, top + step))
-        assert len(part.getcolors(1 << 24) or ()) > 20, top
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_every_section_is_drawn(browser: Browser, report: Path, width: int, dark: bool) -> None:
+    """No section is blank, and figures have their colours and sizes."""
+    browser.open(report / "reproduction.html", width=width, dark=dark)
+    names = browser.evaluate("[...document.querySelectorAll('section[id]')].map(e => e.id)")
+    assert len(names) == 10
+    for name in names:
+        browser.evaluate(
+            f"document.getElementById('{name}').scrollIntoView({{behavior: 'instant'}})"
+        )
+        image = picture(browser.screenshot())
+        assert len(image.getcolors(1 << 24) or ()) > 40, name
     charts = browser.evaluate("document.querySelectorAll('.charts svg').length")
     assert charts == 4 + 4 + 4 + 4
     assert browser.evaluate(
@@ -155,7 +170,7 @@ def test_a_figure_by_itself_has_its_own_page_colour(
     browser: Browser, report: Path, dark: bool
 ) -> None:
     browser.open(report / "figures" / "figure2.svg", width=900, height=600, dark=dark)
-    image = picture(browser.screenshot(full=False))
+    image = picture(browser.screenshot())
     corner = sum(image.getpixel((4, 4)))  # type: ignore[arg-type]
     assert corner < 120 if dark else corner > 700
     assert len(image.getcolors(1 << 24) or ()) > 50

@@ -138,8 +138,8 @@ DEVIATIONS = (
     Deviation(
         26,
         "Time axis",
-        "is the median seconds of a training epoch times the epochs, so that validation and what "
-        "else the machine did are left out.",
+        "is the seconds of a training epoch times the epochs, without validation: measured before "
+        "the runs, each configuration in turn, or else the median of the run.",
         ("figure2", "figure3"),
     ),
     Deviation(
