@@ -8,7 +8,7 @@ import pytest
 from report_folder import VERSIONS
 
 from directmax import cli
-from directmax.cli import Train
+from directmax.cli import Gradients, Train
 from directmax.experiments import Job, plan_item
 from directmax.reproduce.report.commands import command_of, train_flags
 from directmax.reproduce.report.results import Outcome
@@ -33,6 +33,7 @@ def test_the_printed_command_gives_the_same_configuration(job: Job) -> None:
     assert words[:2] == ["directmax", "train"]
     command = cli._parse(words[1:])
     assert isinstance(command, Train)
+    assert command.run_dir == "jobs/name"
     assert command.config == TrainConfig.from_dict(settings)
 
 
@@ -42,5 +43,21 @@ def test_as_few_flags_as_possible() -> None:
     assert train_flags(structured) == ["--encoder", "pairwise", "--seed", "1"]
 
 
-def test_measurements_have_no_training_command() -> None:
+@pytest.mark.parametrize("scale", ["short", "paper"])
+def test_the_command_of_a_measurement_names_its_run(scale: str) -> None:
+    training, start, middle = plan_item("figure1", scale, (0,))
+    run = Outcome(training.name, "train", {}, dict(training.settings), f"jobs/{training.key()}")
+    for job, directory in ((start, None), (middle, run.folder)):
+        words = shlex.split(command_of(outcome("gradients", dict(job.settings)), [run]))
+        command = cli._parse(words[1:])
+        assert isinstance(command, Gradients)
+        assert command.run_dir == directory
+        assert command.output == "jobs/name"
+        for name, value in job.settings.items():
+            if name != "trained":
+                found = getattr(command, name)
+                assert (list(found or ()) if isinstance(value, list) else found) == value, name
+
+
+def test_mixtures_have_no_command() -> None:
     assert command_of(outcome("mixture", {"values": 10})) == ""

@@ -9,6 +9,8 @@ from directmax.reproduce.report.layout import Chart, Series
 from directmax.reproduce.report.methods import Look
 from directmax.reproduce.report.results import Outcome, cost, mean_of
 
+SHORT = 10
+"""Epochs up to which all of a curve is shown."""
 NAMES = {
     "bound": "validation bound, nats per image",
     "nll": "validation −log p(x), nats per image",
@@ -49,14 +51,15 @@ def by_time(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str) -
 
 
 def limits(series: Sequence[Series]) -> tuple[float, float] | None:
-    """Where the curves end up: the first epochs are far above the rest."""
+    """Where the curves end up: the first epochs of a long run are far above the rest."""
     values = [[y for y in each.y if y is not None] for each in series]
     values = [each for each in values if each]
     if not values:
         return None
     low = min(min(each) for each in values)
-    end = max(each[-1] for each in values)
-    high = min(max(max(each) for each in values), end + 1.2 * (end - low) + 0.01 * abs(end))
+    end, high = max(each[-1] for each in values), max(max(each) for each in values)
+    if max(map(len, values)) > SHORT:
+        high = min(high, end + 1.2 * (end - low) + 0.01 * abs(end))
     margin = max(0.05 * (high - low), 1e-3 * abs(low), 1e-3)
     return low - margin, high + margin
 

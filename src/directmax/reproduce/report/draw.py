@@ -21,7 +21,8 @@ WIDTH, HEIGHT = 4.7, 3.3
 """Of one chart, in inches."""
 COLORS = sentinels()
 DASHES: dict[str, Any] = {"solid": "-", "dashed": (0, (5, 2)), "dotted": (0, (1, 1.6))}
-BAND = 0.16
+BAND, FAINT_BAND, FEW = 0.16, 0.1, 5
+"""Opacity of bands, in charts with few lines and with more than `FEW`."""
 FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif"
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -106,6 +107,7 @@ def _draw(axes: Any, chart: Chart) -> None:
         axes.set_yscale("log")
     if chart.y_limits is not None:
         axes.set_ylim(chart.y_limits)
+    band = BAND if len(chart.series) <= FEW else FAINT_BAND
     for series in chart.series:
         color = COLORS[series.color]
         y = [float("nan") if value is None else value for value in series.y]
@@ -115,7 +117,7 @@ def _draw(axes: Any, chart: Chart) -> None:
                 floor = chart.y_limits[0] if chart.y_limits else _floor(chart.series)
                 low = tuple(max(value, floor) for value in low)
             high = [max(pair) for pair in zip(low, series.high, strict=True)]
-            axes.fill_between(series.x, low, high, color=color, alpha=BAND, linewidth=0)
+            axes.fill_between(series.x, low, high, color=color, alpha=band, linewidth=0)
         axes.plot(
             series.x,
             y,

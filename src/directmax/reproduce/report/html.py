@@ -190,7 +190,7 @@ def _appendix(page: Page) -> str:
         + "<h3>Command</h3>"
         + f"<pre>{escape(page.command)}</pre>"
         + (
-            f"<details><summary>The trainings one by one</summary><pre>{escape(commands)}</pre>"
+            f"<details><summary>The jobs one by one</summary><pre>{escape(commands)}</pre>"
             "</details>"
             if commands
             else ""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+from directmax.reproduce.report.results import Spread
 
 Tone = Literal["", "good", "bad"]
 
@@ -178,6 +181,20 @@ def compared(
     difference = round(value - reference, digits)
     good = difference <= 0 if lower_is_better else difference >= 0
     return Cell(text, below, signed(difference, digits), "good" if good else "bad")
+
+
+def seconds_text(spread: Spread | None) -> str:
+    """Seconds with three digits, and their deviation; a dash for none.
+
+    Example:
+        >>> seconds_text(Spread(0.02345, 0.0011, 2)), seconds_text(Spread(12.3456, None, 1))
+        ('0.0234 ± 0.0011', '12.3')
+    """
+    if spread is None:
+        return NOTHING
+    digits = max(0, 2 - math.floor(math.log10(spread.mean))) if spread.mean > 0 else 2
+    text = f"{spread.mean:.{digits}f}"
+    return text if spread.deviation is None else f"{text} ± {spread.deviation:.{digits}f}"
 
 
 def signed(value: float, digits: int = 2) -> str:

@@ -25,7 +25,7 @@ def render_markdown(page: Page) -> str:
     lines += [f"{each.number}. *{each.title}* {each.text}" for each in page.deviations]
     lines += ["", "## Runs", "", *_tables(page.troubles), *_table(page.runs)]
     if page.commands:
-        lines += ["The trainings one by one:", "", "```sh", *page.commands, "```", ""]
+        lines += ["The jobs one by one:", "", "```sh", *page.commands, "```", ""]
     lines += ["## Versions and machine", "", *_tables(page.machine)]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -11,8 +11,8 @@ from directmax._version import __version__
 from directmax.experiments import published
 from directmax.experiments.deviations import Deviation, deviations_of
 from directmax.reproduce.report.commands import command_of
-from directmax.reproduce.report.layout import NOTHING, Cell, Section, Table
-from directmax.reproduce.report.results import Outcome, Results
+from directmax.reproduce.report.layout import NOTHING, Cell, Section, Table, seconds_text
+from directmax.reproduce.report.results import Outcome, Results, Spread
 from directmax.reproduce.report.sections import sections
 
 SMOKE = "smoke"
@@ -32,7 +32,7 @@ class Page:
         troubles: tables of failed and of early-stopped jobs.
         runs: the table of all jobs.
         command: of the whole.
-        commands: of the trainings.
+        commands: of the jobs one by one.
         machine: tables of versions and hardware.
     """
 
@@ -69,7 +69,7 @@ def make_page(results: Results) -> Page:
         commands=tuple(
             command
             for outcome in results.outcomes
-            if outcome.state != "waiting" and (command := command_of(outcome))
+            if outcome.state != "waiting" and (command := command_of(outcome, results.outcomes))
         ),
         machine=_machine(results),
     )
@@ -114,7 +114,7 @@ def _status(results: Results, counts: Mapping[str, int]) -> tuple[tuple[str, str
 def _warnings(results: Results, counts: Mapping[str, int]) -> tuple[str, ...]:
     found = []
     if results.scale_note:
-        found.append(results.scale_note)
+        found.append(f"Scale {results.scale}: {results.scale_note.rstrip('.')}.")
     if unfinished := counts["running"] + counts["waiting"]:
         found.append(
             f"Not finished: {unfinished} of {len(results.outcomes)} jobs are still to be done. The "
@@ -158,7 +158,7 @@ def _runs(results: Results) -> Table:
             Cell(o.state),
             Cell(str(o.epochs or NOTHING)),
             Cell(str(o.best_epoch or NOTHING)),
-            Cell(NOTHING if o.seconds_per_epoch is None else f"{o.seconds_per_epoch:.2f}"),
+            Cell(seconds_text(None if (s := o.seconds_per_epoch) is None else Spread(s, None, 1))),
             Cell(duration(o.seconds)),
             Cell(str(o.attempts)),
         )

@@ -43,8 +43,8 @@ nav a:hover{border-color:var(--blue);text-decoration:none}
  background-attachment:local,local,scroll,scroll}
 .wide:focus-visible{outline:2px solid var(--blue);outline-offset:2px}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.94rem;line-height:1.35}
-thead th{white-space:normal;color:var(--soft);font-weight:500;font-size:.85rem;vertical-align:bottom;
- border-bottom:1.5px solid var(--soft)}
+thead th{white-space:normal;color:var(--soft);font-weight:500;font-size:.85rem;
+ vertical-align:bottom; border-bottom:1.5px solid var(--soft)}
 th,td{text-align:right;vertical-align:top;padding:.45rem 0 .45rem 1.3rem;
  border-bottom:1px solid var(--grid);white-space:nowrap}
 tbody tr:last-child th,tbody tr:last-child td{border-bottom:0}

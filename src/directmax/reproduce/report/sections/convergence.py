@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from directmax.experiments import published
 from directmax.reproduce.report.curves import by_epoch, by_time, timing
-from directmax.reproduce.report.layout import NOTHING, Cell, Figure, Section, Table, compared
+from directmax.reproduce.report.layout import (
+    NOTHING,
+    Cell,
+    Figure,
+    Section,
+    Table,
+    compared,
+    seconds_text,
+)
 from directmax.reproduce.report.methods import (
     by,
     data_of,
@@ -56,7 +64,7 @@ def build(results: Results, part: Part) -> Section:
                     (
                         Cell(title if name == methods(chosen)[0] else ""),
                         Cell(look(name).label),
-                        Cell(NOTHING if seconds is None else str(seconds), faint=seconds is None),
+                        Cell(seconds_text(seconds), faint=seconds is None),
                         compared(ratio, f"{ratio or 0:.2f}", slowdown, "paper"),
                         Cell(NOTHING if bound is None else str(bound), faint=bound is None),
                     )

@@ -147,7 +147,7 @@ def _ahead(group: list[Outcome], data: str) -> list[str]:
     if not leads:
         return []
     ahead = sum(lead > 0 for lead in leads)
-    span = signed(min(leads)) + (f" to {signed(max(leads))}" if len(leads) > 1 else "")
+    span = signed(min(leads)) + (f" to {signed(max(leads))}" if min(leads) < max(leads) else "")
     return [
         f"{data_title(data)}: direct is more accurate than Gumbel-Softmax with {ahead} of "
         f"{len(leads)} numbers of labels (by {span} points)."

@@ -15,6 +15,7 @@ from directmax.reproduce.report.layout import (
     Figure,
     Section,
     Table,
+    seconds_text,
 )
 from directmax.reproduce.report.methods import (
     ENCODERS,
@@ -104,7 +105,7 @@ def _numbers(runs: Sequence[Outcome]) -> list[Cell]:
         *cells,
         Cell(", ".join(str(run.best_epoch) for run in done) or NOTHING, faint=not done),
         Cell(str(len(done))),
-        Cell(NOTHING, faint=True) if seconds is None else Cell(f"{seconds.mean:.2f}"),
+        Cell(seconds_text(seconds), faint=seconds is None),
     ]
 
 

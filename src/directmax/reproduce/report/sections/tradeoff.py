@@ -34,8 +34,8 @@ NOTE = (
     "±: standard deviation over seeds."
 )
 CURVES = (
-    "A line a seed; bands: 95 % intervals. Where the bias cannot be told from 0 its line is "
-    "interrupted; the triangle is the upper end of its interval."
+    "A line a seed; bands, where there is one seed: 95 % intervals. Where the bias cannot be "
+    "told from 0 its line is interrupted; the triangle is the upper end of its interval."
 )
 
 
@@ -88,7 +88,7 @@ def _value(point: Point, name: str) -> Any:
 
 def _chart(stage: str, family: str, name: str, label: str, outcomes: Sequence[Outcome]) -> Chart:
     """Bias and deviation of a family; a line a seed."""
-    series = []
+    series: list[Series] = []
     for outcome in outcomes:
         chosen = [
             point
@@ -98,7 +98,10 @@ def _chart(stage: str, family: str, name: str, label: str, outcomes: Sequence[Ou
         chosen.sort(key=lambda point: float(_value(point, name)))
         if len(chosen) > 1:
             x = tuple(float(_value(point, name)) for point in chosen)
-            series += _series(x, chosen, float(outcome.norm or 0))
+            lines = _series(x, chosen, float(outcome.norm or 0))
+            if len(outcomes) > 1:
+                lines = [replace(line, low=(), high=()) for line in lines]
+            series += lines
     return Chart(f"{_title(family)}: {stage}", label, "nats", tuple(series), log_x=True, log_y=True)
 
 
