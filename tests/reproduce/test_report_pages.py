@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import resource
+import shutil
 from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,6 +20,7 @@ from directmax.reproduce.report.page import duration
 from directmax.reproduce.report.palette import DARK, LIGHT, PAGE_DARK, PAGE_LIGHT
 from directmax.reproduce.report.write import write_pages
 from directmax.training.config import TrainConfig
+from directmax.training.files import RunError
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +123,30 @@ def test_a_reproduction_that_has_not_begun(tmp_path: Path) -> None:
     text = (folder.root / "reproduction.md").read_text()
     assert "Not finished: 6 of 6 jobs are still to be done" in text
     assert "| 10 | – (paper 165.26) |" in text
+
+
+def test_a_picture_that_cannot_be_drawn_is_left_out(report: Path, tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    shutil.copytree(report, root)
+    for picture in (root / "figures").glob("*.png"):
+        picture.unlink()
+    shutil.rmtree(root / "jobs" / "mixed" / "checkpoints")
+    write_report(root)
+    assert "No picture: the checkpoint or the images" in (root / "reproduction.html").read_text()
+
+
+def test_a_full_disk_is_one_line_and_breaks_no_file(report: Path, tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    shutil.copytree(report, root)
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(RunError, match=r"cannot write .*results\.json: File too large"):
+            write_report(root)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
 def luminance(color: str) -> float:

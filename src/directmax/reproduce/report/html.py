@@ -12,6 +12,8 @@ from directmax.reproduce.report.layout import Cell, Figure, Picture, Section, Ta
 from directmax.reproduce.report.page import Page
 from directmax.reproduce.report.style import STYLE
 
+MISSING = "No picture: the checkpoint or the images of the run could not be read."
+
 
 def render_html(page: Page, pictures: Mapping[str, bytes]) -> str:
     """The page as text.
@@ -159,7 +161,7 @@ def _figure(figure: Figure) -> str:
 
 def _picture(picture: Picture, pictures: Mapping[str, bytes]) -> str:
     if picture.name not in pictures:
-        return f"<figure><h3>{_text(picture.title)}</h3><p class=note>No picture.</p></figure>"
+        return f"<figure><h3>{_text(picture.title)}</h3><p class=note>{_text(MISSING)}</p></figure>"
     data = base64.b64encode(pictures[picture.name]).decode()
     title = escape(picture.title, quote=True)
     return (

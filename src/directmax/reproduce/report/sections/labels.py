@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from directmax.experiments import published
 from directmax.reproduce.report.layout import (
     NOTHING,
@@ -110,8 +112,8 @@ def build_pictures(results: Results, part: Part) -> Section:
 
 
 def picture_name(part: Part, outcome: Outcome) -> str:
-    """Of the file of an outcome's picture, without its ending."""
-    return f"{part.name}-{outcome.name}"
+    """Of the file of an outcome's picture, without its ending; a job's folder ends in its digest."""
+    return f"{part.name}-{PurePosixPath(outcome.folder).name}"
 
 
 def title_of(outcome: Outcome) -> str:
