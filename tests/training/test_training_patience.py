@@ -1,4 +1,4 @@
-"""A run ends early when its validation bound no longer moves, says so, and resumes to the same end."""
+"""A run ends early when its bound no longer moves, says so, and resumes to the same end."""
 
 from __future__ import annotations
 

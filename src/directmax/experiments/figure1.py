@@ -40,7 +40,7 @@ def build(request: Request) -> tuple[Job, ...]:
         for seed in request.seeds:
             cell = {"data": data, "values": 10, "seed": seed}
             config = dataclasses.replace(
-                PRESETS["paper"], data=data, seed=seed, epochs=request.pick(4, 30, 30)
+                PRESETS["paper"], data=data, seed=seed, epochs=request.pick(40, 30, 30)
             )
             trained = train_job(f"figure1-{data}-training-{seed}", config, method="direct")
             jobs += [

@@ -45,7 +45,7 @@ def build(request: Request) -> tuple[Job, ...]:
                     data=data,
                     variables=request.pick(6, 15, 15),
                     values=2,
-                    epochs=request.pick(3, 30, 100),
+                    epochs=request.pick(20, 30, 100),
                     seed=seed,
                     **flags,
                 )

@@ -13,7 +13,7 @@ from directmax.training.config import TrainConfig
 KINDS = ("train", "gradients", "mixture")
 SCALES: dict[str, str] = {
     "smoke": (
-        "scikit-learn's digits, small models and a few epochs: shows that everything runs; the "
+        "scikit-learn's digits, small models and tens of epochs: shows that everything runs; the "
         "numbers are not those of the paper's data"
     ),
     "short": "the paper's data, tens of epochs, one seed: the order of methods, not their limits",

@@ -23,8 +23,8 @@ def training(request: Request, data: str, labels: int, method: str, seed: int) -
         binarize="dynamic",
         model="mixed",
         labels=labels,
-        hidden=request.pick(50, 0, 0),
-        epochs=request.pick(3, 12, 40),
+        hidden=request.pick(100, 0, 0),
+        epochs=request.pick(20, 12, 40),
         seed=seed,
         **METHODS[method],
     )

@@ -11,11 +11,12 @@ its folder, which a killed process cannot leave behind.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from directmax.experiments.items import ITEMS
 from directmax.experiments.jobs import Job
 from directmax.training.files import RunError, cannot_write, read_json, write_json
 
@@ -146,6 +147,17 @@ class Store:
         except OSError as error:
             raise cannot_write(self.root, error) from error
 
+    def check(self, scale: str) -> None:
+        """Refuse a folder that holds another scale, before anything is done.
+
+        Raises:
+            RunError: it does, or its plan is damaged, or it is no folder.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise RunError(f"{self.root} is a file: choose another --output")
+        if (plan := self.plan()) is not None:
+            _check_scale(plan, scale, self.root)
+
     def folder(self, job: Job) -> JobFolder:
         """Of a job: one that has its digest, whatever it was called, else the one to be made."""
         ending = job.digest()[:8]
@@ -193,11 +205,7 @@ def merge(old: Mapping[str, Any] | None, new: Mapping[str, Any], root: Path) -> 
     """
     if old is None:
         return dict(new)
-    if old["scale"] != new["scale"]:
-        raise RunError(
-            f"{root} holds a reproduction with --scale {old['scale']}, not {new['scale']}: choose "
-            "another --output"
-        )
+    _check_scale(old, new["scale"], root)
     items = {item["name"]: item for item in old["items"]}
     for item in new["items"]:
         jobs = items[item["name"]]["jobs"] if item["name"] in items else []
@@ -207,9 +215,23 @@ def merge(old: Mapping[str, Any] | None, new: Mapping[str, Any], root: Path) -> 
     return {
         **new,
         "command": "\n".join(commands),
-        "items": list(items.values()),
+        "items": [items[name] for name in _in_order(items)],
         "jobs": list(jobs.values()),
     }
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """The paper's order; unknown items, of another version, last."""
+    known = list(ITEMS)
+    return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
+
+
+def _check_scale(plan: Mapping[str, Any], scale: str, root: Path) -> None:
+    if plan["scale"] != scale:
+        raise RunError(
+            f"{root} holds a reproduction with --scale {plan['scale']}, not {scale}: choose "
+            "another --output"
+        )
 
 
 @contextlib.contextmanager
