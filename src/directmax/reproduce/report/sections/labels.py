@@ -112,7 +112,7 @@ def build_pictures(results: Results, part: Part) -> Section:
 
 
 def picture_name(part: Part, outcome: Outcome) -> str:
-    """Of the file of an outcome's picture, without its ending; a job's folder ends in its digest."""
+    """Of a picture's file, without its ending; unique, as a job's folder ends in its digest."""
     return f"{part.name}-{PurePosixPath(outcome.folder).name}"
 
 
