@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from directmax.reproduce.report.layout import Chart, Series
 from directmax.reproduce.report.methods import Look
-from directmax.reproduce.report.results import Outcome, cost, mean_of
+from directmax.reproduce.report.results import Cost, Outcome, mean_of, measured_in_turn
 
 SHORT = 10
 """Epochs up to which all of a curve is shown."""
@@ -24,8 +24,8 @@ def by_epoch(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str) 
     return Chart(title, "epoch", NAMES[measure], tuple(series), y_limits=limits(series))
 
 
-def by_time(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str) -> Chart:
-    """The same by the time of training: the epoch times the median seconds of an epoch."""
+def by_time(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str, cost: Cost) -> Chart:
+    """The same by the time of training: the epoch times the seconds of an epoch, its cost."""
     series = []
     for look, runs in lines.items():
         each = _series(look, runs, measure)
@@ -94,8 +94,7 @@ def _series(look: Look, runs: Sequence[Outcome], measure: str) -> Series | None:
 
 def timing(outcomes: Sequence[Outcome]) -> str:
     """Where the times come from, as a sentence."""
-    done = [outcome for outcome in outcomes if outcome.done]
-    if done and all(outcome.measured is not None for outcome in done):
+    if measured_in_turn(outcomes):
         return "Seconds of an epoch were measured before the runs, each configuration in turn."
     return (
         "Seconds of an epoch are the median of the run itself; runs that shared the machine with "

@@ -227,9 +227,24 @@ def mean_of(outcomes: Iterable[Outcome], value: Callable[[Outcome], Any]) -> Spr
     return Spread.of(value(outcome) for outcome in outcomes if outcome.done)
 
 
-def cost(outcome: Outcome) -> float | None:
-    """Seconds of an epoch: measured in turn where that was done, else the run's own median."""
-    return outcome.seconds_per_epoch if outcome.measured is None else outcome.measured
+Cost = Callable[[Outcome], float | None]
+"""Reads the seconds of an epoch."""
+
+
+def cost_of(outcomes: Iterable[Outcome]) -> Cost:
+    """Reads the seconds of an epoch of outcomes that are compared, for `mean_of`.
+
+    Those measured in turn if all have them, else the runs' own medians: never some of each.
+    """
+    if measured_in_turn(outcomes):
+        return lambda outcome: outcome.measured
+    return lambda outcome: outcome.seconds_per_epoch
+
+
+def measured_in_turn(outcomes: Iterable[Outcome]) -> bool:
+    """Whether all that are done were timed before the runs, one configuration after the other."""
+    done = [outcome for outcome in outcomes if outcome.done]
+    return bool(done) and all(outcome.measured is not None for outcome in done)
 
 
 def on_test(name: str) -> Callable[[Outcome], Any]:

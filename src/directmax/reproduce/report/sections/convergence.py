@@ -23,7 +23,7 @@ from directmax.reproduce.report.methods import (
     method_of,
     methods,
 )
-from directmax.reproduce.report.results import Part, Results, cost, mean_of, on_test
+from directmax.reproduce.report.results import Part, Results, cost_of, mean_of, on_test
 
 NOTE = (
     "Training time without validation. {how} The ratio is to Gumbel-Softmax of the same data and k."
@@ -38,6 +38,7 @@ def build(results: Results, part: Part) -> Section:
     """The section of figure 2."""
     outcomes = results.of(part, "train")
     charts, rows = [], []
+    cost = cost_of(outcomes)
     ratios: dict[str, list[float]] = {}
     for data in data_sets(outcomes):
         group = by(outcomes, data_of)[data]
@@ -47,7 +48,7 @@ def build(results: Results, part: Part) -> Section:
             lines = {
                 look(name): [o for o in chosen if method_of(o) == name] for name in methods(chosen)
             }
-            charts += [by_epoch(title, lines, "bound"), by_time(title, lines, "bound")]
+            charts += [by_epoch(title, lines, "bound"), by_time(title, lines, "bound", cost)]
             base = mean_of(
                 [o for o in chosen if method_of(o) == "gumbel-softmax"],
                 cost,

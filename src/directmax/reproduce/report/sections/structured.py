@@ -29,7 +29,7 @@ from directmax.reproduce.report.methods import (
     method_of,
     methods,
 )
-from directmax.reproduce.report.results import Outcome, Part, Results, cost, mean_of, on_test
+from directmax.reproduce.report.results import Outcome, Part, Results, cost_of, mean_of, on_test
 
 NOTE = (
     "Test images, nats per image, mean ± standard deviation over seeds, of the epoch with the best "
@@ -48,7 +48,10 @@ def build(results: Results, part: Part) -> Section:
         names = _ranked(independent)
         lines = {look(name): _only(independent, name) for name in names}
         title = f"{_data(independent)}, independent variables: estimators"
-        rows = [(Cell(look(name).label), *_numbers(_only(independent, name))) for name in names]
+        rows = [
+            (Cell(look(name).label), *_numbers(_only(independent, name), independent))
+            for name in names
+        ]
         tables.append(Table(title, ("estimator", *COLUMNS), tuple(rows), NOTE))
         figures.append(_figure("figure3-estimators", title, lines))
         if first := mean_of(_only(independent, names[0]), on_test("nll")):
@@ -94,13 +97,14 @@ def _ranked(outcomes: Sequence[Outcome]) -> list[str]:
     return sorted(means, key=lambda name: means[name])
 
 
-def _numbers(runs: Sequence[Outcome]) -> list[Cell]:
+def _numbers(runs: Sequence[Outcome], every: Sequence[Outcome]) -> list[Cell]:
+    """The cells of some runs, which are compared with every run of the table."""
     done = [run for run in runs if run.done]
     cells = []
     for name in ("nll", "bound", "kl"):
         spread = mean_of(done, on_test(name))
         cells.append(Cell(NOTHING, faint=True) if spread is None else Cell(str(spread)))
-    seconds = mean_of(done, cost)
+    seconds = mean_of(done, cost_of(every))
     return [
         *cells,
         Cell(", ".join(str(run.best_epoch) for run in done) or NOTHING, faint=not done),
@@ -113,7 +117,7 @@ def _figure(name: str, title: str, lines: dict[Look, list[Outcome]]) -> Figure:
     every = [run for runs in lines.values() for run in runs]
     charts = []
     for measure in ("bound", "nll"):
-        charts += [by_epoch("", lines, measure), by_time("", lines, measure)]
+        charts += [by_epoch("", lines, measure), by_time("", lines, measure, cost_of(every))]
     return Figure(
         name,
         title,
@@ -150,7 +154,11 @@ def _encoder_lines(outcomes: Sequence[Outcome]) -> dict[Look, list[Outcome]]:
 
 def _encoder_table(outcomes: Sequence[Outcome]) -> Table:
     rows = [
-        (Cell(ENCODERS.get(e, Look(e, "ink")).label), Cell(look(m).label), *_numbers(runs))
+        (
+            Cell(ENCODERS.get(e, Look(e, "ink")).label),
+            Cell(look(m).label),
+            *_numbers(runs, outcomes),
+        )
         for e, m, runs in _pairs(outcomes)
     ]
     title = f"{_data(outcomes)}: encoders"
@@ -172,11 +180,11 @@ def _structured_findings(outcomes: Sequence[Outcome]) -> list[str]:
         texts.append(f"With the direct estimator, test −log p(x): {values} nats.")
     epoch = overtaking(outcomes)
     if epoch is not None:
-        texts.append(
-            "The general encoder's validation bound is below the super-modular one's "
-            + (f"from epoch {epoch} on" if epoch else "at no epoch to the end")
-            + f" (paper: from epoch {published.OVERTAKES.value:.0f})."
-        )
+        how = f"is below the super-modular one's from epoch {epoch} on"
+        if epoch == 0:
+            how = "does not end below the super-modular one's"
+        paper = f"paper: below from epoch {published.OVERTAKES.value:.0f} on"
+        texts.append(f"The general encoder's validation bound {how} ({paper}).")
     return texts
 
 
