@@ -13,8 +13,8 @@ from directmax.training.config import TrainConfig
 KINDS = ("train", "gradients", "mixture")
 SCALES: dict[str, str] = {
     "smoke": (
-        "scikit-learn's digits, small models and tens of epochs: shows that everything runs; the "
-        "numbers are not those of the paper's data"
+        "scikit-learn's digits in place of the paper's data, table 1 at full length, elsewhere "
+        "small models and tens of epochs: shows that everything runs"
     ),
     "short": "the paper's data, tens of epochs, one seed: the order of methods, not their limits",
     "paper": "the paper's data and protocol, three seeds",

@@ -22,14 +22,14 @@ def config_of(method: str, data: str, values: int, seed: int, request: Request) 
     """The configuration of one cell."""
     if method == "ours":
         # An annealed run says only at its end how good it is: it has no patience.
-        epochs = request.pick(40, 40, 0)
+        epochs = request.pick(0, 40, 0)
         return TrainConfig(data=data, values=values, seed=seed, epochs=epochs)
     return dataclasses.replace(
         PRESETS["paper"],
         data=data,
         values=values,
         seed=seed,
-        epochs=request.pick(40, 40, 300),
+        epochs=request.pick(300, 40, 300),
         patience=request.pick(0, 0, 40),
         **_PROTOCOL[method],
     )

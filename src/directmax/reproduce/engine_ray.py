@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import socket
 import time
 from typing import Any
 
@@ -17,11 +18,32 @@ from directmax.reproduce.faults import INTERRUPTED, LOST, Exit
 from directmax.reproduce.store import JobFolder
 from directmax.reproduce.worker import Task
 
+CONNECT_SECONDS = 10.0
+
 
 def _run(task: dict[str, Any]) -> tuple[int, str]:
     """What Ray runs: a worker process on a share of the machine that it chose."""
     ended = run_to_end(Task(**task))
     return ended.code, ended.message
+
+
+def _check_address(address: str) -> None:
+    """Refuse in seconds what nobody answers; Ray itself waits for minutes.
+
+    Raises:
+        ValueError: nobody does, or it is no address.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address == "auto":
+        return
+    if not host or not port.isdigit():
+        raise ValueError(f"--address must be HOST:PORT, ray://HOST:PORT or auto, got '{address}'")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(
+            f"cannot use the Ray cluster {address}: {error}; start it with ray start --head"
+        ) from error
 
 
 class RayEngine:
@@ -51,6 +73,8 @@ class RayEngine:
             raise ValueError(
                 "--engine ray needs Ray: pip install 'directmax[ray]', or leave out --engine"
             ) from error
+        if address is not None:
+            _check_address(address)
         self._ray = ray
         self._threads, self._gpus = threads, gpus
         local: dict[str, Any] = {"address": "local"}
