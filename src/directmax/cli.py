@@ -44,7 +44,10 @@ class Train:
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     devices: int = 1
-    """Processes (DistributedDataParallel), each with its share of every mini-batch."""
+    """Processes (DistributedDataParallel), each with its share of every mini-batch. Leave it out
+    with torchrun, which says it itself, also for several machines."""
+    strategy: str = "auto"
+    """ddp, or auto (ddp where there are several processes)."""
     resume: bool = False
     """Continue the run in --run-dir where it stopped; the result is the same."""
 
@@ -65,6 +68,7 @@ class Train:
             resume=self.resume,
             device=self.device,
             devices=self.devices,
+            strategy=self.strategy,
             progress=None if _is_helper() else ConsoleProgress(console),
         )
         if _is_helper():
@@ -530,8 +534,8 @@ def _new_folder(config: TrainConfig) -> str:
 
 
 def _is_helper() -> bool:
-    """Whether this is a second process of a run with --devices: the first one speaks for all."""
-    return os.environ.get("LOCAL_RANK", "0") != "0"
+    """Whether this is not the first of several processes: that one speaks for all."""
+    return any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "RANK"))
 
 
 def _outlive_parent(seconds: float = 10.0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ from directmax.training.report import write_report
 from directmax.training.run_folder import RunFolder, environment
 
 SPLITS = ("train", "validation", "test")
+STRATEGIES = ("auto", "ddp")
 
 
 def train(
@@ -43,6 +45,7 @@ def train(
     resume: bool = False,
     device: str = "auto",
     devices: int = 1,
+    strategy: str = "auto",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train, evaluate the best epoch on the test set once, write the run folder.
@@ -53,7 +56,9 @@ def train(
         data_dir: where to look for images first.
         resume: continue the run in `run_dir`; the result is the same as without the interruption.
         device: auto, cpu, cuda, cuda:N or mps.
-        devices: number of processes (DistributedDataParallel), each with its share of a batch.
+        devices: number of processes (DistributedDataParallel), each with its share of a batch. A
+            process that torchrun started takes the number, also of machines, from there.
+        strategy: ddp, or auto (ddp where there are several processes).
         progress: told of every step and epoch.
 
     Returns:
@@ -73,7 +78,7 @@ def train(
         ['authors', 'bound', 'kl', 'nll', 'num_samples', 'reconstruction', 'valid']
     """
     progress = progress or Progress()
-    fabric = make_fabric(device, devices, config.precision)
+    fabric = make_fabric(device, devices, config.precision, strategy)
     fabric.launch()
     folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
     data = load_images(config.data, data_dir=data_dir)
@@ -118,12 +123,13 @@ def load_run(
     return config, data, model.eval()
 
 
-def make_fabric(device: str, devices: int, precision: str) -> Fabric:
+def make_fabric(device: str, devices: int, precision: str, strategy: str = "auto") -> Fabric:
     """Lightning Fabric for a device name such as cpu, cuda or cuda:1.
 
     Raises:
-        ValueError: the device is not there.
+        ValueError: the device or the strategy is not there, or torchrun says another number.
     """
+    check_choice("strategy", strategy, STRATEGIES)
     kind, _, index = device.partition(":")
     available = {"cpu": True, "auto": True}
     available["cuda"] = torch.cuda.is_available()
@@ -136,12 +142,28 @@ def make_fabric(device: str, devices: int, precision: str) -> Fabric:
         raise ValueError(f"--devices must be at least 1, got {devices}")
     if precision == "16-mixed" and (kind == "cpu" or not (available["cuda"] or available["mps"])):
         raise ValueError("--precision 16-mixed needs a GPU; choose bf16-mixed or 32-true")
+    nodes = 1
+    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
+        devices, nodes = _torchrun(devices)
+    if index and devices > 1:
+        raise ValueError(f"--device {device} is one device, and there are {devices} processes")
     return Fabric(
         accelerator=kind,
         devices=[int(index)] if index else devices,
-        strategy="ddp" if devices > 1 else "auto",
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else strategy,
         precision=precision,  # type: ignore[arg-type]
     )
+
+
+def _torchrun(devices: int) -> tuple[int, int]:
+    """Processes of this machine, and machines, as torchrun started them."""
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    if devices not in (1, local):
+        raise ValueError(
+            f"torchrun started {local} processes here, and --devices says {devices}; leave it out"
+        )
+    return local, int(os.environ["WORLD_SIZE"]) // local
 
 
 def _check_size(config: TrainConfig, data: ImageData) -> None:
