@@ -48,6 +48,9 @@ class Train:
     with torchrun, which says it itself, also for several machines."""
     strategy: str = "auto"
     """ddp, or auto (ddp where there are several processes)."""
+    compile: bool = False
+    """Compile the training step with torch.compile: its first steps take up to a minute, results
+    differ by rounding."""
     resume: bool = False
     """Continue the run in --run-dir where it stopped; the result is the same."""
 
@@ -69,6 +72,7 @@ class Train:
             device=self.device,
             devices=self.devices,
             strategy=self.strategy,
+            compiled=self.compile,
             progress=None if _is_helper() else ConsoleProgress(console),
         )
         if _is_helper():
@@ -328,13 +332,16 @@ class Reproduce:
     """Where to look for images first."""
     device: str = "auto"
     """auto, cpu, cuda (all cards), cuda:N or mps."""
+    compile: bool = False
+    """Compile the steps of trainings, as directmax train --compile does."""
 
     def run(self) -> None:
         """Reproduce."""
         from directmax.reproduce.command import command
 
         _quiet()
-        if code := command(**vars(self), compiled=False, words=self._words()):
+        flags = vars(self).copy()
+        if code := command(compiled=flags.pop("compile"), **flags, words=self._words()):
             sys.exit(code)
 
     def _words(self) -> list[str]:

@@ -118,6 +118,7 @@ def _train(job: Job, folder: JobFolder, task: Task) -> None:
         data_dir=task.data_dir,
         resume=(folder.path / "config.json").exists(),
         device=task.device,
+        compiled=task.compiled,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,7 @@ def train(
     device: str = "auto",
     devices: int = 1,
     strategy: str = "auto",
+    compiled: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train, evaluate the best epoch on the test set once, write the run folder.
@@ -59,6 +61,7 @@ def train(
         devices: number of processes (DistributedDataParallel), each with its share of a batch. A
             process that torchrun started takes the number, also of machines, from there.
         strategy: ddp, or auto (ddp where there are several processes).
+        compiled: whether torch compiles the training step, which changes results by rounding.
         progress: told of every step and epoch.
 
     Returns:
@@ -83,13 +86,14 @@ def train(
     folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
     data = load_images(config.data, data_dir=data_dir)
     _check_size(config, data)
-    trainer = Trainer(config, data, folder, fabric, progress)
+    trainer = Trainer(config, data, folder, fabric, progress, compiled=compiled)
     with _claim(folder, config, resume, fabric):
         progress.start(config.title, config.epochs, trainer.steps_per_epoch)
         try:
             if resume:
                 trainer.resume()
-            trainer.run()
+            with _compiler(compiled):
+                trainer.run()
         finally:
             progress.stop()
             trainer.close()
@@ -190,6 +194,24 @@ def _check_size(config: TrainConfig, data: ImageData) -> None:
 
 
 @contextlib.contextmanager
+def _compiler(compiled: bool) -> Iterator[None]:
+    """Errors of the compiler in one line; its notes on what it leaves out are silenced."""
+    if not compiled:
+        yield
+        return
+    from torch._dynamo.exc import TorchDynamoException
+
+    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
+    try:
+        yield
+    except TorchDynamoException as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(
+            f"torch cannot compile the step here: {reason}; leave --compile out"
+        ) from error
+
+
+@contextlib.contextmanager
 def _claim(folder: RunFolder, config: TrainConfig, resume: bool, fabric: Fabric) -> Iterator[None]:
     """Be the only writer in the folder. The first process decides, all hear of a refusal."""
     refusal = None
@@ -235,6 +257,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
         "best_epoch": trainer.position.best_epoch,
         "epochs": trainer.position.epoch,
         "stopped_early": trainer.stopped_early,
+        "compiled": trainer.compiled,
         "seconds_per_epoch": 0.0,
         "seed": config.seed,
         **environment(),
