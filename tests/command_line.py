@@ -142,28 +142,38 @@ class Forked:
         return texts[0], texts[1]
 
 
-def two_processes(*arguments: object) -> tuple[Outcome, Outcome]:
-    """Run a command as `--devices 2` does, in two forks of this process."""
+def two_processes(*arguments: object, torchrun: bool = False) -> tuple[Outcome, Outcome]:
+    """Run a command as `--devices 2` or torchrun does, in two forks of this process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     children = [
         Forked(
             *arguments,
-            "--devices",
-            2,
+            *(() if torchrun else ("--devices", 2)),
             environment={
                 "LOCAL_RANK": str(rank),
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": port,
                 "NODE_RANK": "0",
                 "WORLD_SIZE": "2",
+                **(_torchrun(rank) if torchrun else {}),
             },
         )
         for rank in range(2)
     ]
     first, second = (child.wait() for child in children)
     return first, second
+
+
+def _torchrun(rank: int) -> dict[str, str]:
+    """What torchrun says besides, to processes of one machine."""
+    return {
+        "TORCHELASTIC_RUN_ID": "test",
+        "RANK": str(rank),
+        "GROUP_RANK": "0",
+        "LOCAL_WORLD_SIZE": "2",
+    }
 
 
 def program(*arguments: object, **options: Any) -> subprocess.Popen[str]:

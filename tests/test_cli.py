@@ -149,7 +149,7 @@ def test_every_flag() -> None:
             "--kl-start=2",
             "--kl-fraction=0.5",
         ),
-        *("--epochs=6", "--batch-size=7", "--learning-rate=0.01"),
+        *("--epochs=6", "--patience=3", "--batch-size=7", "--learning-rate=0.01"),
         *("--learning-rate-schedule=constant", "--seed=8", "--precision=64-true"),
         "--eval-samples=9",
     )
@@ -172,6 +172,7 @@ def test_every_flag() -> None:
         kl_start=2.0,
         kl_fraction=0.5,
         epochs=6,
+        patience=3,
         batch_size=7,
         learning_rate=0.01,
         learning_rate_schedule="constant",
@@ -298,7 +299,7 @@ def test_refused(here: Path, flags: str, words: str) -> None:
     [
         (
             "trian",
-            "unknown command 'trian': choose from train, evaluate, sample, solvers, gradients; did",
+            "unknown command 'trian': choose from train, evaluate, sample, solvers, gradients, reproduce; did",
         ),
         ("--foo", "--foo"),
         ("train --foo", "see directmax train --help"),

@@ -44,7 +44,13 @@ class Train:
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     devices: int = 1
-    """Processes (DistributedDataParallel), each with its share of every mini-batch."""
+    """Processes (DistributedDataParallel), each with its share of every mini-batch. Leave it out
+    with torchrun, which says it itself, also for several machines."""
+    strategy: str = "auto"
+    """ddp, or auto (ddp where there are several processes)."""
+    compile: bool = False
+    """Compile the training step with torch.compile: its first steps take up to a minute, results
+    differ by rounding."""
     resume: bool = False
     """Continue the run in --run-dir where it stopped; the result is the same."""
 
@@ -65,6 +71,8 @@ class Train:
             resume=self.resume,
             device=self.device,
             devices=self.devices,
+            strategy=self.strategy,
+            compiled=self.compile,
             progress=None if _is_helper() else ConsoleProgress(console),
         )
         if _is_helper():
@@ -74,6 +82,11 @@ class Train:
             f"best epoch {summary['best_epoch']} of {summary['epochs']}, "
             f"{summary['seconds_per_epoch']:.2f} s an epoch"
         )
+        if summary["stopped_early"]:
+            console.print(
+                f"stopped early: no better epoch in the last {self.config.patience} "
+                f"(--epochs {self.config.epochs})"
+            )
         print(f"report: {os.path.join(folder, 'report.html')}")  # noqa: PTH118 (as the user typed it)
 
 
@@ -270,7 +283,80 @@ class Gradients:
         command(**flags, model_flags=model_flags)
 
 
-COMMANDS = ("train", "evaluate", "sample", "solvers", "gradients")
+@dataclass(frozen=True)
+class Reproduce:
+    """Run what a table or a figure of the paper needs, and report it beside the published values.
+
+    Called again, it does only what is left.
+    """
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    """figure1, table1, figure2, figure3, table2, figure4, figure5 or all."""
+    scale: str = "smoke"
+    """smoke (minutes, the digits), short (the paper's data, tens of epochs) or paper (its protocol,
+    300 epochs)."""
+    seeds: Annotated[
+        tuple[int, ...],
+        tyro.conf.arg(metavar="INT ...", help_behavior_hint="(default: 0; of paper 0 1 2)"),
+    ] = ()
+    """A run for each."""
+    data: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: those of the scale)"),
+    ] = ()
+    """Only these data sets."""
+    only: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: all)")
+    ] = ()
+    """Only jobs whose names begin so, such as table1-mnist-10, and what they need."""
+    dry_run: bool = False
+    """Print the jobs and how long they would take, measured from a few steps; run nothing."""
+    output: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/reproduction-SCALE)"),
+    ] = None
+    """Folder of jobs and report."""
+    engine: str = "local"
+    """local (processes of this machine) or ray (a cluster)."""
+    address: Annotated[
+        str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="(default: this machine)")
+    ] = None
+    """Of a Ray cluster that sees --output and the images under the same paths."""
+    workers: Annotated[
+        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: cores, or 4 a GPU)")
+    ] = None
+    """Jobs at a time."""
+    retries: int = 2
+    """How often a job that dies is started again from its checkpoint."""
+    data_dir: DataDir = None
+    """Where to look for images first."""
+    device: str = "auto"
+    """auto, cpu, cuda (all cards), cuda:N or mps."""
+    compile: bool = False
+    """Compile the steps of trainings, as directmax train --compile does."""
+
+    def run(self) -> None:
+        """Reproduce."""
+        from directmax.reproduce.command import command
+
+        _quiet()
+        flags = vars(self).copy()
+        if code := command(compiled=flags.pop("compile"), **flags, words=self._words()):
+            sys.exit(code)
+
+    def _words(self) -> list[str]:
+        """The command line of what differs from the defaults, for the report."""
+        words = [self.name]
+        for field in dataclasses.fields(self)[1:]:
+            value = getattr(self, field.name)
+            if value != field.default:
+                words.append("--" + field.name.replace("_", "-"))
+                values = value if isinstance(value, tuple) else (value,)
+                words += [str(each) for each in values if each is not True]
+        return words
+
+
+COMMANDS = ("train", "evaluate", "sample", "solvers", "gradients", "reproduce")
 
 
 class UsageError(Exception):
@@ -310,7 +396,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(arguments: list[str]) -> Train | Evaluate | Sample | Solvers | Gradients:
+def _parse(arguments: list[str]) -> Train | Evaluate | Sample | Solvers | Gradients | Reproduce:
     if arguments and not arguments[0].startswith("-"):
         check_choice("command", arguments[0], COMMANDS)
     default = _default_config(arguments)
@@ -321,6 +407,7 @@ def _parse(arguments: list[str]) -> Train | Evaluate | Sample | Solvers | Gradie
         | Annotated[Sample, tyro.conf.subcommand("sample")]
         | Annotated[Solvers, tyro.conf.subcommand("solvers")]
         | Annotated[Gradients, tyro.conf.subcommand("gradients")]
+        | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
     )
     description = f"directmax {__version__}: train through arg max. Try: directmax train"
     if not arguments:
@@ -455,8 +542,8 @@ def _new_folder(config: TrainConfig) -> str:
 
 
 def _is_helper() -> bool:
-    """Whether this is a second process of a run with --devices: the first one speaks for all."""
-    return os.environ.get("LOCAL_RANK", "0") != "0"
+    """Whether this is not the first of several processes: that one speaks for all."""
+    return any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "RANK"))
 
 
 def _outlive_parent(seconds: float = 10.0) -> None:

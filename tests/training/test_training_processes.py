@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import torch
 
 from command_line import (
     TINY,
+    Forked,
     Outcome,
     call,
     finish,
@@ -97,6 +100,29 @@ def test_a_run_evaluates_and_resumes(tmp_path: Path, arguments: tuple[str, ...])
     assert "it was trained with --devices 2" in message
 
 
+def test_torchrun_says_how_many(tmp_path: Path) -> None:
+    arguments = (*TINY, "--estimator", "exact", "--batch-size", "399")
+    succeed(*arguments, "--run-dir", tmp_path / "one")
+    first, second = two_processes(*arguments, "--run-dir", tmp_path / "two", torchrun=True)
+    assert (first.code, first.err, second) == (0, "", Outcome(0, "", "")), (first, second)
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+    state = load_checkpoint(tmp_path / "two" / "checkpoints" / "last").state
+    assert state["processes"] == 2
+    outcome, _ = two_processes(*TINY, "--devices", 3, "--run-dir", tmp_path / "x", torchrun=True)
+    assert outcome.code == 2
+    assert "torchrun started 2 processes here, and --devices says 3" in outcome.message
+
+
+def test_the_strategy_of_one_process_changes_nothing(tmp_path: Path) -> None:
+    succeed(*TINY, "--run-dir", tmp_path / "one")
+    process = Forked(*TINY, "--strategy", "ddp", "--run-dir", tmp_path / "ddp")
+    outcome = process.wait()
+    assert (outcome.code, outcome.err) == (0, ""), outcome
+    assert_same_run(tmp_path / "one", tmp_path / "ddp")
+    message = refuse(*TINY, "--strategy", "fsdp", "--run-dir", tmp_path / "x")
+    assert "unknown strategy 'fsdp'" in message
+
+
 def test_a_refusal_is_said_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     outcome = both(*TINY, "--run-dir", tmp_path / "file")
@@ -128,6 +154,24 @@ def test_as_a_program(tmp_path: Path) -> None:
     again = finish(program(*arguments, "--devices", "2", "--run-dir", folder))
     assert again.code == 2
     assert "already holds a run" in again.message
+
+
+@pytest.mark.slow
+def test_torchrun_as_a_program(tmp_path: Path) -> None:
+    arguments = (*TINY, "--estimator", "exact", "--batch-size", "399")
+    succeed(*arguments, "--run-dir", tmp_path / "one")
+    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    words += ["--master-port", "0", "--standalone", "-m", "directmax.cli", *arguments]
+    process = subprocess.run(
+        [*words, "--run-dir", str(tmp_path / "two")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=200,
+    )
+    assert process.returncode == 0, process
+    assert process.stdout.count("report: ") == 1
+    assert_same_run(tmp_path / "one", tmp_path / "two")
 
 
 @pytest.mark.slow

@@ -143,6 +143,9 @@ class TrainConfig:
     epochs: int = 0
     """Passes over the training images; 0 stands for 400 with digits, 40 with the mixed model, else
     120."""
+    patience: int = 0
+    """Stop after so many epochs without a better validation bound (with labels, accuracy); those in
+    which the weight of the KL term still falls do not count. 0: train to the end."""
     batch_size: int = 0
     """Images in a mini-batch, over all processes together; 0 stands for 100, or 200 with the mixed
     model."""
@@ -359,6 +362,7 @@ _MINIMUM = {
     "hidden": 1,
     "num_samples": 1,
     "epochs": 1,
+    "patience": 0,
     "batch_size": 1,
     "seed": 0,
     "eval_samples": 1,

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from directmax.data import ImageData
 from directmax.distributions import number_of_states
@@ -70,6 +70,7 @@ class Trainer:
         folder: where checkpoints and metrics go.
         fabric: device, precision and processes; already launched.
         progress: told of every step and epoch.
+        compiled: whether torch compiles the training step, which changes results by rounding.
     """
 
     def __init__(
@@ -79,7 +80,10 @@ class Trainer:
         folder: RunFolder,
         fabric: Fabric,
         progress: Progress,
+        *,
+        compiled: bool = False,
     ) -> None:
+        self.compiled = compiled
         self.config, self.data, self.folder = config, data, folder
         self.fabric, self.progress = fabric, progress
         self.dtype = torch.float64 if config.precision == "64-true" else torch.float32
@@ -89,7 +93,10 @@ class Trainer:
             lr=config.learning_rate,
             fused=fabric.device.type in ("cpu", "cuda"),
         )
-        self.wrapped, self.optimizer = fabric.setup(self.model, optimizer)
+        step: nn.Module = self.model
+        if compiled:  # evaluation is not
+            step = torch.compile(self.model)  # type: ignore[assignment]
+        self.wrapped, self.optimizer = fabric.setup(step, optimizer)
         self.num_images = data.train.images.shape[0]
         self.steps_per_epoch = math.ceil(self.num_images / config.batch_size)
         self.generator = torch.Generator(fabric.device)
@@ -159,10 +166,19 @@ class Trainer:
         if self.events is not None:
             self.events.open(self.position.epoch)
         with InterruptGuard() as guard:
-            while self.position.epoch < self.config.epochs:
+            while self.position.epoch < self.config.epochs and not self.stopped_early:
                 self._run_epoch(guard)
                 if self._requested_anywhere(guard):  # the end of an epoch is saved
                     raise self._interrupted()
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the validation bound has not moved for the epochs of `patience`."""
+        config, position = self.config, self.position
+        if not config.patience or not position.best_epoch or position.epoch == config.epochs:
+            return False
+        falling = round(config.kl_fraction * config.epochs) if self.kl_weight(0) > 1 else 0
+        return position.epoch - max(position.best_epoch, falling) >= config.patience
 
     def _requested_anywhere(self, guard: InterruptGuard) -> bool:
         requested = torch.tensor([float(guard.requested)], device=self.fabric.device)

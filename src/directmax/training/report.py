@@ -12,6 +12,7 @@ from directmax.data import ImageData
 from directmax.distributions import number_of_states
 from directmax.models import DiscreteVAE, MixedVAE
 from directmax.training import pictures
+from directmax.training.config import TrainConfig
 from directmax.training.evaluation import NO_BOUND
 from directmax.training.files import write_atomic
 from directmax.training.images import split_images
@@ -71,7 +72,7 @@ def render(
     title = config.title
     body = [
         f"<h1>directmax: {escape(title)}</h1>",
-        f"<p class=note>{config.epochs} epochs, seed {config.seed}; the best validation "
+        f"<p class=note>{_length(config, summary)}, seed {config.seed}; the best validation "
         f"{'accuracy' if config.labels else 'bound'}, epoch {summary['best_epoch']}, chose the "
         f"weights. {summary['seconds_per_epoch']:.2f} s an epoch (median).</p>",
         _results(summary),
@@ -110,6 +111,13 @@ def render(
         f"<title>directmax: {escape(title)}</title><style>{STYLE}</style></head>"
         f"<body>{''.join(body)}</body></html>\n"
     )
+
+
+def _length(config: TrainConfig, summary: dict[str, Any]) -> str:
+    epochs = summary["epochs"]
+    if not summary.get("stopped_early"):
+        return f"{epochs} epochs"
+    return f"{epochs} of {config.epochs} epochs (no better one in the last {config.patience})"
 
 
 def _codes(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
+import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -33,6 +35,7 @@ from directmax.training.report import write_report
 from directmax.training.run_folder import RunFolder, environment
 
 SPLITS = ("train", "validation", "test")
+STRATEGIES = ("auto", "ddp")
 
 
 def train(
@@ -43,6 +46,8 @@ def train(
     resume: bool = False,
     device: str = "auto",
     devices: int = 1,
+    strategy: str = "auto",
+    compiled: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train, evaluate the best epoch on the test set once, write the run folder.
@@ -53,7 +58,10 @@ def train(
         data_dir: where to look for images first.
         resume: continue the run in `run_dir`; the result is the same as without the interruption.
         device: auto, cpu, cuda, cuda:N or mps.
-        devices: number of processes (DistributedDataParallel), each with its share of a batch.
+        devices: number of processes (DistributedDataParallel), each with its share of a batch. A
+            process that torchrun started takes the number, also of machines, from there.
+        strategy: ddp, or auto (ddp where there are several processes).
+        compiled: whether torch compiles the training step, which changes results by rounding.
         progress: told of every step and epoch.
 
     Returns:
@@ -73,18 +81,19 @@ def train(
         ['authors', 'bound', 'kl', 'nll', 'num_samples', 'reconstruction', 'valid']
     """
     progress = progress or Progress()
-    fabric = make_fabric(device, devices, config.precision)
+    fabric = make_fabric(device, devices, config.precision, strategy)
     fabric.launch()
     folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
     data = load_images(config.data, data_dir=data_dir)
     _check_size(config, data)
-    trainer = Trainer(config, data, folder, fabric, progress)
+    trainer = Trainer(config, data, folder, fabric, progress, compiled=compiled)
     with _claim(folder, config, resume, fabric):
         progress.start(config.title, config.epochs, trainer.steps_per_epoch)
         try:
             if resume:
                 trainer.resume()
-            trainer.run()
+            with _compiler(compiled):
+                trainer.run()
         finally:
             progress.stop()
             trainer.close()
@@ -118,12 +127,13 @@ def load_run(
     return config, data, model.eval()
 
 
-def make_fabric(device: str, devices: int, precision: str) -> Fabric:
+def make_fabric(device: str, devices: int, precision: str, strategy: str = "auto") -> Fabric:
     """Lightning Fabric for a device name such as cpu, cuda or cuda:1.
 
     Raises:
-        ValueError: the device is not there.
+        ValueError: the device or the strategy is not there, or torchrun says another number.
     """
+    check_choice("strategy", strategy, STRATEGIES)
     kind, _, index = device.partition(":")
     available = {"cpu": True, "auto": True}
     available["cuda"] = torch.cuda.is_available()
@@ -136,12 +146,28 @@ def make_fabric(device: str, devices: int, precision: str) -> Fabric:
         raise ValueError(f"--devices must be at least 1, got {devices}")
     if precision == "16-mixed" and (kind == "cpu" or not (available["cuda"] or available["mps"])):
         raise ValueError("--precision 16-mixed needs a GPU; choose bf16-mixed or 32-true")
+    nodes = 1
+    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
+        devices, nodes = _torchrun(devices)
+    if index and devices > 1:
+        raise ValueError(f"--device {device} is one device, and there are {devices} processes")
     return Fabric(
         accelerator=kind,
         devices=[int(index)] if index else devices,
-        strategy="ddp" if devices > 1 else "auto",
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else strategy,
         precision=precision,  # type: ignore[arg-type]
     )
+
+
+def _torchrun(devices: int) -> tuple[int, int]:
+    """Processes of this machine, and machines, as torchrun started them."""
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    if devices not in (1, local):
+        raise ValueError(
+            f"torchrun started {local} processes here, and --devices says {devices}; leave it out"
+        )
+    return local, int(os.environ["WORLD_SIZE"]) // local
 
 
 def _check_size(config: TrainConfig, data: ImageData) -> None:
@@ -165,6 +191,24 @@ def _check_size(config: TrainConfig, data: ImageData) -> None:
             f"{config.values}^{config.variables} states, and at most {DEFAULT_MAX_STATES:,}: "
             f"choose {others}"
         )
+
+
+@contextlib.contextmanager
+def _compiler(compiled: bool) -> Iterator[None]:
+    """Errors of the compiler in one line; its notes on what it leaves out are silenced."""
+    if not compiled:
+        yield
+        return
+    from torch._dynamo.exc import TorchDynamoException
+
+    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
+    try:
+        yield
+    except TorchDynamoException as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(
+            f"torch cannot compile the step here: {reason}; leave --compile out"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -211,7 +255,9 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     summary = {
         **{split: metrics.to_dict() for split, metrics in results.items()},
         "best_epoch": trainer.position.best_epoch,
-        "epochs": config.epochs,
+        "epochs": trainer.position.epoch,
+        "stopped_early": trainer.stopped_early,
+        "compiled": trainer.compiled,
         "seconds_per_epoch": 0.0,
         "seed": config.seed,
         **environment(),

@@ -1,0 +1,170 @@
+"""Published numbers, each with its source. What was published as a curve or a picture says so.
+
+Losses are in nats per image, lower is better; accuracies in per cent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PAPER = "Lorberbom et al. 2019"
+PAPER_TITLE = (
+    "Lorberbom, Gane, Jaakkola, Hazan: Direct Optimization through arg max for Discrete "
+    "Variational Auto-Encoder, NeurIPS 2019, arXiv 1806.02867"
+)
+CURVE_ONLY = "published as a curve only"
+PICTURE_ONLY = "published as a picture"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published result.
+
+    Attributes:
+        value: the number; None where none was published, or none is at hand.
+        source: where it stands.
+        note: what the number is, or why there is none.
+    """
+
+    value: float | None
+    source: str
+    note: str = ""
+
+
+VALUES = (10, 20, 30, 40, 50)
+"""Values of the variable in table 1, its rows."""
+LABELS = (50, 100, 300, 600, 1200)
+"""Labelled images in table 2, its rows."""
+
+# Table 1: test loss; unbiased (here: exact), direct and Gumbel-Softmax, by k as in `VALUES`.
+_TABLE1 = {
+    "mnist": {
+        "exact": (164.53, 152.31, 149.17, 142.86, 155.37),
+        "direct": (165.26, 153.08, 147.38, 143.95, 140.38),
+        "gumbel-softmax": (167.88, 156.41, 152.15, 147.56, 146.12),
+    },
+    "fashion-mnist": {
+        "exact": (228.46, 206.40, 205.60, 205.68, 200.88),
+        "direct": (222.86, 198.39, 189.44, 184.21, 180.31),
+        "gumbel-softmax": (238.37, 211.87, 197.01, 195.22, 191.00),
+    },
+    "omniglot": {
+        "exact": (155.44, 152.05, 152.10, 151.38, 156.84),
+        "direct": (155.94, 152.13, 150.14, 150.33, 149.12),
+        "gumbel-softmax": (160.13, 166.76, 157.33, 156.09, 164.01),
+    },
+}
+TABLE1_METHODS = ("exact", "direct", "gumbel-softmax")
+
+# Accuracy of other models, to beat: Kingma et al. 2014, table 1, given there as errors.
+_KINGMA = "Kingma et al. 2014, table 1"
+_LABEL_BASELINES = {
+    ("mnist", 100): {"M2": 88.0, "M1+M2": 96.7},
+    ("mnist", 1000): {"M2": 96.4},
+}
+
+SLOWDOWN = Published(
+    1.5,
+    f"{PAPER}, section 5",
+    "the direct method's time in that of Gumbel-Softmax",
+)
+OVERTAKES = Published(
+    85.0,
+    f"{PAPER}, section 5",
+    "epoch from which the general encoder is better than the super-modular one",
+)
+
+
+def table1(data: str, values: int, method: str) -> Published:
+    """The test loss of a cell of table 1, in nats per image.
+
+    Args:
+        data: mnist, fashion-mnist or omniglot; the paper has no other.
+        values: k of the variable.
+        method: exact (the paper's "unbiased"), direct or gumbel-softmax.
+
+    Example:
+        >>> table1("mnist", 10, "direct").value
+        165.26
+        >>> table1("digits", 10, "direct").note
+        'not in the paper'
+    """
+    source = f"{PAPER}, table 1"
+    row = _TABLE1.get(data, {}).get(method)
+    if row is None or values not in VALUES:
+        return Published(None, source, "not in the paper")
+    return Published(row[VALUES.index(values)], source)
+
+
+def best_of_table1(data: str, values: int) -> Published:
+    """The lowest of the three methods in a row of table 1.
+
+    Example:
+        >>> best_of_table1("mnist", 30).note
+        'direct'
+    """
+    cells = {method: table1(data, values, method) for method in TABLE1_METHODS}
+    known = {name: cell.value for name, cell in cells.items() if cell.value is not None}
+    if not known:
+        return cells["direct"]
+    best = min(known, key=lambda name: known[name])
+    return Published(known[best], cells[best].source, best)
+
+
+def table2(data: str, labels: int, method: str, measure: str) -> Published:
+    """A cell of table 2: accuracy in per cent or bound in nats per image.
+
+    The numbers of table 2 are in no text of the paper that this project has (its tables' digits
+    are lost in the conversion), so there is none to compare with; nothing was guessed.
+
+    Args:
+        data: mnist or fashion-mnist.
+        labels: labelled images.
+        method: direct or gumbel-softmax.
+        measure: accuracy or bound.
+    """
+    source = f"{PAPER}, table 2"
+    if data not in ("mnist", "fashion-mnist") or labels not in LABELS:
+        return Published(None, source, "not in the paper")
+    if method not in ("direct", "gumbel-softmax") or measure not in ("accuracy", "bound"):
+        return Published(None, source, "not in the paper")
+    return Published(None, source, "in the paper's table, but not in the text that was at hand")
+
+
+def label_baselines(data: str, labels: int) -> dict[str, Published]:
+    """Accuracies of other semi-supervised models with as many labels, in per cent.
+
+    Example:
+        >>> label_baselines("mnist", 100)["M1+M2"].value
+        96.7
+    """
+    found = _LABEL_BASELINES.get((data, labels), {})
+    return {name: Published(value, _KINGMA, "100 − error") for name, value in found.items()}
+
+
+FIGURES = {
+    "figure1": Published(None, f"{PAPER}, figure 1", CURVE_ONLY),
+    "figure2": Published(None, f"{PAPER}, figure 2", CURVE_ONLY),
+    "figure3": Published(None, f"{PAPER}, figure 3", CURVE_ONLY),
+    "figure4": Published(None, f"{PAPER}, figure 4", PICTURE_ONLY),
+    "figure5": Published(None, f"{PAPER}, figure 5", PICTURE_ONLY),
+}
+"""What the paper shows without numbers, by item."""
+
+CLAIMS = {
+    "figure1": ("For small ε the gradient is either zero or very large (section 4).",),
+    "figure2": (
+        "The direct method takes 1.5 times as long as Gumbel-Softmax, and its test loss is lower "
+        "at any time (section 5).",
+        "Enumeration takes more epochs to converge; in the end it is similar or better on MNIST "
+        "and Omniglot, worse on Fashion-MNIST (section 5).",
+    ),
+    "figure3": (
+        "Structured encoders achieve better bounds than independent ones (section 5).",
+        "The general encoder becomes better than the super-modular one in epoch 85; CPLEX is "
+        "orders of magnitude slower than max-flow (section 5).",
+        "Super-modular encoders with max-flow take about as long as independent ones (section 5).",
+    ),
+    "figure4": ("Labels let the rows capture the classes (section 5).",),
+}
+"""What the paper's text says of its figures."""

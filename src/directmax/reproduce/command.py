@@ -1,0 +1,195 @@
+"""`directmax reproduce`: plan, estimate, run, report."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from directmax._choices import check_choice
+from directmax.data import load_images
+from directmax.experiments.jobs import SCALES, Job
+from directmax.reproduce.engine import Engine
+from directmax.reproduce.engine_local import RUNS_PER_GPU, LocalEngine, Resources, resources
+from directmax.reproduce.estimate import Estimate, Estimates, makespan
+from directmax.reproduce.plan import Plan, make_plan
+from directmax.reproduce.progress import JobsProgress, duration
+from directmax.reproduce.report import write_report
+from directmax.reproduce.runner import Runner
+from directmax.reproduce.store import Store
+from directmax.reproduce.worker import Task
+
+ENGINES = ("local", "ray")
+
+
+def command(
+    *,
+    name: str,
+    scale: str,
+    seeds: Sequence[int],
+    data: Sequence[str],
+    only: Sequence[str],
+    dry_run: bool,
+    output: str | None,
+    engine: str,
+    address: str | None,
+    workers: int | None,
+    retries: int,
+    data_dir: str | None,
+    device: str,
+    compiled: bool,
+    words: Sequence[str],
+) -> int:
+    """Run the command; returns the exit code: 0, or 1 if jobs failed.
+
+    Raises:
+        ValueError: a flag or the data cannot be used.
+        RunError: the folder cannot be used or written.
+        Stopped: Ctrl-C; what ran is saved.
+    """
+    check_choice("engine", engine, ENGINES)
+    if retries < 0:
+        raise ValueError(f"--retries must be at least 0, got {retries}")
+    if address is not None and engine != "ray":
+        raise ValueError("--address is for --engine ray: add it, or leave --address out")
+    plan = make_plan(name, scale, seeds=seeds, data=data, only=only)
+    console = Console()
+    console = console if console.is_terminal else Console(width=140)
+    store = Store(output or Path("runs") / f"reproduction-{scale}")
+    store.check(scale)
+    share = resources(device, workers, len(plan.jobs))
+    images = {each: load_images(each, data_dir=data_dir) for each in _data_sets(plan.jobs)}
+    left = [job for job in plan.jobs if store.folder(job).state().state != "done"]
+    told = Estimates(images, device=share.devices[0], threads=share.threads, data_dir=data_dir)
+    estimates = _estimate(told, left, console)
+    _announce(console, plan, left, estimates, share, engine)
+    if dry_run:
+        return 0
+    del images, told
+    store.create()
+    epochs = {job: each.epoch for job, each in estimates.items()}
+    store.add_plan(plan.to_dict(shlex.join(["directmax", "reproduce", *words]), store, epochs))
+    runner_engine = _engine(engine, address, share, workers) if left else None
+    failed: dict[str, str] = {}
+    try:
+        if runner_engine is not None:
+            failed = _run(
+                store, plan, runner_engine, estimates, console, retries, data_dir, compiled
+            )
+    finally:
+        with contextlib.ExitStack() as stack:
+            if runner_engine is not None:
+                stack.callback(runner_engine.close)
+            if sys.exc_info()[0] is None or issubclass(sys.exc_info()[0] or object, Exception):
+                write_report(store.root, data_dir=data_dir, device=share.devices[0])
+    print(f"report: {store.root / 'reproduction.html'}")
+    if failed:
+        noun = "job" if len(failed) == 1 else "jobs"
+        print(
+            f"directmax: {len(failed)} {noun} failed; the same command tries again: "
+            f"{', '.join(failed)}",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def _run(
+    store: Store,
+    plan: Plan,
+    engine: Engine,
+    estimates: dict[str, Estimate],
+    console: Console,
+    retries: int,
+    data_dir: str | None,
+    compiled: bool,
+) -> dict[str, str]:
+    """Run what is left; returns why jobs failed, by name."""
+    with JobsProgress(console) as progress:
+        runner = Runner(
+            store,
+            plan.jobs,
+            engine,
+            task=Task("", data_dir=data_dir, compiled=compiled),
+            retries=retries,
+            progress=progress,
+            seconds={name: each.total for name, each in estimates.items()},
+        )
+        runner.run()
+    return runner.failed
+
+
+def _data_sets(jobs: Sequence[Job]) -> list[str]:
+    """Of all jobs; loaded before they start, so that nothing is downloaded twice at once."""
+    return list(dict.fromkeys(str(job.cell["data"]) for job in jobs))
+
+
+def _engine(name: str, address: str | None, share: Resources, workers: int | None) -> Engine:
+    if name == "local":
+        return LocalEngine(share)
+    from directmax.reproduce.engine_ray import RayEngine
+
+    gpus = 1 / RUNS_PER_GPU if share.devices[0].startswith("cuda") else 0.0
+    return RayEngine(
+        address,
+        workers=workers if address else share.workers,
+        threads=1 if address else share.threads,
+        gpus=gpus,
+    )
+
+
+def _estimate(told: Estimates, jobs: Sequence[Job], console: Console) -> dict[str, Estimate]:
+    if not console.is_terminal:
+        return told.of(jobs)
+    columns = (TextColumn("measuring a few steps"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=len(jobs))
+        return told.of(jobs, lambda done, total: bar.update(task, completed=done))
+
+
+def _announce(
+    console: Console,
+    plan: Plan,
+    left: Sequence[Job],
+    estimates: dict[str, Estimate],
+    share: Resources,
+    engine: str,
+) -> None:
+    """The jobs, how long they are expected to take, and how that is divided."""
+    console.print(Text(f"scale {plan.scale}: {SCALES[plan.scale]}"), soft_wrap=True)
+    table = Table()
+    for name, justify in (("job", "left"), ("epochs", "right"), ("s an epoch", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table.add_column("whole", justify="right")
+    waiting = {job.name for job in left}
+    for job in plan.jobs:
+        epochs = str(job.settings["epochs"]) if job.kind == "train" else ""
+        if job.name not in waiting:
+            table.add_row(Text(job.name), epochs, "", "done")
+            continue
+        estimate = estimates[job.name]
+        each = "" if estimate.epoch is None else f"{estimate.epoch:.2f}"
+        table.add_row(Text(job.name), epochs, each, duration(estimate.total))
+    console.print(table)
+    for chosen in plan.items:
+        if chosen.needs:
+            console.print(Text(chosen.needs), soft_wrap=True)
+    total = [estimates[job.name].total for job in left]
+    if not total:
+        console.print(Text("everything is done; the report is written anew"))
+        return
+    where = f" ({share})" if engine == "local" else " (on this machine alone)"
+    console.print(
+        Text(
+            f"{len(left)} of {len(plan.jobs)} jobs left, about "
+            f"{duration(makespan(total, share.workers))}{where}"
+        ),
+        soft_wrap=True,
+    )

@@ -1,0 +1,200 @@
+"""How long jobs will take here: measured from a few steps of every distinct configuration, once."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from directmax.data import ImageData
+from directmax.data.locate import user_cache
+from directmax.experiments.jobs import Job
+from directmax.training.config import TrainConfig
+from directmax.training.files import RunError, read_json, write_json
+
+START_SECONDS = 6.0
+"""Of every process, until it computes, and for its report at the end."""
+FEW_DRAWS, MORE_DRAWS = 4, 24
+FEW_ITERATIONS = 3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a job takes, in seconds.
+
+    Attributes:
+        epoch: of a training, the steps of one epoch; None of other jobs.
+        total: of the whole job in a process of its own.
+    """
+
+    epoch: float | None
+    total: float
+
+
+class Estimates:
+    """Measures, and keeps what was measured in a file of the user's cache.
+
+    Args:
+        data: images by name.
+        device: that is measured.
+        threads: of a job.
+        data_dir: where to look for images first.
+        file: the cache; None: that of the user.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[str, ImageData],
+        *,
+        device: str,
+        threads: int,
+        data_dir: str | None = None,
+        file: Path | None = None,
+    ) -> None:
+        self._data_dir = data_dir
+        self._data, self._device, self._threads = data, device, threads
+        self._file = file or user_cache() / "timings.json"
+        self._known: dict[str, Any] = {}
+        with contextlib.suppress(RunError):  # none yet, or damaged: measured again
+            self._known = read_json(self._file)
+
+    def of(
+        self, jobs: Iterable[Job], told: Callable[[int, int], object] = lambda done, total: None
+    ) -> dict[str, Estimate]:
+        """The estimates of jobs, by name.
+
+        Args:
+            jobs: which.
+            told: how many are done, and of how many.
+        """
+        jobs = list(jobs)
+        trainings = {job.digest(): job for job in jobs if job.kind == "train"}
+        found = {}
+        for number, job in enumerate(jobs):
+            told(number, len(jobs))
+            found[job.name] = self._of(job, trainings)
+        told(len(jobs), len(jobs))
+        self._save()
+        return found
+
+    def _of(self, job: Job, trainings: Mapping[str, Job]) -> Estimate:
+        if job.kind == "train":
+            config = TrainConfig.from_dict(dict(job.settings))
+            step, validation = self._measured(
+                self._training_key(config), self._time_training, config
+            )
+            steps = math.ceil(len(self._data[config.data].train) / config.batch_size)
+            epoch = step * steps
+            return Estimate(epoch, START_SECONDS + config.epochs * (epoch + validation))
+        if job.kind == "mixture":
+            key = {**job.settings, "seed": 0, "restarts": 1, "iterations": FEW_ITERATIONS}
+            (each,) = self._measured(("mixture", key), self._time_mixture, key)
+            runs = job.settings["restarts"] * job.settings["iterations"]
+            return Estimate(None, START_SECONDS + runs * each)
+        source = trainings[job.settings["trained"]].settings if job.after else job.settings
+        few = {**job.settings, "adapt": 0, "seed": 0}
+        few.pop("draws")
+        few.pop("trained", None)
+        few |= {"data": source["data"], "values": source["values"]}
+        start, each = self._measured(("gradients", few), self._time_gradients, few)
+        return Estimate(None, START_SECONDS + start + each * job.settings["draws"])
+
+    def _measured(
+        self, key: Any, measure: Callable[[Any], tuple[float, ...]], subject: Any
+    ) -> tuple[float, ...]:
+        name = self._name(key)
+        if name not in self._known:
+            import torch
+
+            threads = torch.get_num_threads()
+            torch.set_num_threads(self._threads)
+            try:
+                self._known[name] = measure(subject)
+            finally:
+                torch.set_num_threads(threads)
+        return tuple(self._known[name])
+
+    def _training_key(self, config: TrainConfig) -> Any:
+        """What decides the cost of a step: not the seed, the length, nor which images of a size."""
+        pixels = self._data[config.data].train.images.shape[1]
+        size = len(self._data[config.data].validation)
+        other = dataclasses.replace(config, seed=0, epochs=100, patience=0, data="digits")
+        return ("train", pixels, size, other.to_dict())
+
+    def _time_training(self, config: TrainConfig) -> tuple[float, ...]:
+        from directmax.training.timing import time_training
+
+        timing = time_training(config, self._data[config.data], device=self._device)
+        return timing.step, timing.validation
+
+    def _time_mixture(self, settings: Mapping[str, Any]) -> tuple[float, ...]:
+        import time
+
+        from directmax.reproduce.mixture import measure_mixture
+        from directmax.training.run import make_fabric
+
+        device = make_fabric(self._device, 1, "32-true").device
+        began = time.perf_counter()
+        found = measure_mixture(settings, self._data[settings["data"]], device)
+        return ((time.perf_counter() - began) / sum(found["iterations"]),)
+
+    def _time_gradients(self, settings: Mapping[str, Any]) -> tuple[float, ...]:
+        import io
+        import time
+
+        from directmax.gradient_table import MODEL_FLAGS, command
+
+        flags = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        model = {name: flags.pop(name, None) for name in MODEL_FLAGS}
+        common: dict[str, Any] = {
+            **flags,
+            "run_dir": None,
+            "output": None,
+            "resume": False,
+            "json": True,
+        }
+        common |= {"data_dir": self._data_dir, "device": self._device, "model_flags": model}
+        took = []
+        for draws in (FEW_DRAWS, FEW_DRAWS, MORE_DRAWS):  # the first compiles kernels
+            began = time.perf_counter()
+            with contextlib.redirect_stdout(io.StringIO()):
+                command(**common, draws=draws)
+            took.append(time.perf_counter() - began)
+        return took[1], max(0.0, (took[2] - took[1]) / (MORE_DRAWS - FEW_DRAWS))
+
+    def _name(self, key: Any) -> str:
+        import torch
+
+        from directmax.reproduce.report.machine import hardware
+        from directmax.training.run_folder import environment
+
+        if not hasattr(self, "_machine"):
+            versions = {**environment(), "machine": None}
+            self._machine = [hardware(), versions, self._device, self._threads, torch.__version__]
+        text = json.dumps([self._machine, key], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _save(self) -> None:
+        with contextlib.suppress(RunError, OSError):  # measured again the next time
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self._file, self._known)
+
+
+def makespan(seconds: Iterable[float], workers: int) -> float:
+    """When the last of jobs ends that are taken in turn by some workers.
+
+    Example:
+        >>> makespan([3.0, 1.0, 1.0], 2)
+        3.0
+    """
+    free = [0.0] * max(1, workers)
+    for each in seconds:
+        free.sort()
+        free[0] += each
+    return max(free)

@@ -1,0 +1,102 @@
+"""Charts of validation curves, mean and deviation over seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from directmax.reproduce.report.layout import Chart, Series
+from directmax.reproduce.report.methods import Look
+from directmax.reproduce.report.results import Cost, Outcome, mean_of, measured_in_turn
+
+SHORT = 10
+"""Epochs up to which all of a curve is shown."""
+NAMES = {
+    "bound": "validation bound, nats per image",
+    "nll": "validation −log p(x), nats per image",
+    "accuracy": "validation accuracy, %",
+}
+
+
+def by_epoch(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str) -> Chart:
+    """A measure of the validation images by epoch, one line a method."""
+    series = [each for look, runs in lines.items() if (each := _series(look, runs, measure))]
+    return Chart(title, "epoch", NAMES[measure], tuple(series), y_limits=limits(series))
+
+
+def by_time(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str, cost: Cost) -> Chart:
+    """The same by the time of training: the epoch times the seconds of an epoch, its cost."""
+    series = []
+    for look, runs in lines.items():
+        each = _series(look, runs, measure)
+        seconds = mean_of(runs, cost)
+        if each is not None and seconds is not None:
+            series.append((each, seconds.mean))
+    longest = max((each.x[-1] * seconds for each, seconds in series), default=0.0)
+    unit, scale = ("minutes", 60.0) if longest > 300 else ("seconds", 1.0)
+    scaled = tuple(
+        Series(
+            each.label,
+            tuple(x * seconds / scale for x in each.x),
+            each.y,
+            each.low,
+            each.high,
+            each.color,
+            each.dash,
+            each.marker,
+        )
+        for each, seconds in series
+    )
+    return Chart(title, f"{unit} of training", NAMES[measure], scaled, y_limits=limits(scaled))
+
+
+def limits(series: Sequence[Series]) -> tuple[float, float] | None:
+    """Where the curves end up: the first epochs of a long run are far above the rest."""
+    values = [[y for y in each.y if y is not None] for each in series]
+    values = [each for each in values if each]
+    if not values:
+        return None
+    low = min(min(each) for each in values)
+    end, high = max(each[-1] for each in values), max(max(each) for each in values)
+    if max(map(len, values)) > SHORT:
+        high = min(high, end + 1.2 * (end - low) + 0.01 * abs(end))
+    margin = max(0.05 * (high - low), 1e-3 * abs(low), 1e-3)
+    return low - margin, high + margin
+
+
+def _series(look: Look, runs: Sequence[Outcome], measure: str) -> Series | None:
+    """Mean over the runs that have the measure, at the epochs that all of them reached."""
+    runs = [run for run in runs if run.done and measure in run.curves]
+    if not runs:
+        return None
+    tables = [dict(zip(run.curves["epoch"], run.curves[measure], strict=True)) for run in runs]
+    epochs = [epoch for epoch in tables[0] if all(epoch in table for table in tables)]
+    factor = 100 if measure == "accuracy" else 1
+    values = [[factor * table[epoch] for table in tables] for epoch in epochs]
+    means = [statistics.fmean(each) for each in values]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    if len(runs) > 1:
+        spreads = [statistics.stdev(each) for each in values]
+        low = tuple(m - s for m, s in zip(means, spreads, strict=True))
+        high = tuple(m + s for m, s in zip(means, spreads, strict=True))
+    return Series(
+        look.label,
+        tuple(epochs),
+        tuple(means),
+        low,
+        high,
+        look.color,
+        look.dash,
+        "o" if len(epochs) < 3 else "",
+    )
+
+
+def timing(outcomes: Sequence[Outcome]) -> str:
+    """Where the times come from, as a sentence."""
+    if measured_in_turn(outcomes):
+        return "Seconds of an epoch were measured before the runs, each configuration in turn."
+    return (
+        "Seconds of an epoch are the median of the run itself; runs that shared the machine with "
+        "others took longer than they would alone."
+    )

@@ -1,0 +1,44 @@
+"""One file an item of the paper: its tables, figures and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from directmax.experiments import published
+from directmax.reproduce.report.layout import Section
+from directmax.reproduce.report.results import Part, Results
+from directmax.reproduce.report.sections import convergence, labels, structured, table1, tradeoff
+
+BUILDERS: dict[str, Callable[[Results, Part], Section]] = {
+    "figure1": tradeoff.build,
+    "table1": table1.build,
+    "figure2": convergence.build,
+    "figure3": structured.build,
+    "table2": labels.build,
+    "figure4": labels.build_pictures,
+}
+
+
+def sections(results: Results) -> list[Section]:
+    """The sections of a report, in the order of its items."""
+    return [_section(results, part) for part in results.parts]
+
+
+def _section(results: Results, part: Part) -> Section:
+    if part.needs or part.name not in BUILDERS:
+        source = published.FIGURES.get(part.name)
+        return Section(
+            part.name,
+            part.title,
+            part.caption,
+            source=f"{source.source}: {source.note}." if source else "",
+            notes=(part.needs or "This report has no tables or figures for this item.",),
+        )
+    section = BUILDERS[part.name](results, part)
+    # Nothing is drawn of what has no result yet.
+    figures = [replace(f, charts=tuple(c for c in f.charts if c.series)) for f in section.figures]
+    return replace(section, figures=[figure for figure in figures if figure.charts])
+
+
+__all__ = ["BUILDERS", "sections"]

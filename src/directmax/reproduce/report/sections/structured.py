@@ -1,0 +1,213 @@
+"""Figure 3: binary variables and a structured decoder; estimators, and structured encoders."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+
+from directmax.experiments import published
+from directmax.reproduce.report.curves import by_epoch, by_time, timing
+from directmax.reproduce.report.layout import (
+    NOTHING,
+    Cell,
+    Figure,
+    Section,
+    Table,
+    seconds_text,
+)
+from directmax.reproduce.report.methods import (
+    ENCODERS,
+    Look,
+    by,
+    data_of,
+    data_title,
+    entry,
+    in_order,
+    look,
+    method_of,
+    methods,
+)
+from directmax.reproduce.report.results import Outcome, Part, Results, cost_of, mean_of, on_test
+
+NOTE = (
+    "Test images, nats per image, mean ± standard deviation over seeds, of the epoch with the best "
+    "validation bound; bound and −log p(x) are exact, by enumeration. The paper has curves only."
+)
+CURVES = "Validation images. Lines: mean over seeds; bands: ± one standard deviation. {how}"
+COLUMNS = ("−log p(x)", "bound", "KL", "best epoch", "seeds", "seconds an epoch")
+
+
+def build(results: Results, part: Part) -> Section:
+    """The section of figure 3."""
+    outcomes = results.of(part, "train")
+    independent = [o for o in outcomes if _encoder(o) == "independent"]
+    tables, figures, findings = [], [], []
+    if independent:
+        names = _ranked(independent)
+        lines = {look(name): _only(independent, name) for name in names}
+        title = f"{_data(independent)}, independent variables: estimators"
+        rows = [
+            (Cell(look(name).label), *_numbers(_only(independent, name), independent))
+            for name in names
+        ]
+        tables.append(Table(title, ("estimator", *COLUMNS), tuple(rows), NOTE))
+        figures.append(_figure("figure3-estimators", title, lines))
+        if first := mean_of(_only(independent, names[0]), on_test("nll")):
+            findings.append(
+                f"Of the estimators with independent variables {look(names[0]).label} has the "
+                f"lowest test −log p(x), {first} nats."
+            )
+    encoders = by(outcomes, _encoder)
+    if len(encoders) > 1:
+        tables.append(_encoder_table(outcomes))
+        title = f"{_data(outcomes)}: encoders"
+        figures.append(_figure("figure3-encoders", title, _encoder_lines(outcomes)))
+        findings += _structured_findings(outcomes)
+    source = published.FIGURES["figure3"]
+    return Section(
+        part.name,
+        part.title,
+        part.caption,
+        source=f"{source.source}: {source.note}.",
+        claims=published.CLAIMS["figure3"],
+        findings=tuple(findings),
+        tables=tables,
+        figures=figures,
+    )
+
+
+def _encoder(outcome: Outcome) -> str:
+    return str(entry("encoder")(outcome) or "independent")
+
+
+def _data(outcomes: Sequence[Outcome]) -> str:
+    return ", ".join(data_title(name) for name in by(outcomes, data_of))
+
+
+def _only(outcomes: Sequence[Outcome], method: str) -> list[Outcome]:
+    return [outcome for outcome in outcomes if method_of(outcome) == method]
+
+
+def _ranked(outcomes: Sequence[Outcome]) -> list[str]:
+    """Methods by test −log p(x), those without a result last."""
+    found = {name: mean_of(_only(outcomes, name), on_test("nll")) for name in methods(outcomes)}
+    means = {name: math.inf if spread is None else spread.mean for name, spread in found.items()}
+    return sorted(means, key=lambda name: means[name])
+
+
+def _numbers(runs: Sequence[Outcome], every: Sequence[Outcome]) -> list[Cell]:
+    """The cells of some runs, which are compared with every run of the table."""
+    done = [run for run in runs if run.done]
+    cells = []
+    for name in ("nll", "bound", "kl"):
+        spread = mean_of(done, on_test(name))
+        cells.append(Cell(NOTHING, faint=True) if spread is None else Cell(str(spread)))
+    seconds = mean_of(done, cost_of(every))
+    return [
+        *cells,
+        Cell(", ".join(str(run.best_epoch) for run in done) or NOTHING, faint=not done),
+        Cell(str(len(done))),
+        Cell(seconds_text(seconds), faint=seconds is None),
+    ]
+
+
+def _figure(name: str, title: str, lines: dict[Look, list[Outcome]]) -> Figure:
+    every = [run for runs in lines.values() for run in runs]
+    charts = []
+    for measure in ("bound", "nll"):
+        charts += [by_epoch("", lines, measure), by_time("", lines, measure, cost_of(every))]
+    return Figure(
+        name,
+        title,
+        tuple(chart for chart in charts if chart.series),
+        note=CURVES.format(how=timing(every)),
+    )
+
+
+def _pairs(outcomes: Sequence[Outcome]) -> list[tuple[str, str, list[Outcome]]]:
+    """Encoder, method and runs; of the independent encoder only what the others have, and ours."""
+    coupled = methods([o for o in outcomes if _encoder(o) != "independent"])
+    groups = by(outcomes, _encoder)
+    found = []
+    for encoder in in_order(groups, ENCODERS):
+        for method in methods(groups[encoder]):
+            if method in coupled or method == "local-expectation":
+                found.append((encoder, method, _only(groups[encoder], method)))
+    return found
+
+
+def _encoder_look(encoder: str, method: str) -> Look:
+    base = ENCODERS.get(encoder, Look(encoder, "ink"))
+    paper = method == "direct"
+    return replace(
+        base,
+        label=f"{base.label}: {'direct' if paper else look(method).label}",
+        dash="dashed" if paper else "solid",
+    )
+
+
+def _encoder_lines(outcomes: Sequence[Outcome]) -> dict[Look, list[Outcome]]:
+    return {_encoder_look(e, m): runs for e, m, runs in _pairs(outcomes)}
+
+
+def _encoder_table(outcomes: Sequence[Outcome]) -> Table:
+    rows = [
+        (
+            Cell(ENCODERS.get(e, Look(e, "ink")).label),
+            Cell(look(m).label),
+            *_numbers(runs, outcomes),
+        )
+        for e, m, runs in _pairs(outcomes)
+    ]
+    title = f"{_data(outcomes)}: encoders"
+    return Table(title, ("encoder", "estimator", *COLUMNS), tuple(rows), NOTE, words=(1,))
+
+
+def _structured_findings(outcomes: Sequence[Outcome]) -> list[str]:
+    """What holds of the paper's claims, with its own estimator."""
+    bounds = {
+        encoder: mean_of(runs, on_test("nll"))
+        for encoder, method, runs in _pairs(outcomes)
+        if method == "direct"
+    }
+    texts = []
+    if all(bounds.get(name) for name in ("independent", "supermodular", "pairwise")):
+        values = ", ".join(
+            f"{ENCODERS[name].label} {spread}" for name, spread in bounds.items() if spread
+        )
+        texts.append(f"With the direct estimator, test −log p(x): {values} nats.")
+    epoch = overtaking(outcomes)
+    if epoch is not None:
+        how = f"is below the super-modular one's from epoch {epoch} on"
+        if epoch == 0:
+            how = "does not end below the super-modular one's"
+        paper = f"paper: below from epoch {published.OVERTAKES.value:.0f} on"
+        texts.append(f"The general encoder's validation bound {how} ({paper}).")
+    return texts
+
+
+def overtaking(outcomes: Sequence[Outcome], method: str = "direct") -> int | None:
+    """From which epoch on the general encoder stays below the super-modular one.
+
+    Returns:
+        The first such epoch, 0 if the general encoder does not end below, None if one of the two
+        was not run.
+    """
+    means = {}
+    for encoder in ("pairwise", "supermodular"):
+        runs = [o for o in outcomes if _encoder(o) == encoder and method_of(o) == method]
+        runs = [run for run in runs if run.done and "bound" in run.curves]
+        if not runs:
+            return None
+        tables = [dict(zip(r.curves["epoch"], r.curves["bound"], strict=True)) for r in runs]
+        shared = [epoch for epoch in tables[0] if all(epoch in table for table in tables)]
+        means[encoder] = {e: statistics.fmean(table[e] for table in tables) for e in shared}
+    first = 0
+    for epoch in sorted(set(means["pairwise"]) & set(means["supermodular"])):
+        if means["pairwise"][epoch] >= means["supermodular"][epoch]:
+            first = 0
+        elif first == 0:
+            first = int(epoch)
+    return first

@@ -1,0 +1,80 @@
+"""How long a step of a configuration takes here, from a few steps."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from directmax.data import ImageData
+from directmax.training.config import TrainConfig
+from directmax.training.evaluation import max_states
+from directmax.training.loop import Trainer
+from directmax.training.progress import Progress
+from directmax.training.run import make_fabric
+from directmax.training.run_folder import RunFolder
+
+WARM_UP = 3
+"""Steps that are not counted: the first ones compile kernels."""
+ROUNDS = 8
+"""Of which the quickest counts: the others waited for whatever else the machine did."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a run consists of, in seconds.
+
+    Attributes:
+        step: a training step.
+        validation: the validation at the end of an epoch.
+    """
+
+    step: float
+    validation: float
+
+
+def time_training(
+    config: TrainConfig, data: ImageData, *, device: str = "auto", seconds: float = 0.3
+) -> Timing:
+    """Train a few steps, in a folder that is then removed, and look at the validation images once.
+
+    Args:
+        config: what is trained.
+        data: the images.
+        device: auto, cpu, cuda, cuda:N or mps.
+        seconds: about how long to train.
+
+    Returns:
+        A step of the quickest of eight rounds, and the validation.
+
+    Example:
+        >>> from directmax.data import load_images
+        >>> timing = time_training(TrainConfig(), load_images("digits"), device="cpu", seconds=0.05)
+        >>> 0 < timing.step < 1
+        True
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        fabric = make_fabric(device, 1, config.precision)
+        fabric.launch()
+        trainer = Trainer(config, data, RunFolder(Path(folder)), fabric, Progress())
+        return Timing(*_measure(trainer, seconds))
+
+
+def _measure(trainer: Trainer, seconds: float) -> tuple[float, float]:
+    images, order = trainer._train_images(0), trainer._order(0)
+    total = trainer.steps_per_epoch
+
+    def steps(number: int) -> float:
+        began = time.perf_counter()
+        for step in range(number):
+            trainer._train_step(images, order, step % total)
+        trainer.history.sum().item()  # wait for the device
+        return (time.perf_counter() - began) / number
+
+    steps(WARM_UP)
+    number = max(1, round(seconds / ROUNDS / max(steps(1), 1e-9)))
+    step = min(steps(number) for _ in range(ROUNDS))
+    began = time.perf_counter()
+    trainer.evaluate(trainer.validation, max_states=max_states(trainer.config), few=True)
+    return step, time.perf_counter() - began
