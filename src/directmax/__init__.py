@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from directmax.gumbel import conditional_gumbel, sample_gumbel
     from directmax.laboratory import GradientComparison, GradientStatistics, compare_gradients
     from directmax.models import (
+        AttributeDecoder,
+        AttributeEncoder,
+        AttributeVAE,
         Decoder,
         DiscreteVAE,
         Encoder,
@@ -43,11 +46,19 @@ if TYPE_CHECKING:
         MixedVAE,
         PairwiseEncoder,
     )
-    from directmax.objectives import MixedReconstruction, Reconstruction
+    from directmax.objectives import (
+        AttributeReconstruction,
+        MixedReconstruction,
+        Reconstruction,
+    )
     from directmax.schedules import ExponentialDecay, GeometricDecay
 
 _HOME = {
     "Arm": "estimators",
+    "AttributeDecoder": "models",
+    "AttributeEncoder": "models",
+    "AttributeReconstruction": "objectives",
+    "AttributeVAE": "models",
     "Categorical": "distributions",
     "ClampedArgmax": "estimators",
     "CorrectedDirect": "estimators",
@@ -87,6 +98,10 @@ _HOME = {
 
 __all__ = [
     "Arm",
+    "AttributeDecoder",
+    "AttributeEncoder",
+    "AttributeReconstruction",
+    "AttributeVAE",
     "Categorical",
     "ClampedArgmax",
     "CorrectedDirect",
