@@ -2,8 +2,8 @@
 
 Shape of the face, skin, hair, eyes, brows, nose and mouth, pose, light, clothes and background vary
 continuously from face to face; eyeglasses, a smile, and `Male` (short hair, broader jaw, thicker
-brows, stubble; otherwise long hair, lashes and lipstick) are there or not. All 40 columns of CelebA are written.
-Those that the drawing does not have are −1.
+brows, stubble; otherwise long hair, lashes and lipstick) are there or not. All 40 columns of CelebA
+are written; those that the drawing does not have are −1.
 
     python examples/drawn_faces.py FOLDER
     python examples/drawn_faces.py FOLDER --count 6000 --seed 0
@@ -32,17 +32,20 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from face_drawing import HEIGHT, WIDTH, Face, draw
 from PIL import Image
 from rich.progress import track
 
-ATTRIBUTES = (
-    "5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose "
-    "Black_Hair Blond_Hair Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee "
-    "Gray_Hair Heavy_Makeup High_Cheekbones Male Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard "
-    "Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks Sideburns Smiling Straight_Hair "
-    "Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young"
-).split()
+from face_drawing import HEIGHT, WIDTH, Face, draw
+
+ATTRIBUTES = [
+    "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs",
+    "Big_Lips", "Big_Nose", "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair", "Bushy_Eyebrows",
+    "Chubby", "Double_Chin", "Eyeglasses", "Goatee", "Gray_Hair", "Heavy_Makeup", "High_Cheekbones",
+    "Male", "Mouth_Slightly_Open", "Mustache", "Narrow_Eyes", "No_Beard", "Oval_Face", "Pale_Skin",
+    "Pointy_Nose", "Receding_Hairline", "Rosy_Cheeks", "Sideburns", "Smiling", "Straight_Hair",
+    "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat", "Wearing_Lipstick", "Wearing_Necklace",
+    "Wearing_Necktie", "Young",
+]  # fmt: skip
 """CelebA's 40, in the order of its file."""
 
 MALE = 0.45
@@ -118,7 +121,7 @@ def write(folder: Path, count: int, seed: int = 0, processes: int | None = None)
     lines = [str(count), " ".join(ATTRIBUTES) + " "]
     parts = []
     for name, present in rows:
-        values = ("%2d" % (1 if attribute in present else -1) for attribute in ATTRIBUTES)
+        values = (f"{1 if attribute in present else -1:2}" for attribute in ATTRIBUTES)
         lines.append(f"{name} {' '.join(values)}")
     for index, (name, _) in enumerate(rows):
         part = 0 if index < count * 8 // 10 else 1 if index < count * 9 // 10 else 2

@@ -223,8 +223,13 @@ class Canvas:
         if blur:
             image = image.filter(ImageFilter.GaussianBlur(blur))
         cover = np.asarray(image, dtype=np.float64) / 255
-        rows, columns = slice(max(top, 0), min(bottom, HEIGHT)), slice(max(left, 0), min(right, WIDTH))
-        inside = cover[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        rows, columns = (
+            slice(max(top, 0), min(bottom, HEIGHT)),
+            slice(max(left, 0), min(right, WIDTH)),
+        )
+        inside = cover[
+            rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+        ]
         return (rows, columns), inside
 
     def whole_mask(self, points: Points, blur: float = 0.0) -> NDArray[np.float64]:
@@ -369,7 +374,14 @@ class _Drawing:
         throat = [(0.0, 0.7), (neck, 0.9), (neck, 1.5), (neck + 0.2, 1.68)]
         shape = smooth(mirrored([*throat, (0.3, 0.35 * 1.72 + 0.65 * deep), (0.0, deep)]))
         collar = smooth(
-            mirrored([(0.0, 1.2), (neck + 0.31, 1.62), (0.35, 0.3 * 1.8 + 0.7 * deep + 0.1), (0.0, deep + 0.11)])
+            mirrored(
+                [
+                    (0.0, 1.2),
+                    (neck + 0.31, 1.62),
+                    (0.35, 0.3 * 1.8 + 0.7 * deep + 0.1),
+                    (0.0, deep + 0.11),
+                ]
+            )
         )
         self.canvas.fill(self.upright(collar), cloth * 0.82)
         self.canvas.fill(self.upright(shape), self.skin)
@@ -403,9 +415,21 @@ class _Drawing:
         forehead = self.feature(ellipse(0.0, -0.55, 0.5, 0.28))
         canvas.fill(forehead, WHITE, opacity=0.13, blur=7.0, within=within)
         if face.male:
-            beard = self.feature(smooth(mirrored([(0.0, 0.52), (0.5, 0.5), (0.97, 0.1), (0.95, 0.7), (0.6, 1.3), (0.0, 1.5)])))
+            beard = self.feature(
+                smooth(
+                    mirrored(
+                        [(0.0, 0.52), (0.5, 0.5), (0.97, 0.1), (0.95, 0.7), (0.6, 1.3), (0.0, 1.5)]
+                    )
+                )
+            )
             strength = 0.05 + 0.38 * face.stubble
-            canvas.fill(beard, self.hair * 0.6 + self.shadow * 0.4, opacity=strength, blur=3.0, within=within)
+            canvas.fill(
+                beard,
+                self.hair * 0.6 + self.shadow * 0.4,
+                opacity=strength,
+                blur=3.0,
+                within=within,
+            )
 
     def _eyes(self) -> None:
         face, canvas = self.face, self.canvas
@@ -431,7 +455,11 @@ class _Drawing:
             look = x + 0.055 * face.gaze
             radius = 0.118 + 0.012 * face.eye_size
             for size, paint in ((1.0, iris * 0.6), (0.84, iris), (0.45, DARK * 0.5)):
-                canvas.fill(self.feature(ellipse(look, y, radius * size, radius * size)), paint, within=white)
+                canvas.fill(
+                    self.feature(ellipse(look, y, radius * size, radius * size)),
+                    paint,
+                    within=white,
+                )
             lid_shadow = self.feature(ellipse(x, y - high, wide, high * 0.6))
             canvas.fill(lid_shadow, DARK, opacity=0.35, blur=1.2, within=white)
             glint = self.feature(ellipse(look - 0.035, y - 0.04, 0.03, 0.03))
@@ -450,7 +478,14 @@ class _Drawing:
             canvas.fill(self.feature(stroke(lid, thick, 0.6)), DARK)
             crease = lid + np.array([0.0, -0.065])
             canvas.fill(self.feature(stroke(crease, 0.02, 0.9)), self.shadow * 0.8, opacity=0.7)
-            lower = smooth([(x - side * 0.7 * wide, y + 0.62 * high), (x, y + 0.8 * high), (x + side * 0.8 * wide, y + 0.4 * high)], closed=False)
+            lower = smooth(
+                [
+                    (x - side * 0.7 * wide, y + 0.62 * high),
+                    (x, y + 0.8 * high),
+                    (x + side * 0.8 * wide, y + 0.4 * high),
+                ],
+                closed=False,
+            )
             canvas.fill(self.feature(stroke(lower, 0.02, 0.8)), self.shadow * 0.75, opacity=0.7)
 
     def _brows(self) -> None:
@@ -478,7 +513,15 @@ class _Drawing:
         wide = 0.13 + 0.06 * face.nose_width + 0.02 * self.broad
         dark = self.shadow * 0.82
         away = 1.0 if math.cos(face.light_turn) > 0 else -1.0
-        bridge = smooth([(away * 0.1, -0.25), (away * 0.085, 0.05), (away * wide * 1.05, tip - 0.03), (away * 0.03, tip + 0.02), (away * 0.035, 0.05)])
+        bridge = smooth(
+            [
+                (away * 0.1, -0.25),
+                (away * 0.085, 0.05),
+                (away * wide * 1.05, tip - 0.03),
+                (away * 0.03, tip + 0.02),
+                (away * 0.035, 0.05),
+            ]
+        )
         canvas.fill(self.feature(bridge, 0.3), self.shadow, opacity=0.55, blur=1.8)
         under = self.feature(ellipse(0, tip + 0.07, wide * 1.1, 0.07), 0.3)
         canvas.fill(under, self.shadow, opacity=0.7, blur=2.0)
@@ -510,7 +553,9 @@ class _Drawing:
             lift = -0.035 * face.smile
             gap = 0.0
         x = np.linspace(-1, 1, 25)
-        corner = np.stack([x * wide, y - lift * (x**2) + 0.35 * lift], axis=1)  # the line of the mouth
+        corner = np.stack(
+            [x * wide, y - lift * (x**2) + 0.35 * lift], axis=1
+        )  # the line of the mouth
         bow = 1 - np.abs(x) ** 1.8
         dip = 1 - 0.28 * np.exp(-((x / 0.16) ** 2))
         up = np.array([0.0, 1.0])
@@ -529,14 +574,31 @@ class _Drawing:
             canvas.fill(hollow, colour(92, 28, 34))
             teeth_end = top_of_gap + up * (min(gap * 0.95, 0.115) * (1 - np.abs(x) ** 3))[:, None]
             inside = canvas.whole_mask(hollow)
-            canvas.fill(self.feature(np.concatenate([top_of_gap, teeth_end[::-1]]), 0.1), WHITE, within=inside)
+            canvas.fill(
+                self.feature(np.concatenate([top_of_gap, teeth_end[::-1]]), 0.1),
+                WHITE,
+                within=inside,
+            )
             for side in (-1, 1):
-                fold = smooth([(side * 0.26, 0.42), (side * 0.5, 0.56), (side * (wide + 0.13), y - 0.02)], closed=False)
-                canvas.fill(self.feature(stroke(fold, 0.035, 0.9)), self.shadow * 0.92, opacity=0.6, blur=0.6)
+                fold = smooth(
+                    [(side * 0.26, 0.42), (side * 0.5, 0.56), (side * (wide + 0.13), y - 0.02)],
+                    closed=False,
+                )
+                canvas.fill(
+                    self.feature(stroke(fold, 0.035, 0.9)),
+                    self.shadow * 0.92,
+                    opacity=0.6,
+                    blur=0.6,
+                )
         else:
             canvas.fill(self.feature(stroke(corner, 0.032, 0.5), 0.1), lips * 0.45)
         for side in (0, -1):
-            canvas.fill(self.feature(ellipse(*corner[side], 0.03, 0.025), 0.1), lips * 0.55, opacity=0.7, blur=0.5)
+            canvas.fill(
+                self.feature(ellipse(*corner[side], 0.03, 0.025), 0.1),
+                lips * 0.55,
+                opacity=0.7,
+                blur=0.5,
+            )
 
     def _hair(self, points: Points, depth: float = 0.0) -> None:
         """A mass of hair with shade below and a band of light."""
@@ -555,19 +617,51 @@ class _Drawing:
         up = 0.10 + 0.20 * face.hair_volume
         lean = 0.25 * face.parting
         low = -0.98 + 0.24 * face.fringe
-        hairline = [(-0.93, -0.52), (-0.72, -0.72 - 0.1 * lean), (-0.36, low - 0.12 + lean * 0.3), (0.06, low - 0.12), (0.42, low - 0.12 - lean * 0.3), (0.74, -0.72 + 0.1 * lean), (0.93, -0.52)]
-        outer = [(1.0, -0.02), (1.09, -0.45), (1.02 + 0.3 * up, -0.95), (0.62, -1.38 - 0.7 * up), (0.0 + lean * 0.5, -1.46 - up), (-0.62, -1.38 - 0.7 * up), (-1.02 - 0.3 * up, -0.95), (-1.09, -0.45), (-1.0, -0.02)]
+        hairline = [
+            (-0.93, -0.52),
+            (-0.72, -0.72 - 0.1 * lean),
+            (-0.36, low - 0.12 + lean * 0.3),
+            (0.06, low - 0.12),
+            (0.42, low - 0.12 - lean * 0.3),
+            (0.74, -0.72 + 0.1 * lean),
+            (0.93, -0.52),
+        ]
+        outer = [
+            (1.0, -0.02),
+            (1.09, -0.45),
+            (1.02 + 0.3 * up, -0.95),
+            (0.62, -1.38 - 0.7 * up),
+            (0.0 + lean * 0.5, -1.46 - up),
+            (-0.62, -1.38 - 0.7 * up),
+            (-1.02 - 0.3 * up, -0.95),
+            (-1.09, -0.45),
+            (-1.0, -0.02),
+        ]
         inside = [(-0.9, -0.12), *hairline, (0.9, -0.12)]
-        shadow = self.feature(smooth([(x, y + 0.07) for x, y in hairline] + [(0.8, -1.2), (-0.8, -1.2)]))
+        shadow = self.feature(
+            smooth([(x, y + 0.07) for x, y in hairline] + [(0.8, -1.2), (-0.8, -1.2)])
+        )
         self.canvas.fill(shadow, self.shadow, opacity=0.6, blur=2.0, within=self.within)
-        self._hair(np.concatenate([smooth(outer, closed=False), smooth(inside, closed=False)]), 0.15)
+        self._hair(
+            np.concatenate([smooth(outer, closed=False), smooth(inside, closed=False)]), 0.15
+        )
 
     def _long_hair_behind(self) -> None:
         face = self.face
         end = 1.25 + 0.95 * face.hair_length
         out = 1.18 + 0.16 * face.hair_volume
         wave = 0.09 * face.waves
-        half = [(0.0, -1.55 - 0.14 * face.hair_volume), (0.68, -1.4 - 0.1 * face.hair_volume), (out - 0.04, -0.75), (out + wave * 0.4, -0.1), (out + 0.06 - wave, 0.5), (out + 0.1 + wave, 1.0), (out + 0.06 - wave, end - 0.2), (0.75, end + 0.06), (0.0, end - 0.1)]
+        half = [
+            (0.0, -1.55 - 0.14 * face.hair_volume),
+            (0.68, -1.4 - 0.1 * face.hair_volume),
+            (out - 0.04, -0.75),
+            (out + wave * 0.4, -0.1),
+            (out + 0.06 - wave, 0.5),
+            (out + 0.1 + wave, 1.0),
+            (out + 0.06 - wave, end - 0.2),
+            (0.75, end + 0.06),
+            (0.0, end - 0.1),
+        ]
         where = self.place(smooth(mirrored(half)), -0.2)
         self.canvas.fill(where, self.hair * 0.82)
         within = self.canvas.whole_mask(where)
@@ -582,18 +676,47 @@ class _Drawing:
         wave = 0.09 * face.waves
         end = min(0.75 + 0.7 * face.hair_length, 1.3)
         low = -0.92 + 0.36 * face.fringe
-        shadow = self.feature(smooth([(-0.9, -0.3), (-0.5, low + 0.12), (part, -1.0), (0.5, low + 0.12), (0.9, -0.3), (0.8, -1.3), (-0.8, -1.3)]))
+        shadow = self.feature(
+            smooth(
+                [
+                    (-0.9, -0.3),
+                    (-0.5, low + 0.12),
+                    (part, -1.0),
+                    (0.5, low + 0.12),
+                    (0.9, -0.3),
+                    (0.8, -1.3),
+                    (-0.8, -1.3),
+                ]
+            )
+        )
         self.canvas.fill(shadow, self.shadow, opacity=0.6, blur=2.5, within=self.within)
         for side in (1, -1):
             top = -1.55 - up
             near = side * part  # the parting, seen from this side
             sweep = 0.16 * (-near)  # the side that the hair falls to has more of it
-            outer = [(near - 0.03, top + 0.03 + 0.15 * part * part), (0.62, -1.43 - 0.8 * up), (out - 0.04, -0.78), (out + wave * 0.4, -0.1), (out + 0.05 - wave, 0.5), (out + 0.06 + wave, end)]
-            inner = [(0.98 + wave * 0.5, end - 0.25), (0.90 - wave * 0.5, 0.42), (0.91, -0.02), (0.82, -0.38), (0.55, low + sweep + 0.05), (near + 0.16, min(low - 0.12, -1.02)), (near - 0.03, -1.12)]
+            outer = [
+                (near - 0.03, top + 0.03 + 0.15 * part * part),
+                (0.62, -1.43 - 0.8 * up),
+                (out - 0.04, -0.78),
+                (out + wave * 0.4, -0.1),
+                (out + 0.05 - wave, 0.5),
+                (out + 0.06 + wave, end),
+            ]
+            inner = [
+                (0.98 + wave * 0.5, end - 0.25),
+                (0.90 - wave * 0.5, 0.42),
+                (0.91, -0.02),
+                (0.82, -0.38),
+                (0.55, low + sweep + 0.05),
+                (near + 0.16, min(low - 0.12, -1.02)),
+                (near - 0.03, -1.12),
+            ]
             curve = np.concatenate([smooth(outer, closed=False), smooth(inner, closed=False)])
             self._hair(curve * np.array([side, 1.0]), 0.15)
         seam = smooth([(part, -1.5 - up), (part, -1.08)], closed=False)
-        self.canvas.fill(self.place(stroke(seam, 0.035, 0.6), 0.15), self.hair_shadow, opacity=0.8, blur=0.6)
+        self.canvas.fill(
+            self.place(stroke(seam, 0.035, 0.6), 0.15), self.hair_shadow, opacity=0.8, blur=0.6
+        )
 
     def _glasses(self) -> None:
         face, canvas = self.face, self.canvas
@@ -628,6 +751,10 @@ class _Drawing:
     def _lit(self) -> NDArray[np.float64]:
         """The image under a light that is stronger on one side."""
         face = self.face
-        level = 0.98 + 0.12 * face.brightness - (0.06 + 0.14 * face.light_strength) * ramp(face.light_turn)
+        level = (
+            0.98
+            + 0.12 * face.brightness
+            - (0.06 + 0.14 * face.light_strength) * ramp(face.light_turn)
+        )
         tone = 1 + 0.05 * face.warmth * np.array([1.0, 0.1, -1.0])
         return self.canvas.pixels * level[..., None] * tone

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from directmax.data.labelled import balanced_indices
     from directmax.data.load import load_images
     from directmax.data.names import ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS, DEFAULT_ATTRIBUTES
+    from directmax.data.streams import Augmentation, ImageStream
     from directmax.data.types import ImageData, Split
 
 __all__ = [
@@ -29,8 +30,10 @@ __all__ = [
     "DEFAULT_ATTRIBUTES",
     "AttributeData",
     "AttributeSplit",
+    "Augmentation",
     "DataError",
     "ImageData",
+    "ImageStream",
     "ImagesInMemory",
     "Split",
     "balanced_indices",
@@ -43,11 +46,13 @@ _HOMES = {
     "ATTRIBUTE_DATASETS": "names",
     "AttributeData": "attributes",
     "AttributeSplit": "attributes",
+    "Augmentation": "streams",
     "BINARIZATIONS": "names",
     "DATASETS": "names",
     "DEFAULT_ATTRIBUTES": "names",
     "DataError": "errors",
     "ImageData": "types",
+    "ImageStream": "streams",
     "ImagesInMemory": "attributes",
     "Split": "types",
     "balanced_indices": "labelled",

@@ -1,4 +1,4 @@
-"""Images with binary attributes, by name: what `load_attributes` returns, and the function itself."""
+"""Images with binary attributes, by name: `load_attributes` and what it returns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -19,14 +19,17 @@ from directmax.data.errors import DataError
 from directmax.data.locate import Places
 from directmax.data.names import ATTRIBUTE_DATASETS, ATTRIBUTE_LOADERS, DEFAULT_ATTRIBUTES
 
-if TYPE_CHECKING:
-    from collections.abc import Sized
-
-    class ImageDataset(Dataset[Tensor], Sized):
-        """A map-style dataset: `images[i]` is a `(channels, height, width)` uint8 tensor."""
-
-
 MINIMUM_SIZE = 8
+
+
+class ImageDataset(Protocol):
+    """Images that are asked for by number: a map-style `torch.utils.data.Dataset`."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def __getitem__(self, index: int, /) -> UInt8[Tensor, "channels height width"]:
+        """Return image `index`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +142,9 @@ did you mean 'celeba'?
         raise TypeError(f"attributes must be a sequence of names, got the string {attributes!r}")
     chosen = DEFAULT_ATTRIBUTES[name] if attributes is None else tuple(attributes)
     if not chosen:
-        raise ValueError(f"attributes must name at least one, such as {DEFAULT_ATTRIBUTES[name][0]}")
+        raise ValueError(
+            f"attributes must name at least one, such as {DEFAULT_ATTRIBUTES[name][0]}"
+        )
     for number, attribute in enumerate(chosen):
         if attribute in chosen[:number]:
             raise ValueError(f"attributes must differ, got {attribute!r} twice")
