@@ -107,10 +107,10 @@ def load_attributes(
 ) -> AttributeData:
     """Load images with binary attributes.
 
-    | name            | images  | default size | default attributes                 |
-    | --------------- | ------- | ------------ | ---------------------------------- |
-    | "celeba"        | 202,599 | 3×64×64      | Eyeglasses, Smiling, Male          |
-    | "fashion-mnist" | 70,000  | 1×32×32      | Footwear, Upper_Body, Long_Sleeves |
+    | name            | images  | default size | default attributes         |
+    | --------------- | ------- | ------------ | -------------------------- |
+    | "celeba"        | 202,599 | 3×64×64      | Eyeglasses, Smiling, Male  |
+    | "fashion-mnist" | 70,000  | 1×32×32      | Footwear, Upper_Body, Warm |
 
     Files are looked for in the same folders as by `load_images`. CelebA is never downloaded, as
     its terms have to be agreed to; the error says where it is to be had.

@@ -30,6 +30,6 @@ ATTRIBUTE_DATASETS: tuple[str, ...] = tuple(ATTRIBUTE_LOADERS)
 
 DEFAULT_ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "celeba": ("Eyeglasses", "Smiling", "Male"),
-    "fashion-mnist": ("Footwear", "Upper_Body", "Long_Sleeves"),
+    "fashion-mnist": ("Footwear", "Upper_Body", "Warm"),
 }
 """Attributes that `load_attributes` loads where none are named."""
