@@ -26,7 +26,9 @@ import dataclasses
 import math
 import multiprocessing
 import os
+import signal
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -35,7 +37,7 @@ import tyro
 from PIL import Image
 from rich.progress import track
 
-from face_drawing import HEIGHT, WIDTH, Face, draw
+from faces import HEIGHT, WIDTH, Face, draw
 
 ATTRIBUTES = [
     "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs",
@@ -73,7 +75,10 @@ def random_face(seed: int, index: int) -> Face:
         elif field.name in TURNS:
             number *= 2 * math.pi
         values[field.name] = number
-    values["grey"] = max(0.0, 4 * values["grey"] - 3)  # few have grey hair
+    # dark hair and eyes go with dark skin
+    values["hair_colour"] *= 1 - 0.7 * values["skin"]
+    values["eye_colour"] *= 1 - 0.7 * values["skin"]
+    values["grey"] = max(0.0, 6 * values["grey"] - 5)  # few have grey hair
     return Face(
         eyeglasses=bool(random.random() < EYEGLASSES[male]),
         smiling=bool(random.random() < SMILING[male]),
@@ -112,32 +117,35 @@ def write(folder: Path, count: int, seed: int = 0, processes: int | None = None)
     if count < 10:
         raise ValueError(f"--count must be at least 10, for three splits, got {count}")
     target = folder / "celeba"
-    images = target / "img_align_celeba"
-    if images.exists():
-        raise ValueError(f"{images} exists already; give another folder, or delete it")
-    images.mkdir(parents=True)
-    jobs = [(images, seed, index) for index in range(count)]
-    rows = list(track(_drawn(jobs, processes), "drawing", count, disable=not sys.stderr.isatty()))
-    lines = [str(count), " ".join(ATTRIBUTES) + " "]
-    parts = []
-    for name, present in rows:
-        values = (f"{1 if attribute in present else -1:2}" for attribute in ATTRIBUTES)
-        lines.append(f"{name} {' '.join(values)}")
-    for index, (name, _) in enumerate(rows):
-        part = 0 if index < count * 8 // 10 else 1 if index < count * 9 // 10 else 2
-        parts.append(f"{name} {part}")
-    (target / "list_attr_celeba.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (target / "list_eval_partition.txt").write_text("\n".join(parts) + "\n", encoding="utf-8")
+    if target.exists():
+        raise ValueError(f"{target} exists already; give another folder, or delete it")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".drawing-", dir=folder) as workshop:
+        images = Path(workshop) / "celeba" / "img_align_celeba"
+        images.mkdir(parents=True)
+        jobs = [(images, seed, index) for index in range(count)]
+        drawn = _drawn(jobs, processes)
+        rows = list(track(drawn, "drawing", count, disable=not sys.stderr.isatty()))
+        table = [str(count), " ".join(ATTRIBUTES) + " "]
+        parts = []
+        for index, (name, present) in enumerate(rows):
+            values = (f"{1 if attribute in present else -1:2}" for attribute in ATTRIBUTES)
+            table.append(f"{name} {' '.join(values)}")
+            parts.append(f"{name} {(index >= count * 8 // 10) + (index >= count * 9 // 10)}")
+        for file, lines in (("list_attr_celeba", table), ("list_eval_partition", parts)):
+            path = images.parent / f"{file}.txt"
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        images.parent.rename(target)
     return target
 
 
 def contact_sheet(columns: int, rows: int, seed: int = 0, first: int = 0) -> Image.Image:
-    """The first faces of a seed, side by side."""
+    """The first faces of a seed, side by side, at half their size."""
     sheet = Image.new("RGB", (columns * WIDTH, rows * HEIGHT))
     for number in range(columns * rows):
         place = (number % columns * WIDTH, number // columns * HEIGHT)
         sheet.paste(draw(random_face(seed, first + number)), place)
-    return sheet
+    return sheet.reduce(2)
 
 
 def _drawn(
@@ -147,8 +155,13 @@ def _drawn(
     if processes == 1:
         yield from map(_write_one, jobs)
         return
-    with multiprocessing.Pool(processes) as pool:
+    with multiprocessing.Pool(processes, _ignore_interrupts) as pool:
         yield from pool.imap(_write_one, jobs, chunksize=16)
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C ends the program, which ends the processes that draw."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write_one(job: tuple[Path, int, int]) -> tuple[str, frozenset[str]]:
@@ -188,6 +201,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"drawn_faces: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("drawn_faces: stopped, nothing was written", file=sys.stderr)
+        return 130
     print(f"{settings.count} faces in {folder}")
     return 0
 

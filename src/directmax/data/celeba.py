@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -77,6 +79,8 @@ class CelebAImages(Dataset[Tensor]):
             raise DataError(f"{path} does not exist, expected an image; {_REPLACE}") from error
         except DataError:
             raise
+        except UnidentifiedImageError as error:
+            raise DataError(f"{path} is no JPEG file; {_REPLACE}") from error
         except (OSError, SyntaxError, ValueError, EOFError) as error:
             raise DataError(f"{path} is no readable JPEG: {reason(error)}; {_REPLACE}") from error
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
@@ -92,13 +96,14 @@ def read_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     Raises:
         OSError: damaged or truncated.
     """
+    full_width, full_height = image.size
     side = min(image.size)
     scale = size / side
-    image.draft("RGB", (round(image.width * scale), round(image.height * scale)))
-    width, height = image.size  # after the decoder's reduction
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    box = (left, top, left + side, top + side)
+    image.draft("RGB", (math.ceil(full_width * scale), math.ceil(full_height * scale)))
+    reduction = round(full_width / image.width)  # by the decoder: 1, 2, 4 or 8
+    edges = (full_width - side, full_height - side, full_width + side, full_height + side)
+    left, top, right, bottom = (edge / 2 / reduction for edge in edges)
+    box = (left, top, right, bottom)
     square = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box=box)
     return np.array(square)
 
@@ -217,7 +222,7 @@ def read_attributes(path: Path) -> AttributeTable:
             f"{path} has {len(files)} rows, expected {count} as its first line says; {_REPLACE}"
         )
     if len(set(files)) != count:
-        twice = next(file for row, file in enumerate(files) if file in files[:row])
+        twice = Counter(files).most_common(1)[0][0]
         raise DataError(f"{path} has two rows of {twice}, expected one; {_REPLACE}")
     return AttributeTable(names, tuple(files), values)
 

@@ -100,7 +100,7 @@ class ImageStream:
         workers: how many processes read; 0 reads in this one, when a batch is asked for.
         augmentation: what is done to the images; None for nothing.
         pin_memory: whether the batches are in page-locked memory, from which
-            `batch.to("cuda", non_blocking=True)` copies while the GPU computes; needs CUDA.
+            `batch.to("cuda", non_blocking=True)` copies while the GPU computes; not without CUDA.
 
     Raises:
         TypeError: `batch_size` or `workers` is no integer.
@@ -206,7 +206,7 @@ class ImageStream:
             worker_init_fn=_ignore_interrupts if self.workers else None,
             prefetch_factor=PREFETCH if self.workers else None,
             persistent_workers=self.workers > 0,
-            pin_memory=self.pin_memory,
+            pin_memory=self.pin_memory and torch.cuda.is_available(),
             generator=torch.Generator(),  # it draws a seed, which nothing here uses
         )
 
