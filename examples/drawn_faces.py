@@ -116,6 +116,10 @@ def write(folder: Path, count: int, seed: int = 0, processes: int | None = None)
     """
     if count < 10:
         raise ValueError(f"--count must be at least 10, for three splits, got {count}")
+    if seed < 0:
+        raise ValueError(f"--seed must be 0 or more, got {seed}")
+    if processes is not None and processes < 1:
+        raise ValueError(f"--processes must be at least 1, got {processes}")
     target = folder / "celeba"
     if target.exists():
         raise ValueError(f"{target} exists already; give another folder, or delete it")
