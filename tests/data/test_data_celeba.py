@@ -179,6 +179,7 @@ def test_not_unpacked(celeba: Path, fault: Fault) -> None:
         (TABLE, 1, lambda line: "many", "line 1: 'many', expected the number of images"),
         (TABLE, 1, lambda line: "41", "has 40 rows, expected 41 as its first line says"),
         (TABLE, 1, lambda line: "39", "has 40 rows, expected 39 as its first line says"),
+        (TABLE, 1, lambda line: "9" * 15, "has 40 rows, expected 999999999999999"),
         (TABLE, 1, lambda line: "-1", "has 40 rows, expected -1 as its first line says"),
         (TABLE, 2, lambda line: "", "line 2: expected the names of the attributes"),
         (TABLE, 2, lambda line: f"{line} Male", "line 2: expected the names of the attributes"),

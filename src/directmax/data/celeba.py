@@ -199,7 +199,7 @@ def read_attributes(path: Path) -> AttributeTable:
     if len(set(names)) != len(names) or not names:
         raise DataError(f"{path}, line 2: expected the names of the attributes; {_REPLACE}")
     files: list[str] = []
-    values = np.empty((max(count, 0), len(names)), dtype=np.int8)
+    values = bytearray()  # a row after another; the count may be wrong
     for number, line in lines:
         file, *words = line.split()
         if len(words) != len(names):
@@ -207,15 +207,14 @@ def read_attributes(path: Path) -> AttributeTable:
                 f"{path}, line {number}: {file} has {len(words)} values, expected "
                 f"{len(names)}, one for each attribute; {_REPLACE}"
             )
-        if len(files) < count:
-            try:
-                values[len(files)] = [VALUES[word] for word in words]
-            except KeyError as error:
-                column = words.index(error.args[0])
-                raise DataError(
-                    f"{path}, line {number}: {names[column]} of {file} is "
-                    f"{_short(words[column])}, expected 1 or -1; {_REPLACE}"
-                ) from None
+        try:
+            values.extend([VALUES[word] for word in words])
+        except KeyError as error:
+            column = words.index(error.args[0])
+            raise DataError(
+                f"{path}, line {number}: {names[column]} of {file} is {_short(words[column])}, "
+                f"expected 1 or -1; {_REPLACE}"
+            ) from None
         files.append(file)
     if len(files) != count:
         raise DataError(
@@ -224,7 +223,8 @@ def read_attributes(path: Path) -> AttributeTable:
     if len(set(files)) != count:
         twice = Counter(files).most_common(1)[0][0]
         raise DataError(f"{path} has two rows of {twice}, expected one; {_REPLACE}")
-    return AttributeTable(names, tuple(files), values)
+    table = np.frombuffer(values, dtype=np.int8).reshape(count, len(names))
+    return AttributeTable(names, tuple(files), table)
 
 
 def read_partition(path: Path, attributes: Path, files: Sequence[str]) -> NDArray[np.int8]:
