@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from directmax.data import Split
 
@@ -46,6 +48,11 @@ def hard_attention() -> Iterator[ModuleType]:
 @pytest.fixture
 def denoising() -> Iterator[ModuleType]:
     yield from load("denoising")
+
+
+@pytest.fixture
+def drawn_faces() -> Iterator[ModuleType]:
+    yield from load("drawn_faces")
 
 
 def rows(output: str) -> dict[str, list[str]]:
@@ -158,3 +165,108 @@ def test_overlap_counts_pixels(denoising):
 def test_bad_settings_of_denoising_are_one_line(denoising, capsys, flags, message):
     assert denoising.main(flags) == 2
     assert capsys.readouterr().err.startswith(f"denoising: {message}")
+
+
+def test_faces_are_in_the_layout_of_celeba(drawn_faces, tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    flags = ["--count", "20", "--seed", "4", "--sheet", str(sheet)]
+    assert drawn_faces.main([str(tmp_path / "data"), *flags]) == 0
+    folder = tmp_path / "data" / "celeba"
+    assert capsys.readouterr().out == f"20 faces in {folder}\n"
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    names = sorted(path.name for path in (folder / "img_align_celeba").iterdir())
+    assert names == [f"{number:06}.jpg" for number in range(1, 21)]
+    for name in names:
+        with Image.open(folder / "img_align_celeba" / name) as image:
+            assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (178, 218))
+    count, header, *table = (folder / "list_attr_celeba.txt").read_text().splitlines()
+    assert count == "20"
+    assert len(header.split()) == 40
+    assert header.split() == sorted(header.split())  # as CelebA has them, upper case first
+    for index, line in enumerate(table):
+        name, *values = line.split()
+        face = drawn_faces.random_face(4, index)
+        present = [word for word, value in zip(header.split(), values, strict=True) if value == "1"]
+        assert name == names[index]
+        assert set(values) <= {"1", "-1"}
+        assert ("Smiling" in present, "Eyeglasses" in present) == (face.smiling, face.eyeglasses)
+        assert present == [
+            word for word in header.split() if drawn_faces.attributes(face).get(word)
+        ]
+    parts = (folder / "list_eval_partition.txt").read_text().splitlines()
+    assert [line.split()[0] for line in parts] == names
+    assert [int(line.split()[1]) for line in parts] == [0] * 16 + [1] * 2 + [2] * 2
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["celeba"]
+
+
+def test_a_face_depends_on_its_seed_and_number_alone(drawn_faces, tmp_path):
+    contents = []
+    for count, processes in ((12, 1), (10, 2)):
+        folder = drawn_faces.write(tmp_path / str(count), count, seed=1, processes=processes)
+        contents.append((folder / "img_align_celeba" / "000009.jpg").read_bytes())
+    assert contents[0] == contents[1]
+    assert drawn_faces.random_face(1, 8) != drawn_faces.random_face(2, 8)
+    assert drawn_faces.random_face(1, 8) != drawn_faces.random_face(1, 9)
+
+
+def test_attributes_are_as_frequent_as_documented(drawn_faces):
+    faces = [drawn_faces.random_face(0, index) for index in range(4000)]
+    male = [face for face in faces if face.male]
+    others = [face for face in faces if not face.male]
+    assert len(male) / 4000 == pytest.approx(0.45, abs=0.03)
+    for group, eyeglasses, smiling in ((male, 0.5, 0.4), (others, 0.3, 0.6)):
+        assert share(face.eyeglasses for face in group) == pytest.approx(eyeglasses, abs=0.045)
+        assert share(face.smiling for face in group) == pytest.approx(smiling, abs=0.045)
+
+
+def share(values: Iterable[bool]) -> float:
+    counted = list(values)
+    return sum(counted) / len(counted)
+
+
+def change(drawn_faces, face, attribute: str) -> np.ndarray:
+    """How much each pixel changes with an attribute."""
+    without, having = (
+        np.asarray(drawn_faces.draw(dataclasses.replace(face, **{attribute: value})), float)
+        for value in (False, True)
+    )
+    return np.abs(having - without).mean(2)
+
+
+def test_an_attribute_changes_its_part_of_the_face(drawn_faces):
+    """Eyeglasses the eyes, a smile the mouth, Male also the hair; the background stays."""
+    eyes, mouth, hair = slice(80, 135), slice(135, 175), slice(30, 80)
+    for index in range(6):
+        face = drawn_faces.random_face(9, index)
+        face = dataclasses.replace(face, shift_x=0.0, shift_y=0.0, tilt=0.0, yaw=0.0, size=0.0)
+
+        worn, smiled, male = (
+            change(drawn_faces, face, name) for name in ("eyeglasses", "smiling", "male")
+        )
+        assert worn[eyes].mean() > 20 * worn[mouth].mean()
+        assert worn[hair].mean() < 0.1
+        assert smiled[142:170, 65:113].mean() > 1.5 * smiled[80:118, 40:138].mean() > 0
+        assert smiled[hair].mean() < 0.5
+        assert male[hair].mean() > 1
+        for difference in (worn, smiled, male):
+            assert difference[:20].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--count", "9"], "--count must be at least 10, for three splits, got 9"),
+        (["--seed", "-1"], "--seed must be 0 or more, got -1"),
+        (["--processes", "0"], "--processes must be at least 1, got 0"),
+    ],
+)
+def test_bad_settings_of_drawn_faces_are_one_line(drawn_faces, capsys, tmp_path, flags, message):
+    assert drawn_faces.main([str(tmp_path / "data"), *flags]) == 2
+    assert capsys.readouterr().err == f"drawn_faces: {message}\n"
+    assert not (tmp_path / "data").exists()
+
+
+def test_faces_are_not_drawn_over(drawn_faces, capsys, tmp_path):
+    (tmp_path / "celeba").mkdir()
+    assert drawn_faces.main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"drawn_faces: {tmp_path / 'celeba'} exists already;")

@@ -43,11 +43,16 @@ if TYPE_CHECKING:
         MixedVAE,
         PairwiseEncoder,
     )
-    from directmax.objectives import MixedReconstruction, Reconstruction
+    from directmax.objectives import (
+        AttributeReconstruction,
+        MixedReconstruction,
+        Reconstruction,
+    )
     from directmax.schedules import ExponentialDecay, GeometricDecay
 
 _HOME = {
     "Arm": "estimators",
+    "AttributeReconstruction": "objectives",
     "Categorical": "distributions",
     "ClampedArgmax": "estimators",
     "CorrectedDirect": "estimators",
@@ -87,6 +92,7 @@ _HOME = {
 
 __all__ = [
     "Arm",
+    "AttributeReconstruction",
     "Categorical",
     "ClampedArgmax",
     "CorrectedDirect",

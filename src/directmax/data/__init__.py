@@ -9,32 +9,55 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from directmax.data.attributes import (
+        AttributeData,
+        AttributeSplit,
+        ImagesInMemory,
+        load_attributes,
+    )
     from directmax.data.binarization import binarize
     from directmax.data.errors import DataError
     from directmax.data.labelled import balanced_indices
     from directmax.data.load import load_images
-    from directmax.data.names import BINARIZATIONS, DATASETS
+    from directmax.data.names import ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS, DEFAULT_ATTRIBUTES
+    from directmax.data.streams import Augmentation, ImageStream
     from directmax.data.types import ImageData, Split
 
 __all__ = [
+    "ATTRIBUTE_DATASETS",
     "BINARIZATIONS",
     "DATASETS",
+    "DEFAULT_ATTRIBUTES",
+    "AttributeData",
+    "AttributeSplit",
+    "Augmentation",
     "DataError",
     "ImageData",
+    "ImageStream",
+    "ImagesInMemory",
     "Split",
     "balanced_indices",
     "binarize",
+    "load_attributes",
     "load_images",
 ]
 
 _HOMES = {
+    "ATTRIBUTE_DATASETS": "names",
+    "AttributeData": "attributes",
+    "AttributeSplit": "attributes",
+    "Augmentation": "streams",
     "BINARIZATIONS": "names",
     "DATASETS": "names",
+    "DEFAULT_ATTRIBUTES": "names",
     "DataError": "errors",
     "ImageData": "types",
+    "ImageStream": "streams",
+    "ImagesInMemory": "attributes",
     "Split": "types",
     "balanced_indices": "labelled",
     "binarize": "binarization",
+    "load_attributes": "attributes",
     "load_images": "load",
 }
 

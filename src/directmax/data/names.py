@@ -18,3 +18,18 @@ DATASETS: tuple[str, ...] = tuple(LOADERS)
 
 BINARIZATIONS: tuple[str, ...] = ("threshold", "static", "dynamic", "none")
 """Modes that `binarize` accepts."""
+
+ATTRIBUTE_LOADERS: dict[str, str] = {
+    "celeba": "directmax.data.celeba:load",
+    "fashion-mnist": "directmax.data.fashion_attributes:load",
+}
+"""Name of a data set with attributes → "module:function" of its loader."""
+
+ATTRIBUTE_DATASETS: tuple[str, ...] = tuple(ATTRIBUTE_LOADERS)
+"""Names that `load_attributes` accepts."""
+
+DEFAULT_ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "celeba": ("Eyeglasses", "Smiling", "Male"),
+    "fashion-mnist": ("Footwear", "Upper_Body", "Warm"),
+}
+"""Attributes that `load_attributes` loads where none are named."""

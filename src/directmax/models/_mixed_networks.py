@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from directmax._precision import widened
 from directmax._validation import check_count
+from directmax.objectives._attribute_reconstruction import gaussian_kl
 
 FEATURES, ROW_FEATURES, ROW_HIDDEN = 200, 100, 66
 """Outputs of the base, inputs of the shared row network (and of the discrete head), its units."""
@@ -24,18 +25,11 @@ class MixedPosterior(NamedTuple):
 
     def row_kl(self) -> Float[Tensor, "b k"]:
         """KL(N(μ_j, σ_j²) ‖ N(0, I)) of every row, in nats."""
-        return kl_to_standard(self.mean, self.log_variance)
+        return gaussian_kl(self.mean, self.log_variance)
 
     def sample(self, noise: Float[Tensor, "*s b k c"]) -> Float[Tensor, "*s b k c"]:
         """μ + σ · noise, differentiable with respect to μ and σ."""
         return self.mean + (0.5 * self.log_variance).exp() * noise
-
-
-def kl_to_standard(
-    mean: Float[Tensor, "*s c"], log_variance: Float[Tensor, "*s c"]
-) -> Float[Tensor, "*s"]:
-    r"""KL(N(μ, σ²) ‖ N(0, I)) = ½ Σ_c (μ² + σ² − log σ² − 1), in nats."""
-    return 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).sum(-1)
 
 
 class MixedEncoder(nn.Module):

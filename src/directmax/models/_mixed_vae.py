@@ -14,10 +14,11 @@ from directmax.distributions import Categorical
 from directmax.distributions._observed import observed_one_hot
 from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._bound import Bound
-from directmax.models._mixed_networks import MixedEncoder, MixedPosterior, kl_to_standard
+from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
 from directmax.models._networks import Decoder
 from directmax.models._regularity import adversarial, divergence, indecision, shifted
 from directmax.objectives import MixedReconstruction, bernoulli_loss
+from directmax.objectives._attribute_reconstruction import gaussian_kl
 
 EVALUATION_BATCH = 500
 """Images of which all codes are decoded at a time."""
@@ -212,7 +213,7 @@ class MixedVAE(nn.Module):
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
         row = mean + (0.5 * log_variance).exp() * noise
         logits = self.decoder(z.transpose(-1, -2) * row.unsqueeze(-2))  # from (m, k, c)
-        return bernoulli_loss(logits, images) + kl_weight * kl_to_standard(mean, log_variance)
+        return bernoulli_loss(logits, images) + kl_weight * gaussian_kl(mean, log_variance)
 
     @torch.no_grad()
     def bound(

@@ -1,5 +1,6 @@
 """f(z), in nats, lower is better: any callable, and reconstruction with its fast tables."""
 
+from directmax.objectives._attribute_reconstruction import AttributeReconstruction
 from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table
 from directmax.objectives._evaluate import (
     Objective,
@@ -7,10 +8,12 @@ from directmax.objectives._evaluate import (
     single_change_losses,
     state_losses,
 )
+from directmax.objectives._likelihoods import gaussian_loss, logistic_loss, unit_pixels
 from directmax.objectives._mixed_reconstruction import MixedReconstruction
 from directmax.objectives._reconstruction import FactoredDecoder, Reconstruction
 
 __all__ = [
+    "AttributeReconstruction",
     "FactoredDecoder",
     "MixedReconstruction",
     "Objective",
@@ -18,6 +21,9 @@ __all__ = [
     "bernoulli_loss",
     "bernoulli_table",
     "evaluate",
+    "gaussian_loss",
+    "logistic_loss",
     "single_change_losses",
     "state_losses",
+    "unit_pixels",
 ]
