@@ -296,7 +296,8 @@ def test_refused(here: Path, flags: str, words: str) -> None:
     [
         (
             "trian",
-            "unknown command 'trian': choose from train, evaluate, sample, solvers, gradients, reproduce; did",
+            "unknown command 'trian': choose from train, evaluate, sample, solvers, gradients, "
+            "reproduce; did",
         ),
         ("--foo", "--foo"),
         ("train --foo", "see directmax train --help"),
