@@ -84,7 +84,8 @@ class Runner:
                 if guard.requested:
                     self._progress.say("stopping: running jobs are saved")
                     self._engine.stop()
-                    raise Stopped(len(self.done), len(self._jobs))
+                    done = [f for f in self._folders.values() if f.state().state == "done"]
+                    raise Stopped(len(done), len(self._jobs))
                 self._look_elsewhere()
                 self._start()
                 for name, ended in self._engine.wait(POLL):
