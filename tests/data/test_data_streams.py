@@ -211,8 +211,7 @@ def test_workers_leave_ctrl_c_to_the_program(tmp_path: Path) -> None:
     children = [int(word) for word in process.stdout.readline().split()]
     os.killpg(process.pid, signal.SIGINT)
     output, errors = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert errors == ""
+    assert (process.returncode, errors) == (0, "")
     assert output.startswith("stopped after ")
     assert int(output.split()[-1]) < 399
     assert len(children) == 2

@@ -240,7 +240,10 @@ def test_resumed_as_if_undisturbed(tmp_path: Path, extra: tuple[str, ...], no_re
         (("--label-weight", "2"), "--label-weight 2.0 is for the mixed model"),
         (("--model", "mixed", "--labels", "-1"), "--labels must be at least 0, got -1"),
         (("--model", "mixed", "--gaussian", "1"), "--gaussian must be at least 2, got 1"),
-        (("--model", "mixed", "--label-weight", "0"), "--label-weight must be a finite number"),
+        (
+            ("--model", "mixed", "--labels", "50", "--label-weight", "0"),
+            "--label-weight must be a finite number",
+        ),
         (("--model", "mixed", "--variables", "2"), "--model mixed has one variable"),
         (("--model", "mixed", "--encoder", "pairwise"), "--model mixed has one variable"),
         (("--model", "mixed", "--labels", "55"), "labels must be a multiple of the 10 classes"),

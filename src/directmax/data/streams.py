@@ -185,7 +185,9 @@ class ImageStream:
         if self._loader is None:
             self._loader = self._make_loader()
         try:
-            for batch in self._loader:
+            with _interrupts_wait():  # workers start here
+                batches = iter(self._loader)
+            for batch in batches:
                 if isinstance(batch, _Failure):
                     raise DataError(batch.message)
                 yield batch
@@ -265,6 +267,19 @@ class _Batches(Dataset[Tensor]):
         if self.augmentation is not None:
             batch = self.augmentation(batch, indices, epoch=epoch)
         return batch
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Hold Ctrl-C back: a process started meanwhile is born deaf to it, until it ignores it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ignore_interrupts(worker: int) -> None:
