@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from directmax import AttributeReconstruction, Categorical, Direct, Exact, LocalExpectation
 from directmax.distributions import enumerate_states
-from directmax.objectives import gaussian_loss
+from directmax.objectives import gaussian_loss, single_change_losses, state_losses
 from significance import assert_mean
 
 N, B, C = 3, 4, 2
 EXACT = {"rtol": 0, "atol": 1e-9}
+KIND = torch.float64
 
 
 def problem() -> tuple[AttributeReconstruction, nn.Module]:
@@ -22,7 +23,7 @@ def problem() -> tuple[AttributeReconstruction, nn.Module]:
     torch.manual_seed(0)
     head, decoder = nn.Linear(N, 2 * C).double(), nn.Linear(C + N, 8).double()
     images = torch.randint(256, (B, 2, 2, 2), dtype=torch.uint8)
-    shift = torch.randn(B, 2 * C, dtype=torch.float64)
+    shift = torch.randn(B, 2 * C, dtype=KIND)
 
     def gaussians(bits: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_variance = (head(bits) + shift).chunk(2, -1)
@@ -32,41 +33,48 @@ def problem() -> tuple[AttributeReconstruction, nn.Module]:
         return decoder(torch.cat([code, bits], -1)).unflatten(-1, (2, 2, 2))
 
     loss = lambda mean, x: gaussian_loss(mean, torch.tensor(0.0).double(), x)  # noqa: E731
-    noise = torch.randn(B, C, dtype=torch.float64)
+    noise = torch.randn(B, C, dtype=KIND)
     objective = AttributeReconstruction(decode, gaussians, loss, images, noise, kl_weight=1.5)
     return objective, nn.ModuleList([head, decoder])
 
 
 def table_of(objective: AttributeReconstruction) -> Tensor:
     """f of every assignment, one call each."""
-    states = enumerate_states(N, 2, dtype=torch.float64)
+    states = enumerate_states(N, 2, dtype=KIND)
     columns = [objective(state.expand(B, -1, -1)) for state in states]
     return torch.stack(columns, 1)
 
 
-def test_tables() -> None:
+@pytest.mark.parametrize("most", [1, 3 * B, 256])
+def test_tables(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the chunks, no call has more images than asked for, or one assignment of each."""
+    monkeypatch.setattr("directmax.objectives._attribute_reconstruction.CHUNK_IMAGES_CPU", most)
     objective, _ = problem()
     table = table_of(objective)
-    torch.testing.assert_close(objective.state_losses(N, 2), table, **EXACT)
-    with torch.no_grad():
-        torch.testing.assert_close(objective.state_losses(N, 2), table, **EXACT)
-    states = enumerate_states(N, 2, dtype=torch.float64)
+    decoded = []
+    decode = objective.decoder
+    objective.decoder = lambda code, bits: (
+        decoded.append(bits[..., 0].numel()) or decode(code, bits)
+    )
+    torch.testing.assert_close(state_losses(objective, (B, N, 2), dtype=KIND), table, **EXACT)
+    assert sum(decoded) == 8 * B
+    states = enumerate_states(N, 2, dtype=KIND)
     z = states[5].expand(B, -1, -1)
-    changes = objective.single_change_losses(z)
+    changes = single_change_losses(objective, z, losses=table[:, 5])
+    assert sum(decoded) == 8 * B + N * B
+    assert max(decoded) <= max(most, B)
+    torch.testing.assert_close(single_change_losses(objective, z), changes, **EXACT)
     for i in range(N):
         for j in range(2):
             changed = states[5].clone()
             changed[i] = nn.functional.one_hot(torch.tensor(j), 2).double()
             index = int((states == changed).all(-1).all(-1).nonzero())
             torch.testing.assert_close(changes[:, i, j], table[:, index], **EXACT)
-    losses, also = objective.losses_and_changes(z)
-    torch.testing.assert_close(losses, table[:, 5], **EXACT)
-    torch.testing.assert_close(also, changes, **EXACT)
 
 
 def test_the_gaussian_kl() -> None:
     objective, _ = problem()
-    z = enumerate_states(N, 2, dtype=torch.float64)[3].expand(B, -1, -1)
+    z = enumerate_states(N, 2, dtype=KIND)[3].expand(B, -1, -1)
     mean, log_variance = objective.gaussians(z[..., 1])
     normal = torch.distributions.Normal(mean, (log_variance / 2).exp())
     standard = torch.distributions.Normal(torch.zeros_like(mean), torch.ones_like(mean))
@@ -85,7 +93,7 @@ def test_estimators_against_enumeration() -> None:
     """Exact, the mean of local expectation, and the direction of direct."""
     objective, _ = problem()
     g = torch.Generator().manual_seed(1)
-    logits = torch.randn(B, N, 2, generator=g, dtype=torch.float64, requires_grad=True)
+    logits = torch.randn(B, N, 2, generator=g, dtype=KIND, requires_grad=True)
     q = Categorical(logits)
     weights = q.log_prob_table().exp()
     expected = torch.autograd.grad((weights * table_of(objective).detach()).sum(), logits)[0]
@@ -101,4 +109,4 @@ def test_estimators_against_enumeration() -> None:
 def test_refused() -> None:
     objective, _ = problem()
     with pytest.raises(ValueError, match="z must be one-hot of binary variables for the 4 images"):
-        objective(torch.zeros(3, N, 2, dtype=torch.float64))
+        objective(torch.zeros(3, N, 2, dtype=KIND))

@@ -213,9 +213,10 @@ def losses_at(
     if q.num_variables > 1 and hasattr(objective, "losses_and_changes"):
         losses, changes = objective.losses_and_changes(z)
         return average(losses), changes
-    # The changes of a single variable are all its values, whatever the sample.
-    around = z[:1] if q.num_variables == 1 else z
-    return average(evaluate(objective, z)), single_change_losses(objective, around)
+    losses = evaluate(objective, z)
+    if q.num_variables == 1:  # the changes are all its values, whatever the sample
+        return average(losses), single_change_losses(objective, z[:1], losses=losses[:1].detach())
+    return average(losses), single_change_losses(objective, z, losses=losses.detach())
 
 
 def average(samples: Float[Tensor, s * shape]) -> Float[Tensor, "*shape"]:

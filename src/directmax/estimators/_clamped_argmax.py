@@ -10,7 +10,7 @@ from torch import Tensor
 from directmax._precision import no_autocast
 from directmax.distributions import DiscreteDistribution, PairwiseBinary
 from directmax.estimators._base import Estimate, Estimator, average, check_num_samples
-from directmax.objectives import Objective, evaluate
+from directmax.objectives import Objective, evaluate, evaluate_many
 
 
 class ClampedArgmax(Estimator):
@@ -96,7 +96,7 @@ class ClampedArgmax(Estimator):
             return both
         losses = evaluate(objective, z)
         with torch.no_grad():
-            return losses, evaluate(objective, other)
+            return losses, evaluate_many(objective, other)
 
     @staticmethod
     def _gradient(

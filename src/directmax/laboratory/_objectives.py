@@ -21,6 +21,8 @@ class _Around:
         for name in FAST:
             if hasattr(objective, name):
                 setattr(self, name, getattr(self, f"_{name}"))
+        if hasattr(objective, "chunk_assignments"):
+            self.chunk_assignments = objective.chunk_assignments
 
 
 class Repeated(_Around):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from directmax._precision import widened
 from directmax._validation import check_count
-from directmax.objectives._attribute_reconstruction import gaussian_kl
+from directmax.objectives import gaussian_kl
 
 FEATURES, ROW_FEATURES, ROW_HIDDEN = 200, 100, 66
 """Outputs of the base, inputs of the shared row network (and of the discrete head), its units."""

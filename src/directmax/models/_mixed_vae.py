@@ -17,8 +17,7 @@ from directmax.models._bound import Bound
 from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
 from directmax.models._networks import Decoder
 from directmax.models._regularity import adversarial, divergence, indecision, shifted
-from directmax.objectives import MixedReconstruction, bernoulli_loss
-from directmax.objectives._attribute_reconstruction import gaussian_kl
+from directmax.objectives import MixedReconstruction, bernoulli_loss, gaussian_kl
 
 EVALUATION_BATCH = 500
 """Images of which all codes are decoded at a time."""

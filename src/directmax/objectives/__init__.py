@@ -5,9 +5,11 @@ from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table
 from directmax.objectives._evaluate import (
     Objective,
     evaluate,
+    evaluate_many,
     single_change_losses,
     state_losses,
 )
+from directmax.objectives._gaussian import gaussian_kl
 from directmax.objectives._likelihoods import gaussian_loss, logistic_loss, unit_pixels
 from directmax.objectives._mixed_reconstruction import MixedReconstruction
 from directmax.objectives._reconstruction import FactoredDecoder, Reconstruction
@@ -21,6 +23,8 @@ __all__ = [
     "bernoulli_loss",
     "bernoulli_table",
     "evaluate",
+    "evaluate_many",
+    "gaussian_kl",
     "gaussian_loss",
     "logistic_loss",
     "single_change_losses",

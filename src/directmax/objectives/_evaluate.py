@@ -7,6 +7,7 @@ asked for that table instead of being called many times.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -33,6 +34,8 @@ class Objective(Protocol):
     - `losses_and_changes(z)`: f(z), differentiable, and f̃, at once;
     - `losses_and_others(z, others)`: f(z), differentiable, and f of other assignments
       `(c, *s, b, n, k)` for the same problems, `(c, *s, b)`, without gradient;
+    - `chunk_assignments`, a number: how many assignments, over samples and problems, a call may
+      have where there is a choice; for an f that needs much memory for each;
     - `losses_and_table(weights)`, n = 1: Σ_j w_j f(j) for weights `(b, k)`, differentiable, and f
       of all k values, `(b, k)`, without gradient. Estimators that draw samples ask for it in place
       of `state_losses`: for an f that costs much to differentiate at every value.
@@ -105,13 +108,45 @@ def state_losses(
         num_variables, num_values, max_states=max_states, dtype=dtype, device=device
     )
     z = states.unsqueeze(1).expand(-1, batch_size, -1, -1)  # (K, b, n, k), no copy
-    chunk = max(1, CHUNK_ELEMENTS // max(1, batch_size * num_variables * num_values))
-    return torch.cat([evaluate(objective, part) for part in z.split(chunk)]).T
+    return evaluate_many(objective, z).T
+
+
+def evaluate_many(objective: Objective, z: Float[Tensor, "c *s b n k"]) -> Float[Tensor, "c *s b"]:
+    """f of assignments along a first axis, in chunks of it that bound the memory; differentiable.
+
+    Args:
+        objective: any callable; one with `chunk_assignments` decides how much a call has.
+        z: c times the assignments of a call, `(c, *s, b, n, k)`.
+
+    Returns:
+        Losses `(c, *s, b)` in nats.
+
+    Raises:
+        TypeError, ValueError: as `evaluate`.
+
+    Example:
+        >>> evaluate_many(lambda z: z[..., 1].sum(-1), torch.eye(2).view(2, 1, 1, 2))
+        tensor([[0.],
+                [1.]])
+    """
+    parts = z.split(_chunk(objective, z[0]))
+    return torch.cat([evaluate(objective, part) for part in parts])
+
+
+def _chunk(objective: Objective, z: Tensor) -> int:
+    """How many assignments like z `(*s, b, n, k)` one call has."""
+    most = getattr(objective, "chunk_assignments", None)
+    if most is None:
+        return max(1, CHUNK_ELEMENTS // max(1, z.numel()))
+    return max(1, most // max(1, math.prod(z.shape[:-2])))
 
 
 @torch.no_grad()
 def single_change_losses(
-    objective: Objective, z: Float[Tensor, "*s b n k"]
+    objective: Objective,
+    z: Float[Tensor, "*s b n k"],
+    *,
+    losses: Float[Tensor, "*s b"] | None = None,
 ) -> Float[Tensor, "*s b n k"]:
     r"""f̃_i(j) = f(z_1, …, z_i = j, …, z_n): the loss after every change of a single variable.
 
@@ -121,6 +156,7 @@ def single_change_losses(
     Args:
         objective: any callable, or one with `single_change_losses(z)`.
         z: one-hot `(*s, b, n, k)`.
+        losses: f(z) where it is known, else it is evaluated.
 
     Returns:
         Losses `(*s, b, n, k)` in nats; entries with z_i = j all hold f(z).
@@ -139,16 +175,16 @@ def single_change_losses(
         table: Tensor = fast(z)
         return table
     num_variables, num_values = z.shape[-2:]
-    base = evaluate(objective, z)  # (*s, b)
-    chunk = max(1, CHUNK_ELEMENTS // max(1, z.numel()))
+    base = evaluate(objective, z) if losses is None else losses  # (*s, b)
+    chunk = _chunk(objective, z)
     changes = [(i, r) for i in range(num_variables) for r in range(1, num_values)]
-    losses = []
+    parts = []
     for start in range(0, len(changes), chunk):
         part = z.expand(min(chunk, len(changes) - start), *z.shape).clone()
         for row, (i, r) in enumerate(changes[start : start + chunk]):
             part[row, ..., i, :] = z[..., i, :].roll(r, -1)  # z_i + r modulo k
-        losses.append(evaluate(objective, part))
-    changed = torch.cat(losses).unflatten(0, (num_variables, num_values - 1))  # (n, k-1, *s, b)
+        parts.append(evaluate(objective, part))
+    changed = torch.cat(parts).unflatten(0, (num_variables, num_values - 1))  # (n, k-1, *s, b)
     changed = changed.movedim((0, 1), (-2, -1))  # (*s, b, n, k-1)
     return align_changes(base, changed, z)
 
