@@ -80,14 +80,17 @@ class MixedEncoder(nn.Module):
             nn.Linear(ROW_HIDDEN, 2 * num_dimensions),
         )
 
-    def labelled_row(
+    def row(
         self, images: Float[Tensor, "b d"], values: Int[Tensor, " b"]
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
-        """Mean and log-variance of one row of each image; cheaper than all of them."""
-        rows = self.rows(self.base(images)).unflatten(-1, (self.num_values, ROW_FEATURES))
-        row = rows[torch.arange(len(rows), device=rows.device), values]
-        mean, log_variance = widened(self.shared(row)).chunk(2, -1)
-        return mean, log_variance
+        """Mean and log-variance of one row of each image; cheaper than all of them.
+
+        Args:
+            images: x.
+            values: which row, from 0 to k − 1.
+        """
+        rows = self._rows(self.base(images))
+        return self._gaussian(rows[torch.arange(len(rows), device=rows.device), values])
 
     def classify(self, images: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
         """Logits of z alone."""
@@ -98,6 +101,12 @@ class MixedEncoder(nn.Module):
         """Parameters of q for every image."""
         features = self.base(images)
         logits = self.discrete(features).unsqueeze(-2)  # (b, 1, k)
-        rows = self.rows(features).unflatten(-1, (self.num_values, ROW_FEATURES))
-        mean, log_variance = widened(self.shared(rows)).chunk(2, -1)  # (b, k, c)
-        return MixedPosterior(logits, mean, log_variance)
+        return MixedPosterior(logits, *self._gaussian(self._rows(features)))
+
+    def _rows(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b k r"]:
+        rows: Tensor = self.rows(features)
+        return rows.unflatten(-1, (self.num_values, ROW_FEATURES))
+
+    def _gaussian(self, rows: Float[Tensor, "*s r"]) -> tuple[Tensor, Tensor]:
+        mean, log_variance = widened(self.shared(rows)).chunk(2, -1)  # (*s, c)
+        return mean, log_variance

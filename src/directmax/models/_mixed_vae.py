@@ -208,7 +208,7 @@ class MixedVAE(nn.Module):
         generator: torch.Generator | None,
     ) -> Float[Tensor, " m"]:
         """f(label): only the label's row is encoded and decoded."""
-        mean, log_variance = self.encoder.labelled_row(images, labels)
+        mean, log_variance = self.encoder.row(images, labels)
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
         row = mean + (0.5 * log_variance).exp() * noise
         logits = self.decoder(z.transpose(-1, -2) * row.unsqueeze(-2))  # from (m, k, c)
