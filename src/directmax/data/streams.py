@@ -247,14 +247,14 @@ class _Requests(Sampler[tuple[int, Tensor]]):
         return len(self.pending)
 
 
-class _Batches(Dataset[Tensor]):
+class _Batches(Dataset["Tensor | _Failure"]):
     """The dataset that workers hold: an item is a batch."""
 
     def __init__(self, images: ImageDataset, augmentation: Augmentation | None) -> None:
         self.images = images
         self.augmentation = augmentation
 
-    def __getitem__(self, request: tuple[int, Tensor]) -> Tensor | _Failure:  # type: ignore[override]
+    def __getitem__(self, request: tuple[int, Tensor]) -> Tensor | _Failure:
         epoch, indices = request
         try:
             together = getattr(self.images, "__getitems__", None)

@@ -13,6 +13,12 @@ ITEMS: dict[str, Item] = {
 """By name."""
 
 
+def place_of(name: str) -> int:
+    """Of an item in the paper, from 0; unknown ones, of another version, are last."""
+    names = list(ITEMS)
+    return names.index(name) if name in names else len(names)
+
+
 def plan_item(
     name: str, scale: str, seeds: tuple[int, ...] = (), data: tuple[str, ...] = ()
 ) -> tuple[Job, ...]:

@@ -76,19 +76,15 @@ def command(
     store.create()
     epochs = {job: each.epoch for job, each in estimates.items()}
     store.add_plan(plan.to_dict(shlex.join(["directmax", "reproduce", *words]), store, epochs))
-    runner_engine = _engine(engine, address, share, workers) if left else None
     failed: dict[str, str] = {}
     try:
-        if runner_engine is not None:
-            failed = _run(
-                store, plan, runner_engine, estimates, console, retries, data_dir, compiled
-            )
-    finally:
-        with contextlib.ExitStack() as stack:
-            if runner_engine is not None:
-                stack.callback(runner_engine.close)
-            if sys.exc_info()[0] is None or issubclass(sys.exc_info()[0] or object, Exception):
-                write_report(store.root, data_dir=data_dir, device=share.devices[0])
+        if left:
+            with contextlib.closing(_engine(engine, address, share, workers)) as running:
+                failed = _run(store, plan, running, estimates, console, retries, data_dir, compiled)
+    except Exception:  # also Ctrl-C, once what runs is saved
+        write_report(store.root, data_dir=data_dir, device=share.devices[0])
+        raise
+    write_report(store.root, data_dir=data_dir, device=share.devices[0])
     print(f"report: {store.root / 'reproduction.html'}")
     if failed:
         noun = "job" if len(failed) == 1 else "jobs"
@@ -165,9 +161,9 @@ def _announce(
     """The jobs, how long they are expected to take, and how that is divided."""
     console.print(Text(f"scale {plan.scale}: {SCALES[plan.scale]}"), soft_wrap=True)
     table = Table()
-    for name, justify in (("job", "left"), ("epochs", "right"), ("s an epoch", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    table.add_column("whole", justify="right")
+    table.add_column("job")
+    for title in ("epochs", "s an epoch", "whole"):
+        table.add_column(title, justify="right")
     waiting = {job.name for job in left}
     for job in plan.jobs:
         epochs = str(job.settings["epochs"]) if job.kind == "train" else ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from dataclasses import dataclass
 
 from directmax.reproduce.engine import SAVE_SECONDS, WorkerProcess
 from directmax.reproduce.faults import Exit
+from directmax.reproduce.machine import cores
 from directmax.reproduce.worker import Task
 
 RUNS_PER_GPU = 4
@@ -58,19 +58,16 @@ def resources(device: str, workers: int | None, jobs: int) -> Resources:
     if workers is not None and workers < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
     kind = make_fabric(device, 1, "32-true").device.type
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
     devices: tuple[str, ...] = (kind,)
-    usual = cores
+    usual = number_of_cores = cores()
     if kind == "cuda":
         cards = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
         devices = (device,) if ":" in device else cards
-        usual = min(cores, RUNS_PER_GPU * len(devices))
+        usual = min(number_of_cores, RUNS_PER_GPU * len(devices))
     elif kind == "mps":
         usual = 1
     number = workers or max(1, min(usual, jobs))
-    return Resources(number, max(1, cores // number), devices)
+    return Resources(number, max(1, number_of_cores // number), devices)
 
 
 class LocalEngine:

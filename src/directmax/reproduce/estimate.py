@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +17,10 @@ from typing import Any
 from directmax.data import ImageData
 from directmax.data.locate import user_cache
 from directmax.experiments.jobs import Job
+from directmax.reproduce.machine import hardware
 from directmax.training.config import TrainConfig
 from directmax.training.files import RunError, read_json, write_json
+from directmax.training.run_folder import environment
 
 START_SECONDS = 6.0
 """Of every process, until it computes, and for its report at the end."""
@@ -100,7 +104,7 @@ class Estimates:
         source = trainings[job.settings["trained"]].settings if job.after else job.settings
         few = {**job.settings, "adapt": 0, "seed": 0}
         few.pop("draws")
-        few.pop("trained", None)
+        few.pop("trained", None)  # the measurement is of a fresh model
         few |= {"data": source["data"], "values": source["values"]}
         start, each = self._measured(("gradients", few), self._time_gradients, few)
         return Estimate(None, START_SECONDS + start + each * job.settings["draws"])
@@ -134,8 +138,6 @@ class Estimates:
         return timing.step, timing.validation
 
     def _time_mixture(self, settings: Mapping[str, Any]) -> tuple[float, ...]:
-        import time
-
         from directmax.reproduce.mixture import measure_mixture
         from directmax.training.run import make_fabric
 
@@ -145,38 +147,27 @@ class Estimates:
         return ((time.perf_counter() - began) / sum(found["iterations"]),)
 
     def _time_gradients(self, settings: Mapping[str, Any]) -> tuple[float, ...]:
-        import io
-        import time
+        from directmax.reproduce.gradients import measure_gradients
 
-        from directmax.gradient_table import MODEL_FLAGS, command
-
-        flags = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-        model = {name: flags.pop(name, None) for name in MODEL_FLAGS}
-        common: dict[str, Any] = {
-            **flags,
-            "run_dir": None,
-            "output": None,
-            "resume": False,
-            "json": True,
-        }
-        common |= {"data_dir": self._data_dir, "device": self._device, "model_flags": model}
         took = []
         for draws in (FEW_DRAWS, FEW_DRAWS, MORE_DRAWS):  # the first compiles kernels
             began = time.perf_counter()
-            with contextlib.redirect_stdout(io.StringIO()):
-                command(**common, draws=draws)
+            measure_gradients(
+                {**settings, "draws": draws},
+                run_dir=None,
+                data_dir=self._data_dir,
+                device=self._device,
+            )
             took.append(time.perf_counter() - began)
         return took[1], max(0.0, (took[2] - took[1]) / (MORE_DRAWS - FEW_DRAWS))
 
+    @functools.cached_property
+    def _machine(self) -> list[Any]:
+        """What decides how long a step takes, beside what is computed."""
+        code = environment()
+        return [hardware(), code["versions"], code["git_commit"], self._device, self._threads]
+
     def _name(self, key: Any) -> str:
-        import torch
-
-        from directmax.reproduce.report.machine import hardware
-        from directmax.training.run_folder import environment
-
-        if not hasattr(self, "_machine"):
-            versions = {**environment(), "machine": None}
-            self._machine = [hardware(), versions, self._device, self._threads, torch.__version__]
         text = json.dumps([self._machine, key], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -99,6 +99,7 @@ class Runner:
                 return
             job = self._jobs[name]
             if broken := [each for each in job.after if each in self.failed]:
+                self._waiting.remove(name)
                 self._fail(name, f"needs {broken[0]}, which failed")
             elif all(each in self.done for each in job.after):
                 self._waiting.remove(name)
@@ -151,11 +152,9 @@ class Runner:
             self._progress.say(f"{name}: {ended.reason()}; starting again ({number})", "yellow")
             self._waiting.insert(0, name)
         else:
-            self._waiting.append(name)
             self._fail(name, ended.reason(), spent)
 
     def _fail(self, name: str, reason: str, spent: float = 0.0) -> None:
-        self._waiting.remove(name)
         self.failed[name] = reason
         self._write(self._folders[name], "failed", reason, spent)
         self._progress.say(f"{name} failed: {reason}", "red")

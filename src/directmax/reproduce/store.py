@@ -11,14 +11,14 @@ its folder, which a killed process cannot leave behind.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from directmax.experiments.items import ITEMS
+from directmax.experiments.items import place_of
 from directmax.experiments.jobs import Job
-from directmax.training.files import RunError, cannot_write, read_json, write_json
+from directmax.training.files import RunError, cannot_write, lock, read_json, write_json
 
 JOBS = "jobs"
 PLAN = "plan.json"
@@ -215,15 +215,9 @@ def merge(old: Mapping[str, Any] | None, new: Mapping[str, Any], root: Path) -> 
     return {
         **new,
         "command": "\n".join(commands),
-        "items": [items[name] for name in _in_order(items)],
+        "items": sorted(items.values(), key=lambda item: place_of(item["name"])),
         "jobs": list(jobs.values()),
     }
-
-
-def _in_order(names: Iterable[str]) -> list[str]:
-    """The paper's order; unknown items, of another version, last."""
-    known = list(ITEMS)
-    return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
 
 
 def _check_scale(plan: Mapping[str, Any], scale: str, root: Path) -> None:
@@ -232,30 +226,3 @@ def _check_scale(plan: Mapping[str, Any], scale: str, root: Path) -> None:
             f"{root} holds a reproduction with --scale {plan['scale']}, not {scale}: choose "
             "another --output"
         )
-
-
-@contextlib.contextmanager
-def lock(path: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Hold a lock of the operating system; yields whether it is ours.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
-    try:
-        file: IO[str] = path.open("a")
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    with file:
-        yield _take(file, wait)
-
-
-def _take(file: IO[str], wait: bool) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows: no lock
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True

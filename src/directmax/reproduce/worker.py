@@ -123,25 +123,16 @@ def _train(job: Job, folder: JobFolder, task: Task) -> None:
 
 
 def _gradients(job: Job, folder: JobFolder, task: Task) -> None:
-    import contextlib
-    import io
+    from directmax.reproduce.gradients import measure_gradients
 
-    from directmax.gradient_table import MODEL_FLAGS, command
-
-    settings: dict[str, Any] = dict(job.settings)
-    settings.pop("trained", None)
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    with contextlib.redirect_stdout(io.StringIO()):
-        command(
-            run_dir=task.needs[0] if task.needs else None,
-            data_dir=task.data_dir,
-            device=task.device,
-            output=str(folder.path),
-            resume=(folder.path / "gradients.json").exists(),
-            json=True,
-            model_flags={name: settings.pop(name, None) for name in MODEL_FLAGS},
-            **settings,
-        )
+    measure_gradients(
+        job.settings,
+        run_dir=task.needs[0] if task.needs else None,
+        data_dir=task.data_dir,
+        device=task.device,
+        output=str(folder.path),
+        resume=(folder.path / "gradients.json").exists(),
+    )
 
 
 def _mixture(job: Job, folder: JobFolder, task: Task) -> None:

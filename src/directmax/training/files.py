@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 class RunError(ValueError):
@@ -65,6 +67,37 @@ def cannot_write(path: Path, error: OSError) -> RunError:
     """The error for a write that failed."""
     reason = error.strerror or str(error)
     return RunError(f"cannot write {path}: {reason}; free some space or choose another folder")
+
+
+@contextlib.contextmanager
+def lock(path: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold a lock of the operating system; yields whether it is ours. It ends with the process.
+
+    Args:
+        path: the file that is locked; made if it is not there.
+        wait: for whoever holds it.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    try:
+        file: IO[str] = path.open("a")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    with file:
+        yield _take(file, wait)
+
+
+def _take(file: IO[str], wait: bool) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows: no lock
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _finite(value: Any) -> Any:

@@ -14,7 +14,14 @@ from typing import Any
 
 from directmax._version import __version__
 from directmax.training.config import TrainConfig
-from directmax.training.files import RunError, cannot_write, read_json, write_atomic, write_json
+from directmax.training.files import (
+    RunError,
+    cannot_write,
+    lock,
+    read_json,
+    write_atomic,
+    write_json,
+)
 
 
 class RunFolder:
@@ -84,22 +91,9 @@ class RunFolder:
         Raises:
             RunError: another process holds it.
         """
-        try:
-            import fcntl
-        except ImportError:  # Windows: no lock
-            yield
-            return
-        try:
-            file = (self.path / ".lock").open("w")
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise RunError(
-                    f"another process is training in {self.path}; wait for it"
-                ) from error
+        with lock(self.path / ".lock") as mine:
+            if not mine:
+                raise RunError(f"another process is training in {self.path}; wait for it")
             yield
 
     def metrics(self) -> list[dict[str, Any]]:

@@ -30,11 +30,6 @@ def render_markdown(page: Page) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def markdown_table(table: Table) -> str:
-    """One table, such as for a README."""
-    return "\n".join(_table(table)).rstrip() + "\n"
-
-
 def _section(section: Section) -> list[str]:
     lines = [f"## {section.title}", ""]
     if section.caption:

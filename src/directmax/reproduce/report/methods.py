@@ -79,11 +79,6 @@ def entry(name: str) -> Callable[[Outcome], Any]:
 data_of = entry("data")
 
 
-def seed_of(outcome: Outcome) -> int:
-    """The seed of a job."""
-    return int(entry("seed")(outcome) or 0)
-
-
 def data_title(name: str) -> str:
     """A data set as people write it."""
     return DATA_TITLES.get(name, name)

@@ -15,8 +15,6 @@ from directmax.reproduce.report.layout import NOTHING, Cell, Section, Table, sec
 from directmax.reproduce.report.results import Outcome, Results, Spread
 from directmax.reproduce.report.sections import sections
 
-SMOKE = "smoke"
-
 
 @dataclass(frozen=True)
 class Page:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from directmax.experiments.items import ITEMS
-from directmax.reproduce.report.machine import hardware
+from directmax.experiments.items import place_of
+from directmax.reproduce.machine import hardware
 from directmax.training.files import RunError, read_json, write_atomic
+from directmax.training.run_folder import RunFolder
 
 MAX_POINTS = 100
 """Of a curve; of longer ones every so many epochs is kept, and the last."""
@@ -203,7 +204,7 @@ def collect(output: str | Path) -> Results:
                     jobs=tuple(item["jobs"]),
                     needs=item.get("needs"),
                 )
-                for item in sorted(plan["items"], key=_place)
+                for item in sorted(plan["items"], key=lambda item: place_of(item["name"]))
             ),
             outcomes=tuple(_outcome(root, job) for job in plan["jobs"]),
             hardware=hardware(),
@@ -258,12 +259,6 @@ def on_test(name: str) -> Callable[[Outcome], Any]:
     return read
 
 
-def _place(item: Mapping[str, Any]) -> int:
-    """Of an item in the paper."""
-    names = list(ITEMS)
-    return names.index(item["name"]) if item["name"] in names else len(names)
-
-
 def _outcome(root: Path, job: Mapping[str, Any]) -> Outcome:
     folder = root / job["folder"]
     state = read_json(folder / "state.json") if (folder / "state.json").exists() else {}
@@ -290,9 +285,7 @@ def _outcome(root: Path, job: Mapping[str, Any]) -> Outcome:
 def _training(folder: Path, done: bool) -> dict[str, Any]:
     """What is kept of a run folder: results if it is done, curves as far as it got."""
     found: dict[str, Any] = {}
-    metrics = folder / "metrics.jsonl"
-    lines = _lines(metrics) if metrics.exists() else []
-    if lines:
+    if lines := RunFolder(folder).metrics():
         found["curves"] = _curves(lines)
         found["epochs"] = lines[-1]["epoch"]
         found["seconds_per_epoch"] = statistics.median(line["seconds"] for line in lines)
@@ -333,17 +326,6 @@ def _environment(record: Mapping[str, Any]) -> dict[str, Any]:
 def _small(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Metrics without the confusion matrix, which the run's own report shows."""
     return {name: value for name, value in metrics.items() if name != "confusion"}
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file of metrics."""
-    lines = []
-    for line in file.read_bytes().splitlines():
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            break
-    return lines
 
 
 def _curves(lines: list[dict[str, Any]]) -> dict[str, list[float]]:
