@@ -93,8 +93,8 @@ class GradientStatistics:
         >>> from directmax import Categorical, LocalExpectation, compare_gradients
         >>> q, estimator = Categorical(torch.zeros(1, 1, 2)), LocalExpectation()
         >>> result = compare_gradients(q, lambda z: z[..., 0, 1], {"local": estimator})
-        >>> result["local"].mse.value, result["local"].evaluations  # two values, and the sample
-        (0.0, 3)
+        >>> result["local"].mse.value, result["local"].evaluations  # the sample and the other value
+        (0.0, 2)
     """
 
     label: str

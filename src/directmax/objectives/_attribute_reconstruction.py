@@ -34,6 +34,7 @@ class AttributeReconstruction:
         kl_weight: of the Gaussian KL.
 
     Example:
+        >>> import torch
         >>> from directmax.objectives import gaussian_loss, state_losses
         >>> images = torch.randint(256, (5, 1, 2, 2), dtype=torch.uint8)
         >>> objective = AttributeReconstruction(
