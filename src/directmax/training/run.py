@@ -25,6 +25,7 @@ from directmax.training.build import build_model
 from directmax.training.checkpoint import load_checkpoint, restore_model
 from directmax.training.classes import classes_of, counts_of, with_accuracy
 from directmax.training.config import TrainConfig
+from directmax.training.denormals import flushed_denormals
 from directmax.training.evaluation import MAX_STATES, evaluate_images, max_states
 from directmax.training.files import RunError, write_atomic, write_json
 from directmax.training.images import split_images
@@ -38,6 +39,7 @@ SPLITS = ("train", "validation", "test")
 STRATEGIES = ("auto", "ddp")
 
 
+@flushed_denormals()
 def train(
     config: TrainConfig,
     run_dir: str | Path,

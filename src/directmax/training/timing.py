@@ -9,6 +9,7 @@ from pathlib import Path
 
 from directmax.data import ImageData
 from directmax.training.config import TrainConfig
+from directmax.training.denormals import flushed_denormals
 from directmax.training.evaluation import max_states
 from directmax.training.loop import Trainer
 from directmax.training.progress import Progress
@@ -34,6 +35,7 @@ class Timing:
     validation: float
 
 
+@flushed_denormals()
 def time_training(
     config: TrainConfig, data: ImageData, *, device: str = "auto", seconds: float = 0.3
 ) -> Timing:
