@@ -17,7 +17,7 @@ from torch import Tensor
 from directmax._precision import fast_bfloat16
 from directmax.models import DiscreteVAE
 from directmax.training.images import split_images
-from directmax.training.run import load_run
+from directmax.training.finished import load_binary_run
 
 
 def gradient(model: DiscreteVAE, images: Tensor, seed: int, *, reduced: bool) -> Tensor:
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--batches", type=int, default=20)
     options = parser.parse_args()
-    config, data, model = load_run(options.run, device="cpu")
+    config, data, model = load_binary_run(options.run, device="cpu")
     print(f"{config.title}; bfloat16 is used here: {fast_bfloat16(torch.device('cpu'))}")
     images = split_images(config, data, "train")
     rounding, noise = [], []

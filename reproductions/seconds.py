@@ -20,7 +20,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from common import interleaved, model_step, ratio, yardstick
 from directmax.training.images import split_images
-from directmax.training.run import load_run
+from directmax.training.finished import load_binary_run
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     steps = {}
     for folder in sorted(options.runs.glob("*-0")):
-        config, data, model = load_run(folder, device="cpu")
+        config, data, model = load_binary_run(folder, device="cpu")
         images = split_images(config, data, "train")
         model.train()
         steps[folder.name.removesuffix("-0")] = model_step(model, images)

@@ -44,7 +44,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("train",), ("evaluate",), ("sample",), ("solvers",), ("gradients",)]
+    "command", [(), ("train",), ("evaluate",), ("sample",), ("edit",), ("solvers",), ("gradients",)]
 )
 def test_help(command: tuple[str, ...]) -> None:
     outcome = succeed(*command, "--help")
@@ -210,9 +210,23 @@ def test_every_flag() -> None:
         baseline="none",
     )
     assert mixed == third
+    faces = parsed(
+        *("--data=celeba", "--model=attributes", "--attributes", "Male", "Smiling"),
+        *("--image-size=32", "--likelihood=logistic", "--labels=9", "--distortion=0.2"),
+    )
+    fourth = TrainConfig(
+        data="celeba",
+        model="attributes",
+        attributes=("Male", "Smiling"),
+        image_size=32,
+        likelihood="logistic",
+        labels=9,
+        distortion=0.2,
+    )
+    assert faces == fourth
     changed = {
         name
-        for config in (expected, also, third)
+        for config in (expected, also, third, fourth)
         for name, value in config.to_dict().items()
         if value != TrainConfig().to_dict()[name]
     }
@@ -299,8 +313,8 @@ def test_refused(here: Path, flags: str, words: str) -> None:
     [
         (
             "trian",
-            "unknown command 'trian': choose from train, evaluate, sample, solvers, gradients, "
-            "reproduce; did",
+            "unknown command 'trian': choose from train, evaluate, sample, edit, solvers, "
+            "gradients, reproduce; did",
         ),
         ("--foo", "--foo"),
         ("train --foo", "see directmax train --help"),

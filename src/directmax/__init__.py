@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from directmax.gumbel import conditional_gumbel, sample_gumbel
     from directmax.laboratory import GradientComparison, GradientStatistics, compare_gradients
     from directmax.models import (
+        AttributeDecoder,
+        AttributeEncoder,
+        AttributeVAE,
         Decoder,
         DiscreteVAE,
         Encoder,
@@ -52,6 +55,9 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Arm": "estimators",
+    "AttributeDecoder": "models",
+    "AttributeEncoder": "models",
+    "AttributeVAE": "models",
     "AttributeReconstruction": "objectives",
     "Categorical": "distributions",
     "ClampedArgmax": "estimators",
@@ -92,7 +98,10 @@ _HOME = {
 
 __all__ = [
     "Arm",
+    "AttributeDecoder",
+    "AttributeEncoder",
     "AttributeReconstruction",
+    "AttributeVAE",
     "Categorical",
     "ClampedArgmax",
     "CorrectedDirect",

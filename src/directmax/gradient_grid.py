@@ -16,7 +16,7 @@ from directmax.estimators import Estimator
 from directmax.laboratory import Setting
 from directmax.training.build import build_estimator
 from directmax.training.config import ESTIMATOR_NAMES, TrainConfig
-from directmax.training.run import SPLITS
+from directmax.training.finished import SPLITS
 
 VARIANTS = {
     "two_sided": "two-sided",

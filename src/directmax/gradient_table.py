@@ -45,8 +45,9 @@ from directmax.objectives import Reconstruction
 from directmax.training.build import build_model
 from directmax.training.config import TrainConfig
 from directmax.training.files import write_atomic
+from directmax.training.finished import load_binary_run
 from directmax.training.images import split_images
-from directmax.training.run import load_run, make_fabric
+from directmax.training.run import make_fabric
 
 CONFIDENCE = 0.95
 ADAPT_BATCH = 100
@@ -96,7 +97,7 @@ def load_model(
         if given:
             name = next(iter(given))
             raise ValueError(f"--{name} comes from the run {run_dir}; leave it out")
-        config, data, vae = load_run(run_dir, data_dir=data_dir, device=device)
+        config, data, vae = load_binary_run(run_dir, data_dir=data_dir, device=device)
     else:
         config = TrainConfig(**given, seed=request.seed)
         data = load_images(config.data, data_dir=data_dir)

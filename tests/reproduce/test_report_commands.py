@@ -8,7 +8,7 @@ import pytest
 from report_folder import VERSIONS
 
 from directmax import cli
-from directmax.cli import Gradients, Train
+from directmax.commands import Gradients, Train
 from directmax.experiments import Job, plan_item
 from directmax.reproduce.report.commands import command_of, train_flags
 from directmax.reproduce.report.results import Outcome

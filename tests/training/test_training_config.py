@@ -129,8 +129,16 @@ def test_every_field_counts() -> None:
         "shift": 2,
         "gaussian": 5,
     }
+    pictures: dict[str, Any] = {
+        "attributes": ("Male",),
+        "image_size": 32,
+        "likelihood": "logistic",
+        "distortion": 1.0,
+        "label_weight": 3.0,
+        "gaussian": 7,
+    }
     for field in dataclasses.fields(TrainConfig):
-        if field.name in ("values", "perturbation", "rao_blackwell", *mixed):
+        if field.name in ("values", "perturbation", "rao_blackwell", *mixed, *pictures):
             continue  # bound to others, below
         value = other.get(field.name)
         changed = dataclasses.replace(
@@ -149,6 +157,13 @@ def test_every_field_counts() -> None:
     for name, value in mixed.items():
         if name != "model":
             assert dataclasses.replace(plain, **{name: value}).digest() != plain.digest()
+    faces = TrainConfig(data="celeba", model="attributes", labels=20)
+    for name, value in pictures.items():
+        more = {"variables": 1} if name == "attributes" else {}
+        changed = dataclasses.replace(faces, **{name: value}, **more)
+        assert changed.digest() != faces.digest()
+        again = TrainConfig.from_dict(json.loads(json.dumps(changed.to_dict())))
+        assert again == changed
     assert TrainConfig(values=11).digest() != TrainConfig().digest()
     assert TrainConfig(rao_blackwell=True).digest() != TrainConfig().digest()
 

@@ -13,14 +13,16 @@ import torch
 
 from command_line import STEPS, TINY, metrics, read, refuse, succeed
 from directmax.data import Split, load_images
-from directmax.training import images, run
+from directmax.training import binary_task, images, make, report
 from directmax.training.build import build_estimator, build_model
 from directmax.training.checkpoint import load_checkpoint
 from directmax.training.config import BINARY_ESTIMATORS, ESTIMATOR_NAMES, TrainConfig
 from directmax.training.evaluation import validation_subset
+from directmax.training.finished import evaluate_run
 from directmax.training.images import split_images
 from directmax.training.loop import Trainer
-from directmax.training.run import evaluate_run, train
+from directmax.training.run import train
+from directmax.training.task import Batch
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -132,9 +134,7 @@ def test_images_are_drawn_for_every_epoch(
             asked.add(epoch)
         return split_images(config, data, split, epoch=epoch)
 
-    from directmax.training import loop
-
-    monkeypatch.setattr(loop, "split_images", recording)
+    monkeypatch.setattr(binary_task, "split_images", recording)
     succeed(*TINY, "--binarize", mode, "--run-dir", tmp_path / "run")
     assert asked == epochs
 
@@ -192,11 +192,11 @@ def poison(monkeypatch: pytest.MonkeyPatch, epoch: int, step: int) -> None:
     """Make the loss NaN at a step (both counted from 1)."""
     train_step = Trainer._train_step
 
-    def poisoned(self: Trainer, batch: torch.Tensor, order: torch.Tensor, now: int) -> None:
+    def poisoned(self: Trainer, batch: Batch, now: int) -> None:
         if (self.position.epoch + 1, now + 1) == (epoch, step):
             with torch.no_grad():
                 self.model.decoder.last.bias.fill_(math.nan)
-        train_step(self, batch, order, now)
+        train_step(self, batch, now)
 
     monkeypatch.setattr(Trainer, "_train_step", poisoned)
 
@@ -240,8 +240,8 @@ def test_weights_that_diverge_in_the_very_last_step(
 ) -> None:
     train_step = Trainer._train_step
 
-    def poisoned(self: Trainer, batch: torch.Tensor, order: torch.Tensor, now: int) -> None:
-        train_step(self, batch, order, now)
+    def poisoned(self: Trainer, batch: Batch, now: int) -> None:
+        train_step(self, batch, now)
         if (self.position.epoch + 1, now + 1) == (2, STEPS):
             with torch.no_grad():
                 self.model.encoder.layers[0].weight.fill_(math.inf)
@@ -265,7 +265,7 @@ def test_test_images_are_not_touched_before_the_end(
         bad = torch.full_like(data.test.images, math.nan)
         return replace(data, test=Split(bad, data.test.labels))
 
-    monkeypatch.setattr(run, "load_images", poisoned)
+    monkeypatch.setattr(make, "load_images", poisoned)
     folder = tmp_path / "run"
     message = refuse(*TINY, "--run-dir", folder)
     assert "images must be finite" in message  # of the test set, after the training
@@ -280,9 +280,7 @@ def test_test_images_are_asked_for_once(tmp_path: Path, monkeypatch: pytest.Monk
         asked.append(split)
         return split_images(config, data, split, **options)
 
-    from directmax.training import loop
-
-    for module in (run, loop):
+    for module in (binary_task, report):
         monkeypatch.setattr(module, "split_images", recording)
     succeed(*TINY, "--run-dir", tmp_path / "run")
     assert asked.count("test") == 1

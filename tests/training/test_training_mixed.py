@@ -16,8 +16,8 @@ from directmax.models import MixedVAE
 from directmax.training import pictures
 from directmax.training.classes import confusion_of, counts_of, matched
 from directmax.training.config import TrainConfig
+from directmax.training.finished import load_binary_run
 from directmax.training.labelled import LabelledBatches, labelled_indices
-from directmax.training.run import load_run
 
 MIXED = (*TINY, "--model", "mixed", "--gaussian", "3")
 LABELS = ("--labels", "50")
@@ -46,7 +46,8 @@ def test_labels_come_from_training_images_by_seed() -> None:
 def test_batches_go_through_all_labels(labels: int, batch_size: int) -> None:
     config = TrainConfig(model="mixed", labels=labels, batch_size=batch_size)
     data = load_images("digits")
-    batches = LabelledBatches(config, data)
+    indices = labelled_indices(config, data)
+    batches = LabelledBatches(config, indices, data.train.labels[indices])
     size = min(labels, batch_size)
     steps = [batches.positions(step).tolist() for step in range(labels)]
     assert all(len(step) == size for step in steps)
@@ -55,7 +56,8 @@ def test_batches_go_through_all_labels(labels: int, batch_size: int) -> None:
         assert sorted(flat[start : start + labels]) == list(range(labels))
     assert flat[:labels] != flat[labels : 2 * labels]
     # A resumed run asks for the batch of a step without the steps before.
-    assert LabelledBatches(config, data).positions(13).tolist() == steps[13]
+    again = LabelledBatches(config, indices, batches.labels)
+    assert again.positions(13).tolist() == steps[13]
     assert torch.equal(batches.labels, data.train.labels[batches.indices])
 
 
@@ -128,7 +130,7 @@ def test_evaluate(run: Path) -> None:
 
 
 def test_the_prediction_is_the_most_probable_label(run: Path) -> None:
-    config, data, model = load_run(run, device="cpu")
+    config, data, model = load_binary_run(run, device="cpu")
     assert isinstance(model, MixedVAE)
     images = (data.test.images > 0.5).float()
     predictions = model.encoder(images).logits.squeeze(1).argmax(-1)
@@ -140,7 +142,7 @@ def test_the_prediction_is_the_most_probable_label(run: Path) -> None:
 
 
 def test_sample_draws_a_row_a_class(run: Path, tmp_path: Path) -> None:
-    _, _, model = load_run(run, device="cpu")
+    _, _, model = load_binary_run(run, device="cpu")
     assert isinstance(model, MixedVAE)
     images = pictures.analogies(model, 7, generator=torch.Generator().manual_seed(0))
     noise = torch.randn(7, 3, generator=torch.Generator().manual_seed(0))
@@ -166,7 +168,7 @@ def test_without_labels_values_are_matched_on_validation_images(tmp_path: Path) 
     lines, summary = metrics(folder), read(folder / "summary.json")
     best = min(lines, key=lambda line: line["validation"]["bound"])
     assert summary["best_epoch"] == best["epoch"]
-    _, data, model = load_run(folder, device="cpu")
+    _, data, model = load_binary_run(folder, device="cpu")
     assert isinstance(model, MixedVAE)
     counts = {
         split: counts_of(
@@ -235,9 +237,13 @@ def test_resumed_as_if_undisturbed(tmp_path: Path, extra: tuple[str, ...], no_re
     ("flags", "message"),
     [
         (("--model", "mxied"), "unknown model 'mxied'"),
-        (("--labels", "100"), "--labels 100 is for the mixed model: add --model mixed"),
-        (("--gaussian", "10"), "--gaussian 10 is for the mixed model"),
-        (("--label-weight", "2"), "--label-weight 2.0 is for the mixed model"),
+        (
+            ("--labels", "100"),
+            "--labels 100 is for the mixed or the attributes model: add --model mixed or --model "
+            "attributes",
+        ),
+        (("--gaussian", "10"), "--gaussian 10 is for the mixed or the attributes model"),
+        (("--label-weight", "2"), "--label-weight 2.0 is for the mixed or the attributes model"),
         (("--model", "mixed", "--labels", "-1"), "--labels must be at least 0, got -1"),
         (("--model", "mixed", "--gaussian", "1"), "--gaussian must be at least 2, got 1"),
         (

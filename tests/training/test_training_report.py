@@ -81,6 +81,7 @@ def test_what_it_shows(finished: Path) -> None:
         assert f"<h2>{heading}</h2>" in text
     for key, value in read(finished / "config.json")["config"].items():
         shown = f"{value:.6g}" if isinstance(value, float) else value
+        shown = " ".join(shown) if isinstance(shown, list) else shown
         assert f"<td>{key}</td><td>{shown}</td>" in text
     assert text.count("<svg") == 3
     pictures_shown = Page(text).images

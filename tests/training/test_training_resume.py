@@ -14,6 +14,7 @@ import torch
 
 from command_line import STEPS, TINY, Forked, call, metrics, read, refuse, succeed
 from directmax.training import checkpoint, files, loop, run
+from directmax.training.binary_task import BinaryTask
 from directmax.training.checkpoint import load_checkpoint
 from directmax.training.loop import Trainer
 from directmax.training.run_folder import RunFolder
@@ -251,7 +252,7 @@ def test_interrupted_while_validating(tmp_path: Path, undisturbed: Callable[[str
         *TINY,
         "--run-dir",
         folder,
-        prepare=lambda: at_call(Trainer, "evaluate", 1, interrupt),
+        prepare=lambda: at_call(BinaryTask, "validate", 1, interrupt),
     ).wait()
     assert stopped.code == 130
     assert "(after epoch 1)" in stopped.message

@@ -338,10 +338,10 @@ def test_a_broken_pipe_is_no_error(finished: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_interrupted_before_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    from directmax.training import run
+    from directmax.training import make
 
     def stop(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "load_images", stop)
+    monkeypatch.setattr(make, "load_images", stop)
     assert (call(*TINY).code, call(*TINY).err) == (130, "directmax: interrupted\n")

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from command_line import TINY, call, metrics, read, refuse, succeed
-from directmax.training import run
 from directmax.training.build import build_encoder
 from directmax.training.config import TrainConfig
-from directmax.training.run import evaluate_run, load_run
+from directmax.training.finished import evaluate_run, load_binary_run
+from directmax.training.images import split_images
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -41,8 +41,8 @@ def test_learns_and_reports_the_gibbs_bound(tmp_path: Path, encoder: str, estima
 def test_the_bound_is_that_of_the_enumerated_gibbs_distribution(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     succeed(*TINY, *SIZE, "--encoder", "pairwise", "--run-dir", folder)
-    config, data, model = load_run(folder, device="cpu")
-    images = run.split_images(config, data, "test")
+    config, data, model = load_binary_run(folder, device="cpu")
+    images = split_images(config, data, "test")
     with torch.no_grad():
         q = model.posterior(images)
         states = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 6)

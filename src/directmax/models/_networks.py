@@ -50,12 +50,64 @@ class Encoder(nn.Module):
         return logits.unflatten(-1, (self.num_variables, self.num_values))
 
 
-class PairwiseEncoder(nn.Module):
-    r"""x → linear → ReLU → linear → unary and pairwise potentials of n binary variables.
+class PairwisePotentials(nn.Module):
+    r"""Network outputs → unary and pairwise potentials of n binary variables → q(z|x).
 
     The couplings are around the middle, h_ij (z_i − ½)(z_j − ½), which is the same family as
     h_ij z_i z_j (eq. 8) with −½ Σ_j h_ij added to h_i(1): a coupling says that two variables agree,
     and does not also push both on. Without it a super-modular encoder starts with all variables on.
+
+    Args:
+        num_variables: n ≥ 1.
+        supermodular: h_ij = softplus(·) ≥ 0, so that max-flow finds the argmax.
+        solver: of the argmax, by name or as an object; see `PairwiseBinary`.
+        perturbation: "unary" or "states"; see `PairwiseBinary`.
+    """
+
+    initial_coupling = -2.0
+    """Before the softplus: 0.13, weak enough for all variables to be free at the start."""
+
+    def __init__(
+        self,
+        num_variables: int,
+        *,
+        supermodular: bool,
+        solver: str | PairwiseSolver,
+        perturbation: Literal["unary", "states"],
+    ) -> None:
+        super().__init__()
+        n = self.num_variables = num_variables
+        self.supermodular, self.perturbation = supermodular, perturbation
+        self.solver = choose_solver(solver)
+        pairs = torch.arange(n * (n - 1) // 2)
+        ends = torch.zeros(len(pairs), n)
+        for end in torch.triu_indices(n, n, 1):
+            ends[pairs, end] = -0.5
+        self._middle: Tensor  # (P, n)
+        self.register_buffer("_middle", ends, persistent=False)
+
+    @property
+    def num_inputs(self) -> int:
+        """2n + P numbers for an image."""
+        return 2 * self.num_variables + self._middle.shape[0]
+
+    def forward(self, outputs: Float[Tensor, "b m"]) -> PairwiseBinary:
+        """q(z|x)."""
+        unary, pairwise = outputs.split([2 * self.num_variables, self._middle.shape[0]], -1)
+        if self.supermodular:
+            pairwise = nn.functional.softplus(pairwise + self.initial_coupling)
+        middle = pairwise @ self._middle.to(pairwise.dtype)  # (b, n)
+        unary = unary.unflatten(-1, (self.num_variables, 2))
+        unary = torch.stack([unary[..., 0], unary[..., 1] + middle], -1)
+        return PairwiseBinary(
+            unary, pairwise, solver=self.solver, perturbation=self.perturbation, validate=False
+        )
+
+
+class PairwiseEncoder(nn.Module):
+    r"""x → linear → ReLU → linear → unary and pairwise potentials of n binary variables.
+
+    Couplings are around the middle, see `PairwisePotentials`.
 
     Args:
         num_pixels: d, the size of an image.
@@ -76,8 +128,6 @@ class PairwiseEncoder(nn.Module):
     """
 
     num_values = 2
-    initial_coupling = -2.0
-    """Before the softplus: 0.13, weak enough for all variables to be free at the start."""
 
     def __init__(
         self,
@@ -90,34 +140,20 @@ class PairwiseEncoder(nn.Module):
         perturbation: Literal["unary", "states"] = "unary",
     ) -> None:
         super().__init__()
-        n = self.num_variables = check_count("num_variables", num_variables)
-        self.supermodular, self.perturbation = supermodular, perturbation
-        self.solver = choose_solver(solver)
+        self.num_variables = check_count("num_variables", num_variables)
+        self.potentials = PairwisePotentials(
+            num_variables, supermodular=supermodular, solver=solver, perturbation=perturbation
+        )
         self.layers = nn.Sequential(
             nn.Linear(check_count("num_pixels", num_pixels), check_count("hidden", hidden)),
             nn.ReLU(),
-            nn.Linear(hidden, 2 * n + n * (n - 1) // 2),
+            nn.Linear(hidden, self.potentials.num_inputs),
         )
-        pairs = torch.arange(n * (n - 1) // 2)
-        ends = torch.zeros(len(pairs), n)
-        for end in torch.triu_indices(n, n, 1):
-            ends[pairs, end] = -0.5
-        self._middle: Tensor  # (P, n)
-        self.register_buffer("_middle", ends, persistent=False)
 
     def forward(self, images: Float[Tensor, "b d"]) -> PairwiseBinary:
         """q(z|x)."""
-        unary, pairwise = self.layers(images).split(
-            [2 * self.num_variables, self._middle.shape[0]], -1
-        )
-        if self.supermodular:
-            pairwise = nn.functional.softplus(pairwise + self.initial_coupling)
-        middle = pairwise @ self._middle.to(pairwise.dtype)  # (b, n)
-        unary = unary.unflatten(-1, (self.num_variables, 2))
-        unary = torch.stack([unary[..., 0], unary[..., 1] + middle], -1)
-        return PairwiseBinary(
-            unary, pairwise, solver=self.solver, perturbation=self.perturbation, validate=False
-        )
+        q: PairwiseBinary = self.potentials(self.layers(images))
+        return q
 
 
 class Decoder(nn.Module):

@@ -30,6 +30,9 @@ from directmax.estimators import (
     Surrogate,
 )
 from directmax.models import (
+    AttributeDecoder,
+    AttributeEncoder,
+    AttributeVAE,
     Decoder,
     DiscreteVAE,
     Encoder,
@@ -177,6 +180,31 @@ def build_model(config: TrainConfig, num_pixels: int) -> DiscreteVAE | MixedVAE:
         unary_kl=config.kl == "unary",
         reduced=config.candidates == "auto",
     )
+
+
+def build_attribute_model(config: TrainConfig, shape: tuple[int, int, int]) -> AttributeVAE:
+    """The model with attributes, its weights drawn from the configuration's seed.
+
+    torch's global random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return AttributeVAE(
+            AttributeEncoder(
+                shape,
+                config.variables,
+                config.gaussian,
+                hidden=config.hidden,
+                kind=config.encoder,
+                solver=config.solver,
+                perturbation=config.perturbation,  # type: ignore[arg-type]
+            ),
+            AttributeDecoder(shape, config.variables, config.gaussian),
+            build_estimator(config),
+            likelihood=config.likelihood,
+            # Cross-entropy also with direct: labels of distorted images are many and uncertain.
+            supervision=LabelledDirect(rao_blackwell=True),
+        )
 
 
 def _mixed(config: TrainConfig, num_pixels: int) -> MixedVAE:

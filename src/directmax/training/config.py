@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from directmax._choices import check_choice
-from directmax.data.names import BINARIZATIONS, DATASETS
+from directmax.data.names import (
+    ATTRIBUTE_DATASETS,
+    BINARIZATIONS,
+    DATASETS,
+    DEFAULT_ATTRIBUTES,
+)
 
 ESTIMATOR_NAMES = (
     "direct",
@@ -32,7 +37,8 @@ ESTIMATOR_NAMES = (
 BINARY_ESTIMATORS = ("arm", "disarm")
 COUPLED_ESTIMATORS = ("direct", "clamped-argmax", "exact", "implicit-mle", "score-function")
 """Those that structured encoders can have."""
-MODELS = ("discrete", "mixed")
+MODELS = ("discrete", "mixed", "attributes")
+LIKELIHOODS = ("gaussian", "logistic")
 ENCODERS = ("independent", "pairwise", "supermodular")
 SOLVER_NAMES = (
     "auto",
@@ -43,6 +49,9 @@ SOLVER_NAMES = (
     "cplex",
     "pymaxflow",
 )
+SMALLEST_IMAGE = 8
+MOST_ATTRIBUTES = 16
+"""The bound sums over their 2^n settings."""
 GIBBS_VARIABLES = 20
 """Sums over 2^n states at every step are refused beyond."""
 BASELINES = ("auto", "leave-one-out", "running-mean", "none")
@@ -62,22 +71,39 @@ class TrainConfig:
     """
 
     data: str = "digits"
-    """Data set: digits, mnist, fashion-mnist or omniglot."""
+    """Data set: digits, mnist, fashion-mnist or omniglot; with attributes celeba or
+    fashion-mnist."""
     model: str = "discrete"
-    """discrete, or mixed (one variable, each value of which has a Gaussian code of its own)."""
+    """discrete, mixed (one variable, each value of which has a Gaussian code of its own), or
+    attributes (binary attributes and a Gaussian code of photographs)."""
+    attributes: tuple[str, ...] = ()
+    """Attributes model: which, by the data set's names; none stands for Eyeglasses, Smiling and
+    Male of celeba, Footwear, Upper_Body and Warm of fashion-mnist."""
+    image_size: int = 0
+    """Attributes model: height and width of the images; 0 stands for 64 with celeba, 32 with
+    fashion-mnist."""
+    likelihood: str = "gaussian"
+    """Attributes model: of a pixel around its mean, gaussian or (discretised) logistic."""
     labels: int = 0
-    """Mixed model: labelled training images, as many of every class; 0: unsupervised."""
-    label_weight: float = 50.0
-    """Weight of the loss of the labels and of --smoothness beside the bound, in nats."""
+    """Mixed and attributes model: labelled training images, as many of every class or combination
+    of attributes; 0: unsupervised."""
+    label_weight: float | Literal["auto"] = "auto"
+    """Weight of the loss of the labels and of --smoothness or --distortion beside the bound, in
+    nats. auto: 50, or 1000 with attributes."""
+    distortion: float = 0.5
+    """Attributes model with labels: attributes are to stay the same on images distorted so much (1:
+    turned by up to 15 degrees); 0 switches this off."""
     smoothness: float = 3.0
     """With labels: q(z|x) is also made smooth within this distance of an unlabelled image, in
     pixels, and sure of one class, all classes equally often; 0 switches the distance off, and with
     --shift 0 all of this."""
     shift: int = 1
-    """With labels: images are moved by up to so many pixels before they are classified; q(z|x) is
-    made to stay the same."""
-    gaussian: int = 20
-    """Mixed model: dimensions of the Gaussian code of each value."""
+    """Mixed model with labels: images are moved by up to so many pixels before they are classified;
+    q(z|x) is made to stay the same. Attributes model: training images are mirrored at random and
+    moved by up to so many pixels."""
+    gaussian: int = 0
+    """Mixed and attributes model: dimensions of the Gaussian code; 0 stands for 20, or 64 with
+    attributes."""
     binarize: str = "threshold"
     """How grey images become binary: threshold (at 0.5), static (one Bernoulli draw), dynamic
     (a fresh draw every epoch) or none."""
@@ -87,7 +113,8 @@ class TrainConfig:
     """Number k of values of each latent variable; 0 stands for 10, or 2 with a structured
     encoder."""
     hidden: int = 0
-    """Hidden units of encoder and decoder; 0 stands for 300, or 400 with the mixed model."""
+    """Hidden units of encoder and decoder; 0 stands for 300, 400 with the mixed model, or 256 with
+    attributes."""
     encoder: str = "independent"
     """independent; pairwise (binary variables with couplings of any sign) or supermodular
     (couplings of 0 or more)."""
@@ -137,12 +164,13 @@ class TrainConfig:
     """off: evaluate the KL term but leave it out of the gradient, as the authors' code does."""
     kl_start: float | Literal["auto"] = "auto"
     """Weight of the KL term at the start, from where it falls to 1 geometrically; 1 switches
-    this off. auto: just below the weight at which codes part; 1 with the mixed model."""
+    this off. auto: just below the weight at which codes part; 1 with the mixed and the attributes
+    model."""
     kl_fraction: float = 2 / 3
     """Share of the run over which it falls."""
     epochs: int = 0
-    """Passes over the training images; 0 stands for 400 with digits, 40 with the mixed model, else
-    120."""
+    """Passes over the training images; 0 stands for 400 with digits, 40 with the mixed and the
+    attributes model, else 120."""
     patience: int = 0
     """Stop after so many epochs without a better validation bound (with labels, accuracy); those in
     which the weight of the KL term still falls do not count. 0: train to the end."""
@@ -159,10 +187,12 @@ class TrainConfig:
     """Arithmetic: 32-true, bf16-mixed, 16-mixed (GPU) or 64-true."""
     eval_samples: int = 0
     """Samples an image for the bound, where the states are too many to enumerate, and of the mixed
-    model's Gaussians at the end of the run; 0 stands for 100, or 10 with the mixed model."""
+    and attributes models' Gaussians at the end of the run; 0 stands for 100, 10 with the mixed
+    model, or 1 with attributes."""
 
     def __post_init__(self) -> None:
-        check_choice("data set", self.data, DATASETS)
+        check_choice("model", self.model, MODELS)
+        self._check_data()
         check_choice("binarization", self.binarize, BINARIZATIONS)
         check_choice("estimator", self.estimator, ("auto", *ESTIMATOR_NAMES))
         check_choice("encoder", self.encoder, ENCODERS)
@@ -171,28 +201,32 @@ class TrainConfig:
         check_choice("perturbation", self.perturbation, ("unary", "states"))
         check_choice("KL term", self.kl, ("gibbs", "unary"))
         check_choice("candidates", self.candidates, ("auto", "full"))
-        check_choice("model", self.model, MODELS)
+        check_choice("likelihood", self.likelihood, LIKELIHOODS)
+        self._choose("hidden", discrete=300, mixed=400, attributes=256)
+        self._choose("eval_samples", discrete=100, mixed=10, attributes=1)
+        self._choose("batch_size", discrete=100, mixed=200, attributes=100)
+        self._choose("gaussian", discrete=0, mixed=20, attributes=64)
+        if self.label_weight == "auto":
+            self._choose("label_weight", discrete="auto", mixed=50.0, attributes=1000.0)
         structured = self.encoder != "independent"
-        if self.hidden == 0:
-            object.__setattr__(self, "hidden", 400 if self.model == "mixed" else 300)
-        if self.eval_samples == 0:
-            object.__setattr__(self, "eval_samples", 10 if self.model == "mixed" else 100)
-        if self.batch_size == 0:
-            object.__setattr__(self, "batch_size", 200 if self.model == "mixed" else 100)
         if self.variables == 0:
-            object.__setattr__(self, "variables", 15 if structured else 1)
+            several = len(self.attributes) if self.model == "attributes" else 15
+            object.__setattr__(
+                self, "variables", several if structured or self.model == "attributes" else 1
+            )
         if self.values == 0:
-            object.__setattr__(self, "values", 2 if structured else 10)
+            two = structured or self.model == "attributes"
+            object.__setattr__(self, "values", 2 if two else 10)
         if self.estimator == "auto":
             object.__setattr__(self, "estimator", self._best_estimator())
-        self._check_mixed()
+        self._check_model()
         self._check_structured()
         self._check_estimator()
         check_choice("KL gradient", self.kl_gradient, ("on", "off"))
         check_choice("learning-rate schedule", self.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
         check_choice("precision", self.precision, PRECISIONS)
         if self.epochs == 0:
-            many = 40 if self.model == "mixed" else 120
+            many = 120 if self.model == "discrete" else 40
             object.__setattr__(self, "epochs", 400 if self.data == "digits" else many)
         if self.num_samples == 0:
             few = {"score-function": 1 if self.baseline == "running-mean" else 4}
@@ -208,13 +242,13 @@ class TrainConfig:
             raise ValueError(f"--seed must be below 2^63, got {self.seed}")
         for name in _POSITIVE:
             value = getattr(self, name)
-            if value == "auto" and name in ("epsilon", "kl_start", "temperature"):
+            if value == "auto" and name in ("epsilon", "kl_start", "temperature", "label_weight"):
                 continue
             if isinstance(value, str):
                 raise ValueError(f"{_flag(name)} must be auto or a number above 0, got '{value}'")
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{_flag(name)} must be a finite number above 0, got {value}")
-        for name in ("anneal_rate", "smoothness"):
+        for name in ("anneal_rate", "smoothness", "distortion"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{_flag(name)} must be a finite number, 0 or more, got {value}")
@@ -228,26 +262,70 @@ class TrainConfig:
             return "local-expectation"
         return "clamped-argmax" if self.perturbation == "unary" else "direct"
 
-    def _check_mixed(self) -> None:
-        if self.model == "discrete":
-            for name in ("labels", "label_weight", "smoothness", "shift", "gaussian"):
-                if getattr(self, name) != getattr(TrainConfig, name):
-                    raise ValueError(
-                        f"{_flag(name)} {getattr(self, name)} is for the mixed model: add --model "
-                        "mixed, or leave it out"
-                    )
+    def _choose(self, name: str, **by_model: Any) -> None:
+        """What 0 or auto stands for."""
+        if getattr(self, name) in (0, "auto"):
+            object.__setattr__(self, name, by_model[self.model])
+
+    def _check_data(self) -> None:
+        if self.model == "attributes":
+            check_choice("data set with attributes", self.data, ATTRIBUTE_DATASETS)
+            chosen = tuple(self.attributes) or DEFAULT_ATTRIBUTES[self.data]
+            object.__setattr__(self, "attributes", chosen)
+            if len(chosen) > MOST_ATTRIBUTES:
+                raise ValueError(
+                    f"--attributes may name at most {MOST_ATTRIBUTES}, got {len(chosen)}"
+                )
+            if 0 < self.image_size < SMALLEST_IMAGE:
+                raise ValueError(
+                    f"--image-size must be at least {SMALLEST_IMAGE}, got {self.image_size}"
+                )
             return
-        if self.variables != 1 or self.encoder != "independent":
+        object.__setattr__(self, "attributes", tuple(self.attributes))
+        if self.data in ATTRIBUTE_DATASETS and self.data not in DATASETS:
+            raise ValueError(
+                f"--data {self.data} is for the model of attributes: add --model attributes"
+            )
+        check_choice("data set", self.data, DATASETS)
+
+    def _check_model(self) -> None:
+        for name, models in _ONLY_FOR.items():
+            value = getattr(self, name)
+            if self.model in models or value in _unused(name):
+                continue
+            shown = " ".join(value) if isinstance(value, tuple) else value
+            either = " or ".join(f"--model {model}" for model in models)
+            raise ValueError(
+                f"{_flag(name)} {shown} is for the {' or the '.join(models)} model: add {either}, "
+                "or leave it out"
+            )
+        if self.model == "mixed" and (self.variables != 1 or self.encoder != "independent"):
             raise ValueError(
                 "--model mixed has one variable: leave out --variables and --encoder, and choose "
                 "its values with --values"
             )
-        for name in ("label_weight", "smoothness", "shift"):
-            if self.labels == 0 and getattr(self, name) != getattr(TrainConfig, name):
+        if self.model == "attributes" and (self.variables, self.values) != (
+            len(self.attributes),
+            2,
+        ):
+            raise ValueError(
+                "--model attributes has a variable with two values for each of --attributes: leave "
+                "out --variables and --values"
+            )
+        if self.model == "discrete":
+            return
+        if self.gaussian < 2:
+            raise ValueError(f"--gaussian must be at least 2, got {self.gaussian}")
+        for name in ("label_weight", "smoothness", "distortion"):
+            if self.labels == 0 and getattr(self, name) not in _unused(name, self.model):
                 raise ValueError(
                     f"{_flag(name)} {getattr(self, name)} is for runs with labels: add --labels, "
                     "or leave it out"
                 )
+        if self.model == "mixed" and self.labels == 0 and self.shift != TrainConfig.shift:
+            raise ValueError(
+                f"--shift {self.shift} is for runs with labels: add --labels, or leave it out"
+            )
 
     def _check_estimator(self) -> None:
         if self.estimator in BINARY_ESTIMATORS and self.values != 2:
@@ -316,8 +394,10 @@ class TrainConfig:
     def title(self) -> str:
         """One line for people: data, latent space, estimator."""
         encoder = "" if self.encoder == "independent" else f"{self.encoder} · "
-        if self.model == "mixed":
-            encoder = f"{self.gaussian} Gaussian dimensions · {self.labels} labels · "
+        if self.model != "discrete":
+            encoder += f"{self.gaussian} Gaussian dimensions · {self.labels} labels · "
+        if self.model == "attributes":
+            return f"{self.data} · {', '.join(self.attributes)} · {encoder}{self.estimator}"
         return f"{self.data} · {self.variables}×{self.values} · {encoder}{self.estimator}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -338,7 +418,7 @@ class TrainConfig:
                 f"the configuration has unknown or missing entries: {', '.join(odd)}; "
                 "it was written by another version of directmax"
             )
-        return cls(**values)
+        return cls(**values)  # lists of JSON become tuples
 
     def digest(self) -> str:
         """Twelve hexadecimal digits that identify the configuration."""
@@ -367,7 +447,7 @@ _MINIMUM = {
     "seed": 0,
     "eval_samples": 1,
     "labels": 0,
-    "gaussian": 2,
+    "image_size": 0,
     "shift": 0,
 }
 
@@ -379,6 +459,44 @@ _POSITIVE = (
     "kl_start",
     "label_weight",
 )
+
+
+CHOSEN = (
+    "attributes",
+    "label_weight",
+    "gaussian",
+    "variables",
+    "values",
+    "hidden",
+    "estimator",
+    "num_samples",
+    "epochs",
+    "batch_size",
+    "eval_samples",
+)
+"""Settings that a configuration chooses where they are left at 0, auto or none."""
+
+_ONLY_FOR: dict[str, tuple[str, ...]] = {
+    "labels": ("mixed", "attributes"),
+    "label_weight": ("mixed", "attributes"),
+    "gaussian": ("mixed", "attributes"),
+    "shift": ("mixed", "attributes"),
+    "smoothness": ("mixed",),
+    "attributes": ("attributes",),
+    "image_size": ("attributes",),
+    "likelihood": ("attributes",),
+    "distortion": ("attributes",),
+    "binarize": ("discrete", "mixed"),
+    "candidates": ("discrete", "mixed"),
+}
+"""Models that a setting is for; others leave it at its default."""
+
+
+def _unused(name: str, model: str = "discrete") -> tuple[Any, ...]:
+    """Values of a setting that say nothing: its default, and what that stands for."""
+    stands = {"label_weight": {"mixed": 50.0, "attributes": 1000.0}}.get(name, {})
+    default = getattr(TrainConfig, name)
+    return (default, stands[model]) if model in stands else (default,)
 
 
 def _flag(name: str) -> str:

@@ -59,9 +59,12 @@ class Metrics:
         num_samples: samples an image in `reconstruction`; None where it was enumerated.
         authors: structured encoders: the quantity of the authors' code, no bound; else None.
         valid: False where `bound` is that quantity, for want of anything better.
-        accuracy: mixed model: share of the images whose most probable value is their label's.
+        accuracy: mixed model: share of the images whose most probable value is their label's; with
+            attributes the mean of their accuracies.
         confusion: mixed model: images by class (rows) and predicted class (columns); a value that
             stands for no class has the last column.
+        attributes: share of the images in which the most probable value of an attribute is right,
+            by name.
     """
 
     bound: float
@@ -73,11 +76,33 @@ class Metrics:
     valid: bool
     accuracy: float | None = None
     confusion: list[list[int]] | None = None
+    attributes: dict[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dictionary; without what the model has not."""
-        absent = {"accuracy", "confusion"} if self.accuracy is None else set()
+        optional = ("accuracy", "confusion", "attributes")
+        absent = {name for name in optional if getattr(self, name) is None}
         return {name: value for name, value in self.__dict__.items() if name not in absent}
+
+
+def mean_metrics(
+    reconstruction: float, kl: float, images: float, *, num_samples: int | None
+) -> Metrics:
+    """Metrics without more, from sums over images.
+
+    Args:
+        reconstruction: sum of E_q[−log p(x|z)], nats.
+        kl: sum of the KL terms, nats.
+        images: how many.
+        num_samples: samples an image.
+
+    Raises:
+        ValueError: there are no images.
+    """
+    if images == 0:
+        raise ValueError("there are no images to evaluate")
+    means = (reconstruction / images, kl / images)
+    return Metrics(sum(means), *means, None, num_samples, None, valid=True)
 
 
 def evaluate_images(

@@ -41,14 +41,14 @@ class LabelledBatches:
     The images are gone through again and again, each time in another order.
 
     Args:
-        config: the number of labels, the size of a batch, the seed.
-        data: the images.
+        config: the size of a batch, the seed.
+        indices: of the labelled images among the training images.
+        labels: theirs, one or a row an image.
     """
 
-    def __init__(self, config: TrainConfig, data: ImageData) -> None:
-        self.indices = labelled_indices(config, data)
-        self.labels = data.train.labels[self.indices]
-        self.size = min(config.labels, config.batch_size, LARGEST_BATCH)
+    def __init__(self, config: TrainConfig, indices: Int64[Tensor, " m"], labels: Tensor) -> None:
+        self.indices, self.labels = indices, labels
+        self.size = min(len(indices), config.batch_size, LARGEST_BATCH)
         self._seed = config.seed
         self._cycle, self._order = -1, torch.empty(0, dtype=torch.int64)
 
@@ -83,6 +83,7 @@ def label_loss(config: TrainConfig, terms: MixedTerms, size: int, processes: int
     """
     assert terms.labelled is not None
     assert terms.supervision is not None
+    assert isinstance(config.label_weight, float)  # chosen
     loss = LABELLED_SHARE * terms.labelled + config.label_weight * terms.supervision
     total = loss.sum() * (processes / size)
     if terms.regularity is not None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from directmax.data import ImageData
-from directmax.distributions import number_of_states
-from directmax.models import MixedVAE
-from directmax.training.build import build_kl_schedule, build_model
 from directmax.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -23,21 +19,12 @@ from directmax.training.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
-from directmax.training.classes import classes_of, counts_of, with_accuracy
-from directmax.training.config import TrainConfig
-from directmax.training.evaluation import (
-    Metrics,
-    evaluate_images,
-    max_states,
-    validation_subset,
-)
 from directmax.training.files import RunError
-from directmax.training.images import split_images
 from directmax.training.interrupt import Interrupted, InterruptGuard
-from directmax.training.labelled import LabelledBatches, label_loss
 from directmax.training.progress import Progress
-from directmax.training.randomness import Stream, derive_seed
+from directmax.training.randomness import Stream
 from directmax.training.run_folder import RunFolder
+from directmax.training.task import Batch, Task
 from directmax.training.tensorboard import Events
 
 CHECK_EVERY = 50
@@ -65,63 +52,36 @@ class Trainer:
     an epoch come from generators seeded by (seed, purpose, epoch, process).
 
     Args:
-        config: what to train.
-        data: the images.
+        task: the model, its images and its loss.
         folder: where checkpoints and metrics go.
-        fabric: device, precision and processes; already launched.
         progress: told of every step and epoch.
         compiled: whether torch compiles the training step, which changes results by rounding.
     """
 
     def __init__(
-        self,
-        config: TrainConfig,
-        data: ImageData,
-        folder: RunFolder,
-        fabric: Fabric,
-        progress: Progress,
-        *,
-        compiled: bool = False,
+        self, task: Task, folder: RunFolder, progress: Progress, *, compiled: bool = False
     ) -> None:
         self.compiled = compiled
-        self.config, self.data, self.folder = config, data, folder
-        self.fabric, self.progress = fabric, progress
-        self.dtype = torch.float64 if config.precision == "64-true" else torch.float32
-        self.model = build_model(config, data.train.images.shape[1])
+        self.task, self.config, self.fabric = task, task.config, task.fabric
+        self.folder, self.progress = folder, progress
+        self.model = task.model
         optimizer = torch.optim.Adam(
             self.model.parameters(),
-            lr=config.learning_rate,
-            fused=fabric.device.type in ("cpu", "cuda"),
+            lr=self.config.learning_rate,
+            fused=self.fabric.device.type in ("cpu", "cuda"),
         )
         step: nn.Module = self.model
         if compiled:  # evaluation is not
             step = torch.compile(self.model)  # type: ignore[assignment]
-        self.wrapped, self.optimizer = fabric.setup(step, optimizer)
-        self.num_images = data.train.images.shape[0]
-        self.steps_per_epoch = math.ceil(self.num_images / config.batch_size)
-        self.generator = torch.Generator(fabric.device)
+        self.wrapped, self.optimizer = self.fabric.setup(step, optimizer)
+        self.num_images = task.num_images
+        self.steps_per_epoch = math.ceil(self.num_images / self.config.batch_size)
+        self.generator = torch.Generator(self.fabric.device)
         self.history = torch.zeros(
-            self.steps_per_epoch, 2, dtype=torch.float64, device=fabric.device
+            self.steps_per_epoch, 2, dtype=torch.float64, device=self.fabric.device
         )
         self.position = _Position()
-        self.events = Events(folder.path) if fabric.is_global_zero else None
-        self._fixed: Tensor | None = None
-        if config.binarize != "dynamic":
-            self._fixed = self._to_device(split_images(config, data, "train"))
-        self.validation = validation_subset(
-            self.evaluation_images("validation"),
-            number_of_states(config.variables, config.values),
-            max_states(config),
-        )
-        self.labelled = LabelledBatches(config, data) if config.labels else None
-        self.kl_weight = build_kl_schedule(
-            config, self._train_images(0), config.epochs * self.steps_per_epoch
-        )
-
-    def evaluation_images(self, split: str) -> Tensor:
-        """This process's share of a split, on the device."""
-        images = split_images(self.config, self.data, split)
-        return self._to_device(images[self.fabric.global_rank :: self.fabric.world_size])
+        self.events = Events(folder.path) if self.fabric.is_global_zero else None
 
     def resume(self) -> None:
         """Continue where `checkpoints/last` ends.
@@ -177,22 +137,21 @@ class Trainer:
         config, position = self.config, self.position
         if not config.patience or not position.best_epoch or position.epoch == config.epochs:
             return False
-        falling = round(config.kl_fraction * config.epochs) if self.kl_weight(0) > 1 else 0
+        falling = round(config.kl_fraction * config.epochs) if self.task.kl_schedule(0) > 1 else 0
         return position.epoch - max(position.best_epoch, falling) >= config.patience
 
     def _requested_anywhere(self, guard: InterruptGuard) -> bool:
         requested = torch.tensor([float(guard.requested)], device=self.fabric.device)
-        return bool(self._reduce(requested))
+        return bool(self.task.reduce(requested))
 
     def _run_epoch(self, guard: InterruptGuard) -> None:
         epoch = self.position.epoch
-        order = self._order(epoch)
-        images = self._train_images(epoch)
         if self.position.step == 0:
             self._start_epoch()
         began = time.perf_counter()
-        for step in range(self.position.step, self.steps_per_epoch):
-            self._train_step(images, order, step)
+        start = self.position.step
+        for step, batch in enumerate(self.task.batches(epoch, start=start), start):
+            self._train_step(batch, step)
             if (step + 1) % CHECK_EVERY == 0:
                 self._check_finite(step + 1)
             self.progress.step(epoch, step + 1)
@@ -205,50 +164,27 @@ class Trainer:
         self._check_finite(self.steps_per_epoch)
         self._finish_epoch(time.perf_counter() - began)
 
-    def _train_step(self, images: Tensor, order: Tensor, step: int) -> None:
-        config, fabric = self.config, self.fabric
+    def train_steps(self, number: int) -> None:
+        """Take steps, from the start of the first epoch again and again, and wait for the device.
+
+        To measure how long they take: nothing is saved.
+        """
+        while number > 0:
+            for step, batch in enumerate(itertools.islice(self.task.batches(0), number)):
+                self._train_step(batch, step)
+                number -= 1
+        self.history.sum().item()
+
+    def _train_step(self, batch: Batch, step: int) -> None:
         global_step = self.position.epoch * self.steps_per_epoch + step
-        if config.learning_rate_schedule == "cosine":
+        if self.config.learning_rate_schedule == "cosine":
             self._set_learning_rate(global_step)
-        batch = order[step * config.batch_size : (step + 1) * config.batch_size]
-        share = batch[fabric.global_rank :: fabric.world_size]
-        weight = self.kl_weight(global_step)
-        terms = self.wrapped(
-            images.index_select(0, share),
-            generator=self.generator,
-            kl_gradient=config.kl_gradient == "on",
-            **self._mixed_inputs(images, global_step, weight),
-        )
-        # Gradients are averaged over processes: this scale makes the average the mean over the
-        # images of the whole batch, also where the shares differ by one.
-        kl = terms.kl if weight == 1 else terms.kl * weight
-        loss = (terms.reconstruction + kl).sum() * (fabric.world_size / len(batch))
-        if self.labelled is not None:
-            loss = loss + label_loss(config, terms, self.labelled.size, fabric.world_size)
-        fabric.backward(loss)
+        result = self.task.loss(self.wrapped, batch, global_step, generator=self.generator)
+        self.fabric.backward(result.loss)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        reconstruction, kl = terms.reconstruction.detach().sum(), terms.kl.detach().sum()
-        if config.model == "mixed":  # report the Gaussian KL beside the categorical one
-            gaussian = terms.gaussian_kl.sum()
-            reconstruction, kl = reconstruction - weight * gaussian, kl + gaussian
-        self.history[step, 0] = reconstruction
-        self.history[step, 1] = kl
-
-    def _mixed_inputs(self, images: Tensor, global_step: int, weight: float) -> dict[str, Any]:
-        """What the mixed model's forward pass takes besides."""
-        if self.config.model != "mixed":
-            return {}
-        inputs: dict[str, Any] = {"kl_weight": weight}
-        if self.labelled is not None:
-            rank, size, device = self.fabric.global_rank, self.fabric.world_size, images.device
-            positions = self.labelled.positions(global_step)[rank::size]
-            indices = self.labelled.indices[positions]
-            inputs["labelled"] = images.index_select(0, indices.to(device))
-            inputs["radius"] = self.config.smoothness
-            inputs["shift"], inputs["shape"] = self.config.shift, self.data.shape
-            inputs["labels"] = self.labelled.labels[positions].to(device)
-        return inputs
+        self.history[step, 0] = result.reconstruction
+        self.history[step, 1] = result.kl
 
     def _set_learning_rate(self, global_step: int) -> None:
         total = self.config.epochs * self.steps_per_epoch
@@ -259,18 +195,15 @@ class Trainer:
     def _start_epoch(self) -> None:
         self.history.zero_()
         self.generator.manual_seed(
-            self._seed(Stream.NOISE, self.position.epoch, self.fabric.global_rank)
+            self.task.seed(Stream.NOISE, self.position.epoch, self.fabric.global_rank)
         )
 
     def _finish_epoch(self, seconds: float) -> None:
         position = self.position
         began = time.perf_counter()
-        sums = self._reduce(self.history.sum(0)) / self.num_images
+        sums = self.task.reduce(self.history.sum(0)) / self.num_images
         reconstruction, kl = sums.tolist()
-        validation = self.evaluate(self.validation, max_states=max_states(self.config), few=True)
-        if self.config.model == "mixed":
-            counts = self.counts("validation", self.validation)
-            validation = with_accuracy(validation, counts, classes_of(self.config, counts))
+        validation = self.task.validate()
         global_step = (position.epoch + 1) * self.steps_per_epoch - 1
         line = {
             "epoch": position.epoch + 1,
@@ -280,7 +213,7 @@ class Trainer:
                 "kl": kl,
             },
             "validation": {k: v for k, v in validation.to_dict().items() if k != "confusion"},
-            "kl_weight": self.kl_weight(global_step),
+            "kl_weight": self.task.kl_schedule(global_step),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             **self.model.estimator.latest(),
             "seconds": seconds,
@@ -305,26 +238,9 @@ class Trainer:
         self.progress.epoch(line, improved)
         self.fabric.barrier()
 
-    def counts(self, split: str, images: Tensor) -> Tensor:
-        """Images of a split by class and most probable value, over all processes."""
-        labels = getattr(self.data, split).labels[self.fabric.global_rank :: self.fabric.world_size]
-        assert isinstance(self.model, MixedVAE)
-        return counts_of(self.model, images, labels, self.data.num_classes, reduce=self._reduce)
-
-    def evaluate(self, images: Tensor, *, max_states: int, few: bool = False) -> Metrics:
-        """Mean bound over all processes' shares of a split; with `few`, of one Gaussian sample."""
-        one = few and self.config.model == "mixed"
-        return evaluate_images(
-            self.model,
-            images,
-            num_samples=1 if one else self.config.eval_samples,
-            max_states=max_states,
-            seed=self._seed(Stream.SAMPLES, self.fabric.global_rank),
-            reduce=self._reduce,
-        )
-
     def close(self) -> None:
-        """Close the event file."""
+        """Close the event file and what reads images."""
+        self.task.close()
         if self.events is not None:
             self.events.close()
 
@@ -334,7 +250,7 @@ class Trainer:
         restore_model(self.model, checkpoint.part("model"), self.folder.best)
 
     def _check_finite(self, steps: int) -> None:
-        history = self._reduce(self.history[:steps].clone())
+        history = self.task.reduce(self.history[:steps].clone())
         if math.isfinite(history.sum().item()):
             return
         bad = ~torch.isfinite(history).all(-1)
@@ -380,24 +296,3 @@ class Trainer:
             "digest": self.config.digest(),
             "processes": self.fabric.world_size,
         }
-
-    def _train_images(self, epoch: int) -> Tensor:
-        if self._fixed is not None:
-            return self._fixed
-        return self._to_device(split_images(self.config, self.data, "train", epoch=epoch))
-
-    def _to_device(self, images: Tensor) -> Tensor:
-        return images.to(self.fabric.device, self.dtype)
-
-    def _order(self, epoch: int) -> Tensor:
-        generator = torch.Generator().manual_seed(self._seed(Stream.ORDER, epoch))
-        return torch.randperm(self.num_images, generator=generator).to(self.fabric.device)
-
-    def _seed(self, stream: Stream, *parts: int) -> int:
-        return derive_seed(self.config.seed, stream, *parts)
-
-    def _reduce(self, total: Tensor) -> Tensor:
-        if self.fabric.world_size == 1:
-            return total
-        reduced: Tensor = self.fabric.all_reduce(total, reduce_op="sum")  # type: ignore[assignment]
-        return reduced

@@ -18,6 +18,7 @@ class Stream(IntEnum):
     TEST_IMAGES = 5
     LABELS = 6
     LABEL_ORDER = 7
+    AUGMENTATION = 8
 
 
 def derive_seed(seed: int, stream: Stream, *parts: int) -> int:

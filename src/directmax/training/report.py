@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 
-from directmax.data import ImageData
+from directmax.data import AttributeData, ImageData
 from directmax.distributions import number_of_states
-from directmax.models import DiscreteVAE, MixedVAE
-from directmax.training import pictures
+from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
+from directmax.training import attribute_report, pictures
 from directmax.training.config import TrainConfig
 from directmax.training.evaluation import NO_BOUND
 from directmax.training.files import write_atomic
 from directmax.training.images import split_images
+from directmax.training.make import Data, Model
 from directmax.training.run_folder import RunFolder
 
 MAX_CODES = 200
@@ -38,12 +39,7 @@ p.note{color:var(--soft);margin:.2rem 0 .8rem}.wide{overflow-x:auto}
 """
 
 
-def write_report(
-    folder: RunFolder,
-    model: DiscreteVAE | MixedVAE,
-    data: ImageData,
-    summary: dict[str, Any],
-) -> None:
+def write_report(folder: RunFolder, model: Model, data: Data, summary: dict[str, Any]) -> None:
     """Write the report of a finished run.
 
     Args:
@@ -55,42 +51,29 @@ def write_report(
     write_atomic(folder.report_file, render(folder, model, data, summary))
 
 
-def render(
-    folder: RunFolder,
-    model: DiscreteVAE | MixedVAE,
-    data: ImageData,
-    summary: dict[str, Any],
-) -> str:
+def render(folder: RunFolder, model: Model, data: Data, summary: dict[str, Any]) -> str:
     """The page as text."""
     config = folder.config()
-    generator = torch.Generator().manual_seed(config.seed)
-    validation = split_images(config, data, "validation")
     lines = folder.metrics()
-    codes, which = _codes(model, data, generator)
-    some = validation[:NUM_RECONSTRUCTIONS]
-    pairs = pictures.pairs(some, pictures.reconstructed(model, some), data.shape, columns=10)
     title = config.title
+    if isinstance(model, AttributeVAE):
+        assert isinstance(data, AttributeData)
+        found, drawn = _attributes(model, data, summary)
+    else:
+        assert isinstance(data, ImageData)
+        found, drawn = _confusion(summary["test"], data), _binary(config, model, data)
     body = [
         f"<h1>directmax: {escape(title)}</h1>",
         f"<p class=note>{_length(config, summary)}, seed {config.seed}; the best validation "
         f"{'accuracy' if config.labels else 'bound'}, epoch {summary['best_epoch']}, chose the "
         f"weights. {summary['seconds_per_epoch']:.2f} s an epoch (median).</p>",
         _results(summary),
-        _confusion(summary["test"], data),
+        found,
         "<h2>Training</h2>",
         "<div class=pair>"
         f"{pictures.svg(pictures.bound_curves(lines, summary['best_epoch']), 'bound')}"
         f"{pictures.svg(pictures.kl_curves(lines), 'kl')}</div>",
-        f"<h2>{which}, decoded</h2>",
-        _image(codes, which),
-        "<h2>Validation images and their reconstructions</h2>",
-        "<p class=note>Each row of images is followed by what the decoder makes of their most "
-        "probable codes.</p>",
-        _image(pairs, "images and reconstructions"),
-        "<h2>Use of the codes</h2>",
-        f"<div class=wide>"
-        f"{pictures.svg(pictures.usage_bars(pictures.code_usage(model, validation)), 'usage')}"
-        "</div>",
+        drawn,
         "<h2>Configuration</h2>",
         _table(["setting", "value"], [[k, _short(v)] for k, v in config.to_dict().items()]),
         f"<p class=note>Data: {escape(data.source)}</p>",
@@ -110,6 +93,42 @@ def render(
         '<meta name=viewport content="width=device-width,initial-scale=1">'
         f"<title>directmax: {escape(title)}</title><style>{STYLE}</style></head>"
         f"<body>{''.join(body)}</body></html>\n"
+    )
+
+
+def _binary(config: TrainConfig, model: DiscreteVAE | MixedVAE, data: ImageData) -> str:
+    """Codes, reconstructions and the use of codes."""
+    generator = torch.Generator().manual_seed(config.seed)
+    validation = split_images(config, data, "validation")
+    codes, which = _codes(model, data, generator)
+    some = validation[:NUM_RECONSTRUCTIONS]
+    pairs = pictures.pairs(some, pictures.reconstructed(model, some), data.shape, columns=10)
+    usage = pictures.svg(pictures.usage_bars(pictures.code_usage(model, validation)), "usage")
+    return (
+        f"<h2>{which}, decoded</h2>"
+        + _image(pictures.png(codes), which)
+        + "<h2>Validation images and their reconstructions</h2>"
+        "<p class=note>Each row of images is followed by what the decoder makes of their most "
+        "probable codes.</p>"
+        + _image(pictures.png(pairs), "images and reconstructions")
+        + f"<h2>Use of the codes</h2><div class=wide>{usage}</div>"
+    )
+
+
+def _attributes(
+    model: AttributeVAE, data: AttributeData, summary: dict[str, Any]
+) -> tuple[str, str]:
+    """The table of accuracies, and the picture of attributes on and off."""
+    table = ""
+    if "accuracy" in summary["test"]:
+        rows = attribute_report.accuracies(summary, data.attribute_names)
+        table = "<h2>Accuracy of every attribute, %</h2>" + _table(["", "validation", "test"], rows)
+    drawn, names = attribute_report.picture(model, data)
+    return table, (
+        "<h2>Validation images with attributes on and off</h2>"
+        "<p class=note>Each row: the image, its reconstruction, and its Gaussian code decoded with "
+        "the attributes above the column.</p>"
+        f"<div class=wide>{_image(drawn, 'images by ' + ', '.join(names))}</div>"
     )
 
 
@@ -172,6 +191,8 @@ def _results(summary: dict[str, Any]) -> str:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return " ".join(map(str, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -187,6 +208,6 @@ def _table(header: list[str], rows: list[list[str]]) -> str:
     return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
 
 
-def _image(picture: Any, alt: str) -> str:
-    data = base64.b64encode(pictures.png(picture)).decode()
+def _image(content: bytes, alt: str) -> str:
+    data = base64.b64encode(content).decode()
     return f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">'

@@ -7,11 +7,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from directmax.data import ImageData
 from directmax.training.config import TrainConfig
 from directmax.training.denormals import flushed_denormals
-from directmax.training.evaluation import max_states
 from directmax.training.loop import Trainer
+from directmax.training.make import Data, make_task
 from directmax.training.progress import Progress
 from directmax.training.run import make_fabric
 from directmax.training.run_folder import RunFolder
@@ -37,7 +36,7 @@ class Timing:
 
 @flushed_denormals()
 def time_training(
-    config: TrainConfig, data: ImageData, *, device: str = "auto", seconds: float = 0.3
+    config: TrainConfig, data: Data, *, device: str = "auto", seconds: float = 0.3
 ) -> Timing:
     """Train a few steps, in a folder that is then removed, and look at the validation images once.
 
@@ -59,24 +58,19 @@ def time_training(
     with tempfile.TemporaryDirectory() as folder:
         fabric = make_fabric(device, 1, config.precision)
         fabric.launch()
-        trainer = Trainer(config, data, RunFolder(Path(folder)), fabric, Progress())
-        return Timing(*_measure(trainer, seconds))
+        task = make_task(config, data, fabric)
+        return Timing(*_measure(Trainer(task, RunFolder(Path(folder)), Progress()), seconds))
 
 
 def _measure(trainer: Trainer, seconds: float) -> tuple[float, float]:
-    images, order = trainer._train_images(0), trainer._order(0)
-    total = trainer.steps_per_epoch
-
     def steps(number: int) -> float:
         began = time.perf_counter()
-        for step in range(number):
-            trainer._train_step(images, order, step % total)
-        trainer.history.sum().item()  # wait for the device
+        trainer.train_steps(number)
         return (time.perf_counter() - began) / number
 
     steps(WARM_UP)
     number = max(1, round(seconds / ROUNDS / max(steps(1), 1e-9)))
     step = min(steps(number) for _ in range(ROUNDS))
     began = time.perf_counter()
-    trainer.evaluate(trainer.validation, max_states=max_states(trainer.config), few=True)
+    trainer.task.validate()
     return step, time.perf_counter() - began

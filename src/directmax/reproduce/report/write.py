@@ -68,7 +68,7 @@ def write_pages(root: Path, results: Results) -> None:
 
 def _draw_pictures(root: Path, results: Results, data_dir: str | Path | None, device: str) -> None:
     """Figure 4: an image file a finished run, drawn once."""
-    from directmax.training.run import sample_run
+    from directmax.training.finished import sample_run
 
     for part in results.parts:
         if part.name != "figure4" or part.needs:

@@ -1,0 +1,90 @@
+"""Images moved, recoloured and partly covered: still of the same attributes."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+ANGLE = 15.0
+"""Degrees."""
+SCALE, STRETCH, SHIFT = 0.15, 0.05, 0.12
+"""Changes of size, of the ratio of width to height, and of place in half heights."""
+CONTRAST, COLOUR, BRIGHTNESS = 0.4, 0.2, 0.15
+PATCH = 0.125
+"""Half the side of the covered square, in heights."""
+
+
+def distorted(
+    images: Float[Tensor, "b channels height width"],
+    strength: float,
+    *,
+    cover: bool = True,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "b channels height width"]:
+    """Each image mirrored or not, turned, scaled, moved and recoloured at random.
+
+    Args:
+        images: in [0, 1].
+        strength: 1 for turns of up to 15°, sizes and contrasts of ± 15 and 40 %; 0 only mirrors
+            and covers.
+        cover: whether a square of about a quarter of the height is painted over.
+        generator: source of randomness, on the images' device.
+
+    Returns:
+        Images in [0, 1], without gradient.
+
+    Example:
+        >>> distorted(torch.rand(5, 3, 16, 16), 0.5).shape
+        torch.Size([5, 3, 16, 16])
+
+    Reference: DeVries and Taylor 2017 (the covered square); Cubuk et al. 2020 (the others).
+    """
+    count, channels, height, width = images.shape
+
+    def draw(*shape: int) -> Tensor:
+        uniform = torch.rand(
+            count, *shape, generator=generator, dtype=images.dtype, device=images.device
+        )
+        return 2 * uniform - 1
+
+    with torch.no_grad():
+        moved = F.grid_sample(
+            images,
+            F.affine_grid(_affine(draw, strength), list(images.shape), align_corners=False),
+            padding_mode="border",
+            align_corners=False,
+        )
+        mean = moved.mean((1, 2, 3), keepdim=True)
+        seen = (moved - mean) * (1 + CONTRAST * strength * draw(1, 1, 1)) + mean
+        seen = seen * (1 + COLOUR * strength * draw(channels, 1, 1))
+        seen = seen + BRIGHTNESS * strength * draw(1, 1, 1)
+        if cover:
+            half = PATCH * height * (1 + 0.5 * draw(1))
+            inside = _within(draw(1), half, height).unsqueeze(2)
+            inside = inside & _within(draw(1), half, width).unsqueeze(1)
+            seen = torch.where(inside.unsqueeze(1), mean, seen)
+        return seen.clamp(0, 1)
+
+
+def _affine(draw: object, strength: float) -> Float[Tensor, "b 2 3"]:
+    """Where in the old image the places of the new one are."""
+    assert callable(draw)
+    angle = draw() * math.radians(ANGLE) * strength
+    scale = 1 + draw() * SCALE * strength
+    mirror = torch.where(draw() < 0, -1.0, 1.0) * (1 + draw() * STRETCH * strength)
+    right, down = draw() * SHIFT * strength, draw() * SHIFT * strength
+    cosine, sine = angle.cos() / scale, angle.sin() / scale
+    first = torch.stack([cosine * mirror, -sine, right], -1)
+    return torch.stack([first, torch.stack([sine * mirror, cosine, down], -1)], 1)
+
+
+def _within(
+    middle: Float[Tensor, "b 1"], half: Float[Tensor, "b 1"], size: int
+) -> Float[Tensor, "b size"]:
+    """Which of the rows or columns are near a place given from −1 to 1."""
+    places = torch.arange(size, device=middle.device)
+    return (places - (middle + 1) / 2 * size).abs() < half
