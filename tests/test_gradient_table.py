@@ -21,7 +21,8 @@ from directmax.gradient_grid import build, setting_seed, settings_of
 from directmax.gradient_table import Request, adapt, draw_figure_one, load_model, read_points
 from directmax.laboratory import Point, Setting, _timing
 from directmax.laboratory.pictures import gradient_figure, svg
-from directmax.training.config import ESTIMATOR_NAMES, TrainConfig
+from directmax.training.config import TrainConfig
+from directmax.training.config_rules import ESTIMATOR_NAMES
 
 SMALL = ("gradients", "--device", "cpu", "--hidden", 8, "--draws", 40, "--images", 5, "--adapt", 3)
 FEW = ("--estimators", "direct", "gumbel-softmax", "--epsilons", 1.0, "auto", "--sides", "one")

@@ -27,7 +27,8 @@ from directmax.commands import (
     Train,
     is_helper,
 )
-from directmax.training.config import CHOSEN, PRESETS, TrainConfig
+from directmax.training.config import PRESETS, TrainConfig
+from directmax.training.config_rules import CHOSEN
 
 COMMANDS = ("train", "evaluate", "sample", "edit", "solvers", "gradients", "reproduce")
 

@@ -15,7 +15,8 @@ from directmax._choices import check_choice
 from directmax.estimators import Estimator
 from directmax.laboratory import Setting
 from directmax.training.build import build_estimator
-from directmax.training.config import ESTIMATOR_NAMES, TrainConfig
+from directmax.training.config import TrainConfig
+from directmax.training.config_rules import ESTIMATOR_NAMES
 from directmax.training.finished import SPLITS
 
 VARIANTS = {

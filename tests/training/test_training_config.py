@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from directmax.training.config import PRESETS, SOLVER_NAMES, TrainConfig
+from directmax.training.config import PRESETS, TrainConfig
+from directmax.training.config_rules import SOLVER_NAMES
 from directmax.training.randomness import Stream, derive_seed
 
 NAN, INF = float("nan"), float("inf")

@@ -16,7 +16,8 @@ from directmax.data import Split, load_images
 from directmax.training import binary_task, images, make, report
 from directmax.training.build import build_estimator, build_model
 from directmax.training.checkpoint import load_checkpoint
-from directmax.training.config import BINARY_ESTIMATORS, ESTIMATOR_NAMES, TrainConfig
+from directmax.training.config import TrainConfig
+from directmax.training.config_rules import BINARY_ESTIMATORS, ESTIMATOR_NAMES
 from directmax.training.evaluation import validation_subset
 from directmax.training.finished import evaluate_run
 from directmax.training.images import split_images
