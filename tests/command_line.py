@@ -99,7 +99,7 @@ class Forked:
         environment: dict[str, str],
     ) -> None:
         code = 70
-        cli._outlive_parent = lambda: None  # type: ignore[assignment]
+        cli._outlive_parent = lambda: False  # type: ignore[assignment]
         try:
             for number, file in enumerate(self._files, start=1):
                 os.dup2(file.fileno(), number)

@@ -62,8 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         if isinstance(error, Interrupted):
             return _fail(str(error), 130)
-        if is_helper() and "Connection" in str(error):
-            return _fail("the first process ended", 1)
+        if "Connection" in str(error):  # of several processes
+            return _fail(f"{'the first' if is_helper() else 'another'} process ended", 1)
         if isinstance(error, MemoryError) or "memory" in str(error):  # torch's are RuntimeErrors
             return _fail(f"{error}; try a smaller --batch-size, --num-samples or --hidden", 2)
         raise
@@ -167,16 +167,22 @@ def _plain(message: str) -> str:
     return message.rstrip(".")
 
 
-def _outlive_parent(seconds: float = 10.0) -> None:
-    """Wait for the end of the first process; should a helper fail before, Lightning kills it."""
+def _outlive_parent(seconds: float = 10.0) -> bool:
+    """Wait for the end of the first process; should a helper fail before, Lightning kills it.
+
+    Returns:
+        Whether the first process goes on: it does not know what is wrong.
+    """
     parent, end = os.getppid(), time.monotonic() + seconds
-    while os.getppid() == parent > 1 and time.monotonic() < end:
+    while os.getppid() == parent > 1:
+        if time.monotonic() > end:
+            return True
         time.sleep(0.05)
+    return False
 
 
 def _fail(message: str, code: int) -> int:
-    if is_helper():
-        _outlive_parent()
+    if is_helper() and not _outlive_parent():
         return code
     print(f"directmax: {' '.join(message.split())}", file=sys.stderr)
     return code

@@ -23,7 +23,7 @@ RunDir = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
 
 @dataclass(frozen=True)
 class Train:
-    """Train a discrete or mixed variational auto-encoder and report on it."""
+    """Train a variational auto-encoder with discrete variables, and report on it."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str = "default"

@@ -20,7 +20,7 @@ from directmax import (
 from directmax.distributions import enumerate_states
 from directmax.models import AttributeDecoder, AttributeEncoder, AttributeVAE
 from directmax.models import _attribute_vae as module
-from directmax.models._distortion import distorted
+from directmax.models._distortion import distorted, turned
 from directmax.objectives import gaussian_kl, gaussian_loss
 from significance import assert_mean
 
@@ -113,6 +113,8 @@ def test_terms_and_gradients_are_those_of_enumeration(kind: str, kl_weight: floa
     expected = (q.log_prob_table().exp() * (losses + kls)).sum(-1)
     torch.testing.assert_close(terms.reconstruction, expected, **EXACT)
     torch.testing.assert_close(terms.kl, q.kl_to_uniform(), **EXACT)
+    mean_kl = (q.log_prob_table().exp() * kls / kl_weight).sum(-1)
+    torch.testing.assert_close(terms.gaussian_kl, mean_kl, **EXACT)
     assert terms.labelled is terms.supervision is terms.consistency is None
     parameters = [p for p in model.parameters() if p.requires_grad]
     found = torch.autograd.grad((terms.reconstruction + terms.kl).sum(), parameters)
@@ -205,15 +207,15 @@ def test_bound_of_many_attributes_is_sampled_without_bias(
     assert_mean(difference, 0.0, resolution=float(difference.std()) / 8)
 
 
-def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, images = make(), pictures(7)
-    whole = model.bound(images, num_samples=2, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(module, "EVALUATION_BATCH", 7)
-    again = model.bound(images, num_samples=2, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(whole.bound, again.bound)
-    told: list[float] = []
+def test_chunks_of_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images are gone through in order, with one stream of noise."""
+    model, images, told = make(), pictures(7), []
     monkeypatch.setattr(module, "EVALUATION_BATCH", 3)
-    assert model.bound(images, progress=told.append).bound.shape == (7,)
+    g = torch.Generator().manual_seed(0)
+    whole = model.bound(images, num_samples=2, generator=g, progress=told.append)
+    g = torch.Generator().manual_seed(0)
+    parts = [model.bound(part, num_samples=2, generator=g).bound for part in images.split(3)]
+    assert torch.equal(whole.bound, torch.cat(parts))
     assert told == [1 / 3, 2 / 3, 1.0]
 
 
@@ -229,6 +231,10 @@ def test_refused() -> None:
         make(likelihood="laplace")
     with pytest.raises(ValueError, match="encoder"):
         AttributeEncoder((3, 8, 8), 2, 3, kind="coupled")
+    with pytest.raises(ValueError, match="labelled images and labels go together"):
+        make()(pictures(), labelled=pictures())
+    with pytest.raises(ValueError, match="labelled images and labels go together"):
+        make()(pictures(), labels=torch.zeros(IMAGES, ATTRIBUTES, dtype=torch.int64))
     with pytest.raises(ValueError, match="num_samples"):
         make().bound(pictures(), num_samples=0)
 
@@ -250,6 +256,31 @@ def test_distortion_of_strength_0_mirrors_or_not() -> None:
     mirrored = torch.isclose(seen, images.flip(-1), atol=1e-5).flatten(1).all(1)
     assert bool((same ^ mirrored).all())
     assert 60 < int(same.sum()) < 140
+
+
+def test_no_images_are_distorted_to_none() -> None:
+    """A process may have none of the labelled images."""
+    model = make(LocalExpectation())
+    none = torch.zeros(0, *SHAPE, dtype=torch.uint8)
+    labels = torch.zeros(0, ATTRIBUTES, dtype=torch.int64)
+    terms = model(pictures(), labelled=none, labels=labels, distortion=0.5)
+    (terms.supervision.sum() + terms.labelled.sum() + terms.consistency.sum()).backward()
+
+
+def test_half_precision_does_not_move_pixels() -> None:
+    images = torch.rand(4, 1, 64, 64)
+    plain = distorted(images, 1.0, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        seen = distorted(images, 1.0, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(plain, seen)
+
+
+def test_turned_images_are_not_mirrored() -> None:
+    images = torch.zeros(100, 1, 15, 15)
+    images[..., 2:5] = 1  # on the left
+    seen = turned(images, 1.0, generator=torch.Generator().manual_seed(0))
+    assert bool((seen[..., :7].sum((1, 2, 3)) > 4 * seen[..., 8:].sum((1, 2, 3))).all())
+    assert torch.allclose(turned(images, 0.0), images, atol=1e-5)
 
 
 def test_distortion_covers_a_square_and_stays_in_range() -> None:

@@ -272,7 +272,7 @@ def test_refused() -> None:
     with pytest.raises(ValueError, match="decoder must take 3 rows of 2 numbers"):
         MixedVAE(encoder, Decoder(VALUES, 4, PIXELS), Direct())
     model = make(Direct())
-    with pytest.raises(ValueError, match=r"shape, .height, width., is needed for a shift of 1"):
+    with pytest.raises(ValueError, match=r"shape, .height, width., is needed for a shift and a"):
         model(pictures(2), shift=1)
     with pytest.raises(ValueError, match="num_dimensions must be an integer of at least 1"):
         MixedEncoder(PIXELS, VALUES, 0)

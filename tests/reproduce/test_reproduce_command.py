@@ -41,7 +41,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("table1", "--seeds", "one"), "--seeds"),
         (("table1", "--device", "cuda:99"), "--device cuda:99 is not available here"),
         (("table1", "--data-dir", "/nowhere"), "/nowhere does not exist"),
-        (("figure5",), "figure5 needs CelebA"),
+        (("figure5",), "figure5 has no embedded data and is left out: add --data fashion-mnist"),
         ((), "NAME"),
     ],
 )

@@ -51,10 +51,10 @@ def at_step(epoch: int, step: int, do: Any) -> None:
     """Do something before a step of the training in this process."""
     original = Trainer._train_step
 
-    def train_step(self: Trainer, images: Any, order: Any, number: int) -> None:
+    def train_step(self: Trainer, batch: Any, number: int) -> None:
         if (self.position.epoch, number) == (epoch, step):
             do(self)
-        original(self, images, order, number)
+        original(self, batch, number)
 
     Trainer._train_step = train_step  # type: ignore[method-assign]
 

@@ -133,7 +133,7 @@ def load(places: Places, attributes: tuple[str, ...], size: int | None) -> Attri
         Liu, Luo, Wang and Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015. For
         non-commercial research only.
     """
-    folder = _find(places)
+    folder = find_folder(places)
     table = read_attributes(folder / ATTRIBUTES)
     partition = read_partition(folder / PARTITION, folder / ATTRIBUTES, table.files)
     _check_images(folder, table.files)
@@ -263,8 +263,12 @@ def read_partition(path: Path, attributes: Path, files: Sequence[str]) -> NDArra
 _REPLACE = f"replace it with the one from {ADDRESS}"
 
 
-def _find(places: Places) -> Path:
-    """Return the first folder that has all there is to CelebA."""
+def find_folder(places: Places) -> Path:
+    """Return the first folder that has all there is to CelebA.
+
+    Raises:
+        DataError: there is none, or the first one lacks something.
+    """
     for folder in places.candidates(folders=(FOLDER,)):
         missing = [name for name in (ATTRIBUTES, PARTITION) if not (folder / name).is_file()]
         if not (folder / IMAGES).is_dir():

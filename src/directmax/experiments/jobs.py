@@ -112,9 +112,10 @@ class Item:
         name: table1, figure1, …
         title: one line for people.
         caption: what is shown.
-        data: the paper's data sets; the scale `smoke` takes the digits instead.
+        data: its data sets; the scale `smoke` takes the digits instead.
         build: the jobs of a request.
-        needs: why it cannot be run, in one line; None if it can.
+        embedded: whether the digits will do.
+        extra: data sets that cannot be downloaded, taken where they are at hand.
     """
 
     name: str
@@ -122,10 +123,15 @@ class Item:
     caption: str
     data: tuple[str, ...]
     build: Callable[[Request], tuple[Job, ...]] = field(repr=False)
-    needs: str | None = None
+    embedded: bool = True
+    extra: tuple[str, ...] = ()
 
     def jobs(
-        self, scale: str, seeds: tuple[int, ...] = (), data: tuple[str, ...] = ()
+        self,
+        scale: str,
+        seeds: tuple[int, ...] = (),
+        data: tuple[str, ...] = (),
+        present: tuple[str, ...] = (),
     ) -> tuple[Job, ...]:
         """Everything that it needs, dependencies first.
 
@@ -133,18 +139,36 @@ class Item:
             scale: smoke, short or paper.
             seeds: a run for each; none: those of the scale.
             data: only these data sets; none: those of the scale.
+            present: which of `extra` are at hand.
 
         Raises:
             ValueError: the item has no such data set.
         """
-        if self.needs:
-            return ()
-        usual = (SMOKE_DATA,) if scale == "smoke" else self.data
-        known = (*self.data, SMOKE_DATA)
+        digits = (SMOKE_DATA,) if self.embedded else ()
+        at_hand = tuple(name for name in self.extra if name in present)
+        usual = digits if scale == "smoke" else self.data + at_hand
+        known = (*self.data, *self.extra, *digits)
         if data and not set(data) & set(known):
             raise ValueError(f"{self.name} is on {', '.join(known)}; got --data {' '.join(data)}")
         chosen = tuple(name for name in data if name in known) or usual
-        return self.build(Request(scale, seeds or SEEDS[scale], chosen))
+        return self.build(Request(scale, seeds or SEEDS[scale], chosen)) if chosen else ()
+
+    def lacks(
+        self, scale: str, data: tuple[str, ...] = (), present: tuple[str, ...] = ()
+    ) -> str | None:
+        """What is left out and why, in one line; None for nothing. Arguments as those of `jobs`."""
+        if data or (scale == "smoke" and self.embedded):
+            return None
+        if scale == "smoke":
+            every = " or ".join(f"--data {name}" for name in (*self.data, *self.extra))
+            return f"{self.name} has no embedded data and is left out: add {every}"
+        missing = [name for name in self.extra if name not in present]
+        if not missing:
+            return None
+        return (
+            f"{self.name} is without {', '.join(missing)}: not in the data folders, and not to be "
+            "downloaded for you"
+        )
 
 
 def train_job(name: str, config: TrainConfig, **cell: Any) -> Job:

@@ -186,16 +186,19 @@ class AttributeVAE(nn.Module):
             kl_gradient: when False, the KL of the attributes carries no gradient.
             kl_weight: of the Gaussian KL within f; that of the other KL is the caller's.
             distortion: strength, see `distorted`; 0 leaves `consistency` out.
+
+        Raises:
+            ValueError: labelled images without labels, or labels without images.
         """
+        if (labelled is None) != (labels is None):
+            raise ValueError("labelled images and labels go together: give both or neither")
         unit = self._unit(images)
         q = self.encoder.classify(unit)
         objective = self.objective(images, kl_weight=kl_weight, generator=generator)
         estimate = self.estimator(q, objective, generator=generator)
         with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
             kl = q.kl_to_uniform()
-        with torch.no_grad():
-            z = q.mode() if estimate.sample is None else estimate.sample[0]
-            gaussian = gaussian_kl(*map(widened, objective.gaussians(z[..., 1])))
+        gaussian = _mean_kl(q, objective, estimate.sample)
         terms = AttributeTerms(estimate.loss, kl, gaussian)
         near = []
         if distortion > 0:
@@ -236,6 +239,13 @@ class AttributeVAE(nn.Module):
             return terms
         objective = self.objective(labelled, kl_weight=kl_weight, generator=generator)
         return terms._replace(supervision=loss[count:], labelled=objective(observed[count:]))
+
+    @torch.no_grad()
+    def mean_code(
+        self, images: UInt8[Tensor, "b channels height width"], bits: Float[Tensor, "b n"]
+    ) -> Float[Tensor, "b c"]:
+        """The mean of the Gaussian code of images with attributes z, from 0 to 1."""
+        return self.encoder.gaussians(self.encoder.features(self._unit(images)), bits)[0]
 
     @torch.no_grad()
     def bound(
@@ -297,6 +307,19 @@ class AttributeVAE(nn.Module):
 
     def _unit(self, images: Tensor) -> Tensor:
         return unit_pixels(images, self.scale.dtype)
+
+
+@torch.no_grad()
+def _mean_kl(
+    q: DiscreteDistribution, objective: AttributeReconstruction, sample: Tensor | None
+) -> Float[Tensor, " b"]:
+    """The Gaussian KL, averaged as the estimator averages f: over its samples, or over q."""
+    if sample is not None:
+        return gaussian_kl(*map(widened, objective.gaussians(sample[..., 1]))).mean(0)
+    states = enumerate_states(q.num_variables, 2, dtype=q.dtype, device=q.device)[..., 1]
+    bits = states.unsqueeze(1).expand(-1, q.batch_size, -1)  # (K, b, n)
+    each = gaussian_kl(*map(widened, objective.gaussians(bits)))
+    return (q.log_prob_table().exp() * each.T).sum(-1)
 
 
 @torch.no_grad()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
+
+from directmax._precision import no_autocast
 
 ANGLE = 15.0
 """Degrees."""
@@ -16,6 +19,39 @@ SCALE, STRETCH, SHIFT = 0.15, 0.05, 0.12
 CONTRAST, COLOUR, BRIGHTNESS = 0.4, 0.2, 0.15
 PATCH = 0.125
 """Half the side of the covered square, in heights."""
+
+
+def turned(
+    images: Float[Tensor, "b channels height width"],
+    strength: float,
+    *,
+    mirror: bool = False,
+    padding: str = "zeros",
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "b channels height width"]:
+    """Each image turned, scaled, stretched and moved at random.
+
+    Args:
+        images: any numbers.
+        strength: 1 for turns of up to 15°, sizes of ± 15 %, places of ± 6 % of the height; 0
+            returns the images (or, with `mirror`, mirrors some).
+        mirror: whether half of them are mirrored left to right.
+        padding: what is seen beyond the border: "zeros", or "border", its pixels again.
+        generator: source of randomness, on the images' device.
+
+    Returns:
+        Images, without gradient.
+
+    Example:
+        >>> turned(torch.rand(5, 1, 8, 8), 0.5).shape
+        torch.Size([5, 1, 8, 8])
+    """
+    places = _affine(_draws(images, generator), strength, mirror)
+    if len(images) == 0:
+        return images
+    with torch.no_grad(), no_autocast(images.device):  # half precision would move pixels
+        grid = F.affine_grid(places, list(images.shape), align_corners=False)
+        return F.grid_sample(images, grid, padding_mode=padding, align_corners=False)
 
 
 def distorted(
@@ -43,21 +79,10 @@ def distorted(
 
     Reference: DeVries and Taylor 2017 (the covered square); Cubuk et al. 2020 (the others).
     """
-    count, channels, height, width = images.shape
-
-    def draw(*shape: int) -> Tensor:
-        uniform = torch.rand(
-            count, *shape, generator=generator, dtype=images.dtype, device=images.device
-        )
-        return 2 * uniform - 1
-
+    _, channels, height, width = images.shape
+    moved = turned(images, strength, mirror=True, padding="border", generator=generator)
+    draw = _draws(images, generator)
     with torch.no_grad():
-        moved = F.grid_sample(
-            images,
-            F.affine_grid(_affine(draw, strength), list(images.shape), align_corners=False),
-            padding_mode="border",
-            align_corners=False,
-        )
         mean = moved.mean((1, 2, 3), keepdim=True)
         seen = (moved - mean) * (1 + CONTRAST * strength * draw(1, 1, 1)) + mean
         seen = seen * (1 + COLOUR * strength * draw(channels, 1, 1))
@@ -70,16 +95,28 @@ def distorted(
         return seen.clamp(0, 1)
 
 
-def _affine(draw: object, strength: float) -> Float[Tensor, "b 2 3"]:
+def _draws(images: Tensor, generator: torch.Generator | None) -> Callable[..., Tensor]:
+    """A function that draws numbers from −1 to 1 for every image, `(b, *shape)`."""
+
+    def draw(*shape: int) -> Tensor:
+        uniform = torch.rand(
+            len(images), *shape, generator=generator, dtype=images.dtype, device=images.device
+        )
+        return 2 * uniform - 1
+
+    return draw
+
+
+def _affine(draw: Callable[..., Tensor], strength: float, mirror: bool) -> Float[Tensor, "b 2 3"]:
     """Where in the old image the places of the new one are."""
-    assert callable(draw)
     angle = draw() * math.radians(ANGLE) * strength
     scale = 1 + draw() * SCALE * strength
-    mirror = torch.where(draw() < 0, -1.0, 1.0) * (1 + draw() * STRETCH * strength)
+    side: Tensor | float = torch.where(draw() < 0, -1.0, 1.0) if mirror else 1.0
+    side = side * (1 + draw() * STRETCH * strength)
     right, down = draw() * SHIFT * strength, draw() * SHIFT * strength
     cosine, sine = angle.cos() / scale, angle.sin() / scale
-    first = torch.stack([cosine * mirror, -sine, right], -1)
-    return torch.stack([first, torch.stack([sine * mirror, cosine, down], -1)], 1)
+    first = torch.stack([cosine * side, -sine, right], -1)
+    return torch.stack([first, torch.stack([sine * side, cosine, down], -1)], 1)
 
 
 def _within(

@@ -14,6 +14,7 @@ from directmax.distributions import Categorical
 from directmax.distributions._observed import observed_one_hot
 from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._bound import Bound
+from directmax.models._distortion import turned
 from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
 from directmax.models._networks import Decoder
 from directmax.models._regularity import adversarial, divergence, indecision, shifted
@@ -140,6 +141,7 @@ class MixedVAE(nn.Module):
         kl_weight: float = 1.0,
         radius: float = 0.0,
         shift: int = 0,
+        distortion: float = 0.0,
         shape: tuple[int, int] | None = None,
     ) -> MixedTerms:
         """The terms of eq. 9 for a batch without labels and, where given, one with labels.
@@ -153,14 +155,16 @@ class MixedVAE(nn.Module):
             kl_weight: of the Gaussian KL within f; that of the categorical KL is the caller's.
             radius: q at an image is also asked for within this distance, in units of a pixel.
             shift: and where the image is moved by so many pixels; labelled images are moved too
-                before they are classified. 0 for both leaves `regularity` out.
-            shape: (height, width) of the images; needed for `shift`.
+                before they are classified.
+            distortion: and turned, scaled and moved by this strength, see `turned`. 0 for all three
+                leaves `regularity` out.
+            shape: (height, width) of the images; needed for `shift` and `distortion`.
 
         Raises:
-            ValueError: `shift` without `shape`.
+            ValueError: `shift` or `distortion` without `shape`.
         """
-        if shift and shape is None:
-            raise ValueError(f"shape, (height, width), is needed for a shift of {shift} pixels")
+        if (shift or distortion) and shape is None:
+            raise ValueError("shape, (height, width), is needed for a shift and a distortion")
         posterior = self.encoder(images)
         q = Categorical(posterior.logits, validate=False)
         objective = self.objective(images, posterior, kl_weight=kl_weight, generator=generator)
@@ -172,14 +176,20 @@ class MixedVAE(nn.Module):
         terms = MixedTerms(estimate.loss, kl, gaussian)
 
         def moved(x: Tensor) -> Tensor:
-            return x if shape is None else shifted(x, shape, shift, generator=generator)
+            if shape is None:
+                return x
+            x = shifted(x, shape, shift, generator=generator)
+            if distortion == 0:
+                return x
+            grid = x.view(-1, 1, *shape)
+            return turned(grid, distortion, generator=generator).flatten(1)
 
         near = []  # images to classify: around those without labels, and those with
         logits, classify = posterior.logits.squeeze(1), self.encoder.classify
         if radius > 0:
             far = adversarial(classify, moved(images), logits, radius, generator=generator)
             near.append(far)
-        elif shift:
+        elif shift or distortion:
             near.append(moved(images))
         count = len(images) if near else 0
         if labelled is not None and labels is not None:

@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from directmax._choices import check_choice
-from directmax.data import load_images
 from directmax.experiments.jobs import SCALES, Job
 from directmax.reproduce.engine import Engine
 from directmax.reproduce.engine_local import RUNS_PER_GPU, LocalEngine, Resources, resources
 from directmax.reproduce.estimate import Estimate, Estimates, makespan
+from directmax.reproduce.images import load_all, present_data
 from directmax.reproduce.plan import Plan, make_plan
 from directmax.reproduce.progress import JobsProgress, duration
 from directmax.reproduce.report import write_report
@@ -59,13 +59,14 @@ def command(
         raise ValueError(f"--retries must be at least 0, got {retries}")
     if address is not None and engine != "ray":
         raise ValueError("--address is for --engine ray: add it, or leave --address out")
-    plan = make_plan(name, scale, seeds=seeds, data=data, only=only)
+    present = present_data(data_dir)
+    plan = make_plan(name, scale, seeds=seeds, data=data, only=only, present=present)
     console = Console()
     console = console if console.is_terminal else Console(width=140)
     store = Store(output or Path("runs") / f"reproduction-{scale}")
     store.check(scale)
     share = resources(device, workers, len(plan.jobs))
-    images = {each: load_images(each, data_dir=data_dir) for each in _data_sets(plan.jobs)}
+    images = load_all(plan.jobs, data_dir)  # before they start: nothing is downloaded twice
     left = [job for job in plan.jobs if store.folder(job).state().state != "done"]
     told = Estimates(images, device=share.devices[0], threads=share.threads, data_dir=data_dir)
     estimates = _estimate(told, left, console)
@@ -120,11 +121,6 @@ def _run(
         )
         runner.run()
     return runner.failed
-
-
-def _data_sets(jobs: Sequence[Job]) -> list[str]:
-    """Of all jobs; loaded before they start, so that nothing is downloaded twice at once."""
-    return list(dict.fromkeys(str(job.cell["data"]) for job in jobs))
 
 
 def _engine(name: str, address: str | None, share: Resources, workers: int | None) -> Engine:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from directmax.data import ImageData
 from directmax.data.locate import user_cache
 from directmax.experiments.jobs import Job
+from directmax.reproduce.images import Images, sizes
 from directmax.reproduce.machine import hardware
 from directmax.training.config import TrainConfig
 from directmax.training.files import RunError, read_json, write_json
@@ -45,7 +45,7 @@ class Estimates:
     """Measures, and keeps what was measured in a file of the user's cache.
 
     Args:
-        data: images by name.
+        images: of all jobs.
         device: that is measured.
         threads: of a job.
         data_dir: where to look for images first.
@@ -54,7 +54,7 @@ class Estimates:
 
     def __init__(
         self,
-        data: Mapping[str, ImageData],
+        images: Images,
         *,
         device: str,
         threads: int,
@@ -62,7 +62,7 @@ class Estimates:
         file: Path | None = None,
     ) -> None:
         self._data_dir = data_dir
-        self._data, self._device, self._threads = data, device, threads
+        self._images, self._device, self._threads = images, device, threads
         self._file = file or user_cache() / "timings.json"
         self._known: dict[str, Any] = {}
         with contextlib.suppress(RunError):  # none yet, or damaged: measured again
@@ -93,7 +93,7 @@ class Estimates:
             step, validation = self._measured(
                 self._training_key(config), self._time_training, config
             )
-            steps = math.ceil(len(self._data[config.data].train) / config.batch_size)
+            steps = math.ceil(sizes(self._images.of(config))[0] / config.batch_size)
             epoch = step * steps
             return Estimate(epoch, START_SECONDS + config.epochs * (epoch + validation))
         if job.kind == "mixture":
@@ -126,15 +126,15 @@ class Estimates:
 
     def _training_key(self, config: TrainConfig) -> Any:
         """What decides the cost of a step: not the seed, the length, nor which images of a size."""
-        pixels = self._data[config.data].train.images.shape[1]
-        size = len(self._data[config.data].validation)
-        other = dataclasses.replace(config, seed=0, epochs=100, patience=0, data="digits")
+        _, size, pixels = sizes(self._images.of(config))
+        name = config.data if config.model == "attributes" else "digits"
+        other = dataclasses.replace(config, seed=0, epochs=100, patience=0, data=name)
         return ("train", pixels, size, other.to_dict())
 
     def _time_training(self, config: TrainConfig) -> tuple[float, ...]:
         from directmax.training.timing import time_training
 
-        timing = time_training(config, self._data[config.data], device=self._device)
+        timing = time_training(config, self._images.of(config), device=self._device)
         return timing.step, timing.validation
 
     def _time_mixture(self, settings: Mapping[str, Any]) -> tuple[float, ...]:
@@ -143,7 +143,7 @@ class Estimates:
 
         device = make_fabric(self._device, 1, "32-true").device
         began = time.perf_counter()
-        found = measure_mixture(settings, self._data[settings["data"]], device)
+        found = measure_mixture(settings, self._images.binary(settings["data"]), device)
         return ((time.perf_counter() - began) / sum(found["iterations"]),)
 
     def _time_gradients(self, settings: Mapping[str, Any]) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from directmax._choices import check_choice
-from directmax.data.names import DATASETS
+from directmax.data.names import ATTRIBUTE_DATASETS, DATASETS
 from directmax.experiments.items import ITEMS
 from directmax.experiments.jobs import SCALES, Item, Job
 from directmax.reproduce.store import Store
@@ -24,7 +24,7 @@ class Chosen:
     Attributes:
         item: the item.
         jobs: what it is drawn from.
-        needs: why it cannot be run, in one line; None if it can.
+        needs: what of it is left out and why, in one line; None for nothing.
     """
 
     item: Item
@@ -89,6 +89,7 @@ def make_plan(
     seeds: Sequence[int] = (),
     data: Sequence[str] = (),
     only: Sequence[str] = (),
+    present: Sequence[str] = (),
 ) -> Plan:
     """The jobs of an item, or of all; work that several items share is there once.
 
@@ -98,6 +99,7 @@ def make_plan(
         seeds: a run for each; none: those of the scale.
         data: only these data sets; none: those of the scale.
         only: beginnings of jobs' names; what they need is added. None: all jobs.
+        present: data sets at hand that cannot be downloaded.
 
     Raises:
         ValueError: a name that is not known, a seed that cannot be used, or nothing to do.
@@ -110,7 +112,7 @@ def make_plan(
     check_choice("item", name, NAMES)
     check_choice("scale", scale, tuple(SCALES))
     for each in data:
-        check_choice("data set", each, DATASETS)
+        check_choice("data set", each, tuple(dict.fromkeys((*DATASETS, *ATTRIBUTE_DATASETS))))
     for seed in seeds:
         if not 0 <= seed < 2**63:
             raise ValueError(f"--seeds must be at least 0 and below 2^63, got {seed}")
@@ -120,7 +122,7 @@ def make_plan(
     names: dict[str, str] = {}  # a job's name, and that of the same work in an earlier item
     items = []
     for item in ITEMS.values() if name == ALL else (ITEMS[name],):
-        jobs, needs = _jobs(item, scale, seeds, data, tolerant=name == ALL)
+        jobs, needs = _jobs(item, scale, seeds, data, present, tolerant=name == ALL)
         for job in jobs:
             names[job.name] = found.setdefault(job.digest(), job).name
         items.append(Chosen(item, tuple(names[job.name] for job in jobs), needs))
@@ -141,11 +143,19 @@ def make_plan(
 
 
 def _jobs(
-    item: Item, scale: str, seeds: Sequence[int], data: Sequence[str], *, tolerant: bool
+    item: Item,
+    scale: str,
+    seeds: Sequence[int],
+    data: Sequence[str],
+    present: Sequence[str],
+    *,
+    tolerant: bool,
 ) -> tuple[tuple[Job, ...], str | None]:
-    """Jobs, and why there are none."""
+    """Jobs, and what is left out."""
+    at_hand, chosen = tuple(present), tuple(data)
     try:
-        return item.jobs(scale, tuple(seeds), tuple(data)), item.needs
+        jobs = item.jobs(scale, tuple(seeds), chosen, at_hand)
+        return jobs, item.lacks(scale, chosen, at_hand)
     except ValueError as error:
         if not tolerant:
             raise

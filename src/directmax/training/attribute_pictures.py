@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from directmax._choices import check_choice
@@ -147,12 +147,13 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> UInt8[Tensor, "channe
     channels, height, width = shape
     try:
         with Image.open(path) as image:
-            square = read_square(image, height)  # models have square images
+            upright = ImageOps.exif_transpose(image)
+            square = read_square(upright, height)  # models have square images
     except FileNotFoundError as error:
         raise RunError(f"{path} does not exist") from error
     except UnidentifiedImageError as error:
         raise RunError(f"{path} is no image; expected a PNG, a JPEG or the like") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise RunError(f"cannot read the image {path}: {error}") from error
     pixels = torch.from_numpy(square)
     if channels == 1:
@@ -196,8 +197,7 @@ def png(image: UInt8[Tensor, "channels height width"]) -> bytes:
 def _own(model: AttributeVAE, images: Tensor) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b c"]]:
     """The most probable attributes of images and the mean of their Gaussian code."""
     bits = model.posterior(images).mode()[..., 1]
-    objective = model.objective(images)
-    return bits, objective.gaussians(bits)[0]
+    return bits, model.mean_code(images, bits)
 
 
 def _bytes(images: Tensor) -> Tensor:

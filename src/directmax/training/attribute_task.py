@@ -55,9 +55,15 @@ def labelled_rows(
     groups: dict[tuple[int, ...], list[int]] = {}
     for row, bits in zip(mixed.tolist(), attributes[mixed].tolist(), strict=True):
         groups.setdefault(tuple(bits), []).append(row)
-    turns = itertools.zip_longest(*(groups[bits] for bits in sorted(groups)))
-    rows = [row for row in itertools.chain.from_iterable(turns) if row is not None]
-    return torch.tensor(rows[:count], dtype=torch.int64)
+    rows: list[int] = []
+    for turn in itertools.count():
+        members = [groups[bits][turn] for bits in sorted(groups) if turn < len(groups[bits])]
+        missing = count - len(rows)
+        if missing <= len(members):  # not always the same combinations are left out
+            chosen = torch.randperm(len(members), generator=generator)[:missing].sort().values
+            return torch.tensor(rows + [members[each] for each in chosen.tolist()])
+        rows += members
+    raise AssertionError  # never
 
 
 class AttributeTask(Task):
@@ -110,7 +116,9 @@ class AttributeTask(Task):
             rows = labelled_rows(data.train.attributes, config.labels, generator)
             self.labelled = LabelledBatches(config, rows, data.train.attributes[rows])
             with ImageStream(data.train.images, batch_size=READ) as stream:
-                self._labelled_images = torch.cat(list(stream.batches(rows)))
+                images = torch.cat(list(stream.batches(rows)))
+            self._labelled_images = images.to(fabric.device)
+            self._labels = self.labelled.labels.to(fabric.device)
 
     def close(self) -> None:
         """End the processes that read images."""
@@ -121,11 +129,13 @@ class AttributeTask(Task):
         rank, processes = self.fabric.global_rank, self.fabric.world_size
         parts = self.order(epoch).split(self.config.batch_size)
         shares = [part[rank::processes] for part in parts]
-        if len(shares[-1]) == 0:  # a process has none of the last images: a stranger to them
+        idle = len(shares[-1]) == 0
+        if idle:  # all processes must take every step: this one has an image that does not count
             shares[-1] = parts[-1][:1]
         images = self.stream.batches(torch.cat(shares), epoch=epoch, start=start)
         for part, batch in zip(parts[start:], images, strict=True):
-            yield Batch(batch.to(self.fabric.device, non_blocking=True), len(part))
+            weight = 0.0 if idle and part is parts[-1] else 1.0
+            yield Batch(batch.to(self.fabric.device, non_blocking=True), len(part), weight)
 
     def loss(
         self, forward: nn.Module, batch: Batch, step: int, *, generator: torch.Generator
@@ -136,10 +146,9 @@ class AttributeTask(Task):
         inputs = {}
         if self.labelled is not None:
             positions = self.labelled.positions(step)
-            positions = positions[self.fabric.global_rank :: processes]
-            device = self.fabric.device
-            inputs["labelled"] = self._labelled_images[positions].to(device)
-            inputs["labels"] = self.labelled.labels[positions].to(device)
+            positions = positions[self.fabric.global_rank :: processes].to(self.fabric.device)
+            inputs["labelled"] = self._labelled_images.index_select(0, positions)
+            inputs["labels"] = self._labels.index_select(0, positions)
         terms = forward(
             batch.images,
             generator=generator,
@@ -148,7 +157,7 @@ class AttributeTask(Task):
             distortion=config.distortion,
             **inputs,
         )
-        scale = processes / batch.size
+        scale = batch.weight * processes / batch.size
         loss = (terms.reconstruction + weight * terms.kl).sum() * scale
         if self.labelled is not None:
             assert isinstance(config.label_weight, float)  # chosen
@@ -158,7 +167,8 @@ class AttributeTask(Task):
                 loss = loss + config.label_weight * terms.consistency.sum() * scale
         gaussian = terms.gaussian_kl.sum()
         reconstruction = terms.reconstruction.detach().sum() - weight * gaussian
-        return StepLoss(loss, reconstruction, terms.kl.detach().sum() + gaussian)
+        kl = terms.kl.detach().sum() + gaussian
+        return StepLoss(loss, batch.weight * reconstruction, batch.weight * kl)
 
     def validate(self) -> Metrics:
         """Of the first validation images; of one Gaussian sample."""

@@ -126,6 +126,7 @@ class BinaryTask(Task):
             inputs["labelled"] = self._images.index_select(0, indices.to(device))
             inputs["radius"] = self.config.smoothness
             inputs["shift"], inputs["shape"] = self.config.shift, self.data.shape
+            inputs["distortion"] = self.config.distortion
             inputs["labels"] = self.labelled.labels[positions].to(device)
         return inputs
 

@@ -43,9 +43,10 @@ class TrainConfig:
     label_weight: float | Literal["auto"] = "auto"
     """Weight of the loss of the labels and of --smoothness or --distortion beside the bound, in
     nats. auto: 50, or 1000 with attributes."""
-    distortion: float = 0.5
-    """Attributes model with labels: attributes are to stay the same on images distorted so much (1:
-    turned by up to 15 degrees); 0 switches this off."""
+    distortion: float | Literal["auto"] = "auto"
+    """With labels: images are turned, scaled and moved by this strength (1: up to 15 degrees)
+    before they are classified, and q(z|x) is made to stay the same; with attributes they are also
+    mirrored, recoloured and partly covered. auto: 0 (off), or 0.5 with attributes."""
     smoothness: float = 3.0
     """With labels: q(z|x) is also made smooth within this distance of an unlabelled image, in
     pixels, and sure of one class, all classes equally often; 0 switches the distance off, and with
@@ -158,7 +159,7 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dictionary."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "attributes": list(self.attributes)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:

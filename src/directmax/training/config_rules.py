@@ -49,6 +49,7 @@ SOLVER_NAMES = (
     "pymaxflow",
 )
 SMALLEST_IMAGE = 8
+EXACT_ATTRIBUTES = 6
 MOST_ATTRIBUTES = 16
 """The bound sums over their 2^n settings."""
 GIBBS_VARIABLES = 20
@@ -85,6 +86,7 @@ _POSITIVE = (
 CHOSEN = (
     "attributes",
     "label_weight",
+    "distortion",
     "gaussian",
     "variables",
     "values",
@@ -106,15 +108,19 @@ _ONLY_FOR: dict[str, tuple[str, ...]] = {
     "attributes": ("attributes",),
     "image_size": ("attributes",),
     "likelihood": ("attributes",),
-    "distortion": ("attributes",),
+    "distortion": ("mixed", "attributes"),
     "binarize": ("discrete", "mixed"),
+    "kl": ("discrete",),
     "candidates": ("discrete", "mixed"),
 }
 """Models that a setting is for; others leave it at its default."""
 
 
-_LABEL_WEIGHT = {"mixed": 50.0, "attributes": 1000.0}
-"""What auto stands for. The pixels of photographs weigh more."""
+_STANDS: dict[str, dict[str, float]] = {
+    "label_weight": {"mixed": 50.0, "attributes": 1000.0},  # pixels of photographs weigh more
+    "distortion": {"mixed": 0.0, "attributes": 0.5},
+}
+"""What auto stands for, by model."""
 
 
 def settle(config: TrainConfig) -> None:
@@ -156,11 +162,17 @@ def _choose_all(config: TrainConfig) -> None:
     _choose(config, "batch_size", discrete=100, mixed=200, attributes=100)
     _choose(config, "gaussian", discrete=0, mixed=20, attributes=64)
     if config.label_weight == "auto":
-        _choose(config, "label_weight", discrete="auto", **_LABEL_WEIGHT)
+        _choose(config, "label_weight", discrete="auto", **_STANDS["label_weight"])
+    if config.distortion == "auto":
+        _choose(config, "distortion", discrete="auto", **_STANDS["distortion"])
     _choose(config, "variables", len(config.attributes) if attributes else 15 if two else 1)
     _choose(config, "values", 2 if two else 10)
     if config.estimator == "auto":
         _choose(config, "estimator", _best_estimator(config))
+    for name in _STANDS:
+        value = getattr(config, name)
+        if isinstance(value, int):
+            object.__setattr__(config, name, float(value))
     epochs = {"discrete": 120, "mixed": 40, "attributes": 40}[config.model]
     _choose(config, "epochs", 400 if config.data == "digits" else epochs)
     few = {"score-function": 1 if config.baseline == "running-mean" else 4}
@@ -193,6 +205,8 @@ def _check_numbers(config: TrainConfig) -> None:
             raise ValueError(f"{flag_of(name)} must be a finite number above 0, got {value}")
     for name in ("anneal_rate", "smoothness", "distortion"):
         value = getattr(config, name)
+        if value == "auto":
+            continue
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{flag_of(name)} must be a finite number, 0 or more, got {value}")
     if not 0 <= config.kl_fraction <= 1:
@@ -253,6 +267,13 @@ def _check_model(config: TrainConfig) -> None:
         )
     if config.model == "discrete":
         return
+    many = config.model == "attributes" and config.variables > EXACT_ATTRIBUTES
+    if many and config.estimator == "exact":
+        raise ValueError(
+            f"--estimator exact decodes all 2^{config.variables} combinations of attributes for "
+            f"every image, and is for at most {EXACT_ATTRIBUTES} attributes: choose "
+            "local-expectation or direct"
+        )
     if config.gaussian < 2:
         raise ValueError(f"--gaussian must be at least 2, got {config.gaussian}")
     for name in ("label_weight", "smoothness", "distortion"):
@@ -333,7 +354,7 @@ def _check_structured(config: TrainConfig) -> None:
 
 def _unused(config: TrainConfig, name: str, model: str = "discrete") -> tuple[Any, ...]:
     """Values of a setting that say nothing: its default, and what that stands for."""
-    stands = _LABEL_WEIGHT if name == "label_weight" else {}
+    stands = _STANDS.get(name, {})
     default = getattr(type(config), name)
     return (default, stands[model]) if model in stands else (default,)
 

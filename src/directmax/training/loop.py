@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,11 +171,15 @@ class Trainer:
 
         To measure how long they take: nothing is saved.
         """
-        while number > 0:
-            for step, batch in enumerate(itertools.islice(self.task.batches(0), number)):
-                self._train_step(batch, step)
-                number -= 1
+        for step, batch in itertools.islice(self._endless, number):
+            self._train_step(batch, step)
         self.history.sum().item()
+
+    @functools.cached_property
+    def _endless(self) -> Iterator[tuple[int, Batch]]:
+        return itertools.chain.from_iterable(
+            enumerate(self.task.batches(0)) for _ in itertools.count()
+        )
 
     def _train_step(self, batch: Batch, step: int) -> None:
         global_step = self.position.epoch * self.steps_per_epoch + step

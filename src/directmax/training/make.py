@@ -39,7 +39,7 @@ def make_task(config: TrainConfig, data: Data, fabric: Fabric, *, workers: int =
         config: of any kind of model.
         data: from `load_data`.
         fabric: device, precision and processes.
-        workers: processes that read images, where they are not in memory.
+        workers: processes that read the images of the attributes model; 0 reads in this one.
 
     Raises:
         ValueError: configuration and data do not fit.

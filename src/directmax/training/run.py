@@ -23,7 +23,6 @@ from directmax.training.progress import Progress
 from directmax.training.report import write_report
 from directmax.training.run_folder import RunFolder, environment
 
-SPLITS = ("train", "validation", "test")
 STRATEGIES = ("auto", "ddp")
 
 

@@ -17,10 +17,18 @@ from directmax.training.randomness import Stream, derive_seed
 
 
 class Batch(NamedTuple):
-    """This process's share of a mini-batch, and the images of the whole one."""
+    """This process's share of a mini-batch.
+
+    Attributes:
+        images: of this process.
+        size: of the whole mini-batch.
+        weight: 0 where the images are not of the mini-batch, because there are too few for all
+            processes.
+    """
 
     images: Tensor
     size: int
+    weight: float = 1.0
 
 
 class StepLoss(NamedTuple):

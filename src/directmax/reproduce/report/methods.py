@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from directmax.data.names import DATASETS
+from directmax.data.names import ATTRIBUTE_DATASETS, DATASETS
 from directmax.reproduce.report.results import Outcome
 
 DATA_TITLES = {
@@ -41,6 +41,7 @@ LOOKS = {
     "reinmax": Look("ReinMax", "vermillion", "dashed"),
     "direct-rao-blackwell": Look("direct, Rao-Blackwell", "blue", "dashed"),
     "clamped-argmax": Look("clamped argmax (ours)", "ink"),
+    "pairwise": Look("pairwise encoder, clamped argmax (ours)", "orange"),
     "em": Look("expectation-maximisation", "purple", "dotted"),
 }
 """By method; the order is that of legends and columns."""
@@ -101,7 +102,7 @@ def in_order(names: Iterable[Any], order: Iterable[Any]) -> list[Any]:
 
 def data_sets(outcomes: Iterable[Outcome]) -> list[str]:
     """The data sets that occur, in the tool's order."""
-    return in_order(by(outcomes, data_of), DATASETS)
+    return in_order(by(outcomes, data_of), dict.fromkeys((*DATASETS, *ATTRIBUTE_DATASETS)))
 
 
 def methods(outcomes: Iterable[Outcome]) -> list[str]:

@@ -89,7 +89,7 @@ class Part:
         title: one line for people.
         caption: what is shown.
         jobs: names of the jobs that it is drawn from.
-        needs: why it cannot be run, in one line; None if it can.
+        needs: what of it is left out and why, in one line; None for nothing.
     """
 
     name: str

@@ -15,8 +15,8 @@ from directmax.reproduce.report.results import Results, collect, write_results
 from directmax.reproduce.report.sections.labels import picture_name
 from directmax.training.files import RunError, cannot_write, write_atomic
 
-COLUMNS = 12
-"""Images in a row of figure 4."""
+COLUMNS = {"figure4": 12, "figure5": 6}
+"""Images in a row of figure 4, rows of figure 5."""
 
 
 def write_report(
@@ -28,7 +28,7 @@ def write_report(
 
     Args:
         output: folder of the reproduction, with its `plan.json`.
-        data_dir: where to look for images first, for the pictures of figure 4.
+        data_dir: where to look for images first, for the pictures of figures 4 and 5.
         device: that draws them.
 
     Returns:
@@ -67,11 +67,11 @@ def write_pages(root: Path, results: Results) -> None:
 
 
 def _draw_pictures(root: Path, results: Results, data_dir: str | Path | None, device: str) -> None:
-    """Figure 4: an image file a finished run, drawn once."""
+    """Figures 4 and 5: an image file a finished run, drawn once."""
     from directmax.training.finished import sample_run
 
     for part in results.parts:
-        if part.name != "figure4" or part.needs:
+        if part.name not in COLUMNS:
             continue
         for outcome in results.of(part, "train"):
             path = root / FIGURES / f"{picture_name(part, outcome)}.png"
@@ -83,7 +83,7 @@ def _draw_pictures(root: Path, results: Results, data_dir: str | Path | None, de
                     root / outcome.folder,
                     path,
                     num_reconstructions=0,
-                    columns=COLUMNS,
+                    columns=COLUMNS[part.name],
                     data_dir=data_dir,
                     device=device,
                 )

@@ -8,7 +8,14 @@ from dataclasses import replace
 from directmax.experiments import published
 from directmax.reproduce.report.layout import Section
 from directmax.reproduce.report.results import Part, Results
-from directmax.reproduce.report.sections import convergence, labels, structured, table1, tradeoff
+from directmax.reproduce.report.sections import (
+    attributes,
+    convergence,
+    labels,
+    structured,
+    table1,
+    tradeoff,
+)
 
 BUILDERS: dict[str, Callable[[Results, Part], Section]] = {
     "figure1": tradeoff.build,
@@ -17,6 +24,7 @@ BUILDERS: dict[str, Callable[[Results, Part], Section]] = {
     "figure3": structured.build,
     "table2": labels.build,
     "figure4": labels.build_pictures,
+    "figure5": attributes.build,
 }
 
 
@@ -26,7 +34,7 @@ def sections(results: Results) -> list[Section]:
 
 
 def _section(results: Results, part: Part) -> Section:
-    if part.needs or part.name not in BUILDERS:
+    if (part.needs and not part.jobs) or part.name not in BUILDERS:
         source = published.FIGURES.get(part.name)
         return Section(
             part.name,
@@ -36,6 +44,8 @@ def _section(results: Results, part: Part) -> Section:
             notes=(part.needs or "This report has no tables or figures for this item.",),
         )
     section = BUILDERS[part.name](results, part)
+    if part.needs:
+        section = replace(section, notes=(*section.notes, part.needs))
     # Nothing is drawn of what has no result yet.
     figures = [replace(f, charts=tuple(c for c in f.charts if c.series)) for f in section.figures]
     return replace(section, figures=[figure for figure in figures if figure.charts])
