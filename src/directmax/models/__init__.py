@@ -1,4 +1,4 @@
-"""Networks and the auto-encoders: discrete, and mixed discrete-continuous."""
+"""Networks and the auto-encoders: discrete, mixed discrete-continuous, images with attributes."""
 
 from directmax.models._attribute_networks import AttributeDecoder, AttributeEncoder
 from directmax.models._attribute_vae import AttributeTerms, AttributeVAE
