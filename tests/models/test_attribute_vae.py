@@ -159,8 +159,17 @@ def test_labels_are_cross_entropy_and_their_own_f() -> None:
         fits = ((bits == full[row]) | (labels[row] < 0)).all(-1)
         wanted = -torch.logsumexp(log_probs[row, fits], 0)
         torch.testing.assert_close(terms.supervision[row], wanted, **EXACT)
-    assert terms.labelled.shape == (2,)
     assert terms.consistency is None
+    # Unknown attributes have their most probable value in f.
+    mode = model.posterior(labelled).mode()[..., 1].long()
+    z = torch.where(labels < 0, mode, labels)
+    g = torch.Generator()
+    torch.randn(IMAGES, DIMENSIONS, generator=g, dtype=torch.float64)
+    noise = torch.randn(2, DIMENSIONS, generator=g, dtype=torch.float64)
+    losses, kls = by_hand(model, labelled, noise)
+    index = (z * torch.tensor([4, 2, 1])).sum(-1)
+    wanted = (losses + kls).gather(1, index.unsqueeze(1)).squeeze(1)
+    torch.testing.assert_close(terms.labelled, wanted, **EXACT)
 
 
 def test_sure_attributes_are_labels_of_the_distorted_image(

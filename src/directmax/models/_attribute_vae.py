@@ -238,7 +238,10 @@ class AttributeVAE(nn.Module):
         if labelled is None:
             return terms
         objective = self.objective(labelled, kl_weight=kl_weight, generator=generator)
-        return terms._replace(supervision=loss[count:], labelled=objective(observed[count:]))
+        shown = observed[count:]
+        unknown = shown.sum(-1, keepdim=True) == 0  # there the most probable value
+        z = torch.where(unknown, around.mode()[count:], shown)
+        return terms._replace(supervision=loss[count:], labelled=objective(z))
 
     @torch.no_grad()
     def mean_code(

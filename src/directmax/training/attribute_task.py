@@ -154,7 +154,7 @@ class AttributeTask(Task):
             generator=generator,
             kl_gradient=config.kl_gradient == "on",
             kl_weight=weight,
-            distortion=config.distortion,
+            distortion=config.distortion if self.labelled is not None else 0.0,
             **inputs,
         )
         scale = batch.weight * processes / batch.size

@@ -46,11 +46,11 @@ class TrainConfig:
     distortion: float | Literal["auto"] = "auto"
     """With labels: images are turned, scaled and moved by this strength (1: up to 15 degrees)
     before they are classified, and q(z|x) is made to stay the same; with attributes they are also
-    mirrored, recoloured and partly covered. auto: 0 (off), or 0.5 with attributes."""
+    mirrored, recoloured and partly covered; 0 switches this off. auto: 0.5."""
     smoothness: float = 3.0
     """With labels: q(z|x) is also made smooth within this distance of an unlabelled image, in
     pixels, and sure of one class, all classes equally often; 0 switches the distance off, and with
-    --shift 0 all of this."""
+    --shift 0 and --distortion 0 all of this."""
     shift: int = 1
     """Mixed model with labels: images are moved by up to so many pixels before they are classified;
     q(z|x) is made to stay the same. Attributes model: training images are mirrored at random and

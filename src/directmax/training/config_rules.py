@@ -118,7 +118,7 @@ _ONLY_FOR: dict[str, tuple[str, ...]] = {
 
 _STANDS: dict[str, dict[str, float]] = {
     "label_weight": {"mixed": 50.0, "attributes": 1000.0},  # pixels of photographs weigh more
-    "distortion": {"mixed": 0.0, "attributes": 0.5},
+    "distortion": {"mixed": 0.5, "attributes": 0.5},
 }
 """What auto stands for, by model."""
 
