@@ -170,7 +170,7 @@ def figure(grid: Switched) -> bytes:
     scale = ENLARGED * max(1, 64 // height) / 100
     size = (columns * (width + GAP) * scale, rows * (height + GAP) * scale)
     lines = max(2, len(grid.names))
-    head = (TEXT_HEIGHT * 1.25 * lines + 4) / 72  # inches
+    head = (TEXT_HEIGHT * 1.25 * lines + 6) / 72  # inches
     drawing = Figure(figsize=(size[0], size[1] + head), facecolor="white")
     axes = drawing.add_axes((0.0, 0.0, 1.0, size[1] / (size[1] + head)))
     axes.imshow(_tiled(grid.images), interpolation="nearest", cmap="gray", vmin=0, vmax=255)
@@ -179,8 +179,17 @@ def figure(grid: Switched) -> bytes:
     longest = max(len(line) for title in titles for line in title.split("\n"))
     points = min(TEXT_HEIGHT, 1.5 * width * scale * 72 / max(1, longest))
     for column, title in enumerate(titles):
-        place = (column + 0.5) * (width + GAP)
-        axes.text(place, -3, title, ha="center", va="bottom", fontsize=points, linespacing=1.1)
+        axes.annotate(
+            title,
+            ((column + 0.5) * (width + GAP) - 0.5, -0.5),
+            (0, 3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=points,
+            linespacing=1.1,
+            annotation_clip=False,
+        )
     buffer = io.BytesIO()
     drawing.savefig(buffer, format="png", dpi=100)
     return buffer.getvalue()
