@@ -61,6 +61,7 @@ class ReportFolder:
         seconds: float = 2.0,
         stopped_early: bool = False,
         accuracy: float | None = None,
+        attributes: Mapping[str, float] | None = None,
         nll: float | None = None,
         seconds_per_epoch: float | None = None,
         **cell: Any,
@@ -81,6 +82,9 @@ class ReportFolder:
         test = {**validation, "bound": bound}
         if accuracy is not None:
             test |= {"accuracy": accuracy, "confusion": [[1, 0], [0, 1]]}
+        if attributes is not None:
+            mean = sum(attributes.values()) / len(attributes)
+            test |= {"accuracy": mean, "attributes": dict(attributes)}
         lines = [
             {
                 "epoch": epoch + 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,32 @@ def test_table_2_says_who_is_ahead(tmp_path: Path) -> None:
         "MNIST: direct is more accurate than Gumbel-Softmax with 2 of 3 numbers of labels "
         "(by −2.00 to +1.00 points).",
     )
+
+
+def test_figure_5_has_the_accuracy_of_every_attribute(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "out")
+    for method, male in (("local-expectation", 1.0), ("direct", 0.98)):
+        made = TrainConfig(data="celeba", model="attributes", labels=48, estimator=method)
+        folder.training(
+            ["figure5"], f"figure5-{method}", made, 50_000.0,
+            attributes={"Smiling": 0.96, "Male": male}, labels=48, method=method,
+        )  # fmt: skip
+    folder.write()
+    plan = json.loads((folder.root / "plan.json").read_text())
+    plan["items"][0]["needs"] = "figure5 is without fashion-mnist"
+    (folder.root / "plan.json").write_text(json.dumps(plan))
+    (section,) = sections(collect(folder.root))
+    assert "figure5 is without fashion-mnist" in section.notes
+    (table,) = section.tables
+    assert table.title == "CelebA"
+    assert table.columns[1:] == ("labels", "Smiling", "Male", "mean", "bound")
+    assert [cell.main for cell in table.rows[0]] == [
+        "direct", "48", "96.00", "98.00", "97.00", "50000.00",
+    ]  # fmt: skip
+    assert [picture.title for picture in section.pictures] == [
+        "CelebA, 48 labels, local expectation (ours)",
+        "CelebA, 48 labels, direct",
+    ]
 
 
 def test_an_item_that_cannot_be_run_says_why(tmp_path: Path) -> None:
