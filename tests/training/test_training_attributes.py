@@ -101,8 +101,10 @@ def test_what_a_run_leaves(run: Path) -> None:
         mean = sum(found["attributes"].values()) / 3
         assert found["accuracy"] == pytest.approx(mean)
         assert found["bound"] == pytest.approx(found["reconstruction"] + found["kl"])
-    best = max(metrics(run), key=lambda line: line["validation"]["accuracy"])
-    assert summary["best_epoch"] == best["epoch"]
+    # Of ten validation images; epochs are often level.
+    found = [line["validation"] for line in metrics(run)]
+    order = [(-each["accuracy"], each["bound"]) for each in found]
+    assert summary["best_epoch"] == order.index(min(order)) + 1
     page = (run / "report.html").read_text()
     assert "Accuracy of every attribute" in page
     assert page.count("<img") == 1
@@ -363,3 +365,16 @@ def test_evaluation_in_chunks_is_the_same(run: Path, monkeypatch: pytest.MonkeyP
     again = attribute_task.evaluate_attributes(config, model, data, "train")
     assert again.attributes == whole.attributes
     assert again.bound == pytest.approx(whole.bound, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_one_per_cent_of_the_labels_is_enough(tmp_path: Path) -> None:
+    """Six thousand drawn faces, 48 of the 4,800 training images labelled: about six minutes."""
+    script = EXAMPLES / "drawn_faces.py"
+    subprocess.run([sys.executable, script, tmp_path, "--count", "6000"], check=True, cwd=EXAMPLES)
+    succeed(
+        *("train", "--device", "cpu", "--data", "celeba", "--model", "attributes"),
+        *("--labels", "48", "--epochs", "12", "--precision", "bf16-mixed", "--workers", "0"),
+        *("--data-dir", tmp_path, "--run-dir", tmp_path / "run"),
+    )
+    assert read(tmp_path / "run" / "summary.json")["test"]["accuracy"] >= 0.95

@@ -44,7 +44,7 @@ class _Position:
     epoch: int = 0
     step: int = 0
     best_epoch: int = 0
-    best_score: float | None = None  # of no epoch yet; lower is better
+    best_score: list[float] | None = None  # of no epoch yet; lower is better, the first counts most
 
 
 class Trainer:
@@ -228,8 +228,9 @@ class Trainer:
         if not math.isfinite(validation.bound):
             raise self._diverged(self.steps_per_epoch, "validation bound")
         position.epoch, position.step = position.epoch + 1, 0
-        # With labels accuracy is what is wanted; the bound is that of the same weights.
-        score = -(validation.accuracy or 0.0) if self.config.labels else validation.bound
+        # With labels accuracy is what is wanted; of epochs that are level in it, the best bound.
+        accuracy = [-(validation.accuracy or 0.0)] if self.config.labels else []
+        score = [*accuracy, validation.bound]
         improved = position.best_score is None or score < position.best_score
         if improved:
             position.best_score, position.best_epoch = score, position.epoch
