@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -201,7 +202,10 @@ class Edit:
     """The image; its middle square is taken."""
     changes: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=0|1 ...")]
     """Attributes to switch, such as Smiling=1 Eyeglasses=0."""
-    output: Annotated[str, tyro.conf.arg(metavar="FILE.png")]
+    output: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="FILE.png", help_behavior_hint="(default: IMAGE's name-edited.png)"),
+    ] = None
     """The PNG file to write."""
     keep_detail: bool = False
     """Add the change to the image itself, in place of the decoded one, which is smoother."""
@@ -215,10 +219,11 @@ class Edit:
         from directmax.training.finished import edit_image
 
         _quiet()
+        output = self.output or f"{PurePath(self.image).stem}-edited.png"
         attributes = edit_image(
             self.run_dir,
             self.image,
-            self.output,
+            output,
             changes=_switches(self.changes),
             keep_detail=self.keep_detail,
             data_dir=self.data_dir,
@@ -226,7 +231,7 @@ class Edit:
         )
         for name, (before, after) in attributes.items():
             print(f"{name}: {before:.1%} before, {'on' if after else 'off'} now")
-        print(f"wrote {self.output}")
+        print(f"wrote {output}")
 
 
 @dataclass(frozen=True)

@@ -240,7 +240,7 @@ def test_sample_draws_them(run: Path, tmp_path: Path) -> None:
     assert "did you mean" in refuse("sample", run, "--attributes", "male", "--output", out)
 
 
-def test_edit(run: Path, faces: Path, tmp_path: Path) -> None:
+def test_edit(run: Path, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     face = faces / "celeba" / "img_align_celeba" / "000001.jpg"
     out = tmp_path / "edited.png"
     words = ("edit", run, face, "--set", "Smiling=1", "Eyeglasses=0", "--output", out)
@@ -249,6 +249,9 @@ def test_edit(run: Path, faces: Path, tmp_path: Path) -> None:
     assert "off now" in printed.split("Eyeglasses")[1].split("\n")[0]
     assert Image.open(out).size == (16, 16)
     plain = np.array(Image.open(out))
+    monkeypatch.chdir(tmp_path)
+    succeed(*words[:-2])  # into a name of its own
+    assert np.array_equal(np.array(Image.open("000001-edited.png")), plain)
     succeed(*words, "--keep-detail")
     assert not np.array_equal(np.array(Image.open(out)), plain)
 
