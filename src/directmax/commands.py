@@ -358,6 +358,10 @@ class Reproduce:
         tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: all)")
     ] = ()
     """Only jobs whose names begin so, such as table1-mnist-10, and what they need."""
+    known: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="FILE ...", help_behavior_hint="(default: none)")
+    ] = ()
+    """results.json of other reproductions: their finished jobs are taken over, not run again."""
     dry_run: bool = False
     """Print the jobs and how long they would take, measured from a few steps; run nothing."""
     output: Annotated[

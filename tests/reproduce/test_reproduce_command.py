@@ -94,6 +94,48 @@ def test_done_then_nothing_is_left(tmp_path: Path) -> None:
     _a_failed_job_is_exit_code_1_and_in_the_report(output)
 
 
+def test_known_results_are_taken_over(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    succeed(*EXACT, "--output", first)
+    text = succeed(*EXACT, "--known", first / "results.json", "--output", second).out
+    assert "everything is done" in text
+    assert not list((second / "jobs").glob("*/result.json"))  # nothing was run
+    one, two = (json.loads((f / "results.json").read_text())["outcomes"] for f in (first, second))
+    assert one == two
+    assert "--known" in (second / "reproduction.md").read_text()
+    assert "everything is done" in succeed(*EXACT, "--output", second).out  # without the file
+    record = json.loads((first / "results.json").read_text())
+    record["outcomes"][0]["settings"]["restarts"] += 1  # another job
+    (first / "results.json").write_text(json.dumps(record))
+    known = ("--known", first / "results.json", "--dry-run", "--output", tmp_path / "third")
+    assert "1 of 1 jobs left" in succeed(*EXACT, *known).out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "does not exist"), ("{}", "is no results")]
+)
+def test_known_results_that_are_none(tmp_path: Path, content: str | None, message: str) -> None:
+    file = tmp_path / "results.json"
+    if content is not None:
+        file.write_text(content)
+    assert message in refuse(*EXACT, "--known", file, "--output", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_that_others_need_are_not_taken_over() -> None:
+    from directmax.reproduce.known import usable
+    from directmax.reproduce.plan import make_plan
+    from directmax.reproduce.report.results import Outcome
+
+    plan = make_plan("figure1", "smoke")
+    known = {j.digest(): Outcome(j.name, j.kind, j.cell, j.settings, "") for j in plan.jobs}
+    assert set(usable(plan.jobs, known)) == {job.name for job in plan.jobs}
+    (trained,) = {each for job in plan.jobs for each in job.after}
+    measured = next(job for job in plan.jobs if job.after)
+    del known[measured.digest()]
+    assert set(usable(plan.jobs, known)) == {j.name for j in plan.jobs} - {trained, measured.name}
+
+
 def _a_failed_job_is_exit_code_1_and_in_the_report(output: Path) -> None:
     (folder,) = (output / "jobs").iterdir()
     record = json.loads((folder / "job.json").read_text())

@@ -19,6 +19,7 @@ from directmax.reproduce.engine import Engine
 from directmax.reproduce.engine_local import RUNS_PER_GPU, LocalEngine, Resources, resources
 from directmax.reproduce.estimate import Estimate, Estimates, makespan
 from directmax.reproduce.images import load_all, present_data
+from directmax.reproduce.known import read_known, take_over, usable
 from directmax.reproduce.plan import Plan, make_plan
 from directmax.reproduce.progress import JobsProgress, duration
 from directmax.reproduce.report import write_report
@@ -36,6 +37,7 @@ def command(
     seeds: Sequence[int],
     data: Sequence[str],
     only: Sequence[str],
+    known: Sequence[str],
     dry_run: bool,
     output: str | None,
     engine: str,
@@ -67,7 +69,12 @@ def command(
     store.check(scale)
     share = resources(device, workers, len(plan.jobs))
     images = load_all(plan.jobs, data_dir)  # before they start: nothing is downloaded twice
-    left = [job for job in plan.jobs if store.folder(job).state().state != "done"]
+    taken = usable(plan.jobs, read_known(known))
+    left = [
+        job
+        for job in plan.jobs
+        if job.name not in taken and store.folder(job).state().state != "done"
+    ]
     told = Estimates(images, device=share.devices[0], threads=share.threads, data_dir=data_dir)
     estimates = _estimate(told, left, console)
     _announce(console, plan, left, estimates, share, engine)
@@ -75,6 +82,7 @@ def command(
         return 0
     del images, told
     store.create()
+    take_over(store, plan.jobs, taken)
     epochs = {job: each.epoch for job, each in estimates.items()}
     store.add_plan(plan.to_dict(shlex.join(["directmax", "reproduce", *words]), store, epochs))
     failed: dict[str, str] = {}

@@ -19,6 +19,8 @@ from directmax.training.run_folder import RunFolder
 MAX_POINTS = 100
 """Of a curve; of longer ones every so many epochs is kept, and the last."""
 CURVES = ("bound", "nll", "accuracy")
+OUTCOME = "outcome.json"
+"""In the folder of a job that was not run here: its outcome, taken from other results."""
 STATES = ("done", "failed", "running", "waiting")
 
 
@@ -274,12 +276,25 @@ def _outcome(root: Path, job: Mapping[str, Any]) -> Outcome:
         "seconds": state.get("seconds"),
         "measured": job.get("seconds_per_epoch"),
     }
+    if (folder / OUTCOME).exists():
+        return _taken_over(read_json(folder / OUTCOME), common)
     if common["state"] not in STATES:
         raise RunError(f"{folder / 'state.json'} is damaged: unknown state {common['state']!r}")
     readers = {"train": _training, "gradients": _gradients}
     if common["state"] == "done" or job["kind"] == "train":
         common |= readers.get(job["kind"], _numbers)(folder, common["state"] == "done")
     return Outcome(**common)
+
+
+def _taken_over(record: Mapping[str, Any], job: Mapping[str, Any]) -> Outcome:
+    """An outcome of other results, under the name of the job here."""
+    names = ("name", "kind", "cell", "settings", "folder", "state", "error")
+    try:
+        measured = job["measured"] if job["measured"] is not None else record["measured"]
+        here = {**{name: job[name] for name in names}, "measured": measured}
+        return Outcome(**{**record, **here, "points": tuple(record["points"])})
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{job['folder']}/{OUTCOME} is damaged: {error!r}") from error
 
 
 def _training(folder: Path, done: bool) -> dict[str, Any]:
