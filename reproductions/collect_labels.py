@@ -1,6 +1,6 @@
-"""Collect finished runs of labels.sh into labels.json and labels.md.
+"""Collect finished runs of NAME.sh, labels.sh or labels-turned.sh, into NAME.json and NAME.md.
 
-python reproductions/collect_labels.py RUNS_FOLDER
+python reproductions/collect_labels.py RUNS_FOLDER NAME
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ HERE = Path(__file__).parent
 
 
 def spread(values: list[float], digits: int = 2) -> str:
-    """Mean ± deviation over seeds."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+    """Mean ± deviation over seeds; of one seed its value."""
+    text = f"{statistics.mean(values):.{digits}f}"
+    return f"{text} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else text
 
 
 def main() -> None:
     """Read the folder given on the command line, write beside this file."""
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
+    name = sys.argv[2]
     folders = [folder for folder in sorted(Path(sys.argv[1]).iterdir()) if folder.is_dir()]
     runs = [run for run in map(load, folders) if run is not None]
     cells: dict[tuple[str, int], dict[str, list[dict[str, Any]]]] = {}
@@ -49,9 +50,9 @@ def main() -> None:
                 f"| {', '.join(f'{value:.2f}' for value in accuracy)} "
                 f"| {spread([run['test']['bound'] for run in of_method])} |"
             )
-    record = {"commands": "reproductions/labels.sh", "runs": runs}
-    (HERE / "labels.json").write_text(json.dumps(record) + "\n")
-    (HERE / "labels.md").write_text("\n".join(text) + "\n")
+    record = {"commands": f"reproductions/{name}.sh", "runs": runs}
+    (HERE / f"{name}.json").write_text(json.dumps(record) + "\n")
+    (HERE / f"{name}.md").write_text("\n".join(text) + "\n")
     print("\n".join(text))
 
 
