@@ -169,7 +169,8 @@ def test_a_corrupt_jpeg_in_a_worker(tmp_path: Path, fault: Fault) -> None:
 def test_a_worker_that_is_killed(fault: Fault) -> None:
     with ImageStream(Numbered(deadly=8), batch_size=5, workers=1) as stream:
         message = fault(list, stream.batches(torch.arange(COUNT)))
-    assert message.startswith("a process that reads images ended unexpectedly (DataLoader worker")
+    # torch notices it by a signal, or by the broken connection, whichever comes first.
+    assert message.startswith("a process that reads images ended unexpectedly (")
     assert message.endswith("use fewer workers (0 reads without)")
 
 

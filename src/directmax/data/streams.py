@@ -165,7 +165,11 @@ class ImageStream:
         loader, self._loader = self._loader, None
         running: Any = getattr(loader, "_iterator", None)
         if running is not None and hasattr(running, "_shutdown_workers"):
-            running._shutdown_workers()  # not left to the garbage collector
+            try:
+                running._shutdown_workers()  # not left to the garbage collector
+            except RuntimeError as error:  # torch's signal handler: one had ended already
+                if not _is_of_worker(error):
+                    raise
 
     def __enter__(self) -> ImageStream:
         return self
@@ -191,12 +195,14 @@ class ImageStream:
                 if isinstance(batch, _Failure):
                     raise DataError(batch.message)
                 yield batch
-        except RuntimeError as error:
-            if not str(error).startswith("DataLoader worker"):
+        except (RuntimeError, EOFError, ConnectionError) as error:
+            if isinstance(error, RuntimeError) and not _is_of_worker(error):
                 raise
+            # Its connection may break before torch notices that it ended.
+            reason = str(error).splitlines()[0] if str(error) else "its connection broke"
             raise DataError(
-                f"a process that reads images ended unexpectedly ({str(error).splitlines()[0]}); "
-                "it may have run out of memory, use fewer workers (0 reads without)"
+                f"a process that reads images ended unexpectedly ({reason}); it may have run out "
+                "of memory, use fewer workers (0 reads without)"
             ) from error
 
     def _make_loader(self) -> DataLoader[Tensor | _Failure]:
@@ -280,6 +286,11 @@ def _interrupts_wait() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _is_of_worker(error: RuntimeError) -> bool:
+    """Whether torch says that a worker ended."""
+    return str(error).startswith("DataLoader worker")
 
 
 def _ignore_interrupts(worker: int) -> None:
