@@ -22,6 +22,6 @@ run() {
 faces() { local name="$1"; shift; run "$name" --data celeba --data-dir "$out/faces" --labels 48 "$@"; }
 faces faces-local-expectation
 faces faces-direct --estimator direct
-faces faces-pairwise --encoder pairwise
+faces faces-pairwise --encoder pairwise --epochs 20
 run fashion-local-expectation --data fashion-mnist --labels 500 --epochs 10
 python "$here/collect_attributes.py" "$out"
