@@ -20,5 +20,7 @@ for estimator in direct gumbel-softmax; do
     run "mnist-100-$estimator-$seed" --data mnist --estimator "$estimator" --seed "$seed"
   done
 done
-run fashion-mnist-100-direct-0 --data fashion-mnist --estimator direct --seed 0
+for seed in 0 1 2; do
+  run "fashion-mnist-100-direct-$seed" --data fashion-mnist --estimator direct --seed "$seed"
+done
 python "$(dirname "$0")/collect_labels.py" "$out" labels-turned

@@ -374,6 +374,7 @@ def test_evaluation_in_chunks_is_the_same(run: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_one_per_cent_of_the_labels_is_enough(tmp_path: Path) -> None:
     """Six thousand drawn faces, 48 of the 4,800 training images labelled: about six minutes."""
     script = EXAMPLES / "drawn_faces.py"
