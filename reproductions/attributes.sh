@@ -5,20 +5,12 @@
 set -euo pipefail
 here="$(dirname "$0")"
 out="${1:-runs/attributes}"
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 if [ ! -e "$out/faces/celeba" ]; then
   mkdir -p "$out/faces"
   python "$here/../examples/drawn_faces.py" "$out/faces"
 fi
-run() {
-  local folder="$out/$1"; shift
-  if [ -e "$folder/summary.json" ]; then return; fi
-  if [ -e "$folder/config.json" ]; then
-    directmax train --resume --run-dir "$folder" --device cpu
-  else
-    directmax train --run-dir "$folder" --device cpu --model attributes --precision bf16-mixed "$@"
-  fi
-}
+common=(--model attributes --precision bf16-mixed)
+source "$(dirname "$0")/run.sh"
 faces() { local name="$1"; shift; run "$name" --data celeba --data-dir "$out/faces" --labels 48 "$@"; }
 faces faces-local-expectation
 faces faces-direct --estimator direct

@@ -5,17 +5,8 @@
 # an idle core, two hours in all; finished runs are kept, stopped ones continued.
 set -euo pipefail
 out="${1:-runs/labels}"
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-run() {
-  local folder="$out/$1"; shift
-  if [ -e "$folder/summary.json" ]; then return; fi
-  if [ -e "$folder/config.json" ]; then
-    directmax train --resume --run-dir "$folder" --device cpu
-  else
-    directmax train --run-dir "$folder" --device cpu --model mixed --binarize dynamic --epochs 20 \
-      --precision bf16-mixed --distortion 0 "$@"
-  fi
-}
+common=(--model mixed --binarize dynamic --epochs 20 --precision bf16-mixed --distortion 0)
+source "$(dirname "$0")/run.sh"
 for seed in 0 1 2; do
   for data in mnist fashion-mnist; do
     for labels in 50 100 300 600 1200; do

@@ -5,16 +5,8 @@
 # core; runs that are finished are kept, runs that were stopped are continued.
 set -euo pipefail
 out="${1:-runs/mixture}"
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-run() {
-  local folder="$out/$1"; shift
-  if [ -e "$folder/summary.json" ]; then return; fi
-  if [ -e "$folder/config.json" ]; then
-    directmax train --resume --run-dir "$folder" --device cpu
-  else
-    directmax train --run-dir "$folder" --device cpu "$@"
-  fi
-}
+common=()
+source "$(dirname "$0")/run.sh"
 for k in 10 20 30 40 50; do
   for data in mnist fashion-mnist; do
     run "default-$data-$k" --data "$data" --values "$k"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterator
 
 import torch
@@ -56,14 +55,15 @@ def labelled_rows(
     for row, bits in zip(mixed.tolist(), attributes[mixed].tolist(), strict=True):
         groups.setdefault(tuple(bits), []).append(row)
     rows: list[int] = []
-    for turn in itertools.count():
+    turn = 0
+    while True:
         members = [groups[bits][turn] for bits in sorted(groups) if turn < len(groups[bits])]
         missing = count - len(rows)
         if missing <= len(members):  # not always the same combinations are left out
             chosen = torch.randperm(len(members), generator=generator)[:missing].sort().values
             return torch.tensor(rows + [members[each] for each in chosen.tolist()])
         rows += members
-    raise AssertionError  # never
+        turn += 1
 
 
 class AttributeTask(Task):
