@@ -16,6 +16,7 @@ from directmax._validation import check_count
 from directmax.distributions import DiscreteDistribution, enumerate_states, number_of_states
 from directmax.distributions._observed import observed_one_hot
 from directmax.estimators import Estimator, LabelledDirect
+from directmax.estimators._base import check_estimator
 from directmax.models._attribute_networks import AttributeDecoder, AttributeEncoder
 from directmax.models._bound import Bound
 from directmax.models._distortion import distorted
@@ -104,10 +105,7 @@ class AttributeVAE(nn.Module):
         supervision: LabelledDirect | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(estimator, Estimator):
-            raise TypeError(
-                f"estimator must be an Estimator, such as Direct(), got {type(estimator).__name__}"
-            )
+        check_estimator(estimator)
         check_choice("likelihood", likelihood, tuple(LIKELIHOODS))
         for name in ("shape", "num_variables", "num_dimensions"):
             if getattr(decoder, name) != getattr(encoder, name):

@@ -19,6 +19,7 @@ from directmax.distributions import (
     number_of_states,
 )
 from directmax.estimators import Estimator
+from directmax.estimators._base import check_estimator
 from directmax.models._bound import NUM_AUTHORS_SAMPLES, Bound, enumerated, sampled
 from directmax.models._networks import Decoder, Encoder, PairwiseEncoder
 from directmax.objectives import Reconstruction
@@ -72,10 +73,7 @@ class DiscreteVAE(nn.Module):
         reduced: bool = True,
     ) -> None:
         super().__init__()
-        if not isinstance(estimator, Estimator):
-            raise TypeError(
-                f"estimator must be an Estimator, such as Direct(), got {type(estimator).__name__}"
-            )
+        check_estimator(estimator)
         self.encoder = encoder
         self.decoder = decoder
         self.estimator = estimator

@@ -13,6 +13,7 @@ from directmax._validation import check_count
 from directmax.distributions import Categorical
 from directmax.distributions._observed import observed_one_hot
 from directmax.estimators import Estimator, LabelledDirect
+from directmax.estimators._base import check_estimator
 from directmax.models._bound import Bound
 from directmax.models._distortion import turned
 from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
@@ -89,10 +90,7 @@ class MixedVAE(nn.Module):
         reduced: bool = True,
     ) -> None:
         super().__init__()
-        if not isinstance(estimator, Estimator):
-            raise TypeError(
-                f"estimator must be an Estimator, such as Direct(), got {type(estimator).__name__}"
-            )
+        check_estimator(estimator)
         if (decoder.num_variables, decoder.num_values) != (
             encoder.num_values,
             encoder.num_dimensions,
