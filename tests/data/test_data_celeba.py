@@ -14,7 +14,8 @@ from PIL import Image
 
 import drawn_faces
 from directmax.data import AttributeData, load_attributes
-from directmax.data.celeba import read_square
+from directmax.data.celeba import count_training, read_square
+from directmax.data.locate import Places
 
 Fault = Callable[..., str]
 COUNT = 40
@@ -61,6 +62,7 @@ def test_splits_and_attributes(drawn: Path) -> None:
     for split, start, end in ((data.train, 0, 32), (data.validation, 32, 36), (data.test, 36, 40)):
         assert torch.equal(split.attributes, expected[start:end])
         assert len(split.images) == len(split) == end - start
+    assert count_training(Places(drawn, download=False)) == 32
 
 
 def test_other_attributes_in_their_order(drawn: Path) -> None:

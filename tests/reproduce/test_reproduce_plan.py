@@ -102,8 +102,9 @@ def test_data_that_cannot_be_downloaded_is_taken_where_it_is() -> None:
     assert {job.cell["data"] for job in alone.jobs} == {"fashion-mnist"}
     assert alone.items[0].needs is not None
     assert "figure5 is without celeba" in alone.items[0].needs
-    both = make_plan("figure5", "short", present=["celeba"])
-    assert {job.cell["data"] for job in both.jobs} == {"fashion-mnist", "celeba"}
+    both = make_plan("figure5", "short", present={"celeba": 4_800})
+    labels = {job.cell["data"]: job.cell["labels"] for job in both.jobs}
+    assert labels == {"fashion-mnist": 500, "celeba": 48}  # one per cent of what is there
     assert both.items[0].needs is None
     asked = make_plan("figure5", "smoke", data=["celeba"])  # loading it says where to get it
     assert {job.settings["image_size"] for job in asked.jobs} == {16}

@@ -289,6 +289,16 @@ def find_folder(places: Places) -> Path:
     )
 
 
+def count_training(places: Places) -> int:
+    """Return how many training images there are, without reading what else is in the folder.
+
+    Raises:
+        DataError: there is no such folder, or its partition cannot be read.
+    """
+    folder = find_folder(places)
+    return sum(line.split()[1:] == [SPLITS[0]] for _, line in _lines(folder / PARTITION))
+
+
 def _check_images(folder: Path, files: Sequence[str]) -> None:
     """Make sure that every row's image is there, by one look into the folder."""
     try:

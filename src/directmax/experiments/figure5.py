@@ -7,8 +7,10 @@ from typing import Any
 from directmax.experiments.jobs import Item, Job, Request, train_job
 from directmax.training.config import TrainConfig
 
-LABELS = {"celeba": 1628, "fashion-mnist": 500}
-"""One per cent of the training images."""
+IMAGES = {"celeba": 162_770, "fashion-mnist": 50_000}
+"""Training images, unless the data set at hand says otherwise."""
+LABELLED = 0.01
+"""Of the training images."""
 METHODS: dict[str, dict[str, Any]] = {
     "direct": {"estimator": "direct"},
     "local-expectation": {"estimator": "local-expectation"},
@@ -18,10 +20,11 @@ METHODS: dict[str, dict[str, Any]] = {
 
 def training(request: Request, data: str, method: str, seed: int) -> Job:
     """One run."""
+    labels = round(LABELLED * request.present.get(data, IMAGES[data]))
     config = TrainConfig(
         data=data,
         model="attributes",
-        labels=request.pick(50, LABELS[data], LABELS[data]),
+        labels=request.pick(50, labels, labels),
         image_size=request.pick(16, 0, 0),
         epochs=request.pick(1, 10, 40),
         precision="bf16-mixed",

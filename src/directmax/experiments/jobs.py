@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from directmax.training.config import TrainConfig
@@ -93,11 +94,13 @@ class Request:
         scale: smoke, short or paper.
         seeds: a run for each.
         data: data sets.
+        present: numbers of training images of the data sets at hand that cannot be downloaded.
     """
 
     scale: str
     seeds: tuple[int, ...]
     data: tuple[str, ...]
+    present: Mapping[str, int] = field(default_factory=dict)
 
     def pick(self, smoke: Any, short: Any, paper: Any) -> Any:
         """The value for the scale."""
@@ -131,7 +134,7 @@ class Item:
         scale: str,
         seeds: tuple[int, ...] = (),
         data: tuple[str, ...] = (),
-        present: tuple[str, ...] = (),
+        present: Mapping[str, int] = MappingProxyType({}),
     ) -> tuple[Job, ...]:
         """Everything that it needs, dependencies first.
 
@@ -139,7 +142,7 @@ class Item:
             scale: smoke, short or paper.
             seeds: a run for each; none: those of the scale.
             data: only these data sets; none: those of the scale.
-            present: which of `extra` are at hand.
+            present: which of `extra` are at hand, and how many training images they have.
 
         Raises:
             ValueError: the item has no such data set.
@@ -151,10 +154,11 @@ class Item:
         if data and not set(data) & set(known):
             raise ValueError(f"{self.name} is on {', '.join(known)}; got --data {' '.join(data)}")
         chosen = tuple(name for name in data if name in known) or usual
-        return self.build(Request(scale, seeds or SEEDS[scale], chosen)) if chosen else ()
+        asked = Request(scale, seeds or SEEDS[scale], chosen, present)
+        return self.build(asked) if chosen else ()
 
     def lacks(
-        self, scale: str, data: tuple[str, ...] = (), present: tuple[str, ...] = ()
+        self, scale: str, data: tuple[str, ...] = (), present: Container[str] = ()
     ) -> str | None:
         """What is left out and why, in one line; None for nothing. Arguments as those of `jobs`."""
         if data or (scale == "smoke" and self.embedded):

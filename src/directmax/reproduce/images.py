@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from directmax.data import AttributeData, DataError, ImageData
-from directmax.data.celeba import find_folder
+from directmax.data.celeba import count_training
 from directmax.data.locate import Places
 from directmax.experiments.jobs import Job
 from directmax.training.config import TrainConfig
@@ -62,10 +62,9 @@ def sizes(data: Data) -> tuple[int, int, int]:
     return len(data.train), len(data.validation), data.train.images.shape[1]
 
 
-def present_data(data_dir: str | Path | None) -> tuple[str, ...]:
-    """Data sets that cannot be downloaded and are there."""
+def present_data(data_dir: str | Path | None) -> dict[str, int]:
+    """Training images of the data sets that cannot be downloaded and are there."""
     try:
-        find_folder(Places(data_dir, download=False))
-    except DataError:
-        return ()
-    return ("celeba",)
+        return {"celeba": count_training(Places(data_dir, download=False))}
+    except DataError:  # a damaged one is reported when it is loaded
+        return {}

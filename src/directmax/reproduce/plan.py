@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from directmax._choices import check_choice
@@ -89,7 +90,7 @@ def make_plan(
     seeds: Sequence[int] = (),
     data: Sequence[str] = (),
     only: Sequence[str] = (),
-    present: Sequence[str] = (),
+    present: Mapping[str, int] = MappingProxyType({}),
 ) -> Plan:
     """The jobs of an item, or of all; work that several items share is there once.
 
@@ -99,7 +100,7 @@ def make_plan(
         seeds: a run for each; none: those of the scale.
         data: only these data sets; none: those of the scale.
         only: beginnings of jobs' names; what they need is added. None: all jobs.
-        present: data sets at hand that cannot be downloaded.
+        present: numbers of training images of the data sets at hand that cannot be downloaded.
 
     Raises:
         ValueError: a name that is not known, a seed that cannot be used, or nothing to do.
@@ -147,15 +148,15 @@ def _jobs(
     scale: str,
     seeds: Sequence[int],
     data: Sequence[str],
-    present: Sequence[str],
+    present: Mapping[str, int],
     *,
     tolerant: bool,
 ) -> tuple[tuple[Job, ...], str | None]:
     """Jobs, and what is left out."""
-    at_hand, chosen = tuple(present), tuple(data)
+    chosen = tuple(data)
     try:
-        jobs = item.jobs(scale, tuple(seeds), chosen, at_hand)
-        return jobs, item.lacks(scale, chosen, at_hand)
+        jobs = item.jobs(scale, tuple(seeds), chosen, present)
+        return jobs, item.lacks(scale, chosen, present)
     except ValueError as error:
         if not tolerant:
             raise
