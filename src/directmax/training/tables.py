@@ -2,7 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from rich.table import Table
+
+from directmax.training.evaluation import NO_BOUND
+
+
+def bound_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Bound, its terms and −log p(x) in nats per image, and accuracy where there is one.
+
+    Args:
+        metrics: by split, as `Metrics.to_dict` and `summary.json` have them.
+    """
+    first = next(iter(metrics.values()))
+    samples = first["num_samples"]
+    how = "exact" if samples is None else f"{samples} samples an image"
+    columns = {"bound": "bound", "reconstruction": "reconstruction", "kl": "KL", "nll": "−log p(x)"}
+    caption = None
+    if not first["valid"]:
+        columns["bound"], columns["kl"] = "no bound", "KL of the unary potentials"
+        caption = NO_BOUND
+    elif first["authors"] is not None:
+        columns["authors"] = "no bound"
+        caption = f"Bound and KL are those of the Gibbs distribution. {NO_BOUND}"
+    if "accuracy" in first:
+        columns["accuracy"] = "accuracy, %"
+        samples_of = "Gaussian sample" if samples == 1 else "Gaussian samples"
+        how = f"{samples} {samples_of} for every z"
+    table = Table(
+        title=f"nats per image, {how}",
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+    )
+    table.add_column("")
+    for name in columns.values():
+        table.add_column(name, justify="right")
+    for split, values in metrics.items():
+        percent = {"accuracy": 100 * values.get("accuracy", 0.0)}
+        cells = ({**values, **percent}[name] for name in columns)
+        table.add_row(split, *("–" if cell is None else f"{cell:.2f}" for cell in cells))
+    return table
 
 
 def confusion_table(split: str, matrix: list[list[int]]) -> Table:
