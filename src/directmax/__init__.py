@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from directmax._version import __version__
 
 if TYPE_CHECKING:
-    from directmax.distributions import Categorical, PairwiseBinary
+    from directmax.distributions import Categorical, PairwiseBinary, PerturbedArgmax
     from directmax.estimators import (
         Arm,
         ClampedArgmax,
@@ -84,6 +84,7 @@ _HOME = {
     "MixedVAE": "models",
     "PairwiseBinary": "distributions",
     "PairwiseEncoder": "models",
+    "PerturbedArgmax": "distributions",
     "Rebar": "estimators",
     "Reconstruction": "objectives",
     "ReinMax": "estimators",
@@ -127,6 +128,7 @@ __all__ = [
     "MixedVAE",
     "PairwiseBinary",
     "PairwiseEncoder",
+    "PerturbedArgmax",
     "Rebar",
     "Reconstruction",
     "ReinMax",

@@ -370,7 +370,9 @@ def test_autocast_rounds_nothing() -> None:
 
 def test_wrong_distributions_are_one_line_errors() -> None:
     estimator = ClampedArgmax()
-    with pytest.raises(TypeError, match=r"^ClampedArgmax needs a PairwiseBinary, got Categ") as e:
+    with pytest.raises(
+        TypeError, match=r"^ClampedArgmax needs a PairwiseBinary or PerturbedArgmax, got Categ"
+    ) as e:
         estimator(Categorical(torch.zeros(1, 2, 2)), all_interactions)
     assert "LocalExpectation" in str(e.value)
     assert "\n" not in str(e.value)

@@ -9,12 +9,15 @@ from directmax.distributions._enumeration import (
     state_block,
 )
 from directmax.distributions._pairwise_binary import PairwiseBinary
+from directmax.distributions._perturbed_argmax import Maximiser, PerturbedArgmax
 
 __all__ = [
     "DEFAULT_MAX_STATES",
     "Categorical",
     "DiscreteDistribution",
+    "Maximiser",
     "PairwiseBinary",
+    "PerturbedArgmax",
     "enumerate_states",
     "number_of_states",
     "state_block",

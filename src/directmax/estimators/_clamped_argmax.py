@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from directmax._precision import no_autocast
-from directmax.distributions import DiscreteDistribution, PairwiseBinary
+from directmax.distributions import DiscreteDistribution, PairwiseBinary, PerturbedArgmax
 from directmax.estimators._base import Estimate, Estimator, average, check_num_samples
 from directmax.objectives import Objective, evaluate, evaluate_many
 
@@ -36,12 +36,16 @@ class ClampedArgmax(Estimator):
     the Gibbs distribution. Needs Gumbel noise on the single variables and solvers that reach the
     optimum.
 
+    The set of assignments may be any (`PerturbedArgmax`): f is evaluated on it only, and a variable
+    that can only have the value that it has in z* gets no gradient.
+
     Args:
         num_samples: Gumbel draws to average over.
 
     Raises:
-        TypeError, ValueError: `num_samples` < 1; at the call, a distribution that is no
-            `PairwiseBinary`, or one perturbed on its states.
+        TypeError, ValueError: `num_samples` < 1; at the call, a distribution that is neither
+            `PairwiseBinary` nor a `PerturbedArgmax` of binary variables, or is perturbed on its
+            states.
 
     Example:
         >>> from directmax import PairwiseBinary
@@ -68,13 +72,7 @@ class ClampedArgmax(Estimator):
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
-        if not isinstance(q, PairwiseBinary):
-            raise TypeError(
-                f"ClampedArgmax needs a PairwiseBinary, got {type(q).__name__}; for independent "
-                "variables use LocalExpectation, which is the same there"
-            )
-        if q.perturbation != "unary":
-            raise ValueError("ClampedArgmax needs perturbation='unary', got 'states'; use Direct")
+        q = _checked(q)
         noise = q.noise(self.num_samples, generator=generator)
         z = q.argmax(noise)  # (s, b, n, 2)
         with torch.no_grad():
@@ -83,8 +81,13 @@ class ClampedArgmax(Estimator):
         with torch.no_grad():
             change = other_losses - losses
             difference = noise[..., 1] - noise[..., 0]
-            field, pairs = self._gradient(z[..., 1], other[..., 1], difference, gap, change)
-        loss = q.with_gradient(average(losses), field, pairs)
+            rows, weights = self._switches(z[..., 1], other[..., 1], difference, gap, change)
+            field = (weights * rows).sum(1)  # (b, n)
+        loss = average(losses)
+        if isinstance(q, PairwiseBinary):
+            loss = q.with_gradient(loss, field, self._pairs(rows, weights))
+        else:
+            loss = q.with_gradient(loss, torch.stack([-field, field], -1))
         return Estimate(loss=loss, sample=z)
 
     @staticmethod
@@ -99,10 +102,10 @@ class ClampedArgmax(Estimator):
             return losses, evaluate_many(objective, other)
 
     @staticmethod
-    def _gradient(
+    def _switches(
         z: Tensor, other: Tensor, difference: Tensor, gap: Tensor, change: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """With respect to h_i `(b, n)` and h_ij `(b, P)`, averaged over samples.
+        """Assignments `(b, r, n)` and weights `(b, r, 1)`; the gradient is Σ_r weight_r ∇h(row_r).
 
         Args:
             z: z* as zeros and ones, `(s, b, n)`.
@@ -117,16 +120,39 @@ class ClampedArgmax(Estimator):
         itself = torch.eye(n, dtype=torch.bool, device=z.device)[:, None, None]
         along = torch.where((other != z) & ~itself, 2 + 2 * torch.cosh(difference), 0).sum(-1)
         weight = change / ((along + 2 + 2 * torch.cosh(gap)) * samples)
-        # Σ_i w_i (φ(other_i) − φ(z*)), for z_j and, as one product of small matrices, z_j z_k.
+        # Σ_i w_i (φ(other_i) − φ(z*))
         rows = torch.cat([other, z.expand(1, *z.shape)])  # (n + 1, s, b, n)
         weights = torch.cat([weight, -weight.sum(0, keepdim=True)]).unsqueeze(-1)
         rows = rows.movedim(2, 0).flatten(1, 2)  # (b, (n + 1)·s, n)
-        weighted = weights.movedim(2, 0).flatten(1, 2) * rows
-        first, second = torch.triu_indices(n, n, 1, device=z.device)
-        with no_autocast(z.device):
-            products = weighted.mT @ rows  # (b, n, n)
-        return weighted.sum(1), products[:, first, second]
+        return rows, weights.movedim(2, 0).flatten(1, 2)
+
+    @staticmethod
+    @torch.no_grad()
+    def _pairs(rows: Tensor, weights: Tensor) -> Tensor:
+        """With respect to h_ij, `(b, P)`: Σ_r weight_r z_i z_j, as one product of matrices."""
+        n = rows.shape[-1]
+        first, second = torch.triu_indices(n, n, 1, device=rows.device)
+        with no_autocast(rows.device):
+            products: Tensor = (weights * rows).mT @ rows  # (b, n, n)
+        return products[:, first, second]
 
     def extra_repr(self) -> str:
         """The settings, for `repr`."""
         return f"num_samples={self.num_samples}"
+
+
+def _checked(q: DiscreteDistribution) -> PairwiseBinary | PerturbedArgmax:
+    """q, if it is one whose variables can be clamped."""
+    if not isinstance(q, PairwiseBinary | PerturbedArgmax):
+        raise TypeError(
+            f"ClampedArgmax needs a PairwiseBinary or PerturbedArgmax, got {type(q).__name__}; for "
+            "independent variables use LocalExpectation, which is the same there"
+        )
+    if q.num_values != 2:
+        raise TypeError(
+            f"ClampedArgmax needs binary variables, got {q.num_values} values; use Direct, or a "
+            "variable for each value"
+        )
+    if isinstance(q, PairwiseBinary) and q.perturbation != "unary":
+        raise ValueError("ClampedArgmax needs perturbation='unary', got 'states'; use Direct")
+    return q

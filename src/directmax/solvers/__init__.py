@@ -7,6 +7,7 @@ from directmax.solvers._exhaustive import Exhaustive
 from directmax.solvers._highs import Highs
 from directmax.solvers._independent import solve_independent
 from directmax.solvers._max_flow import MaxFlow
+from directmax.solvers._one_by_one import OneByOne
 from directmax.solvers._pairwise import (
     PairwiseSolver,
     check_potentials,
@@ -24,6 +25,7 @@ __all__ = [
     "Exhaustive",
     "Highs",
     "MaxFlow",
+    "OneByOne",
     "PairwiseSolver",
     "PyMaxflow",
     "Solution",

@@ -1,0 +1,236 @@
+"""The argmax over any set that a function of the caller's can maximise over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from directmax._precision import widened
+from directmax._validation import check_float_tensor
+from directmax.distributions._base import DiscreteDistribution
+from directmax.distributions._enumeration import DEFAULT_MAX_STATES
+
+Maximiser = Callable[[Float[Tensor, "s b n k"]], Int[Tensor, "s b n"]]
+
+
+class PerturbedArgmax(DiscreteDistribution):
+    r"""z* = argmax_{z ∈ Z} Σ_i h_i(z_i) + γ_i(z_i), for any set Z and a maximiser of yours.
+
+    Z may be the paths of a graph, its matchings or spanning trees, the subsets of k elements,
+    rankings, schedules: whatever a function finds the best of. The estimators differentiate an
+    expectation through it:
+
+    - `ClampedArgmax`, for binary variables: unbiased, any f, which it evaluates on Z only;
+    - `Direct`: f̃, the single-variable changes of f, may leave Z, so f must be defined there. For a
+      linear f, such as the cost of a path, f̃ is exact, and so is z^ε;
+    - `ImplicitMLE`: any f that has a derivative at z*;
+    - `LabelledDirect`: learns from known z, such as optimal paths.
+
+    The distribution of z*, perturb-and-MAP, is known by its samples: there is no probability,
+    entropy or KL, and what needs one refuses it.
+
+    Args:
+        unary: h_i(j), `(b, n, k)`; for binary variables that are on or off, mostly
+            `torch.stack([torch.zeros_like(weights), weights], -1)`.
+        maximise: from finite potentials `(s, b, n, k)`, no gradient, to the z in Z of the highest
+            sum, exactly, with nothing of its own added: values 0 … k − 1, integers or bool
+            `(s, b, n)`. Along the second axis lie the b problems, along the first any number of
+            samples of each. `directmax.solvers.OneByOne` makes such a function of one for a
+            single problem.
+        validate: also look at the values: of `unary`, and of every answer. Reads them (on a GPU, a
+            synchronisation).
+
+    Raises:
+        TypeError, ValueError: `unary` is no finite floating-point tensor `(b, n, k)`; at the call,
+            an answer of `maximise` of another type or shape, or out of range.
+
+    Example:
+        >>> import torch
+        >>> from directmax import ClampedArgmax
+        >>> def two_of(potentials):  # the two best of n elements
+        ...     weights = potentials[..., 1] - potentials[..., 0]
+        ...     best = weights.topk(2, -1).indices
+        ...     return torch.zeros_like(weights, dtype=torch.bool).scatter(-1, best, True)
+        >>> weights = torch.tensor([[3.0, 0.0, 2.0, 0.0]], requires_grad=True)
+        >>> q = PerturbedArgmax(torch.stack([torch.zeros_like(weights), weights], -1), two_of)
+        >>> q.mode()[0, :, 1]
+        tensor([1., 0., 1., 0.])
+        >>> estimate = ClampedArgmax(num_samples=100)(q, lambda z: (z[..., 0, 1] - 1) ** 2)
+        >>> estimate.loss.sum().backward()  # how often the first is not among them
+        >>> bool(weights.grad[0, 0] < 0), bool(weights.grad[0, 2] > 0)
+        (True, True)
+
+    Reference: Papandreou and Yuille 2011 (perturb-and-MAP); Lorberbom et al. 2019, section 4.1;
+    Berthet et al. 2020 (perturbed optimisers).
+    """
+
+    def __init__(
+        self, unary: Float[Tensor, "b n k"], maximise: Maximiser, *, validate: bool = True
+    ) -> None:
+        check_float_tensor("unary", unary, ("batch", "variables", "values"), finite=validate)
+        self.unary = widened(unary)
+        self.batch_size, self.num_variables, self.num_values = unary.shape
+        self.dtype, self.device = self.unary.dtype, unary.device
+        if self.num_variables < 1 or self.num_values < 2:
+            raise ValueError(
+                "unary must have at least 1 variable and 2 values, got shape "
+                f"(batch, variables, values) = {tuple(unary.shape)}"
+            )
+        if not callable(maximise):
+            raise TypeError(
+                f"maximise must be a function of potentials, got {type(maximise).__name__}"
+            )
+        self.maximise, self.validate = maximise, validate
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(batch_size={self.batch_size}, "
+            f"num_variables={self.num_variables}, num_values={self.num_values})"
+        )
+
+    @torch.no_grad()
+    def _solve(self, potentials: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:
+        """The maximiser's answer, checked, one-hot."""
+        shape = (self.batch_size, self.num_variables)
+        rows = potentials.reshape(-1, *shape, self.num_values)
+        values = self.maximise(rows)
+        if not isinstance(values, Tensor):
+            raise TypeError(f"maximise must return a torch.Tensor, got {type(values).__name__}")
+        if values.is_floating_point() or values.is_complex():
+            raise TypeError(f"maximise must return integers or bool, got {values.dtype}")
+        if values.shape != rows.shape[:-1]:
+            raise ValueError(
+                f"maximise must return the value of every variable, shape {tuple(rows.shape[:-1])} "
+                f"for potentials of shape {tuple(rows.shape)}, got {tuple(values.shape)}"
+            )
+        values = values.to(self.device, torch.int64)
+        if self.validate and values.numel():
+            least, most = int(values.min()), int(values.max())
+            if least < 0 or most >= self.num_values:
+                raise ValueError(
+                    f"maximise must return values from 0 to {self.num_values - 1}, got values from "
+                    f"{least} to {most}"
+                )
+        each = torch.arange(self.num_values, device=self.device)
+        return (values.unsqueeze(-1) == each).to(self.dtype).view(potentials.shape)
+
+    def argmax(
+        self, noise: Float[Tensor, "*s b n k"], shift: Float[Tensor, "*s b n k"] | None = None
+    ) -> Float[Tensor, "*s b n k"]:
+        """One-hot argmax_{z ∈ Z} Σ_i h_i(z_i) + γ_i(z_i) + shift_i(z_i), without gradient."""
+        scores = self.unary.detach() + noise
+        return self._solve(scores if shift is None else scores + shift)
+
+    @torch.no_grad()
+    def argmax_given(
+        self, noise: Float[Tensor, "s b n k"], labels: Float[Tensor, "b n k"]
+    ) -> Float[Tensor, "s b n k"]:
+        """The argmax of `argmax(noise)` among the z in Z in which observed variables have labels.
+
+        The labels get so much that no z without them could be better; `maximise` sees no
+        infinities.
+
+        Raises:
+            ValueError: no z in Z has the labels (asked with `validate` only).
+        """
+        scores = self.unary.detach() + noise
+        z = self._solve(scores + _dominating(scores) * labels)
+        if self.validate:
+            missed = ((z - 1) * labels).sum((-2, -1)) < 0
+            if bool(missed.any()):
+                problem = int(missed.nonzero()[0, -1])
+                raise ValueError(
+                    f"maximise found no z with the labels of problem {problem}: they must be of "
+                    "an assignment that it can return"
+                )
+        return z
+
+    @torch.no_grad()
+    def alternatives(
+        self, noise: Float[Tensor, "s b n 2"], z: Float[Tensor, "s b n 2"]
+    ) -> tuple[Float[Tensor, "n s b n 2"], Float[Tensor, "n s b"]]:
+        """For every binary variable the best z in Z in which it has the other value than in z*.
+
+        Args:
+            noise: on the single variables.
+            z: `argmax(noise)`.
+
+        Returns:
+            The assignments, and by how much each falls short of z*, γ_i left out of both, which may
+            be negative. Where no z in Z has that value: z* itself, and infinity.
+        """
+        scores = self.unary.detach() + noise
+        itself = torch.eye(self.num_variables, dtype=self.dtype, device=self.device)
+        wanted = itself[:, None, None, :, None] * (1 - z)  # (n, s, b, n, 2)
+        other = self._solve(scores + _dominating(scores) * wanted)
+        reached = (other * wanted).sum((-2, -1)) > 0  # (n, s, b)
+        other = torch.where(reached[..., None, None], other, z)
+        difference = noise[..., 1] - noise[..., 0]  # γ_i(1) − γ_i(0)
+        own = (difference * (2 * z[..., 1] - 1)).movedim(-1, 0)
+        gap = ((z - other) * scores).sum((-2, -1)) - own
+        return other, gap.masked_fill(~reached, torch.inf)
+
+    def mode(self) -> Float[Tensor, "b n k"]:
+        """argmax_{z ∈ Z} h(z), one-hot: the answer without noise."""
+        return self._solve(self.unary.detach())
+
+    def score(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
+        """h(z) = Σ_i h_i(z_i), differentiable with respect to the potentials."""
+        if z.shape[-3:] != self.unary.shape:
+            raise ValueError(
+                f"z must end in (batch, variables, values) = {tuple(self.unary.shape)}, "
+                f"got shape {tuple(z.shape)}"
+            )
+        return (self.unary * z).sum((-2, -1))
+
+    def with_gradient(
+        self, value: Float[Tensor, " b"], gradient: Float[Tensor, "b n k"]
+    ) -> Float[Tensor, " b"]:
+        """`value`, with this gradient of the potentials, a constant, added to its own."""
+        surrogate = (self.unary * gradient).sum((-2, -1))
+        return value + (surrogate - surrogate.detach())  # adds exactly 0
+
+    def log_prob(self, z: Float[Tensor, "*s b n k"]) -> NoReturn:
+        """Refused: the probabilities of perturb-and-MAP samples are not known."""
+        _refuse()
+
+    def log_prob_given(self, labels: Float[Tensor, "b n k"]) -> NoReturn:
+        """Refused, as `log_prob`."""
+        _refuse()
+
+    def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> NoReturn:
+        """Refused, as `log_prob`."""
+        _refuse()
+
+    def log_prob_states(self, states: Float[Tensor, "c n k"]) -> NoReturn:
+        """Refused, as `log_prob`."""
+        _refuse()
+
+    def entropy(self) -> NoReturn:
+        """Refused, as `log_prob`."""
+        _refuse()
+
+    def kl_to_uniform(self) -> NoReturn:
+        """Refused, as `log_prob`."""
+        _refuse()
+
+    def marginals(self) -> NoReturn:
+        """Refused; the mean of `sample(m)` estimates them."""
+        _refuse()
+
+
+def _refuse() -> NoReturn:
+    raise TypeError(
+        "PerturbedArgmax is known by its samples only, expected a distribution with probabilities; "
+        "use ClampedArgmax, Direct, ImplicitMLE or LabelledDirect, or the mean of q.sample(m)"
+    )
+
+
+def _dominating(scores: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b 1 1"]:
+    """More than any two assignments can differ by."""
+    spread = scores.amax(-1, keepdim=True) - scores.amin(-1, keepdim=True)
+    return spread.sum(-2, keepdim=True) + 1
