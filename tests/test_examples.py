@@ -270,3 +270,60 @@ def test_faces_are_not_drawn_over(drawn_faces, capsys, tmp_path):
     (tmp_path / "celeba").mkdir()
     assert drawn_faces.main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith(f"drawn_faces: {tmp_path / 'celeba'} exists already;")
+
+
+# Maps of digits
+
+
+@pytest.fixture
+def digit_maps() -> Iterator[ModuleType]:
+    yield from load("digit_maps")
+
+
+def test_the_best_path_against_all_paths(digit_maps):
+    every = digit_maps.all_paths(4)
+    assert len(every) == 20
+    assert len({tuple(path.flatten().tolist()) for path in every}) == 20
+    for path in every:
+        rows, columns = path.nonzero().T
+        assert (rows.diff() + columns.diff() == 1).all()
+        assert path[0, 0]
+        assert path[3, 3]
+    weights = torch.randn(50, 3, 4, 4, generator=torch.Generator().manual_seed(0)).double()
+    found = digit_maps.best_paths(weights)
+    assert (found == every[:, None, None]).flatten(-2).all(-1).any(0).all()
+    sums = (weights[None] * every[:, None, None]).sum((-2, -1))
+    torch.testing.assert_close((weights * found).sum((-2, -1)), sums.max(0).values)
+
+
+@pytest.mark.parametrize("cost", ["sum", "largest"])
+def test_paths_are_learned_from_their_costs(digit_maps, capsys, tmp_path, cost):
+    picture = tmp_path / "maps.png"
+    flags = ["--size", "4", "--epochs", "2", "--seeds", "0", "--cost", cost]
+    assert digit_maps.main([*flags, "--picture", str(picture)]) == 0
+    lines = capsys.readouterr().out.splitlines()[-5:]
+    table = {name: (float(share), *costs) for name, share, _, *costs in map(str.split, lines)}
+    assert tuple(table) == digit_maps.METHODS
+    data = digit_maps.load_images("digits")
+    maps = digit_maps.draw_maps(data.test, 500, 4, torch.Generator().manual_seed(1_000_001))
+    lowest, path = digit_maps.cheapest(maps.digits, cost, digit_maps.all_paths(4))
+    assert torch.equal(digit_maps.COSTS[cost](maps.digits * path), lowest)
+    torch.manual_seed(0)
+    untrained = digit_maps.excess(digit_maps.Planner(64), maps, cost, lowest)
+    for name in ("clamped-argmax", "direct", "implicit-mle", "labelled"):
+        assert table[name][0] < untrained / 2, name
+    assert table["clamped-argmax"][1:] == ("17", "17")
+    assert table["direct"][1:] == ("17", "3")
+    assert table["implicit-mle"][1:] == ("1", "3")
+    with Image.open(picture) as image:
+        assert image.width > 4 * 100
+
+
+def test_maps_with_wrong_flags_are_one_line(digit_maps, capsys):
+    for flags, message in (
+        (["--cost", "som"], "unknown cost som: choose from sum, largest"),
+        (["--methods", "dirct"], "unknown method dirct: choose from clamped-argmax, direct"),
+        (["--size", "1"], "--size must be from 2 to 10, got 1"),
+    ):
+        assert digit_maps.main(flags) == 2
+        assert capsys.readouterr().err.startswith(f"digit_maps: {message}")
