@@ -79,8 +79,8 @@ class Sample:
     """The PNG file to write."""
     images: int = 100
     """How many codes to decode: all of them, in order, where there are at most so many, else
-    random ones. A mixed model has a row a class instead, whose columns share the Gaussian code;
-    a model of attributes test images by attributes, a row an image."""
+    random ones. Ignored by the mixed model (one row per class, columns share a Gaussian code)
+    and the attributes model (one row per test image)."""
     reconstructions: int = 20
     """How many test images to reconstruct (0: none)."""
     columns: int = 10

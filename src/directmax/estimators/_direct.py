@@ -35,8 +35,8 @@ class Direct(Estimator):
     z^{±} = argmax h + γ ∓ ε f: the bias falls from O(ε) to O(ε²).
 
     With `epsilon="auto"` each problem of the batch has its own ε_b = scale / σ_b, where σ_b is
-    the standard deviation of its losses: the root of the mean over variables of the variance of
-    f̃_i over the values. A gradient entry is bounded by 1/ε, so a fixed ε cannot
+    the standard deviation of its losses: the root of the mean over variables and samples of the
+    variance of f̃_i over the values. A gradient entry is bounded by 1/ε, so a fixed ε cannot
     express losses that differ by more; relative to σ it can, and a rescaled f gives the same
     direction.
 
@@ -46,7 +46,7 @@ class Direct(Estimator):
     vanishes with ε. For coupled variables (`PairwiseBinary`) the one-sided estimate keeps a bias,
     often a large one; the two-sided one keeps none where f has interactions of at most two
     variables; `ClampedArgmax` has none at all and less variance. A plain objective is evaluated
-    n(k−1)+1 times a sample without gradient, and once with.
+    n(k−1) times a sample without gradient, and once with.
 
     With `rao_blackwell`, for independent variables, each variable's noise is summed out, given the
     others: (z*_i − z^ε_i)/ε becomes its mean,

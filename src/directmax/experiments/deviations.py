@@ -63,7 +63,7 @@ DEVIATIONS = (
         6,
         "Binarisation",
         "Images are thresholded at 0.5, those of the mixed model drawn anew every epoch. The paper "
-        "does not say how it binarises.",
+        "says “the binarized MNIST” and cites Salakhutdinov and Murray 2008, who draw pixels.",
         _BINARY,
     ),
     Deviation(

@@ -45,7 +45,7 @@ class Reconstruction:
         decoder: a `FactoredDecoder`, from one-hot `(…, n, k)` to logits `(…, d)`.
         images: x `(b, d)` in [0, 1].
         reduced: whether single changes, which carry no gradient, may be decoded in bfloat16 where
-            the device is faster with it. Their losses are then off by some 0.3 % of the change.
+            the device is faster with it. Their losses are then off by some 0.25 % of the change.
 
     Raises:
         TypeError: the decoder has no linear `first` layer and no `rest`; images are no

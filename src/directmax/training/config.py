@@ -38,8 +38,8 @@ class TrainConfig:
     likelihood: str = "gaussian"
     """Attributes model: of a pixel around its mean, gaussian or (discretised) logistic."""
     labels: int = 0
-    """Mixed and attributes model: labelled training images, as many of every class or combination
-    of attributes; 0: unsupervised."""
+    """Mixed and attributes model: labelled training images, the same number of every class or
+    combination of attributes (so a multiple of the number of classes); 0: unsupervised."""
     label_weight: float | Literal["auto"] = "auto"
     """Weight of the loss of the labels and of --smoothness or --distortion beside the bound, in
     nats. auto: 50, or 1000 with attributes."""
@@ -48,9 +48,9 @@ class TrainConfig:
     before they are classified, and q(z|x) is made to stay the same; with attributes they are also
     mirrored, recoloured and partly covered; 0 switches this off. auto: 0.5."""
     smoothness: float = 3.0
-    """With labels: q(z|x) is also made smooth within this distance of an unlabelled image, in
-    pixels, and sure of one class, all classes equally often; 0 switches the distance off, and with
-    --shift 0 and --distortion 0 all of this."""
+    """With labels: q(z|x) must also change little within this Euclidean distance (grey values, 0
+    to 1 a pixel) of every unlabelled image, and be sure of one class, all classes equally often; 0
+    switches the distance off, and with --shift 0 and --distortion 0 all of this."""
     shift: int = 1
     """Mixed model with labels: images are moved by up to so many pixels before they are classified;
     q(z|x) is made to stay the same. Attributes model: training images are mirrored at random and
@@ -89,7 +89,7 @@ class TrainConfig:
     gumbel-rao, straight-through, reinmax, implicit-mle, score-function, rebar or relax; arm or
     disarm with binary variables; clamped-argmax, direct, exact, implicit-mle or score-function with
     structured encoders. auto: direct for one variable, local-expectation for several,
-    clamped-argmax for structured encoders."""
+    clamped-argmax for structured encoders (direct with --perturbation states)."""
     epsilon: float | Literal["auto"] = "auto"
     """Direct, corrected-direct and implicit-mle: the step ε in 1/nats, or auto (one standard
     deviation of each image's losses)."""

@@ -51,7 +51,7 @@ SOLVER_NAMES = (
 SMALLEST_IMAGE = 8
 EXACT_ATTRIBUTES = 6
 MOST_ATTRIBUTES = 16
-"""The bound sums over their 2^n settings."""
+"""q is tabulated over their 2^n settings where the bound is sampled."""
 GIBBS_VARIABLES = 20
 """Sums over 2^n states at every step are refused beyond."""
 BASELINES = ("auto", "leave-one-out", "running-mean", "none")
