@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import shlex
 import sys
 from collections.abc import Sequence
@@ -19,13 +20,14 @@ from directmax.reproduce.engine import Engine
 from directmax.reproduce.engine_local import RUNS_PER_GPU, LocalEngine, Resources, resources
 from directmax.reproduce.estimate import Estimate, Estimates, makespan
 from directmax.reproduce.images import load_all, present_data
-from directmax.reproduce.known import read_known, take_over, usable
+from directmax.reproduce.known import give_back, read_known, take_over, usable, without_model
 from directmax.reproduce.plan import Plan, make_plan
 from directmax.reproduce.progress import JobsProgress, duration
 from directmax.reproduce.report import write_report
 from directmax.reproduce.runner import Runner
 from directmax.reproduce.store import Store
 from directmax.reproduce.worker import Task
+from directmax.training.files import RunError
 
 ENGINES = ("local", "ray")
 
@@ -61,29 +63,34 @@ def command(
         raise ValueError(f"--retries must be at least 0, got {retries}")
     if address is not None and engine != "ray":
         raise ValueError("--address is for --engine ray: add it, or leave --address out")
+    if data_dir is not None:  # a worker on another machine has a working directory of its own
+        data_dir = str(Path(data_dir).absolute())
     present = present_data(data_dir)
     plan = make_plan(name, scale, seeds=seeds, data=data, only=only, present=present)
     console = Console()
     console = console if console.is_terminal else Console(width=140)
     store = Store(output or Path("runs") / f"reproduction-{scale}")
     store.check(scale)
-    share = resources(device, workers, len(plan.jobs))
     images = load_all(plan.jobs, data_dir)  # before they start: nothing is downloaded twice
     taken = usable(plan.jobs, read_known(known))
-    left = [
-        job
-        for job in plan.jobs
-        if job.name not in taken and store.folder(job).state().state != "done"
-    ]
+    left = [job for job in plan.jobs if job.name not in taken and not store.folder(job).is_done]
+    again = without_model(store, plan.jobs, left)
+    left = [job for job in plan.jobs if job in left or job in again]
+    share = resources(device, workers, len(left))
     told = Estimates(images, device=share.devices[0], threads=share.threads, data_dir=data_dir)
-    estimates = _estimate(told, left, console)
+    # Also of jobs that are taken over: their own times are of another machine.
+    measured = [job for job in plan.jobs if job in left or job.name in taken]
+    estimates = _estimate(told, measured, console)
     _announce(console, plan, left, estimates, share, engine)
     if dry_run:
         return 0
     del images, told
+    _free(share.devices[0])
     store.create()
+    give_back(store, again)
     take_over(store, plan.jobs, taken)
-    epochs = {job: each.epoch for job, each in estimates.items()}
+    # Steps that are compiled were not measured: the runs' own times are taken.
+    epochs = {} if compiled else {job: each.epoch for job, each in estimates.items()}
     store.add_plan(plan.to_dict(shlex.join(["directmax", "reproduce", *words]), store, epochs))
     failed: dict[str, str] = {}
     try:
@@ -91,7 +98,8 @@ def command(
             with contextlib.closing(_engine(engine, address, share, workers)) as running:
                 failed = _run(store, plan, running, estimates, console, retries, data_dir, compiled)
     except Exception:  # also Ctrl-C, once what runs is saved
-        write_report(store.root, data_dir=data_dir, device=share.devices[0])
+        with contextlib.suppress(RunError):  # such as a full disk, which the first error says
+            write_report(store.root, data_dir=data_dir, device=share.devices[0])
         raise
     write_report(store.root, data_dir=data_dir, device=share.devices[0])
     print(f"report: {store.root / 'reproduction.html'}")
@@ -129,6 +137,15 @@ def _run(
         )
         runner.run()
     return runner.failed
+
+
+def _free(device: str) -> None:
+    """Give back the memory of a card that measuring took, before jobs share it."""
+    import torch
+
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
 
 
 def _engine(name: str, address: str | None, share: Resources, workers: int | None) -> Engine:

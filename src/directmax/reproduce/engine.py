@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -46,6 +47,7 @@ class WorkerProcess:
     """
 
     def __init__(self, task: Task) -> None:
+        task = dataclasses.replace(task, engine=os.getpid())
         self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `exit`)
         self._process = subprocess.Popen(
             task.command(),

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import os
 import socket
 import time
 from typing import Any
 
+from directmax.data.locate import ENVIRONMENT_VARIABLE
 from directmax.reproduce.engine import SAVE_SECONDS, run_to_end
 from directmax.reproduce.faults import INTERRUPTED, LOST, Exit
 from directmax.reproduce.store import JobFolder
@@ -111,7 +113,8 @@ class RayEngine:
     def start(self, name: str, task: Task) -> None:
         """Hand a worker to Ray."""
         device = "cuda" if self._gpus else "cpu"
-        task = dataclasses.replace(task, device=device, threads=self._threads)
+        data_dir = task.data_dir or os.environ.get(ENVIRONMENT_VARIABLE)  # unknown elsewhere
+        task = dataclasses.replace(task, device=device, threads=self._threads, data_dir=data_dir)
         self._running[self._remote.remote(dataclasses.asdict(task))] = (name, task)
 
     def wait(self, seconds: float) -> list[tuple[str, Exit]]:

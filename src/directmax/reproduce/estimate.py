@@ -78,16 +78,15 @@ class Estimates:
             told: how many are done, and of how many.
         """
         jobs = list(jobs)
-        trainings = {job.digest(): job for job in jobs if job.kind == "train"}
         found = {}
         for number, job in enumerate(jobs):
             told(number, len(jobs))
-            found[job.name] = self._of(job, trainings)
+            found[job.name] = self._of(job)
         told(len(jobs), len(jobs))
         self._save()
         return found
 
-    def _of(self, job: Job, trainings: Mapping[str, Job]) -> Estimate:
+    def _of(self, job: Job) -> Estimate:
         if job.kind == "train":
             config = TrainConfig.from_dict(dict(job.settings))
             step, validation = self._measured(
@@ -101,11 +100,10 @@ class Estimates:
             (each,) = self._measured(("mixture", key), self._time_mixture, key)
             runs = job.settings["restarts"] * job.settings["iterations"]
             return Estimate(None, START_SECONDS + runs * each)
-        source = trainings[job.settings["trained"]].settings if job.after else job.settings
         few = {**job.settings, "adapt": 0, "seed": 0}
         few.pop("draws")
         few.pop("trained", None)  # the measurement is of a fresh model
-        few |= {"data": source["data"], "values": source["values"]}
+        few |= {"data": job.cell["data"], "values": job.cell["values"]}
         start, each = self._measured(("gradients", few), self._time_gradients, few)
         return Estimate(None, START_SECONDS + start + each * job.settings["draws"])
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from directmax.experiments.jobs import Job
-from directmax.reproduce.report.results import OUTCOME, Outcome, Results
-from directmax.reproduce.store import State, Store
+from directmax.reproduce.report.results import Outcome, Results
+from directmax.reproduce.store import OUTCOME, State, Store
 from directmax.training.files import RunError, write_json
 
 
@@ -49,6 +49,36 @@ def usable(jobs: Sequence[Job], known: Mapping[str, Outcome]) -> dict[str, Outco
     return {name: outcome for name, outcome in found.items() if outcome is not None}
 
 
+def without_model(store: Store, jobs: Sequence[Job], left: Sequence[Job]) -> list[Job]:
+    """Jobs that were taken over by an earlier call, but whose model one that is left needs.
+
+    Args:
+        store: where they are.
+        jobs: that are asked for.
+        left: those of them that are to be run.
+    """
+    needed = {each for job in left for each in job.after}
+    folders = ((job, store.folder(job)) for job in jobs if job.name in needed)
+    return [job for job, folder in folders if folder.is_done and not folder.has_model]
+
+
+def give_back(store: Store, jobs: Sequence[Job]) -> None:
+    """Have jobs that were taken over run all the same.
+
+    Args:
+        store: where they are.
+        jobs: of `without_model`.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    for job in jobs:
+        folder = store.folder(job)
+        with folder.claim() as mine:
+            if mine:
+                folder.write_state(State())
+
+
 def take_over(store: Store, jobs: Sequence[Job], known: Mapping[str, Outcome]) -> None:
     """Put known outcomes into the folders of their jobs, which are then done.
 
@@ -62,7 +92,7 @@ def take_over(store: Store, jobs: Sequence[Job], known: Mapping[str, Outcome]) -
     """
     for job in jobs:
         folder = store.folder(job)
-        if job.name not in known or folder.state().state == "done":
+        if job.name not in known or folder.is_done:
             continue
         folder.create(job)
         outcome = known[job.name]

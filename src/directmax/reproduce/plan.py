@@ -131,6 +131,8 @@ def make_plan(
         job.name: dataclasses.replace(job, after=tuple(names[each] for each in job.after))
         for job in found.values()
     }
+    if not renamed and (missing := next((c.needs for c in items if c.needs), None)):
+        raise ValueError(missing)
     kept = _only(renamed, only)
     if only:
         items = [
@@ -138,8 +140,6 @@ def make_plan(
             for chosen in items
         ]
         items = [chosen for chosen in items if chosen.jobs]
-    if not kept and (missing := next((c.needs for c in items if c.needs), None)):
-        raise ValueError(missing)
     return Plan(scale, tuple(items), tuple(_ordered({each: renamed[each] for each in kept})))
 
 

@@ -17,6 +17,8 @@ from directmax.training.files import RunError, read_json
 from directmax.training.interrupt import Interrupted, InterruptGuard
 
 POLL = 0.5
+LOCK_SECONDS = 2.0
+"""Another call may look at the lock of a job just now."""
 ELSEWHERE_POLL = 2.0
 """Seconds between two looks at jobs that another call works on."""
 
@@ -76,7 +78,7 @@ class Runner:
         """
         for name, folder in self._folders.items():
             folder.create(self._jobs[name])
-            if folder.state().state == "done":
+            if folder.is_done:
                 self._waiting.remove(name)
                 self.done.append(name)
         with InterruptGuard() as guard:
@@ -84,7 +86,7 @@ class Runner:
                 if guard.requested:
                     self._progress.say("stopping: running jobs are saved")
                     self._engine.stop()
-                    done = [f for f in self._folders.values() if f.state().state == "done"]
+                    done = [f for f in self._folders.values() if f.is_done]
                     raise Stopped(len(done), len(self._jobs))
                 self._look_elsewhere()
                 self._start()
@@ -126,7 +128,7 @@ class Runner:
             if self._folders[name].is_taken():
                 continue
             del self._elsewhere[name]
-            if self._folders[name].state().state == "done":
+            if self._folders[name].is_done:
                 self._finish(name, "by another call")
             else:
                 self._waiting.insert(0, name)
@@ -136,7 +138,7 @@ class Runner:
         folder = self._folders[name]
         if ended.code == BUSY:
             self._elsewhere[name] = time.monotonic()
-        elif not ended.is_fault and folder.state().state == "done":
+        elif not ended.is_fault and folder.is_done:
             self._finish(name, duration(spent))
         else:
             if ended.code == INTERRUPTED or not ended.is_fault:
@@ -161,11 +163,16 @@ class Runner:
 
     def _write(self, folder: JobFolder, state: str, error: str, spent: float) -> None:
         """Say how it ended, unless another call has taken it by now."""
-        with folder.claim() as mine:
-            before = folder.state()
-            if mine and before.state != "done":
-                attempts = max(1, before.attempts) if spent else before.attempts
-                folder.write_state(State(state, attempts, error, before.seconds + spent))
+        try:
+            with folder.claim(wait=LOCK_SECONDS) as mine:
+                before = folder.state()
+                if mine and before.state != "done":
+                    attempts = max(1, before.attempts) if spent else before.attempts
+                    # A worker that could save has counted its time itself.
+                    more = spent if before.state == "running" else 0.0
+                    folder.write_state(State(state, attempts, error, before.seconds + more))
+        except RunError as error_of_state:  # such as a full disk; the other jobs go on
+            self._progress.say(str(error_of_state), "red")
 
     def _finish(self, name: str, note: str) -> None:
         self.done.append(name)

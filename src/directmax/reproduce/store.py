@@ -11,6 +11,7 @@ its folder, which a killed process cannot leave behind.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from directmax.training.files import RunError, cannot_write, lock, read_json, wr
 
 JOBS = "jobs"
 PLAN = "plan.json"
+OUTCOME = "outcome.json"
+"""In the folder of a job that was taken over from other results: all that is known of it."""
 STATES = ("waiting", "running", "done", "failed")
 
 
@@ -112,10 +115,29 @@ class JobFolder:
         write_json(self.state_file, dict(vars(state)))
 
     @contextlib.contextmanager
-    def claim(self) -> Iterator[bool]:
-        """Be the only one to work on the job; yields whether that is so."""
-        with lock(self.path / ".job.lock") as mine:
-            yield mine
+    def claim(self, *, wait: float = 0.0) -> Iterator[bool]:
+        """Be the only one to work on the job; yields whether that is so.
+
+        Args:
+            wait: how many seconds to try.
+        """
+        end = time.monotonic() + wait
+        while True:
+            with lock(self.path / ".job.lock") as mine:
+                if mine or time.monotonic() >= end:
+                    yield mine
+                    return
+            time.sleep(0.05)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.state().state == "done"
+
+    @property
+    def has_model(self) -> bool:
+        """Whether it was trained here, so that another job can use what it learned."""
+        return not (self.path / OUTCOME).exists()
 
     def is_taken(self) -> bool:
         """Whether some process works on it now."""
@@ -200,6 +222,9 @@ class Store:
 def merge(old: Mapping[str, Any] | None, new: Mapping[str, Any], root: Path) -> dict[str, Any]:
     """Two plans as one: items and jobs of both, by name; the new one's entries win.
 
+    But an item without jobs says nothing of one that has some, and times that were measured stay
+    where the new plan has none.
+
     Raises:
         RunError: they are of different scales.
     """
@@ -208,9 +233,15 @@ def merge(old: Mapping[str, Any] | None, new: Mapping[str, Any], root: Path) -> 
     _check_scale(old, new["scale"], root)
     items = {item["name"]: item for item in old["items"]}
     for item in new["items"]:
-        jobs = items[item["name"]]["jobs"] if item["name"] in items else []
-        items[item["name"]] = {**item, "jobs": list(dict.fromkeys([*jobs, *item["jobs"]]))}
-    jobs = {job["name"]: job for job in old["jobs"]} | {job["name"]: job for job in new["jobs"]}
+        earlier = items[item["name"]]["jobs"] if item["name"] in items else []
+        if item["jobs"] or not earlier:
+            items[item["name"]] = {**item, "jobs": list(dict.fromkeys([*earlier, *item["jobs"]]))}
+    jobs = {job["name"]: job for job in old["jobs"]}
+    for job in new["jobs"]:
+        measured = job["seconds_per_epoch"]
+        if measured is None:
+            measured = jobs.get(job["name"], job)["seconds_per_epoch"]
+        jobs[job["name"]] = {**job, "seconds_per_epoch": measured}
     commands = dict.fromkeys([*old["command"].split("\n"), *new["command"].split("\n")])
     return {
         **new,

@@ -19,7 +19,7 @@ from typing import Any
 
 from directmax.experiments.jobs import Job
 from directmax.reproduce.faults import BUSY, DONE, INTERRUPTED, code_of
-from directmax.reproduce.store import JobFolder, State
+from directmax.reproduce.store import OUTCOME, JobFolder, State
 from directmax.training.files import RunError, write_json
 
 
@@ -34,6 +34,7 @@ class Task:
         device: cpu, cuda:N, …
         threads: of a CPU.
         compiled: whether the training step is compiled.
+        engine: process that the worker ends with; 0: none.
     """
 
     folder: str
@@ -42,11 +43,13 @@ class Task:
     device: str = "cpu"
     threads: int = 1
     compiled: bool = False
+    engine: int = 0
 
     def command(self) -> list[str]:
         """The command line of the worker."""
         words = [sys.executable, "-m", "directmax.reproduce.worker", self.folder]
         words += ["--device", self.device, "--threads", str(self.threads)]
+        words += ["--engine", str(self.engine)]
         if self.data_dir is not None:
             words += ["--data-dir", self.data_dir]
         for folder in self.needs:
@@ -73,6 +76,7 @@ class Task:
         parser.add_argument("--data-dir")
         parser.add_argument("--needs", action="append", default=[])
         parser.add_argument("--compiled", action="store_true")
+        parser.add_argument("--engine", type=int, default=0)
         values = vars(parser.parse_args(arguments))
         return cls(**{**values, "needs": tuple(values["needs"])})
 
@@ -93,6 +97,7 @@ def work(task: Task) -> int:
         began = time.monotonic()
         state = State("running", state.attempts + 1, None, state.seconds)
         folder.write_state(state)
+        (folder.path / OUTCOME).unlink(missing_ok=True)  # its result will be our own
         try:
             _DOERS[job.kind](job, folder, task)
         except BaseException as error:
@@ -118,6 +123,8 @@ def _train(job: Job, folder: JobFolder, task: Task) -> None:
         data_dir=task.data_dir,
         resume=(folder.path / "config.json").exists(),
         device=task.device,
+        # On a CPU the threads are divided among jobs; a card waits for the images.
+        workers=0 if task.device == "cpu" else 2,
         compiled=task.compiled,
     )
 
@@ -150,16 +157,15 @@ def _mixture(job: Job, folder: JobFolder, task: Task) -> None:
 _DOERS = {"train": _train, "gradients": _gradients, "mixture": _mixture}
 
 
-def _end_with_parent() -> None:
-    """Stop, and save, when the engine is killed (Linux)."""
-    if sys.platform != "linux":
+def _end_with(engine: int) -> None:
+    """Stop, and save, when the engine, the parent process, is killed (Linux)."""
+    if sys.platform != "linux" or not engine:
         return
     import ctypes
 
-    parent = os.getppid()
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
-    if os.getppid() != parent:  # it was too late
+    if os.getppid() != engine:  # it was too late
         os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -171,10 +177,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker; returns its exit code."""
     signal.signal(signal.SIGTERM, _request)
     signal.signal(signal.SIGINT, _request)
-    _end_with_parent()
     warnings.simplefilter("ignore")
     task = Task.parse(arguments)
     try:
+        _end_with(task.engine)
         import logging
 
         import lightning_fabric  # sets the level when it is imported

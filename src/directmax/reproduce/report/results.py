@@ -13,14 +13,13 @@ from typing import Any
 
 from directmax.experiments.items import place_of
 from directmax.reproduce.machine import hardware
+from directmax.reproduce.store import OUTCOME
 from directmax.training.files import RunError, read_json, write_atomic
 from directmax.training.run_folder import RunFolder
 
 MAX_POINTS = 100
 """Of a curve; of longer ones every so many epochs is kept, and the last."""
 CURVES = ("bound", "nll", "accuracy")
-OUTCOME = "outcome.json"
-"""In the folder of a job that was not run here: its outcome, taken from other results."""
 STATES = ("done", "failed", "running", "waiting")
 
 
