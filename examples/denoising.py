@@ -71,7 +71,7 @@ class Settings:
     network: str = "pixel"
     """What the unary potential of a pixel sees: this pixel, or the whole noisy image."""
     num_samples: int = 2
-    """Gumbel draws an image with direct; clamped-argmax and local-expectation take one."""
+    """Gumbel draws per image with direct; the other rows take one."""
     flips: float = 0.15
     """Probability that a pixel is flipped."""
     seeds: tuple[int, ...] = (0, 1, 2)
