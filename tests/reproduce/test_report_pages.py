@@ -93,7 +93,7 @@ def test_markdown_tables_are_rectangular(markdown: str) -> None:
 def test_figures_are_whole_files_with_both_themes(report: Path) -> None:
     files = sorted((report / "figures").glob("*.svg"))
     assert [file.stem for file in files] == [
-        "figure1", "figure2", "figure3-encoders", "figure3-estimators",
+        "figure1", "figure2", "figure3-fashion-mnist-encoders", "figure3-fashion-mnist-estimators",
     ]  # fmt: skip
     for file in files:
         text = file.read_text()

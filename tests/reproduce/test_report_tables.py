@@ -176,6 +176,53 @@ def test_figure_3_separates_estimators_and_encoders(tmp_path: Path) -> None:
     )
 
 
+def test_figure_3_keeps_data_sets_apart(tmp_path: Path) -> None:
+    """Whatever is averaged is of one data set, and so is the deviation over seeds."""
+    folder = ReportFolder(tmp_path / "out")
+    for data, high in (("fashion-mnist", 160.0), ("omniglot", 110.0)):
+        for seed in (0, 1):
+            end = high + seed
+            structured(folder, "independent", [high + 9, end], data=data, seed=seed)
+            structured(folder, "supermodular", [high + 5, end - 2], data=data, seed=seed)
+            general = end - 3 if data == "omniglot" else end - 1
+            structured(folder, "pairwise", [high + 6, general], data=data, seed=seed)
+    section = only_section(folder)
+    assert [table.title for table in section.tables] == [
+        "Fashion-MNIST, independent variables: estimators",
+        "Fashion-MNIST: encoders",
+        "Omniglot, independent variables: estimators",
+        "Omniglot: encoders",
+    ]
+    assert [table.rows[0][-5].main for table in section.tables[::2]] == [
+        "160.50 ± 0.71",
+        "110.50 ± 0.71",
+    ]
+    assert [figure.name for figure in section.figures] == [
+        "figure3-fashion-mnist-estimators",
+        "figure3-fashion-mnist-encoders",
+        "figure3-omniglot-estimators",
+        "figure3-omniglot-encoders",
+    ]
+    assert [figure.charts[0].series[0].y for figure in section.figures[::2]] == [
+        (169.0, 160.5),
+        (119.0, 110.5),
+    ]
+    lowest = "{}: of the estimators with independent variables direct has the lowest"
+    overtakes = "{}: the general encoder's validation bound"
+    beginnings = [
+        (lowest.format("Fashion-MNIST"), ""),
+        ("Fashion-MNIST, with the direct estimator: test −log p(x) independent 155.50", ""),
+        (overtakes.format("Fashion-MNIST"), "does not end below"),
+        (lowest.format("Omniglot"), ""),
+        ("Omniglot, with the direct estimator: test −log p(x) independent 105.50", ""),
+        (overtakes.format("Omniglot"), "from epoch 2 on"),
+    ]
+    assert len(section.findings) == len(beginnings)
+    for text, (beginning, within) in zip(section.findings, beginnings, strict=True):
+        assert text.startswith(beginning)
+        assert within in text
+
+
 @pytest.mark.parametrize(
     ("general", "supermodular", "epoch"),
     [
