@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
 
 import pytest
-from report_folder import ReportFolder
+from report_folder import MACHINE, ReportFolder
 
 from directmax.reproduce.report import Results, collect
-from directmax.reproduce.report.results import MAX_POINTS, Spread, mean_of, on_test, write_results
+from directmax.reproduce.report.results import (
+    MAX_POINTS,
+    OUTCOME,
+    Outcome,
+    Spread,
+    mean_of,
+    on_test,
+    write_results,
+)
 from directmax.training.config import TrainConfig
 from directmax.training.files import RunError
 from directmax.training.run import train
@@ -104,6 +113,18 @@ def test_a_real_run_is_read(tmp_path: Path) -> None:
     assert outcome.versions == summary["versions"]
     assert outcome.seconds_per_epoch == summary["seconds_per_epoch"]
     assert len(outcome.curves["bound"]) == outcome.epochs == 2
+
+
+def test_an_outcome_taken_over_keeps_the_times_of_its_machine(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "out")
+    settings, cell = config().to_dict(), {"data": "mnist", "method": "direct"}
+    path = folder.add(
+        ["figure2"], "run", "train", settings, cell, state="done", seconds_per_epoch=1.0
+    )
+    there = Outcome("run", "train", cell, settings, "there", "done", measured=9.0, machine=MACHINE)
+    (path / OUTCOME).write_text(json.dumps(dataclasses.asdict(there)))
+    (outcome,) = collect(folder.write()).outcomes
+    assert (outcome.measured, outcome.machine) == (9.0, MACHINE)
 
 
 @pytest.mark.parametrize(

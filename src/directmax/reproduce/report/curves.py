@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from directmax.reproduce.report.layout import Chart, Series
 from directmax.reproduce.report.methods import Look
-from directmax.reproduce.report.results import Cost, Outcome, mean_of, measured_in_turn
+from directmax.reproduce.report.results import (
+    Cost,
+    Outcome,
+    measured_in_turn,
+    on_one_machine,
+    seconds_of,
+)
 
 SHORT = 10
 """Epochs up to which all of a curve is shown."""
@@ -25,11 +31,15 @@ def by_epoch(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str) 
 
 
 def by_time(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str, cost: Cost) -> Chart:
-    """The same by the time of training: the epoch times the seconds of an epoch, its cost."""
+    """The same by the time of training: the epoch times the seconds of an epoch, its cost.
+
+    Of runs of different machines it is empty.
+    """
     series = []
-    for look, runs in lines.items():
+    comparable = on_one_machine(run for runs in lines.values() for run in runs)
+    for look, runs in lines.items() if comparable else ():
         each = _series(look, runs, measure)
-        seconds = mean_of(runs, cost)
+        seconds = seconds_of(runs, cost)
         if each is not None and seconds is not None:
             series.append((each, seconds.mean))
     longest = max((each.x[-1] * seconds for each, seconds in series), default=0.0)
@@ -93,10 +103,22 @@ def _series(look: Look, runs: Sequence[Outcome], measure: str) -> Series | None:
 
 
 def timing(outcomes: Sequence[Outcome]) -> str:
-    """Where the times come from, as a sentence."""
+    """Where the times of outcomes that are compared come from, as a sentence."""
+    if not on_one_machine(outcomes):
+        return "The runs are of different machines, so their times are not compared."
     if measured_in_turn(outcomes):
         return "Seconds of an epoch were measured before the runs, each configuration in turn."
     return (
         "Seconds of an epoch are the median of the run itself; runs that shared the machine with "
         "others took longer than they would alone."
     )
+
+
+def timings(groups: Mapping[str, Sequence[Outcome]]) -> str:
+    """The same of several groups, by their titles, which are named where the sentences differ."""
+    found: dict[str, list[str]] = {}
+    for title, outcomes in groups.items():
+        found.setdefault(timing(outcomes), []).append(title)
+    if len(found) < 2:
+        return "".join(found)
+    return " ".join(f"{'; '.join(titles)}: {text}" for text, titles in found.items())

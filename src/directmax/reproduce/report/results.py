@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -235,19 +235,31 @@ Cost = Callable[[Outcome], float | None]
 
 
 def cost_of(outcomes: Iterable[Outcome]) -> Cost:
-    """Reads the seconds of an epoch of outcomes that are compared, for `mean_of`.
+    """Reads the seconds of an epoch of outcomes that are compared, for `seconds_of`.
 
     Those measured in turn if all have them, else the runs' own medians: never some of each.
     """
-    if measured_in_turn(outcomes):
+    if measured_in_turn(list(outcomes)):
         return lambda outcome: outcome.measured
     return lambda outcome: outcome.seconds_per_epoch
 
 
-def measured_in_turn(outcomes: Iterable[Outcome]) -> bool:
-    """Whether all that are done were timed before the runs, one configuration after the other."""
+def seconds_of(outcomes: Sequence[Outcome], cost: Cost) -> Spread | None:
+    """Seconds of an epoch over seeds; None of several machines, whose mean says nothing."""
+    return mean_of(outcomes, cost) if on_one_machine(outcomes) else None
+
+
+def measured_in_turn(outcomes: Sequence[Outcome]) -> bool:
+    """Whether all that are done were timed on one machine before the runs, one after the other."""
     done = [outcome for outcome in outcomes if outcome.done]
-    return bool(done) and all(outcome.measured is not None for outcome in done)
+    timed = all(outcome.measured is not None for outcome in done)
+    return bool(done) and timed and on_one_machine(done)
+
+
+def on_one_machine(outcomes: Iterable[Outcome]) -> bool:
+    """Whether all that are done ran on the same machine, with as many threads."""
+    machines = [outcome.machine for outcome in outcomes if outcome.done]
+    return all(machine == machines[0] for machine in machines)
 
 
 def on_test(name: str) -> Callable[[Outcome], Any]:
@@ -287,11 +299,10 @@ def _outcome(root: Path, job: Mapping[str, Any]) -> Outcome:
 
 
 def _taken_over(record: Mapping[str, Any], job: Mapping[str, Any]) -> Outcome:
-    """An outcome of other results, under the name of the job here."""
+    """An outcome of other results, under the name of the job here; its times are of its machine."""
     names = ("name", "kind", "cell", "settings", "folder", "state", "error")
     try:
-        measured = job["measured"] if job["measured"] is not None else record["measured"]
-        here = {**{name: job[name] for name in names}, "measured": measured}
+        here = {name: job[name] for name in names}
         return Outcome(**{**record, **here, "points": tuple(record["points"])})
     except (KeyError, TypeError) as error:
         raise RunError(f"{job['folder']}/{OUTCOME} is damaged: {error!r}") from error

@@ -30,7 +30,15 @@ from directmax.reproduce.report.methods import (
     method_of,
     methods,
 )
-from directmax.reproduce.report.results import Outcome, Part, Results, cost_of, mean_of, on_test
+from directmax.reproduce.report.results import (
+    Outcome,
+    Part,
+    Results,
+    cost_of,
+    mean_of,
+    on_test,
+    seconds_of,
+)
 
 NOTE = (
     "Test images, nats per image, mean ± standard deviation over seeds, of the epoch with the best "
@@ -101,12 +109,13 @@ def _encoders(data: str, outcomes: Sequence[Outcome]) -> _Half:
     if len(by(outcomes, _encoder)) < 2:
         return _Half()
     pairs = _pairs(outcomes)
+    shown = [run for _, _, runs in pairs for run in runs]
     title = f"{data_title(data)}: encoders"
     rows = [
         (
             Cell(ENCODERS.get(encoder, Look(encoder, "ink")).label),
             Cell(look(method).label),
-            *_numbers(runs, outcomes),
+            *_numbers(runs, shown),
         )
         for encoder, method, runs in pairs
     ]
@@ -140,7 +149,7 @@ def _numbers(runs: Sequence[Outcome], every: Sequence[Outcome]) -> list[Cell]:
     for name in ("nll", "bound", "kl"):
         spread = mean_of(done, on_test(name))
         cells.append(Cell(NOTHING, faint=True) if spread is None else Cell(str(spread)))
-    seconds = mean_of(done, cost_of(every))
+    seconds = seconds_of(done, cost_of(every))
     return [
         *cells,
         Cell(", ".join(str(run.best_epoch) for run in done) or NOTHING, faint=not done),
