@@ -13,10 +13,10 @@ from xml.etree import ElementTree
 import pytest
 from report_folder import ReportFolder
 
-from directmax.reproduce.report import Results, write_report
+from directmax.reproduce.report import Results, collect, write_report
 from directmax.reproduce.report.draw import figure_svg
 from directmax.reproduce.report.layout import Chart, Figure, Series
-from directmax.reproduce.report.page import duration
+from directmax.reproduce.report.page import duration, make_page
 from directmax.reproduce.report.palette import DARK, LIGHT, PAGE_DARK, PAGE_LIGHT
 from directmax.reproduce.report.write import write_pages
 from directmax.training.config import TrainConfig
@@ -123,6 +123,16 @@ def test_a_reproduction_that_has_not_begun(tmp_path: Path) -> None:
     text = (folder.root / "reproduction.md").read_text()
     assert "Not finished: 6 of 6 jobs are still to be done" in text
     assert "| 10 | – (paper 165.26) |" in text
+
+
+def test_seeds_are_those_of_trainings(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "out")
+    for seed in (1, 2):
+        made = TrainConfig(data="mnist", seed=seed)
+        folder.training(["table1"], f"run-{seed}", made, 165.0, method="direct")
+    cell = {"data": "mnist", "values": 10, "method": "em", "seed": 0}
+    folder.add(["table1"], "em", "mixture", {"seed": 0}, cell)
+    assert ("seeds", "2", "") in make_page(collect(folder.write())).status
 
 
 def test_a_picture_that_cannot_be_drawn_is_left_out(report: Path, tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ def _status(results: Results, counts: Mapping[str, int]) -> tuple[tuple[str, str
     seeds = {
         seed
         for o in results.outcomes
-        if (seed := o.cell.get("seed", o.settings.get("seed"))) is not None
+        # The seed of a mixture is of its restarts, and is 0 whatever seeds were asked for.
+        if o.kind == "train" and (seed := o.cell.get("seed", o.settings.get("seed"))) is not None
     }
     entries = [
         ("scale", results.scale, ""),
