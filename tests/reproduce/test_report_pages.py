@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import torch
 from report_folder import ReportFolder
 
 from directmax.reproduce.report import Results, collect, write_report
@@ -135,14 +136,53 @@ def test_seeds_are_those_of_trainings(tmp_path: Path) -> None:
     assert ("seeds", "2", "") in make_page(collect(folder.write())).status
 
 
-def test_a_picture_that_cannot_be_drawn_is_left_out(report: Path, tmp_path: Path) -> None:
-    root = tmp_path / "out"
+def without_pictures(report: Path, root: Path) -> Path:
     shutil.copytree(report, root)
     for picture in (root / "figures").glob("*.png"):
         picture.unlink()
+    return root
+
+
+def check_left_out(root: Path, why: str) -> None:
+    """Both pages say why, and none shows a file that is not there."""
+    for name in ("reproduction.html", "reproduction.md"):
+        text = (root / name).read_text()
+        assert f"No picture: {why}" in text
+        assert ".png" not in text
+        assert "data:image/png" not in text
+
+
+def test_a_picture_that_cannot_be_drawn_is_left_out(report: Path, tmp_path: Path) -> None:
+    root = without_pictures(report, tmp_path / "out")
     shutil.rmtree(root / "jobs" / "mixed" / "checkpoints")
     write_report(root)
-    assert "No picture: the checkpoint or the images" in (root / "reproduction.html").read_text()
+    check_left_out(root, "jobs/mixed has no")
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory.\nTried to"), "OutOfMemoryError: CUDA out of"),
+        (PermissionError(13, "Permission denied"), "PermissionError: [Errno 13] Permission denied"),
+    ],
+)
+def test_no_picture_costs_the_report(
+    report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
+) -> None:
+    def fail(*arguments: object, **settings: object) -> None:
+        raise error
+
+    root = without_pictures(report, tmp_path / "out")
+    monkeypatch.setattr("directmax.training.finished.sample_run", fail)
+    write_report(root)
+    check_left_out(root, why)
+
+
+def test_pages_without_pictures(report: Path, tmp_path: Path) -> None:
+    """Results alone, such as those that are kept of a reproduction, come without them."""
+    root = without_pictures(report, tmp_path / "out")
+    write_pages(root, Results.from_dict(json.loads((root / "results.json").read_text())))
+    check_left_out(root, "it was not drawn into this folder.")
 
 
 def test_a_full_disk_is_one_line_and_breaks_no_file(report: Path, tmp_path: Path) -> None:

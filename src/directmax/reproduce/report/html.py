@@ -12,15 +12,13 @@ from directmax.reproduce.report.layout import Cell, Figure, Picture, Section, Ta
 from directmax.reproduce.report.page import Page
 from directmax.reproduce.report.style import STYLE
 
-MISSING = "No picture: the checkpoint or the images of the run could not be read."
-
 
 def render_html(page: Page, pictures: Mapping[str, bytes]) -> str:
     """The page as text.
 
     Args:
         page: what to show.
-        pictures: PNG files by the names of the pictures.
+        pictures: PNG files by the names of the pictures, of all that are not missing.
     """
     body = [
         "<header>",
@@ -160,14 +158,14 @@ def _figure(figure: Figure) -> str:
 
 
 def _picture(picture: Picture, pictures: Mapping[str, bytes]) -> str:
-    if picture.name not in pictures:
-        return f"<figure><h3>{_text(picture.title)}</h3><p class=note>{_text(MISSING)}</p></figure>"
+    head = f"<figure><h3>{_text(picture.title)}</h3>"
+    if picture.missing:
+        return f"{head}<p class=note>{_text(picture.missing)}</p></figure>"
     data = base64.b64encode(pictures[picture.name]).decode()
     title = escape(picture.title, quote=True)
     return (
-        f'<figure><h3>{_text(picture.title)}</h3><img alt="{title}" '
-        f'src="data:image/png;base64,{data}"><figcaption>{_text(picture.note)}</figcaption>'
-        "</figure>"
+        f'{head}<img alt="{title}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{_text(picture.note)}</figcaption></figure>"
     )
 
 

@@ -122,11 +122,19 @@ class Figure:
 
 @dataclass(frozen=True)
 class Picture:
-    """Images drawn by a model, as a PNG file of the report's folder `figures`."""
+    """Images drawn by a model, as a PNG file of the report's folder `figures`.
+
+    Attributes:
+        name: of its file, without the ending.
+        title: over it.
+        note: under it.
+        missing: why there is no file, a sentence in place of the picture; nothing if there is one.
+    """
 
     name: str
     title: str
     note: str = ""
+    missing: str = ""
 
 
 @dataclass(frozen=True)

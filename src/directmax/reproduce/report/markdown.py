@@ -46,6 +46,9 @@ def _section(section: Section) -> list[str]:
         lines += [figure.note, ""] if figure.note else []
     for picture in section.pictures:
         lines += [f"**{picture.title}**", ""]
+        if picture.missing:
+            lines += [picture.missing, ""]
+            continue
         lines += [f"![{picture.title}]({FIGURES}/{picture.name}.png)", ""]
         lines += [picture.note, ""] if picture.note else []
     return lines
