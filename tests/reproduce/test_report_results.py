@@ -134,12 +134,24 @@ def test_an_outcome_taken_over_keeps_the_times_of_its_machine(tmp_path: Path) ->
         ("plan.json", "{}", "plan.json is damaged: KeyError('command')"),
         ("jobs/run/state.json", '{"state": "lost"}', "unknown state 'lost'"),
         ("jobs/run/summary.json", "[]", "summary.json is damaged: expected a JSON object"),
+        ("jobs/run/summary.json", "{}", "jobs/run/summary.json is damaged: KeyError('validation')"),
+        ("jobs/run/summary.json", '{"validation": 1}', "jobs/run/summary.json is damaged: "),
+        ("jobs/run/metrics.jsonl", "{}", "jobs/run/metrics.jsonl is damaged: KeyError("),
+        ("jobs/run/metrics.jsonl", "1", "jobs/run/metrics.jsonl is damaged: TypeError("),
+        ("jobs/bias/gradients.json", "{}", "jobs/bias/gradients.json is damaged: KeyError('rows')"),
+        ("jobs/em/result.json", '{"test": 1}', "jobs/em/result.json is damaged: AttributeError("),
+        ("jobs/em/outcome.json", "{}", "jobs/em/outcome.json is damaged: KeyError('points')"),
     ],
 )
 def test_a_damaged_file_is_one_line(tmp_path: Path, file: str, content: str, message: str) -> None:
     folder = ReportFolder(tmp_path / "out")
     folder.training(["table1"], "run", config(), 165.0)
+    em = folder.add(["table1"], "em", "mixture", {}, {}, state="done")
+    (em / "result.json").write_text("{}")
+    bias = folder.add(["figure1"], "bias", "gradients", {}, {}, state="done")
+    (bias / "gradients.json").write_text('{"rows": [], "norm": 1.0}')
     root = folder.write()
+    collect(root)
     (root / file).write_text(content)
     with pytest.raises(RunError) as caught:
         collect(root)
