@@ -375,6 +375,45 @@ def test_figure_5_has_the_accuracy_of_every_attribute(tmp_path: Path) -> None:
     ]
 
 
+def attributes(folder: ReportFolder, labels: int, seed: int, smiling: float) -> None:
+    made = TrainConfig(data="celeba", model="attributes", labels=labels, seed=seed)
+    shares = {"Smiling": smiling, "Male": 0.9}
+    folder.training(
+        ["figure5"], f"{labels}-{seed}", made, 50_000.0, attributes=shares, labels=labels,
+        method="direct",
+    )  # fmt: skip
+
+
+def test_figure_5_has_deviations_over_seeds_and_every_number_of_labels(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "out")
+    for seed, smiling in enumerate((0.94, 0.96)):
+        attributes(folder, 1628, seed, smiling)
+    attributes(folder, 48, 0, 0.80)
+    section = only_section(folder)
+    (table,) = section.tables
+    assert [[cell.main for cell in cells[:4]] for cells in table.rows] == [
+        ["direct", "1,628", "95.00 ± 1.41", "90.00 ± 0.00"],
+        ["direct", "48", "80.00", "90.00"],
+    ]
+    assert [picture.title for picture in section.pictures] == [
+        "CelebA, 1,628 labels, direct, seed 0",
+        "CelebA, 1,628 labels, direct, seed 1",
+        "CelebA, 48 labels, direct, seed 0",
+    ]
+
+
+def test_figure_4_names_the_seeds_where_there_are_several(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "out")
+    titles = ["MNIST, no labels, direct"]
+    for seed in (0, 1):
+        made = config(seed, model="mixed")
+        folder.training(["figure4"], f"run-{seed}", made, 100.0, labels=0, method="direct")
+        section = only_section(folder)
+        assert [picture.title for picture in section.pictures] == titles
+        assert [cells[0].main for cells in section.tables[0].rows] == titles
+        titles = ["MNIST, no labels, direct, seed 0", "MNIST, no labels, direct, seed 1"]
+
+
 def test_an_item_that_cannot_be_run_says_why(tmp_path: Path) -> None:
     folder = ReportFolder(tmp_path / "out")
     folder.write(needs={"figure5": "figure5 needs CelebA"})
