@@ -90,7 +90,6 @@ class Chart:
     log_x: bool = False
     log_y: bool = False
     y_limits: tuple[float, float] | None = None
-    x_ticks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def build(results: Results, part: Part) -> Section:
     for name in ("direct", "ours"):
         if found := ratios.get(name):
             span = f"{min(found):.2f}" + (f" to {max(found):.2f}" if len(found) > 1 else "")
-            paper = " (paper: 1.5)" if name == "direct" else ""
+            paper = f" (paper: {published.SLOWDOWN.value})" if name == "direct" else ""
             findings.append(
                 f"An epoch of {'our default' if name == 'ours' else 'the direct method'} takes "
                 f"{span} times that of Gumbel-Softmax{paper}."
