@@ -17,7 +17,7 @@ from report_folder import ReportFolder
 from directmax.reproduce.report import Results, collect, write_report
 from directmax.reproduce.report.draw import figure_svg
 from directmax.reproduce.report.layout import Chart, Figure, Series
-from directmax.reproduce.report.page import duration, make_page
+from directmax.reproduce.report.page import make_page
 from directmax.reproduce.report.palette import DARK, LIGHT, PAGE_DARK, PAGE_LIGHT
 from directmax.reproduce.report.write import write_pages
 from directmax.training.config import TrainConfig
@@ -124,6 +124,7 @@ def test_a_reproduction_that_has_not_begun(tmp_path: Path) -> None:
     text = (folder.root / "reproduction.md").read_text()
     assert "Not finished: 6 of 6 jobs are still to be done" in text
     assert "| 10 | – (paper 165.26) |" in text
+    assert "- time of all jobs: –" in text
 
 
 def test_seeds_are_those_of_trainings(tmp_path: Path) -> None:
@@ -253,10 +254,3 @@ def lab(rgb: list[float]) -> tuple[float, float, float]:
 def test_a_chart_without_numbers_is_drawn() -> None:
     empty = Chart("nothing", "epoch", "bound", (Series("a", (1.0,), (None,)),))
     ElementTree.fromstring(figure_svg(Figure("empty", "Nothing & <more>", (empty,))))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(None, "–"), (3.21, "3.2 s"), (59.7, "1 min"), (3600, "1 h")]
-)
-def test_durations(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text

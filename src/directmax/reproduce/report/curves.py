@@ -74,31 +74,46 @@ def limits(series: Sequence[Series]) -> tuple[float, float] | None:
     return low - margin, high + margin
 
 
-def _series(look: Look, runs: Sequence[Outcome], measure: str) -> Series | None:
-    """Mean over the runs that have the measure, at the epochs that all of them reached."""
+def at_shared_epochs(runs: Sequence[Outcome], measure: str) -> dict[float, list[float]] | None:
+    """A measure of the validation images by epoch, of every run, where all of them have one.
+
+    Returns:
+        None if no run is done and has the measure.
+    """
     runs = [run for run in runs if run.done and measure in run.curves]
     if not runs:
         return None
     tables = [dict(zip(run.curves["epoch"], run.curves[measure], strict=True)) for run in runs]
-    epochs = [epoch for epoch in tables[0] if all(epoch in table for table in tables)]
+    return {
+        epoch: [table[epoch] for table in tables]
+        for epoch in tables[0]
+        if all(epoch in table for table in tables)
+    }
+
+
+def _series(look: Look, runs: Sequence[Outcome], measure: str) -> Series | None:
+    """Mean over the runs that have the measure, at the epochs that all of them reached."""
+    found = at_shared_epochs(runs, measure)
+    if found is None:
+        return None
     factor = 100 if measure == "accuracy" else 1
-    values = [[factor * table[epoch] for table in tables] for epoch in epochs]
+    values = [[factor * value for value in each] for each in found.values()]
     means = [statistics.fmean(each) for each in values]
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
-    if len(runs) > 1:
+    if all(len(each) > 1 for each in values):
         spreads = [statistics.stdev(each) for each in values]
         low = tuple(m - s for m, s in zip(means, spreads, strict=True))
         high = tuple(m + s for m, s in zip(means, spreads, strict=True))
     return Series(
         look.label,
-        tuple(epochs),
+        tuple(found),
         tuple(means),
         low,
         high,
         look.color,
         look.dash,
-        "o" if len(epochs) < 3 else "",
+        "o" if len(found) < 3 else "",
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from directmax.reproduce.report.draw import chart_svg, swatch
-from directmax.reproduce.report.layout import Cell, Figure, Picture, Section, Table
+from directmax.reproduce.report.layout import Cell, Figure, Picture, Section, Table, with_notes
 from directmax.reproduce.report.page import Page
 from directmax.reproduce.report.style import STYLE
 
@@ -96,13 +96,7 @@ def _section(section: Section, pictures: Mapping[str, bytes]) -> str:
 
 
 def _tables(tables: Sequence[Table]) -> list[str]:
-    """Tables; a note that several in a row share is written once, under the last of them."""
-    parts = []
-    for number, table in enumerate(tables):
-        following = tables[number + 1].note if number + 1 < len(tables) else ""
-        note = table.note if table.note != following else ""
-        parts.append(_table(table, note))
-    return parts
+    return [_table(table, note) for table, note in with_notes(tables)]
 
 
 def _table(table: Table, note: str = "") -> str:

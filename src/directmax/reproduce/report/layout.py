@@ -52,6 +52,21 @@ class Table:
     folded: bool = False
 
 
+def with_notes(tables: Sequence[Table]) -> list[tuple[Table, str]]:
+    """Tables and what is written under each: a note that several in a row share, at their end.
+
+    Example:
+        >>> one, two = (Table(name, (), (), "the same") for name in ("one", "two"))
+        >>> [note for _, note in with_notes([one, two])]
+        ['', 'the same']
+    """
+    following = [*(table.note for table in tables[1:]), ""]
+    return [
+        (table, "" if table.note == note else table.note)
+        for table, note in zip(tables, following, strict=False)
+    ]
+
+
 @dataclass(frozen=True)
 class Series:
     """One line of a chart.

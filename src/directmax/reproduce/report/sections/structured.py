@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from directmax.experiments import published
-from directmax.reproduce.report.curves import by_epoch, by_time, timing
+from directmax.reproduce.report.curves import at_shared_epochs, by_epoch, by_time, timing
 from directmax.reproduce.report.layout import (
     NOTHING,
     Cell,
@@ -232,12 +232,10 @@ def overtaking(outcomes: Sequence[Outcome], method: str = "direct") -> int | Non
     means = {}
     for encoder in ("pairwise", "supermodular"):
         runs = [o for o in outcomes if _encoder(o) == encoder and method_of(o) == method]
-        runs = [run for run in runs if run.done and "bound" in run.curves]
-        if not runs:
+        found = at_shared_epochs(runs, "bound")
+        if found is None:
             return None
-        tables = [dict(zip(r.curves["epoch"], r.curves["bound"], strict=True)) for r in runs]
-        shared = [epoch for epoch in tables[0] if all(epoch in table for table in tables)]
-        means[encoder] = {e: statistics.fmean(table[e] for table in tables) for e in shared}
+        means[encoder] = {epoch: statistics.fmean(values) for epoch, values in found.items()}
     first = 0
     for epoch in sorted(set(means["pairwise"]) & set(means["supermodular"])):
         if means["pairwise"][epoch] >= means["supermodular"][epoch]:
