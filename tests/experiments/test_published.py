@@ -77,8 +77,11 @@ def test_what_is_unknown_has_no_number_and_a_reason(unknown: published.Published
 def test_other_semi_supervised_models() -> None:
     found = published.label_baselines("mnist", 100)
     assert {name: each.value for name, each in found.items()} == {"M2": 88.0, "M1+M2": 96.7}
+    more = published.label_baselines("mnist", 600)
+    assert {name: each.value for name, each in more.items()} == {"M2": 95.1, "M1+M2": 97.4}
     assert all("Kingma et al. 2014" in each.source for each in found.values())
     assert published.label_baselines("fashion-mnist", 100) == {}
+    assert published.label_baselines("mnist", 1000) == {}  # no row of table 2
 
 
 def test_deviations_are_those_of_the_documentation() -> None:

@@ -64,6 +64,7 @@ class ReportFolder:
         attributes: Mapping[str, float] | None = None,
         nll: float | None = None,
         seconds_per_epoch: float | None = None,
+        machine: Mapping[str, Any] = MACHINE,
         **cell: Any,
     ) -> Path:
         """A finished run whose test bound is given; the curve is of the validation bound."""
@@ -102,7 +103,7 @@ class ReportFolder:
             "epochs": config.epochs,
             "stopped_early": stopped_early,
             "versions": VERSIONS,
-            "machine": MACHINE,
+            "machine": dict(machine),
             "git_commit": "0123456789ab",
         }
         (folder / "summary.json").write_text(json.dumps(summary))

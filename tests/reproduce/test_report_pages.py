@@ -11,12 +11,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import torch
 from report_folder import ReportFolder
 
-from directmax.reproduce.report import Results, write_report
+from directmax.reproduce.report import Results, collect, write_report
 from directmax.reproduce.report.draw import figure_svg
 from directmax.reproduce.report.layout import Chart, Figure, Series
-from directmax.reproduce.report.page import duration
+from directmax.reproduce.report.page import make_page
 from directmax.reproduce.report.palette import DARK, LIGHT, PAGE_DARK, PAGE_LIGHT
 from directmax.reproduce.report.write import write_pages
 from directmax.training.config import TrainConfig
@@ -93,7 +94,7 @@ def test_markdown_tables_are_rectangular(markdown: str) -> None:
 def test_figures_are_whole_files_with_both_themes(report: Path) -> None:
     files = sorted((report / "figures").glob("*.svg"))
     assert [file.stem for file in files] == [
-        "figure1", "figure2", "figure3-encoders", "figure3-estimators",
+        "figure1", "figure2", "figure3-fashion-mnist-encoders", "figure3-fashion-mnist-estimators",
     ]  # fmt: skip
     for file in files:
         text = file.read_text()
@@ -123,16 +124,66 @@ def test_a_reproduction_that_has_not_begun(tmp_path: Path) -> None:
     text = (folder.root / "reproduction.md").read_text()
     assert "Not finished: 6 of 6 jobs are still to be done" in text
     assert "| 10 | – (paper 165.26) |" in text
+    assert "- time of all jobs: –" in text
 
 
-def test_a_picture_that_cannot_be_drawn_is_left_out(report: Path, tmp_path: Path) -> None:
-    root = tmp_path / "out"
+def test_seeds_are_those_of_trainings(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "out")
+    for seed in (1, 2):
+        made = TrainConfig(data="mnist", seed=seed)
+        folder.training(["table1"], f"run-{seed}", made, 165.0, method="direct")
+    cell = {"data": "mnist", "values": 10, "method": "em", "seed": 0}
+    folder.add(["table1"], "em", "mixture", {"seed": 0}, cell)
+    assert ("seeds", "2", "") in make_page(collect(folder.write())).status
+
+
+def without_pictures(report: Path, root: Path) -> Path:
     shutil.copytree(report, root)
     for picture in (root / "figures").glob("*.png"):
         picture.unlink()
+    return root
+
+
+def check_left_out(root: Path, why: str) -> None:
+    """Both pages say why, and none shows a file that is not there."""
+    for name in ("reproduction.html", "reproduction.md"):
+        text = (root / name).read_text()
+        assert f"No picture: {why}" in text
+        assert ".png" not in text
+        assert "data:image/png" not in text
+
+
+def test_a_picture_that_cannot_be_drawn_is_left_out(report: Path, tmp_path: Path) -> None:
+    root = without_pictures(report, tmp_path / "out")
     shutil.rmtree(root / "jobs" / "mixed" / "checkpoints")
     write_report(root)
-    assert "No picture: the checkpoint or the images" in (root / "reproduction.html").read_text()
+    check_left_out(root, "jobs/mixed has no")
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory.\nTried to"), "OutOfMemoryError: CUDA out of"),
+        (PermissionError(13, "Permission denied"), "PermissionError: [Errno 13] Permission denied"),
+    ],
+)
+def test_no_picture_costs_the_report(
+    report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
+) -> None:
+    def fail(*arguments: object, **settings: object) -> None:
+        raise error
+
+    root = without_pictures(report, tmp_path / "out")
+    monkeypatch.setattr("directmax.training.finished.sample_run", fail)
+    write_report(root)
+    check_left_out(root, why)
+
+
+def test_pages_without_pictures(report: Path, tmp_path: Path) -> None:
+    """Results alone, such as those that are kept of a reproduction, come without them."""
+    root = without_pictures(report, tmp_path / "out")
+    write_pages(root, Results.from_dict(json.loads((root / "results.json").read_text())))
+    check_left_out(root, "it was not drawn into this folder.")
 
 
 def test_a_full_disk_is_one_line_and_breaks_no_file(report: Path, tmp_path: Path) -> None:
@@ -203,10 +254,3 @@ def lab(rgb: list[float]) -> tuple[float, float, float]:
 def test_a_chart_without_numbers_is_drawn() -> None:
     empty = Chart("nothing", "epoch", "bound", (Series("a", (1.0,), (None,)),))
     ElementTree.fromstring(figure_svg(Figure("empty", "Nothing & <more>", (empty,))))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(None, "–"), (3.21, "3.2 s"), (59.7, "1 min"), (3600, "1 h")]
-)
-def test_durations(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text

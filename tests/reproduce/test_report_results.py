@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
 
 import pytest
-from report_folder import ReportFolder
+from report_folder import MACHINE, ReportFolder
 
 from directmax.reproduce.report import Results, collect
-from directmax.reproduce.report.results import MAX_POINTS, Spread, mean_of, on_test, write_results
+from directmax.reproduce.report.results import (
+    MAX_POINTS,
+    OUTCOME,
+    Outcome,
+    Spread,
+    mean_of,
+    on_test,
+    write_results,
+)
 from directmax.training.config import TrainConfig
 from directmax.training.files import RunError
 from directmax.training.run import train
@@ -106,6 +115,18 @@ def test_a_real_run_is_read(tmp_path: Path) -> None:
     assert len(outcome.curves["bound"]) == outcome.epochs == 2
 
 
+def test_an_outcome_taken_over_keeps_the_times_of_its_machine(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "out")
+    settings, cell = config().to_dict(), {"data": "mnist", "method": "direct"}
+    path = folder.add(
+        ["figure2"], "run", "train", settings, cell, state="done", seconds_per_epoch=1.0
+    )
+    there = Outcome("run", "train", cell, settings, "there", "done", measured=9.0, machine=MACHINE)
+    (path / OUTCOME).write_text(json.dumps(dataclasses.asdict(there)))
+    (outcome,) = collect(folder.write()).outcomes
+    assert (outcome.measured, outcome.machine) == (9.0, MACHINE)
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
@@ -113,12 +134,24 @@ def test_a_real_run_is_read(tmp_path: Path) -> None:
         ("plan.json", "{}", "plan.json is damaged: KeyError('command')"),
         ("jobs/run/state.json", '{"state": "lost"}', "unknown state 'lost'"),
         ("jobs/run/summary.json", "[]", "summary.json is damaged: expected a JSON object"),
+        ("jobs/run/summary.json", "{}", "jobs/run/summary.json is damaged: KeyError('validation')"),
+        ("jobs/run/summary.json", '{"validation": 1}', "jobs/run/summary.json is damaged: "),
+        ("jobs/run/metrics.jsonl", "{}", "jobs/run/metrics.jsonl is damaged: KeyError("),
+        ("jobs/run/metrics.jsonl", "1", "jobs/run/metrics.jsonl is damaged: TypeError("),
+        ("jobs/bias/gradients.json", "{}", "jobs/bias/gradients.json is damaged: KeyError('rows')"),
+        ("jobs/em/result.json", '{"test": 1}', "jobs/em/result.json is damaged: AttributeError("),
+        ("jobs/em/outcome.json", "{}", "jobs/em/outcome.json is damaged: KeyError('points')"),
     ],
 )
 def test_a_damaged_file_is_one_line(tmp_path: Path, file: str, content: str, message: str) -> None:
     folder = ReportFolder(tmp_path / "out")
     folder.training(["table1"], "run", config(), 165.0)
+    em = folder.add(["table1"], "em", "mixture", {}, {}, state="done")
+    (em / "result.json").write_text("{}")
+    bias = folder.add(["figure1"], "bias", "gradients", {}, {}, state="done")
+    (bias / "gradients.json").write_text('{"rows": [], "norm": 1.0}')
     root = folder.write()
+    collect(root)
     (root / file).write_text(content)
     with pytest.raises(RunError) as caught:
         collect(root)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
-from report_folder import ReportFolder
+from report_folder import MACHINE, ReportFolder
 
 from directmax.reproduce.report import collect
 from directmax.reproduce.report.layout import Cell, Section, Table, compared, signed
@@ -135,6 +137,43 @@ def test_times_of_two_kinds_are_not_compared(tmp_path: Path) -> None:
     assert ends == [16.0, 16.0]
 
 
+OTHER = {**MACHINE, "threads": 4}
+"""The same machine, used otherwise."""
+
+
+def test_times_of_different_machines_are_not_compared(tmp_path: Path) -> None:
+    """Of MNIST they are; the digits, of one machine, keep their ratio and their axis."""
+    folder = ReportFolder(tmp_path / "out")
+    for data, other in (("digits", MACHINE), ("mnist", OTHER)):
+        for method, machine in {"direct": MACHINE, "gumbel-softmax": other}.items():
+            folder.training(
+                ["figure2"], f"{data}-{method}", config(data=data), 165.0, machine=machine,
+                seconds=3.0, seconds_per_epoch=2.0, method=method,
+            )  # fmt: skip
+    section = only_section(folder)
+    (table,) = section.tables
+    assert [cells[3].main for cells in table.rows] == ["1.00", "1.00", "–", "–"]
+    assert [cells[2].main for cells in table.rows] == ["2.00", "2.00", "3.00", "3.00"]
+    assert "scikit-learn digits, k = 10: Seconds of an epoch were measured" in table.note
+    assert "MNIST, k = 10: The runs are of different machines, so their times" in table.note
+    assert [(c.title, c.x_label) for c in section.figures[0].charts] == [
+        ("scikit-learn digits, k = 10", "epoch"),
+        ("scikit-learn digits, k = 10", "seconds of training"),
+        ("MNIST, k = 10", "epoch"),
+    ]
+    assert "An epoch of the direct method takes 1.00 times" in section.findings[0]
+
+
+def test_seeds_of_different_machines_have_no_mean_time(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "out")
+    for seed, machine in enumerate((MACHINE, OTHER)):
+        folder.training(
+            ["figure2"], f"run-{seed}", config(seed), 165.0, machine=machine, method="direct"
+        )
+    (table,) = only_section(folder).tables
+    assert table.rows[0][2] == Cell("–", faint=True)
+
+
 def test_curves_are_means_with_deviations(tmp_path: Path) -> None:
     folder = ReportFolder(tmp_path / "out")
     for seed, curve in enumerate(([10.0, 8.0, 6.0], [12.0, 8.0, 4.0])):
@@ -144,13 +183,21 @@ def test_curves_are_means_with_deviations(tmp_path: Path) -> None:
     assert series.low == pytest.approx((11 - 2**0.5, 8.0, 5 - 2**0.5))
 
 
-def structured(folder: ReportFolder, encoder: str, curve: list[float], **settings: object) -> None:
+def structured(
+    folder: ReportFolder,
+    encoder: str,
+    curve: list[float],
+    *,
+    machine: Mapping[str, Any] = MACHINE,
+    measured: float | None = None,
+    **settings: object,
+) -> None:
     flags = {"data": "fashion-mnist", "variables": 15, "values": 2, "encoder": encoder, **settings}
     name = f"{encoder}-{len(folder.jobs)}"
     made = TrainConfig(**{"estimator": "direct", **flags})  # type: ignore[arg-type]
     folder.training(
         ["figure3"], name, made, curve[-1], curve=curve, nll=curve[-1] - 5, encoder=encoder,
-        method=made.estimator,
+        method=made.estimator, machine=machine, seconds_per_epoch=measured,
     )  # fmt: skip
 
 
@@ -174,6 +221,76 @@ def test_figure_3_separates_estimators_and_encoders(tmp_path: Path) -> None:
     assert any(
         "from epoch 2 on (paper: below from epoch 85 on)" in text for text in section.findings
     )
+
+
+def test_figure_3_compares_times_of_one_machine_only(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "out")
+    structured(folder, "independent", [200.0, 162.0])
+    structured(folder, "independent", [200.0, 155.0], estimator="rebar")
+    structured(folder, "pairwise", [195.0, 154.0], machine=OTHER)
+    estimators, encoders = only_section(folder).figures
+    assert estimators.charts[1].x_label == "seconds of training"
+    assert "median of the run itself" in estimators.note
+    assert {chart.x_label for chart in encoders.charts} == {"epoch"}
+    assert "The runs are of different machines" in encoders.note
+
+
+def test_a_table_of_figure_3_has_the_times_of_its_curves(tmp_path: Path) -> None:
+    """An estimator that was not timed is in neither, and does not decide what the two show."""
+    folder = ReportFolder(tmp_path / "out")
+    structured(folder, "independent", [200.0, 162.0], measured=1.0)
+    structured(folder, "independent", [200.0, 155.0], estimator="rebar")
+    structured(folder, "pairwise", [195.0, 154.0], measured=3.0)
+    section = only_section(folder)
+    assert [cells[-1].main for cells in section.tables[1].rows] == ["1.00", "3.00"]
+    assert [series.x[-1] for series in section.figures[1].charts[1].series] == [2.0, 6.0]
+
+
+def test_figure_3_keeps_data_sets_apart(tmp_path: Path) -> None:
+    """Whatever is averaged is of one data set, and so is the deviation over seeds."""
+    folder = ReportFolder(tmp_path / "out")
+    for data, high in (("fashion-mnist", 160.0), ("omniglot", 110.0)):
+        for seed in (0, 1):
+            end = high + seed
+            structured(folder, "independent", [high + 9, end], data=data, seed=seed)
+            structured(folder, "supermodular", [high + 5, end - 2], data=data, seed=seed)
+            general = end - 3 if data == "omniglot" else end - 1
+            structured(folder, "pairwise", [high + 6, general], data=data, seed=seed)
+    section = only_section(folder)
+    assert [table.title for table in section.tables] == [
+        "Fashion-MNIST, independent variables: estimators",
+        "Fashion-MNIST: encoders",
+        "Omniglot, independent variables: estimators",
+        "Omniglot: encoders",
+    ]
+    assert [table.rows[0][-5].main for table in section.tables[::2]] == [
+        "160.50 ± 0.71",
+        "110.50 ± 0.71",
+    ]
+    assert [figure.name for figure in section.figures] == [
+        "figure3-fashion-mnist-estimators",
+        "figure3-fashion-mnist-encoders",
+        "figure3-omniglot-estimators",
+        "figure3-omniglot-encoders",
+    ]
+    assert [figure.charts[0].series[0].y for figure in section.figures[::2]] == [
+        (169.0, 160.5),
+        (119.0, 110.5),
+    ]
+    lowest = "{}: of the estimators with independent variables direct has the lowest"
+    overtakes = "{}: the general encoder's validation bound"
+    beginnings = [
+        (lowest.format("Fashion-MNIST"), ""),
+        ("Fashion-MNIST, with the direct estimator: test −log p(x) independent 155.50", ""),
+        (overtakes.format("Fashion-MNIST"), "does not end below"),
+        (lowest.format("Omniglot"), ""),
+        ("Omniglot, with the direct estimator: test −log p(x) independent 105.50", ""),
+        (overtakes.format("Omniglot"), "from epoch 2 on"),
+    ]
+    assert len(section.findings) == len(beginnings)
+    for text, (beginning, within) in zip(section.findings, beginnings, strict=True):
+        assert text.startswith(beginning)
+        assert within in text
 
 
 @pytest.mark.parametrize(
@@ -256,6 +373,45 @@ def test_figure_5_has_the_accuracy_of_every_attribute(tmp_path: Path) -> None:
         "CelebA, 48 labels, local expectation (ours)",
         "CelebA, 48 labels, direct",
     ]
+
+
+def attributes(folder: ReportFolder, labels: int, seed: int, smiling: float) -> None:
+    made = TrainConfig(data="celeba", model="attributes", labels=labels, seed=seed)
+    shares = {"Smiling": smiling, "Male": 0.9}
+    folder.training(
+        ["figure5"], f"{labels}-{seed}", made, 50_000.0, attributes=shares, labels=labels,
+        method="direct",
+    )  # fmt: skip
+
+
+def test_figure_5_has_deviations_over_seeds_and_every_number_of_labels(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "out")
+    for seed, smiling in enumerate((0.94, 0.96)):
+        attributes(folder, 1628, seed, smiling)
+    attributes(folder, 48, 0, 0.80)
+    section = only_section(folder)
+    (table,) = section.tables
+    assert [[cell.main for cell in cells[:4]] for cells in table.rows] == [
+        ["direct", "1,628", "95.00 ± 1.41", "90.00 ± 0.00"],
+        ["direct", "48", "80.00", "90.00"],
+    ]
+    assert [picture.title for picture in section.pictures] == [
+        "CelebA, 1,628 labels, direct, seed 0",
+        "CelebA, 1,628 labels, direct, seed 1",
+        "CelebA, 48 labels, direct, seed 0",
+    ]
+
+
+def test_figure_4_names_the_seeds_where_there_are_several(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "out")
+    titles = ["MNIST, no labels, direct"]
+    for seed in (0, 1):
+        made = config(seed, model="mixed")
+        folder.training(["figure4"], f"run-{seed}", made, 100.0, labels=0, method="direct")
+        section = only_section(folder)
+        assert [picture.title for picture in section.pictures] == titles
+        assert [cells[0].main for cells in section.tables[0].rows] == titles
+        titles = ["MNIST, no labels, direct, seed 0", "MNIST, no labels, direct, seed 1"]
 
 
 def test_an_item_that_cannot_be_run_says_why(tmp_path: Path) -> None:

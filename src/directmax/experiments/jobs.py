@@ -11,7 +11,6 @@ from typing import Any
 
 from directmax.training.config import TrainConfig
 
-KINDS = ("train", "gradients", "mixture")
 SCALES: dict[str, str] = {
     "smoke": (
         "scikit-learn's digits in place of the paper's data, table 1 at full length, elsewhere "

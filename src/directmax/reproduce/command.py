@@ -78,8 +78,8 @@ def command(
     left = [job for job in plan.jobs if job in left or job in again]
     share = resources(device, workers, len(left))
     told = Estimates(images, device=share.devices[0], threads=share.threads, data_dir=data_dir)
-    # Also of jobs that are taken over: their own times are of another machine.
-    measured = [job for job in plan.jobs if job in left or job.name in taken]
+    unmeasured = {name for name, outcome in taken.items() if outcome.measured is None}
+    measured = [job for job in plan.jobs if job in left or job.name in unmeasured]
     estimates = _estimate(told, measured, console)
     _announce(console, plan, left, estimates, share, engine)
     if dry_run:

@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from directmax.reproduce.report.layout import Chart, Series
 from directmax.reproduce.report.methods import Look
-from directmax.reproduce.report.results import Cost, Outcome, mean_of, measured_in_turn
+from directmax.reproduce.report.results import (
+    Cost,
+    Outcome,
+    measured_in_turn,
+    on_one_machine,
+    seconds_of,
+)
 
 SHORT = 10
 """Epochs up to which all of a curve is shown."""
@@ -25,11 +31,15 @@ def by_epoch(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str) 
 
 
 def by_time(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str, cost: Cost) -> Chart:
-    """The same by the time of training: the epoch times the seconds of an epoch, its cost."""
+    """The same by the time of training: the epoch times the seconds of an epoch, its cost.
+
+    Of runs of different machines it is empty.
+    """
     series = []
-    for look, runs in lines.items():
+    comparable = on_one_machine(run for runs in lines.values() for run in runs)
+    for look, runs in lines.items() if comparable else ():
         each = _series(look, runs, measure)
-        seconds = mean_of(runs, cost)
+        seconds = seconds_of(runs, cost)
         if each is not None and seconds is not None:
             series.append((each, seconds.mean))
     longest = max((each.x[-1] * seconds for each, seconds in series), default=0.0)
@@ -64,39 +74,66 @@ def limits(series: Sequence[Series]) -> tuple[float, float] | None:
     return low - margin, high + margin
 
 
-def _series(look: Look, runs: Sequence[Outcome], measure: str) -> Series | None:
-    """Mean over the runs that have the measure, at the epochs that all of them reached."""
+def at_shared_epochs(runs: Sequence[Outcome], measure: str) -> dict[float, list[float]] | None:
+    """A measure of the validation images by epoch, of every run, where all of them have one.
+
+    Returns:
+        None if no run is done and has the measure.
+    """
     runs = [run for run in runs if run.done and measure in run.curves]
     if not runs:
         return None
     tables = [dict(zip(run.curves["epoch"], run.curves[measure], strict=True)) for run in runs]
-    epochs = [epoch for epoch in tables[0] if all(epoch in table for table in tables)]
+    return {
+        epoch: [table[epoch] for table in tables]
+        for epoch in tables[0]
+        if all(epoch in table for table in tables)
+    }
+
+
+def _series(look: Look, runs: Sequence[Outcome], measure: str) -> Series | None:
+    """Mean over the runs that have the measure, at the epochs that all of them reached."""
+    found = at_shared_epochs(runs, measure)
+    if found is None:
+        return None
     factor = 100 if measure == "accuracy" else 1
-    values = [[factor * table[epoch] for table in tables] for epoch in epochs]
+    values = [[factor * value for value in each] for each in found.values()]
     means = [statistics.fmean(each) for each in values]
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
-    if len(runs) > 1:
+    if all(len(each) > 1 for each in values):
         spreads = [statistics.stdev(each) for each in values]
         low = tuple(m - s for m, s in zip(means, spreads, strict=True))
         high = tuple(m + s for m, s in zip(means, spreads, strict=True))
     return Series(
         look.label,
-        tuple(epochs),
+        tuple(found),
         tuple(means),
         low,
         high,
         look.color,
         look.dash,
-        "o" if len(epochs) < 3 else "",
+        "o" if len(found) < 3 else "",
     )
 
 
 def timing(outcomes: Sequence[Outcome]) -> str:
-    """Where the times come from, as a sentence."""
+    """Where the times of outcomes that are compared come from, as a sentence."""
+    if not on_one_machine(outcomes):
+        return "The runs are of different machines, so their times are not compared."
     if measured_in_turn(outcomes):
         return "Seconds of an epoch were measured before the runs, each configuration in turn."
     return (
         "Seconds of an epoch are the median of the run itself; runs that shared the machine with "
         "others took longer than they would alone."
     )
+
+
+def timings(groups: Mapping[str, Sequence[Outcome]]) -> str:
+    """The same of several groups, by their titles, which are named where the sentences differ."""
+    found: dict[str, list[str]] = {}
+    for title, outcomes in groups.items():
+        found.setdefault(timing(outcomes), []).append(title)
+    if len(found) < 2:
+        return "".join(found)
+    return " ".join(f"{'; '.join(titles)}: {text}" for text, titles in found.items())

@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from directmax.reproduce.report.draw import chart_svg, swatch
-from directmax.reproduce.report.layout import Cell, Figure, Picture, Section, Table
+from directmax.reproduce.report.layout import Cell, Figure, Picture, Section, Table, with_notes
 from directmax.reproduce.report.page import Page
 from directmax.reproduce.report.style import STYLE
-
-MISSING = "No picture: the checkpoint or the images of the run could not be read."
 
 
 def render_html(page: Page, pictures: Mapping[str, bytes]) -> str:
@@ -20,7 +18,7 @@ def render_html(page: Page, pictures: Mapping[str, bytes]) -> str:
 
     Args:
         page: what to show.
-        pictures: PNG files by the names of the pictures.
+        pictures: PNG files by the names of the pictures, of all that are not missing.
     """
     body = [
         "<header>",
@@ -98,13 +96,7 @@ def _section(section: Section, pictures: Mapping[str, bytes]) -> str:
 
 
 def _tables(tables: Sequence[Table]) -> list[str]:
-    """Tables; a note that several in a row share is written once, under the last of them."""
-    parts = []
-    for number, table in enumerate(tables):
-        following = tables[number + 1].note if number + 1 < len(tables) else ""
-        note = table.note if table.note != following else ""
-        parts.append(_table(table, note))
-    return parts
+    return [_table(table, note) for table, note in with_notes(tables)]
 
 
 def _table(table: Table, note: str = "") -> str:
@@ -160,14 +152,14 @@ def _figure(figure: Figure) -> str:
 
 
 def _picture(picture: Picture, pictures: Mapping[str, bytes]) -> str:
-    if picture.name not in pictures:
-        return f"<figure><h3>{_text(picture.title)}</h3><p class=note>{_text(MISSING)}</p></figure>"
+    head = f"<figure><h3>{_text(picture.title)}</h3>"
+    if picture.missing:
+        return f"{head}<p class=note>{_text(picture.missing)}</p></figure>"
     data = base64.b64encode(pictures[picture.name]).decode()
     title = escape(picture.title, quote=True)
     return (
-        f'<figure><h3>{_text(picture.title)}</h3><img alt="{title}" '
-        f'src="data:image/png;base64,{data}"><figcaption>{_text(picture.note)}</figcaption>'
-        "</figure>"
+        f'{head}<img alt="{title}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{_text(picture.note)}</figcaption></figure>"
     )
 
 

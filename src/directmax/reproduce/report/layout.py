@@ -52,6 +52,21 @@ class Table:
     folded: bool = False
 
 
+def with_notes(tables: Sequence[Table]) -> list[tuple[Table, str]]:
+    """Tables and what is written under each: a note that several in a row share, at their end.
+
+    Example:
+        >>> one, two = (Table(name, (), (), "the same") for name in ("one", "two"))
+        >>> [note for _, note in with_notes([one, two])]
+        ['', 'the same']
+    """
+    following = [*(table.note for table in tables[1:]), ""]
+    return [
+        (table, "" if table.note == note else table.note)
+        for table, note in zip(tables, following, strict=False)
+    ]
+
+
 @dataclass(frozen=True)
 class Series:
     """One line of a chart.
@@ -90,7 +105,6 @@ class Chart:
     log_x: bool = False
     log_y: bool = False
     y_limits: tuple[float, float] | None = None
-    x_ticks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,11 +136,19 @@ class Figure:
 
 @dataclass(frozen=True)
 class Picture:
-    """Images drawn by a model, as a PNG file of the report's folder `figures`."""
+    """Images drawn by a model, as a PNG file of the report's folder `figures`.
+
+    Attributes:
+        name: of its file, without the ending.
+        title: over it.
+        note: under it.
+        missing: why there is no file, a sentence in place of the picture; nothing if there is one.
+    """
 
     name: str
     title: str
     note: str = ""
+    missing: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from directmax.reproduce.report.layout import Cell, Section, Table
+from directmax.reproduce.report.layout import Cell, Section, Table, with_notes
 from directmax.reproduce.report.page import Page
 
 FIGURES = "figures"
@@ -46,19 +46,18 @@ def _section(section: Section) -> list[str]:
         lines += [figure.note, ""] if figure.note else []
     for picture in section.pictures:
         lines += [f"**{picture.title}**", ""]
+        if picture.missing:
+            lines += [picture.missing, ""]
+            continue
         lines += [f"![{picture.title}]({FIGURES}/{picture.name}.png)", ""]
         lines += [picture.note, ""] if picture.note else []
     return lines
 
 
 def _tables(tables: Sequence[Table]) -> list[str]:
-    """Tables; a note that several in a row share is written once, under the last of them."""
     lines = []
-    for number, table in enumerate(tables):
-        following = tables[number + 1].note if number + 1 < len(tables) else ""
-        lines += _table(table)
-        if table.note and table.note != following:
-            lines += [table.note, ""]
+    for table, note in with_notes(tables):
+        lines += [*_table(table), note, ""] if note else _table(table)
     return lines
 
 

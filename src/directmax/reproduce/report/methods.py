@@ -108,3 +108,18 @@ def data_sets(outcomes: Iterable[Outcome]) -> list[str]:
 def methods(outcomes: Iterable[Outcome]) -> list[str]:
     """The methods that occur, in the order of `LOOKS`."""
     return in_order(by(outcomes, method_of), LOOKS)
+
+
+def run_titles(outcomes: Iterable[Outcome]) -> dict[str, str]:
+    """Single runs in words, by name: data, labels and method, and the seed if there are several."""
+    outcomes = list(outcomes)
+    several = len(by(outcomes, entry("seed"))) > 1
+    titles = {}
+    for outcome in outcomes:
+        labels = entry("labels")(outcome)
+        words = [data_title(data_of(outcome)), f"{labels:,} labels" if labels else "no labels"]
+        words.append(look(method_of(outcome)).label)
+        if several:
+            words.append(f"seed {entry('seed')(outcome)}")
+        titles[outcome.name] = ", ".join(words)
+    return titles

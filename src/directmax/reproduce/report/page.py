@@ -10,6 +10,7 @@ from typing import Any
 from directmax._version import __version__
 from directmax.experiments import published
 from directmax.experiments.deviations import Deviation, deviations_of
+from directmax.reproduce.progress import duration
 from directmax.reproduce.report.commands import command_of
 from directmax.reproduce.report.layout import NOTHING, Cell, Section, Table, seconds_text
 from directmax.reproduce.report.results import Outcome, Results, Spread
@@ -73,29 +74,13 @@ def make_page(results: Results) -> Page:
     )
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds, minutes or hours, as people say them.
-
-    Example:
-        >>> duration(42.2), duration(90), duration(7500)
-        ('42 s', '1 min 30 s', '2 h 5 min')
-    """
-    if seconds is None:
-        return NOTHING
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if whole >= 10 else f"{seconds:.1f} s"
-    if whole < 3600:
-        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
-    return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 // 60 else "")
-
-
 def _status(results: Results, counts: Mapping[str, int]) -> tuple[tuple[str, str, str], ...]:
     total = sum(o.seconds or 0.0 for o in results.outcomes)
     seeds = {
         seed
         for o in results.outcomes
-        if (seed := o.cell.get("seed", o.settings.get("seed"))) is not None
+        # The seed of a mixture is of its restarts, and is 0 whatever seeds were asked for.
+        if o.kind == "train" and (seed := o.cell.get("seed", o.settings.get("seed"))) is not None
     }
     entries = [
         ("scale", results.scale, ""),
@@ -105,7 +90,7 @@ def _status(results: Results, counts: Mapping[str, int]) -> tuple[tuple[str, str
         entries.append(("failed", str(counts["failed"]), "bad"))
     if seeds:
         entries.append(("seeds", str(len(seeds)), ""))
-    entries.append(("time of all jobs", duration(total), ""))
+    entries.append(("time of all jobs", _time(total), ""))
     return tuple(entries)
 
 
@@ -157,7 +142,7 @@ def _runs(results: Results) -> Table:
             Cell(str(o.epochs or NOTHING)),
             Cell(str(o.best_epoch or NOTHING)),
             Cell(seconds_text(None if (s := o.seconds_per_epoch) is None else Spread(s, None, 1))),
-            Cell(duration(o.seconds)),
+            Cell(_time(o.seconds)),
             Cell(str(o.attempts)),
         )
         for o in results.outcomes
@@ -165,6 +150,11 @@ def _runs(results: Results) -> Table:
     columns = ("job", "state", "epochs", "best epoch", "seconds an epoch", "time", "attempts")
     title = f"All {len(rows)} jobs"
     return Table(title, columns, rows, words=(1,), folded=True)
+
+
+def _time(seconds: float | None) -> str:
+    """In words; a dash before anything has run."""
+    return duration(seconds) if seconds else NOTHING
 
 
 def _machine(results: Results) -> tuple[Table, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -192,7 +193,7 @@ def collect(output: str | Path) -> Results:
     """
     root = Path(output)
     plan = read_json(root / "plan.json")
-    try:
+    with _reading(root / "plan.json"):
         return Results(
             command=plan["command"],
             scale=plan["scale"],
@@ -210,8 +211,6 @@ def collect(output: str | Path) -> Results:
             outcomes=tuple(_outcome(root, job) for job in plan["jobs"]),
             hardware=hardware(),
         )
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{root / 'plan.json'} is damaged: {error!r}") from error
 
 
 def write_results(output: Path, results: Results) -> None:
@@ -234,19 +233,31 @@ Cost = Callable[[Outcome], float | None]
 
 
 def cost_of(outcomes: Iterable[Outcome]) -> Cost:
-    """Reads the seconds of an epoch of outcomes that are compared, for `mean_of`.
+    """Reads the seconds of an epoch of outcomes that are compared, for `seconds_of`.
 
     Those measured in turn if all have them, else the runs' own medians: never some of each.
     """
-    if measured_in_turn(outcomes):
+    if measured_in_turn(list(outcomes)):
         return lambda outcome: outcome.measured
     return lambda outcome: outcome.seconds_per_epoch
 
 
-def measured_in_turn(outcomes: Iterable[Outcome]) -> bool:
-    """Whether all that are done were timed before the runs, one configuration after the other."""
+def seconds_of(outcomes: Sequence[Outcome], cost: Cost) -> Spread | None:
+    """Seconds of an epoch over seeds; None of several machines, whose mean says nothing."""
+    return mean_of(outcomes, cost) if on_one_machine(outcomes) else None
+
+
+def measured_in_turn(outcomes: Sequence[Outcome]) -> bool:
+    """Whether all that are done were timed on one machine before the runs, one after the other."""
     done = [outcome for outcome in outcomes if outcome.done]
-    return bool(done) and all(outcome.measured is not None for outcome in done)
+    timed = all(outcome.measured is not None for outcome in done)
+    return bool(done) and timed and on_one_machine(done)
+
+
+def on_one_machine(outcomes: Iterable[Outcome]) -> bool:
+    """Whether all that are done ran on the same machine, with as many threads."""
+    machines = [outcome.machine for outcome in outcomes if outcome.done]
+    return all(machine == machines[0] for machine in machines)
 
 
 def on_test(name: str) -> Callable[[Outcome], Any]:
@@ -276,7 +287,9 @@ def _outcome(root: Path, job: Mapping[str, Any]) -> Outcome:
         "measured": job.get("seconds_per_epoch"),
     }
     if (folder / OUTCOME).exists():
-        return _taken_over(read_json(folder / OUTCOME), common)
+        record = read_json(folder / OUTCOME)
+        with _reading(folder / OUTCOME):
+            return _taken_over(record, common)
     if common["state"] not in STATES:
         raise RunError(f"{folder / 'state.json'} is damaged: unknown state {common['state']!r}")
     readers = {"train": _training, "gradients": _gradients}
@@ -286,47 +299,62 @@ def _outcome(root: Path, job: Mapping[str, Any]) -> Outcome:
 
 
 def _taken_over(record: Mapping[str, Any], job: Mapping[str, Any]) -> Outcome:
-    """An outcome of other results, under the name of the job here."""
-    names = ("name", "kind", "cell", "settings", "folder", "state", "error")
-    try:
-        measured = job["measured"] if job["measured"] is not None else record["measured"]
-        here = {**{name: job[name] for name in names}, "measured": measured}
-        return Outcome(**{**record, **here, "points": tuple(record["points"])})
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{job['folder']}/{OUTCOME} is damaged: {error!r}") from error
+    """An outcome of other results, under the name of the job here.
+
+    Its times are those of its machine; one that was not measured before it ran has that of here.
+    """
+    names = ["name", "kind", "cell", "settings", "folder", "state", "error"]
+    if record.get("measured") is None:
+        names.append("measured")
+    here = {name: job[name] for name in names}
+    return Outcome(**{**record, **here, "points": tuple(record["points"])})
 
 
 def _training(folder: Path, done: bool) -> dict[str, Any]:
     """What is kept of a run folder: results if it is done, curves as far as it got."""
     found: dict[str, Any] = {}
-    if lines := RunFolder(folder).metrics():
-        found["curves"] = _curves(lines)
-        found["epochs"] = lines[-1]["epoch"]
-        found["seconds_per_epoch"] = statistics.median(line["seconds"] for line in lines)
+    run = RunFolder(folder)
+    if lines := run.metrics():
+        with _reading(run.metrics_file):
+            found["curves"] = _curves(lines)
+            found["epochs"] = lines[-1]["epoch"]
+            found["seconds_per_epoch"] = statistics.median(line["seconds"] for line in lines)
     if done:
         summary = read_json(folder / "summary.json")
-        found |= {
-            "validation": _small(summary["validation"]),
-            "test": _small(summary["test"]),
-            "best_epoch": summary["best_epoch"],
-            "stopped_early": bool(summary.get("stopped_early")),
-            **_environment(summary),
-        }
+        with _reading(folder / "summary.json"):
+            found |= {
+                "validation": _small(summary["validation"]),
+                "test": _small(summary["test"]),
+                "best_epoch": summary["best_epoch"],
+                "stopped_early": bool(summary.get("stopped_early")),
+                **_environment(summary),
+            }
     return found
 
 
 def _gradients(folder: Path, done: bool) -> dict[str, Any]:
     record = read_json(folder / "gradients.json")
-    return {"points": tuple(record["rows"]), "norm": record["norm"], **_environment(record)}
+    with _reading(folder / "gradients.json"):
+        return {"points": tuple(record["rows"]), "norm": record["norm"], **_environment(record)}
 
 
 def _numbers(folder: Path, done: bool) -> dict[str, Any]:
     record = read_json(folder / "result.json")
-    return {
-        "validation": _small(record.get("validation") or {}),
-        "test": _small(record.get("test") or {}),
-        **_environment(record),
-    }
+    with _reading(folder / "result.json"):
+        return {
+            "validation": _small(record.get("validation") or {}),
+            "test": _small(record.get("test") or {}),
+            **_environment(record),
+        }
+
+
+@contextlib.contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """What lacks an entry, or has one of another type, is this file."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{file} is damaged: {error!r}") from error
 
 
 def _environment(record: Mapping[str, Any]) -> dict[str, Any]:

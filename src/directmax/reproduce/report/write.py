@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from directmax.reproduce.report.draw import figure_svg
 from directmax.reproduce.report.html import render_html
-from directmax.reproduce.report.layout import Section
+from directmax.reproduce.report.layout import Picture
 from directmax.reproduce.report.markdown import FIGURES, render_markdown
-from directmax.reproduce.report.page import make_page
+from directmax.reproduce.report.page import Page, make_page
 from directmax.reproduce.report.results import Results, collect, write_results
 from directmax.reproduce.report.sections.labels import picture_name
 from directmax.training.files import RunError, cannot_write, write_atomic
 
 COLUMNS = {"figure4": 12, "figure5": 6}
 """Images in a row of figure 4, rows of figure 5."""
+UNDRAWN = "it was not drawn into this folder"
 
 
 def write_report(
@@ -45,41 +47,50 @@ def write_report(
         figures.mkdir(exist_ok=True)
     except OSError as error:
         raise cannot_write(figures, error) from error
-    _draw_pictures(root, results, data_dir, device)
-    write_pages(root, results)
+    write_pages(root, results, _draw_pictures(root, results, data_dir, device))
     return results
 
 
-def write_pages(root: Path, results: Results) -> None:
+def write_pages(
+    root: Path, results: Results, undrawn: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Write the pages and figures of results, such as `Results.from_dict` gives.
 
     Pictures are those that `figures/` holds.
+
+    Args:
+        root: folder of the report.
+        results: what is shown.
+        undrawn: why pictures could not be drawn, by name.
     """
     page = make_page(results)
     figures = root / FIGURES
+    pictures = _read_pictures(figures, page)
+    page = _without_missing(page, pictures, undrawn)
     for section in page.sections:
         for figure in section.figures:
             write_atomic(figures / f"{figure.name}.svg", figure_svg(figure))
     write_atomic(root / "reproduction.md", render_markdown(page))
-    write_atomic(
-        root / "reproduction.html", render_html(page, _read_pictures(figures, page.sections))
-    )
+    write_atomic(root / "reproduction.html", render_html(page, pictures))
 
 
-def _draw_pictures(root: Path, results: Results, data_dir: str | Path | None, device: str) -> None:
-    """Figures 4 and 5: an image file a finished run, drawn once."""
-    from directmax.training.finished import sample_run
+def _draw_pictures(
+    root: Path, results: Results, data_dir: str | Path | None, device: str
+) -> dict[str, str]:
+    """Figures 4 and 5: an image file a finished run, drawn once; why others were not, by name."""
+    from directmax.training import finished
 
+    undrawn = {}
     for part in results.parts:
         if part.name not in COLUMNS:
             continue
         for outcome in results.of(part, "train"):
-            path = root / FIGURES / f"{picture_name(part, outcome)}.png"
+            name = picture_name(part, outcome)
+            path = root / FIGURES / f"{name}.png"
             if not outcome.done or path.exists():
                 continue
-            # The report is worth having without it: the page says that it is missing.
-            with contextlib.suppress(ValueError):
-                sample_run(
+            try:
+                finished.sample_run(
                     root / outcome.folder,
                     path,
                     num_reconstructions=0,
@@ -87,11 +98,21 @@ def _draw_pictures(root: Path, results: Results, data_dir: str | Path | None, de
                     data_dir=data_dir,
                     device=device,
                 )
+            # The report is worth having without it. A card's memory that ran out is a RuntimeError.
+            except (ValueError, RuntimeError, OSError, MemoryError) as error:
+                undrawn[name] = _reason(error, root)
+    return undrawn
 
 
-def _read_pictures(folder: Path, sections: tuple[Section, ...]) -> Mapping[str, bytes]:
+def _reason(error: Exception, root: Path) -> str:
+    """An error in one line, with paths relative to the report."""
+    text = " ".join(str(error).split()).replace(f"{root}/", "").rstrip(".")
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+
+
+def _read_pictures(folder: Path, page: Page) -> Mapping[str, bytes]:
     found = {}
-    for section in sections:
+    for section in page.sections:
         for picture in section.pictures:
             path = folder / f"{picture.name}.png"
             try:
@@ -101,3 +122,19 @@ def _read_pictures(folder: Path, sections: tuple[Section, ...]) -> Mapping[str, 
             except OSError as error:
                 raise RunError(f"cannot read {path}: {error.strerror}") from error
     return found
+
+
+def _without_missing(page: Page, pictures: Mapping[str, bytes], undrawn: Mapping[str, str]) -> Page:
+    """The page with a sentence in place of every picture that is not there."""
+
+    def shown(picture: Picture) -> Picture:
+        if picture.name in pictures:
+            return picture
+        reason = undrawn.get(picture.name, UNDRAWN)
+        return replace(picture, missing=f"No picture: {reason}.")
+
+    sections = (
+        replace(section, pictures=[shown(picture) for picture in section.pictures])
+        for section in page.sections
+    )
+    return replace(page, sections=tuple(sections))

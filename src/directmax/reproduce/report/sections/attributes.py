@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from directmax.experiments import published
 from directmax.reproduce.report.layout import NOTHING, Cell, Picture, Section, Table
 from directmax.reproduce.report.methods import (
@@ -13,13 +15,14 @@ from directmax.reproduce.report.methods import (
     look,
     method_of,
     methods,
+    run_titles,
 )
 from directmax.reproduce.report.results import Outcome, Part, Results, mean_of, on_test
 from directmax.reproduce.report.sections.labels import picture_name
 
 NOTE = (
-    "Test images, per cent, higher is better; the bound in nats per image, lower is better. Of the "
-    "epoch with the best validation accuracy."
+    "Test images, per cent, higher is better; the bound in nats per image, lower is better; "
+    "mean ± standard deviation over seeds, of the epoch with the best validation accuracy."
 )
 PICTURE = (
     "Each row: a test image, its reconstruction, and its Gaussian code decoded with the attributes "
@@ -31,6 +34,7 @@ def build(results: Results, part: Part) -> Section:
     """The section of figure 5."""
     outcomes = results.of(part, "train")
     done = [outcome for outcome in outcomes if outcome.done]
+    titles = run_titles(done)
     source = published.FIGURES["figure5"]
     return Section(
         part.name,
@@ -38,28 +42,35 @@ def build(results: Results, part: Part) -> Section:
         part.caption,
         source=f"{source.source}: {source.note}.",
         tables=[_table(by(done, data_of)[data], data) for data in data_sets(done)],
-        pictures=[Picture(picture_name(part, each), title_of(each), PICTURE) for each in done],
+        pictures=[Picture(picture_name(part, each), titles[each.name], PICTURE) for each in done],
     )
 
 
-def title_of(outcome: Outcome) -> str:
-    """Data, labels and method in words."""
-    how = f"{entry('labels')(outcome):,} labels"
-    return f"{data_title(data_of(outcome))}, {how}, {look(method_of(outcome)).label}"
-
-
 def _table(outcomes: list[Outcome], data: str) -> Table:
-    names = list(outcomes[0].test.get("attributes", {}))
+    """A row a method and number of labels, which differs where images were added."""
+    names = list(dict.fromkeys(name for run in outcomes for name in run.test.get("attributes", {})))
     rows = []
     for method in methods(outcomes):
-        runs = [outcome for outcome in outcomes if method_of(outcome) == method]
-        cells = [Cell(look(method).label), Cell(f"{entry('labels')(runs[0]):,}")]
-        for name in names:
-            shares = [100 * run.test["attributes"][name] for run in runs]
-            cells.append(Cell(f"{sum(shares) / len(shares):.2f}"))
-        for metric in ("accuracy", "bound"):
-            found = mean_of(runs, on_test(metric))
-            cells.append(Cell(str(found) if found else NOTHING, faint=found is None))
-        rows.append(tuple(cells))
+        mine = [outcome for outcome in outcomes if method_of(outcome) == method]
+        for labels, runs in by(mine, entry("labels")).items():
+            spreads = [mean_of(runs, _share(name)) for name in names]
+            spreads += [mean_of(runs, on_test(metric)) for metric in ("accuracy", "bound")]
+            rows.append(
+                (
+                    Cell(look(method).label),
+                    Cell(f"{labels:,}"),
+                    *(Cell(str(found or NOTHING), faint=found is None) for found in spreads),
+                )
+            )
     columns = ("encoder and estimator", "labels", *names, "mean", "bound")
     return Table(data_title(data), columns, tuple(rows), NOTE)
+
+
+def _share(name: str) -> Callable[[Outcome], float | None]:
+    """Reads how often an attribute is right on the test images, in per cent."""
+
+    def read(outcome: Outcome) -> float | None:
+        value = outcome.test.get("attributes", {}).get(name)
+        return None if value is None else 100 * value
+
+    return read

@@ -23,6 +23,7 @@ from directmax.reproduce.report.methods import (
     look,
     method_of,
     methods,
+    run_titles,
 )
 from directmax.reproduce.report.results import Outcome, Part, Results, Spread, mean_of, on_test
 
@@ -82,12 +83,13 @@ def build_pictures(results: Results, part: Part) -> Section:
     """The section of figure 4."""
     outcomes = [o for o in results.of(part, "train") if o.done]
     outcomes = sorted(outcomes, key=lambda o: (entry("labels")(o) or 0, data_of(o), method_of(o)))
+    titles = run_titles(outcomes)
     rows = []
     for outcome in outcomes:
         accuracy, bound = on_test("accuracy")(outcome), outcome.test.get("bound")
         rows.append(
             (
-                Cell(title_of(outcome)),
+                Cell(titles[outcome.name]),
                 Cell(NOTHING if accuracy is None else f"{accuracy:.2f}", faint=accuracy is None),
                 Cell(NOTHING if bound is None else f"{bound:.2f}", faint=bound is None),
             )
@@ -106,7 +108,8 @@ def build_pictures(results: Results, part: Part) -> Section:
         claims=published.CLAIMS["figure4"],
         tables=[Table("", columns, tuple(rows), note)] if rows else [],
         pictures=[
-            Picture(picture_name(part, outcome), title_of(outcome), PICTURE) for outcome in outcomes
+            Picture(picture_name(part, outcome), titles[outcome.name], PICTURE)
+            for outcome in outcomes
         ],
     )
 
@@ -114,13 +117,6 @@ def build_pictures(results: Results, part: Part) -> Section:
 def picture_name(part: Part, outcome: Outcome) -> str:
     """Of a picture's file, without its ending; unique, as a job's folder ends in its digest."""
     return f"{part.name}-{PurePosixPath(outcome.folder).name}"
-
-
-def title_of(outcome: Outcome) -> str:
-    """Data, labels and method in words."""
-    labels = entry("labels")(outcome)
-    how = f"{labels} labels" if labels else "no labels"
-    return f"{data_title(data_of(outcome))}, {how}, {look(method_of(outcome)).label}"
 
 
 def _cell(row: list[Outcome], data: str, labels: int, method: str) -> Cell:

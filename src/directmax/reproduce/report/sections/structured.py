@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from directmax.experiments import published
-from directmax.reproduce.report.curves import by_epoch, by_time, timing
+from directmax.reproduce.report.curves import at_shared_epochs, by_epoch, by_time, timing
 from directmax.reproduce.report.layout import (
     NOTHING,
     Cell,
@@ -22,6 +22,7 @@ from directmax.reproduce.report.methods import (
     Look,
     by,
     data_of,
+    data_sets,
     data_title,
     entry,
     in_order,
@@ -29,7 +30,15 @@ from directmax.reproduce.report.methods import (
     method_of,
     methods,
 )
-from directmax.reproduce.report.results import Outcome, Part, Results, cost_of, mean_of, on_test
+from directmax.reproduce.report.results import (
+    Outcome,
+    Part,
+    Results,
+    cost_of,
+    mean_of,
+    on_test,
+    seconds_of,
+)
 
 NOTE = (
     "Test images, nats per image, mean ± standard deviation over seeds, of the epoch with the best "
@@ -42,29 +51,15 @@ COLUMNS = ("−log p(x)", "bound", "KL", "best epoch", "seeds", "seconds an epoc
 def build(results: Results, part: Part) -> Section:
     """The section of figure 3."""
     outcomes = results.of(part, "train")
-    independent = [o for o in outcomes if _encoder(o) == "independent"]
-    tables, figures, findings = [], [], []
-    if independent:
-        names = _ranked(independent)
-        lines = {look(name): _only(independent, name) for name in names}
-        title = f"{_data(independent)}, independent variables: estimators"
-        rows = [
-            (Cell(look(name).label), *_numbers(_only(independent, name), independent))
-            for name in names
-        ]
-        tables.append(Table(title, ("estimator", *COLUMNS), tuple(rows), NOTE))
-        figures.append(_figure("figure3-estimators", title, lines))
-        if first := mean_of(_only(independent, names[0]), on_test("nll")):
-            findings.append(
-                f"Of the estimators with independent variables {look(names[0]).label} has the "
-                f"lowest test −log p(x), {first} nats."
-            )
-    encoders = by(outcomes, _encoder)
-    if len(encoders) > 1:
-        tables.append(_encoder_table(outcomes))
-        title = f"{_data(outcomes)}: encoders"
-        figures.append(_figure("figure3-encoders", title, _encoder_lines(outcomes)))
-        findings += _structured_findings(outcomes)
+    tables: list[Table] = []
+    figures: list[Figure] = []
+    findings: list[str] = []
+    for data in data_sets(outcomes):
+        group = by(outcomes, data_of)[data]
+        for half in (_estimators(data, group), _encoders(data, group)):
+            tables += half.tables
+            figures += half.figures
+            findings += half.findings
     source = published.FIGURES["figure3"]
     return Section(
         part.name,
@@ -78,12 +73,62 @@ def build(results: Results, part: Part) -> Section:
     )
 
 
+@dataclass(frozen=True)
+class _Half:
+    """Of the paper's figure, on one data set; nothing where it was not run."""
+
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    findings: tuple[str, ...] = ()
+
+
+def _estimators(data: str, outcomes: Sequence[Outcome]) -> _Half:
+    """Independent variables, by estimator."""
+    independent = [o for o in outcomes if _encoder(o) == "independent"]
+    if not independent:
+        return _Half()
+    names = _ranked(independent)
+    lines = {look(name): _only(independent, name) for name in names}
+    title = f"{data_title(data)}, independent variables: estimators"
+    rows = [(Cell(each.label), *_numbers(runs, independent)) for each, runs in lines.items()]
+    findings = []
+    if first := mean_of(_only(independent, names[0]), on_test("nll")):
+        findings.append(
+            f"{data_title(data)}: of the estimators with independent variables "
+            f"{look(names[0]).label} has the lowest test −log p(x), {first} nats."
+        )
+    return _Half(
+        (Table(title, ("estimator", *COLUMNS), tuple(rows), NOTE),),
+        (_figure(f"figure3-{data}-estimators", title, lines),),
+        tuple(findings),
+    )
+
+
+def _encoders(data: str, outcomes: Sequence[Outcome]) -> _Half:
+    """Independent and structured encoders."""
+    if len(by(outcomes, _encoder)) < 2:
+        return _Half()
+    pairs = _pairs(outcomes)
+    shown = [run for _, _, runs in pairs for run in runs]
+    title = f"{data_title(data)}: encoders"
+    rows = [
+        (
+            Cell(ENCODERS.get(encoder, Look(encoder, "ink")).label),
+            Cell(look(method).label),
+            *_numbers(runs, shown),
+        )
+        for encoder, method, runs in pairs
+    ]
+    lines = {_encoder_look(encoder, method): runs for encoder, method, runs in pairs}
+    return _Half(
+        (Table(title, ("encoder", "estimator", *COLUMNS), tuple(rows), NOTE, words=(1,)),),
+        (_figure(f"figure3-{data}-encoders", title, lines),),
+        tuple(_structured_findings(data, outcomes)),
+    )
+
+
 def _encoder(outcome: Outcome) -> str:
     return str(entry("encoder")(outcome) or "independent")
-
-
-def _data(outcomes: Sequence[Outcome]) -> str:
-    return ", ".join(data_title(name) for name in by(outcomes, data_of))
 
 
 def _only(outcomes: Sequence[Outcome], method: str) -> list[Outcome]:
@@ -104,7 +149,7 @@ def _numbers(runs: Sequence[Outcome], every: Sequence[Outcome]) -> list[Cell]:
     for name in ("nll", "bound", "kl"):
         spread = mean_of(done, on_test(name))
         cells.append(Cell(NOTHING, faint=True) if spread is None else Cell(str(spread)))
-    seconds = mean_of(done, cost_of(every))
+    seconds = seconds_of(done, cost_of(every))
     return [
         *cells,
         Cell(", ".join(str(run.best_epoch) for run in done) or NOTHING, faint=not done),
@@ -148,24 +193,7 @@ def _encoder_look(encoder: str, method: str) -> Look:
     )
 
 
-def _encoder_lines(outcomes: Sequence[Outcome]) -> dict[Look, list[Outcome]]:
-    return {_encoder_look(e, m): runs for e, m, runs in _pairs(outcomes)}
-
-
-def _encoder_table(outcomes: Sequence[Outcome]) -> Table:
-    rows = [
-        (
-            Cell(ENCODERS.get(e, Look(e, "ink")).label),
-            Cell(look(m).label),
-            *_numbers(runs, outcomes),
-        )
-        for e, m, runs in _pairs(outcomes)
-    ]
-    title = f"{_data(outcomes)}: encoders"
-    return Table(title, ("encoder", "estimator", *COLUMNS), tuple(rows), NOTE, words=(1,))
-
-
-def _structured_findings(outcomes: Sequence[Outcome]) -> list[str]:
+def _structured_findings(data: str, outcomes: Sequence[Outcome]) -> list[str]:
     """What holds of the paper's claims, with its own estimator."""
     bounds = {
         encoder: mean_of(runs, on_test("nll"))
@@ -177,19 +205,25 @@ def _structured_findings(outcomes: Sequence[Outcome]) -> list[str]:
         values = ", ".join(
             f"{ENCODERS[name].label} {spread}" for name, spread in bounds.items() if spread
         )
-        texts.append(f"With the direct estimator, test −log p(x): {values} nats.")
+        texts.append(
+            f"{data_title(data)}, with the direct estimator: test −log p(x) {values} nats."
+        )
     epoch = overtaking(outcomes)
     if epoch is not None:
         how = f"is below the super-modular one's from epoch {epoch} on"
         if epoch == 0:
             how = "does not end below the super-modular one's"
         paper = f"paper: below from epoch {published.OVERTAKES.value:.0f} on"
-        texts.append(f"The general encoder's validation bound {how} ({paper}).")
+        texts.append(f"{data_title(data)}: the general encoder's validation bound {how} ({paper}).")
     return texts
 
 
 def overtaking(outcomes: Sequence[Outcome], method: str = "direct") -> int | None:
     """From which epoch on the general encoder stays below the super-modular one.
+
+    Args:
+        outcomes: of one data set.
+        method: of both.
 
     Returns:
         The first such epoch, 0 if the general encoder does not end below, None if one of the two
@@ -198,12 +232,10 @@ def overtaking(outcomes: Sequence[Outcome], method: str = "direct") -> int | Non
     means = {}
     for encoder in ("pairwise", "supermodular"):
         runs = [o for o in outcomes if _encoder(o) == encoder and method_of(o) == method]
-        runs = [run for run in runs if run.done and "bound" in run.curves]
-        if not runs:
+        found = at_shared_epochs(runs, "bound")
+        if found is None:
             return None
-        tables = [dict(zip(r.curves["epoch"], r.curves["bound"], strict=True)) for r in runs]
-        shared = [epoch for epoch in tables[0] if all(epoch in table for table in tables)]
-        means[encoder] = {e: statistics.fmean(table[e] for table in tables) for e in shared}
+        means[encoder] = {epoch: statistics.fmean(values) for epoch, values in found.items()}
     first = 0
     for epoch in sorted(set(means["pairwise"]) & set(means["supermodular"])):
         if means["pairwise"][epoch] >= means["supermodular"][epoch]:

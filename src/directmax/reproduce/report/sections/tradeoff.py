@@ -71,11 +71,7 @@ def build(results: Results, part: Part) -> Section:
 
 def stage_of(outcome: Outcome) -> str:
     """Data and stage of the training, for titles."""
-    stage = outcome.cell.get("stage") or (
-        "mid-training" if outcome.settings.get("run_dir") else "initialisation"
-    )
-    data = data_of(outcome)
-    return f"{data_title(data)}, {stage}" if data else str(stage)
+    return f"{data_title(data_of(outcome))}, {outcome.cell['stage']}"
 
 
 def _points(outcome: Outcome) -> list[Point]:
