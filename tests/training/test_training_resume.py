@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -228,6 +230,41 @@ def test_interrupted(
     assert f"directmax train --resume --run-dir {folder}" in stopped.message
     assert load_checkpoint(folder / "checkpoints" / "last").state["position"]["step"] == inside + 1
     assert_resumes(folder, undisturbed(variant))
+
+
+def test_the_seconds_before_a_stop_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, folder = [0.0], tmp_path / "run"
+    step = Trainer._train_step
+
+    def slow(self: Trainer, *arguments: Any) -> None:
+        now[0] += 100
+        step(self, *arguments)
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_train_step", slow)
+        at_call(Trainer, "_train_step", STEPS + 1, interrupt, after=True)
+        assert call(*TINY, "--run-dir", folder).code == 130
+    monkeypatch.setattr(Trainer, "_train_step", slow)
+    succeed("train", "--device", "cpu", "--resume", "--run-dir", folder)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["seconds"] for line in lines] == [100 * STEPS, 100 * STEPS]
+
+
+def test_a_checkpoint_without_seconds(tmp_path: Path, undisturbed: Callable[[str], Any]) -> None:
+    """One that an older version wrote."""
+    folder = tmp_path / "run"
+    stopped = Forked(
+        *TINY,
+        "--run-dir",
+        folder,
+        prepare=lambda: at_call(Trainer, "_train_step", STEPS + 2, interrupt, after=True),
+    ).wait()
+    assert stopped.code == 130
+    last = load_checkpoint(folder / "checkpoints" / "last")
+    del last.state["position"]["seconds"]
+    checkpoint.save_checkpoint(folder / "checkpoints" / "last", last)
+    assert_resumes(folder, undisturbed("direct"))
 
 
 @pytest.mark.parametrize("step", [STEPS, 2 * STEPS])

@@ -45,6 +45,7 @@ class _Position:
     step: int = 0
     best_epoch: int = 0
     best_score: list[float] | None = None  # of no epoch yet; lower is better, the first counts most
+    seconds: float = 0.0  # spent on the steps of this epoch before it was stopped
 
 
 class Trainer:
@@ -150,7 +151,7 @@ class Trainer:
         epoch = self.position.epoch
         if self.position.step == 0:
             self._start_epoch()
-        began = time.perf_counter()
+        began = time.perf_counter() - self.position.seconds
         start = self.position.step
         for step, batch in enumerate(self.task.batches(epoch, start=start), start):
             self._train_step(batch, step)
@@ -161,6 +162,7 @@ class Trainer:
             if guard.requested and self.fabric.world_size == 1 and step + 1 < self.steps_per_epoch:
                 self._check_finite(step + 1)
                 self.position.step = step + 1
+                self.position.seconds = time.perf_counter() - began
                 self._save_last()
                 raise self._interrupted()
         self._check_finite(self.steps_per_epoch)
@@ -227,7 +229,7 @@ class Trainer:
         }
         if not math.isfinite(validation.bound):
             raise self._diverged(self.steps_per_epoch, "validation bound")
-        position.epoch, position.step = position.epoch + 1, 0
+        position.epoch, position.step, position.seconds = position.epoch + 1, 0, 0.0
         # With labels accuracy is what is wanted; of epochs that are level in it, the best bound.
         accuracy = [-(validation.accuracy or 0.0)] if self.config.labels else []
         score = [*accuracy, validation.bound]
