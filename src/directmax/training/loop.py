@@ -109,6 +109,8 @@ class Trainer:
             )
         restore_model(self.model, checkpoint.part("model"), self.folder.last)
         restore_optimizer(self.optimizer.optimizer, checkpoint.part("optimizer"))
+        if scaling := state.get("loss_scaling"):
+            self.fabric.strategy.precision.load_state_dict(scaling)
         self.position = _Position(**state["position"])
         if self.position.best_epoch:
             load_checkpoint(self.folder.best)  # damaged? better known now than after the training
@@ -304,4 +306,6 @@ class Trainer:
             "position": dict(self.position.__dict__),
             "digest": self.config.digest(),
             "processes": self.fabric.world_size,
+            # Of float16: the scale of the loss, and for how many steps it has held.
+            "loss_scaling": self.fabric.strategy.precision.state_dict(),
         }
