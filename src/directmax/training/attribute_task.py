@@ -114,11 +114,11 @@ class AttributeTask(Task):
         if config.labels:
             generator = torch.Generator().manual_seed(self.seed(Stream.LABELS))
             rows = labelled_rows(data.train.attributes, config.labels, generator)
-            self.labelled = LabelledBatches(config, rows, data.train.attributes[rows])
+            attributes = data.train.attributes[rows]
+            self.labelled = LabelledBatches(config, rows, attributes, fabric.device)
             with ImageStream(data.train.images, batch_size=READ) as stream:
                 images = torch.cat(list(stream.batches(rows)))
             self._labelled_images = images.to(fabric.device)
-            self._labels = self.labelled.labels.to(fabric.device)
 
     def close(self) -> None:
         """End the processes that read images."""
@@ -145,10 +145,9 @@ class AttributeTask(Task):
         weight = self.kl_schedule(step)
         inputs = {}
         if self.labelled is not None:
-            positions = self.labelled.positions(step)
-            positions = positions[self.fabric.global_rank :: processes].to(self.fabric.device)
+            positions = self.labelled.positions(step)[self.fabric.global_rank :: processes]
             inputs["labelled"] = self._labelled_images.index_select(0, positions)
-            inputs["labels"] = self._labels.index_select(0, positions)
+            inputs["labels"] = self.labelled.labels.index_select(0, positions)
         terms = forward(
             batch.images,
             generator=generator,
