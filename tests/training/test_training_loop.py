@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,9 @@ from directmax.training.evaluation import validation_subset
 from directmax.training.finished import evaluate_run
 from directmax.training.images import split_images
 from directmax.training.loop import Trainer
-from directmax.training.run import train
+from directmax.training.progress import Progress
+from directmax.training.run import make_fabric, train
+from directmax.training.run_folder import RunFolder
 from directmax.training.task import Batch
 
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -298,6 +302,23 @@ def test_train_returns_the_summary_and_prints_nothing(
     summary = train(TrainConfig(epochs=1, hidden=5), tmp_path / "run", device="cpu")
     assert summary == read(tmp_path / "run" / "summary.json")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_trainer_ends_with_its_last_reference(tmp_path: Path) -> None:
+    """Its images too, without a collection of garbage."""
+    config = TrainConfig(hidden=5)
+    fabric = make_fabric("cpu", 1, config.precision)
+    task = make.make_task(config, load_images("digits"), fabric)
+    trainer = Trainer(task, RunFolder(tmp_path), Progress())
+    trainer.train_steps(2)
+    trainer.train_steps(2)
+    alive = [weakref.ref(each) for each in (trainer, task)]
+    gc.disable()
+    try:
+        del trainer, task
+        assert [each() for each in alive] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_weights_are_of_the_seed_alone() -> None:

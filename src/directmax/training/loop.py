@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import time
@@ -85,6 +84,7 @@ class Trainer:
         )
         self.position = _Position()
         self.events = Events(folder.path) if self.fabric.is_global_zero else None
+        self._endless: Iterator[tuple[int, Batch]] | None = None
 
     def resume(self) -> None:
         """Continue where `checkpoints/last` ends.
@@ -175,15 +175,11 @@ class Trainer:
 
         To measure how long they take: nothing is saved.
         """
+        if self._endless is None:
+            self._endless = _endless(self.task)
         for step, batch in itertools.islice(self._endless, number):
             self._train_step(batch, step)
         self.history.sum().item()
-
-    @functools.cached_property
-    def _endless(self) -> Iterator[tuple[int, Batch]]:
-        return itertools.chain.from_iterable(
-            enumerate(self.task.batches(0)) for _ in itertools.count()
-        )
 
     def _train_step(self, batch: Batch, step: int) -> None:
         global_step = self.position.epoch * self.steps_per_epoch + step
@@ -309,3 +305,8 @@ class Trainer:
             # Of float16: the scale of the loss, and for how many steps it has held.
             "loss_scaling": self.fabric.strategy.precision.state_dict(),
         }
+
+
+def _endless(task: Task) -> Iterator[tuple[int, Batch]]:
+    """The steps of the first epoch again and again; knows no trainer, which keeps it."""
+    return itertools.chain.from_iterable(enumerate(task.batches(0)) for _ in itertools.count())
