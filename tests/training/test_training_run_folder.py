@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import directmax
 from command_line import TINY, Forked, call, metrics, read, refuse, succeed
 from directmax.training.config import TrainConfig
 from directmax.training.files import RunError, write_atomic, write_json
-from directmax.training.run_folder import RunFolder
+from directmax.training.run_folder import RunFolder, environment
 
 TERMS = {"bound", "reconstruction", "kl", "nll", "num_samples", "authors", "valid"}
 
@@ -74,6 +75,21 @@ def test_summary(finished: Path) -> None:
     assert summary["versions"]["torch"]
     assert summary["test"]["num_samples"] is None
     assert summary["test"]["bound"] >= summary["test"]["nll"]
+
+
+@pytest.mark.usefixtures("no_report")
+def test_the_card_is_the_one_that_was_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def name(device: torch.device | None = None) -> str:
+        return f"card {0 if device is None else device.index}"
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", name)
+    succeed(*TINY, "--run-dir", tmp_path)
+    for file in ("config.json", "summary.json"):
+        assert read(tmp_path / file)["machine"]["cuda"] is None
+    devices = [None, torch.device("cuda", 1), torch.device("mps")]
+    found = [environment(device)["machine"]["cuda"] for device in devices]
+    assert found == ["card 0", "card 1", None]
 
 
 def test_events(finished: Path) -> None:
