@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from command_line import STEPS, TINY, metrics, read, refuse, succeed
 from directmax.data import Split, load_images
-from directmax.training import binary_task, images, make, report
+from directmax.training import binary_task, classes, evaluation, images, loop, make, report
 from directmax.training.build import build_estimator, build_model
 from directmax.training.checkpoint import load_checkpoint
 from directmax.training.config import TrainConfig
@@ -188,6 +189,33 @@ def test_float64_and_float32_agree_for_the_exact_gradient(tmp_path: Path) -> Non
         arguments = ("--estimator", "exact", "--precision", precision)
         succeed(*TINY, *arguments, "--run-dir", tmp_path / precision)
     assert bounds(tmp_path / "32-true") == pytest.approx(bounds(tmp_path / "64-true"), rel=1e-5)
+
+
+class WithoutFloat64(TorchDispatchMode):
+    """Refuses float64, as MPS does."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.dtype == torch.float64:
+            raise TypeError(f"{func}: float64 is not supported")
+        return result
+
+
+@pytest.mark.parametrize("model", ["discrete", "mixed"])
+def test_a_device_without_float64(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    more = {"discrete": ("--kl-start", "1"), "mixed": ("--labels", "50")}  # auto looks on the CPU
+    command = (*TINY, "--model", model, *more[model], "--run-dir")
+    succeed(*command, tmp_path / "float64")
+    for module in (loop, evaluation, classes):
+        monkeypatch.setattr(module, "sum_dtype", lambda device: torch.float32)
+    with WithoutFloat64():
+        succeed(*command, tmp_path / "float32")
+    wide = bounds(tmp_path / "float64")
+    assert bounds(tmp_path / "float32") == pytest.approx(wide, rel=1e-6)
 
 
 # NaN

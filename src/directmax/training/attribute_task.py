@@ -10,6 +10,7 @@ from jaxtyping import Int64
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from directmax._precision import sum_dtype
 from directmax.data import AttributeData, AttributeSplit, Augmentation, ImageStream
 from directmax.models import AttributeVAE
 from directmax.schedules import GeometricDecay
@@ -228,14 +229,15 @@ def evaluate_attributes(
     seed = derive_seed(config.seed, Stream.SAMPLES, 0) if seed is None else seed
     generator = torch.Generator(device).manual_seed(seed)
     n = len(data.attribute_names)
-    sums = torch.zeros(3 + n, dtype=torch.float64, device=device)  # two terms, n right ones, images
+    wide = sum_dtype(device)
+    sums = torch.zeros(3 + n, dtype=wide, device=device)  # two terms, n right ones, images
     chunks = rows.split(READ)
     with ImageStream(part.images, batch_size=READ) as stream:
         for index, images in enumerate(stream.batches(rows)):
             images = images.to(device)
             bound = model.bound(images, num_samples=num_samples, generator=generator)
-            sums[0] += bound.reconstruction.sum(dtype=torch.float64)
-            sums[1] += bound.kl.sum(dtype=torch.float64)
+            sums[0] += bound.reconstruction.sum(dtype=wide)
+            sums[1] += bound.kl.sum(dtype=wide)
             found = model.posterior(images).mode()[..., 1] > 0.5
             right = found == (part.attributes[chunks[index]].to(device) > 0)
             sums[2 : 2 + n] += right.sum(0)

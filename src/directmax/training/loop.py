@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from directmax._precision import sum_dtype
 from directmax.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -78,10 +79,9 @@ class Trainer:
         self.wrapped, self.optimizer = self.fabric.setup(step, optimizer)
         self.num_images = task.num_images
         self.steps_per_epoch = math.ceil(self.num_images / self.config.batch_size)
-        self.generator = torch.Generator(self.fabric.device)
-        self.history = torch.zeros(
-            self.steps_per_epoch, 2, dtype=torch.float64, device=self.fabric.device
-        )
+        device = self.fabric.device
+        self.generator = torch.Generator(device)
+        self.history = torch.zeros(self.steps_per_epoch, 2, dtype=sum_dtype(device), device=device)
         self.position = _Position()
         self.events = Events(folder.path) if self.fabric.is_global_zero else None
         self._endless: Iterator[tuple[int, Batch]] | None = None
