@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -194,6 +195,16 @@ def test_a_second_writer_is_refused_while_the_first_trains(tmp_path: Path) -> No
     assert first.wait().code == 0
     assert all("another process" in message for message in messages)
     assert len(metrics(folder)) == 2
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*arguments: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    message = refuse(*TINY, "--run-dir", tmp_path / "run")
+    assert message.startswith(f"cannot lock {tmp_path / 'run' / '.lock'}: No locks available; ")
+    assert list(tmp_path.iterdir()) == []
 
 
 # What cannot be written

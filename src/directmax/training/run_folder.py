@@ -58,8 +58,8 @@ class RunFolder:
         Raises:
             RunError: it already holds a run, or cannot be written.
         """
-        new = not self.path.exists()
         try:
+            new = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.path, error) from error
