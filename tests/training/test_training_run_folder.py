@@ -280,6 +280,24 @@ def test_files_may_not_grow(tmp_path: Path, limit: int) -> None:
     assert "File too large" in outcome.message
 
 
+def test_events_that_may_not_grow(tmp_path: Path) -> None:
+    """They are the first file that cannot be written, and fail again when they are closed."""
+
+    def prepare() -> None:
+        append = RunFolder.append_metrics
+
+        def then_full(*arguments: Any) -> None:
+            append(*arguments)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
+
+        RunFolder.append_metrics = then_full  # type: ignore[method-assign]
+
+    outcome = Forked(*TINY, "--run-dir", tmp_path / "run", prepare=prepare).wait()
+    assert outcome.code == 2
+    folder = tmp_path / "run" / "events"
+    assert outcome.message.startswith(f"cannot write {folder}: File too large; ")
+
+
 def test_write_atomic_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     write_atomic(path, "old")
