@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import directmax
 from command_line import TINY, Forked, call, metrics, read, refuse, succeed
 from directmax.training.config import TrainConfig
 from directmax.training.files import RunError, write_atomic, write_json
-from directmax.training.run_folder import RunFolder, environment
+from directmax.training.run_folder import RunFolder, _git_commit, environment
 
 TERMS = {"bound", "reconstruction", "kl", "nll", "num_samples", "authors", "valid"}
 
@@ -91,6 +92,28 @@ def test_the_card_is_the_one_that_was_used(tmp_path: Path, monkeypatch: pytest.M
     devices = [None, torch.device("cuda", 1), torch.device("mps")]
     found = [environment(device)["machine"]["cuda"] for device in devices]
     assert found == ["card 0", "card 1", None]
+
+
+def test_the_commit_is_read_without_writing(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        author = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", "-C", str(tmp_path), *author, *arguments], check=True)
+
+    assert _git_commit(tmp_path) is None
+    file, index = tmp_path / "file", tmp_path / ".git" / "index"
+    file.write_text("committed")
+    git("init", "--quiet")
+    git("add", "file")
+    git("commit", "--quiet", "--message", "first")
+    os.utime(file, (1, 1))  # git looks at it again, and would write down what it saw
+    before = index.read_bytes()
+    commit = _git_commit(tmp_path)
+    assert commit is not None
+    assert len(commit) == 12
+    file.write_text("changed")
+    (tmp_path / "untracked").touch()
+    assert _git_commit(tmp_path) == f"{commit}-dirty"
+    assert index.read_bytes() == before
 
 
 def test_events(finished: Path) -> None:

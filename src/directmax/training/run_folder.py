@@ -160,7 +160,7 @@ def environment(device: torch.device | None = None) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "cuda": _card(device),
         },
-        "git_commit": _git_commit(),
+        "git_commit": _git_commit(Path(__file__).resolve().parents[3]),
     }
 
 
@@ -173,18 +173,18 @@ def _card(device: torch.device | None) -> str | None:
     return torch.cuda.get_device_name(device)
 
 
-def _git_commit() -> str | None:
-    """The commit of the checkout that this package runs from; None for an installed package."""
-    source = Path(__file__).resolve().parents[3]
+def _git_commit(source: Path) -> str | None:
+    """The commit of a checkout; None where there is none, as for an installed package."""
     if not (source / ".git").exists():
         return None
+
+    def git(*arguments: str) -> str:
+        command = ["git", "--no-optional-locks", "-C", str(source), *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        return result.stdout.strip()
+
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        result = subprocess.run(
-            ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-        return result.stdout.strip() or None
+        # Not `describe --dirty`: it writes the index, and one killed leaves the checkout locked.
+        commit = git("describe", "--always", "--abbrev=12")
+        return f"{commit}-dirty" if git("status", "--porcelain", "-uno") else commit or None
     return None
