@@ -276,6 +276,8 @@ def test_words_for_numbers() -> None:
         ("--epochs 1.5", "--epochs must be an integer, got '1.5'"),
         ("--epochs ten", "--epochs must be an integer, got 'ten'"),
         ("--epochs=", "--epochs must be an integer, got ''"),
+        ("--model attributes", "digits has none: add --data celeba or --data fashion-mnist"),
+        ("--model attributes --data celebs", "unknown data set with attributes 'celebs'"),
         ("--model mixed --shift 2", "--shift 2 is for runs with labels: add --labels"),
         ("--batch-size -1", "--batch-size must be at least 1"),
         ("--batch-size 1198", "--batch-size 1198 is more than the 1197 training images"),

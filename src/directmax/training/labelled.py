@@ -32,7 +32,9 @@ def labelled_indices(config: TrainConfig, data: ImageData) -> Int64[Tensor, " la
         20
     """
     generator = torch.Generator().manual_seed(derive_seed(config.seed, Stream.LABELS))
-    return balanced_indices(data.train, config.labels, data.num_classes, generator=generator)
+    return balanced_indices(
+        data.train, config.labels, data.num_classes, generator=generator, name="--labels"
+    )
 
 
 class LabelledBatches:
