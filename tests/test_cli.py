@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import time
@@ -274,6 +276,8 @@ def test_words_for_numbers() -> None:
         ("--epochs 1.5", "--epochs must be an integer, got '1.5'"),
         ("--epochs ten", "--epochs must be an integer, got 'ten'"),
         ("--epochs=", "--epochs must be an integer, got ''"),
+        ("--model attributes", "digits has none: add --data celeba or --data fashion-mnist"),
+        ("--model attributes --data celebs", "unknown data set with attributes 'celebs'"),
         ("--model mixed --shift 2", "--shift 2 is for runs with labels: add --labels"),
         ("--batch-size -1", "--batch-size must be at least 1"),
         ("--batch-size 1198", "--batch-size 1198 is more than the 1197 training images"),
@@ -369,6 +373,76 @@ def test_tracebacks_on_request(here: Path, monkeypatch: pytest.MonkeyPatch) -> N
         call("train", "--values", "1")
 
 
+# Files and memory: one line
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate",),
+        (*TINY, "--run-dir"),
+        ("train", "--resume", "--run-dir"),
+        ("gradients", "--output"),
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_is_too_long(here: Path, command: tuple[str, ...]) -> None:
+    message = refuse(*command, "x" * 300)
+    assert "x" * 300 in message
+    assert "File name too long" in message
+    assert list(here.iterdir()) == []
+
+
+def test_a_picture_with_a_name_that_is_too_long(run_dir: Path) -> None:
+    message = refuse("sample", run_dir, "--output", f"{'x' * 300}.png")
+    assert "x.png: File name too long" in message
+
+
+def test_a_folder_that_may_not_be_read(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "exists", forbidden)
+    checkpoint = run_dir / "checkpoints" / "best" / "state.json"
+    assert refuse("evaluate", run_dir) == f"cannot use {checkpoint}: Permission denied"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("flag", ["--version", "--help"])
+def test_output_that_cannot_be_written(flag: str) -> None:
+    command = [sys.executable, "-m", "directmax.cli", flag]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 2
+    assert result.stderr == "directmax: cannot read or write: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 7 TiB"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes"),
+    ],
+    ids=str,
+)
+def test_out_of_memory(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(arguments: list[str]) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "_run", fail)
+    assert "try a smaller --batch-size" in refuse("train")
+
+
+def test_an_illegal_access_is_not_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(arguments: list[str]) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(cli, "_run", fail)
+    with pytest.raises(RuntimeError, match="illegal"):
+        call("train")
+
+
 # Evaluate
 
 
@@ -392,6 +466,11 @@ def test_evaluate_leaves_the_run_as_it_was(run_dir: Path) -> None:
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
     succeed("evaluate", run_dir)
     assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
+
+
+def test_evaluate_needs_a_split(run_dir: Path) -> None:
+    message = refuse("evaluate", run_dir, "--splits")
+    assert message == "--splits needs at least one of train, validation and test"
 
 
 @pytest.mark.parametrize("flags", ["--samples 0", "--samples x", "--seed x", "--device tpu"])

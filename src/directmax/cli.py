@@ -42,16 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if is_helper():
         warnings.simplefilter("ignore")  # the first process says it
-    if "--version" in arguments:
-        print(f"directmax {__version__}")
-        return 0
     try:
-        _parse(arguments).run()
-        sys.stdout.flush()
+        _run(arguments)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # the reader of a pipe left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except (UsageError, ValueError, TypeError) as error:
         if os.environ.get("DIRECTMAX_TRACEBACK"):
@@ -64,10 +60,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(str(error), 130)
         if "Connection" in str(error):  # of several processes
             return _fail(f"{'the first' if is_helper() else 'another'} process ended", 1)
-        if isinstance(error, MemoryError) or "memory" in str(error):  # torch's are RuntimeErrors
+        from directmax.reproduce.faults import is_memory
+
+        if is_memory(error):
             return _fail(f"{error}; try a smaller --batch-size, --num-samples or --hidden", 2)
+        if isinstance(error, OSError) and not os.environ.get("DIRECTMAX_TRACEBACK"):
+            return _fail(_file_error(error), 2)
         raise
     return 0
+
+
+def _run(arguments: list[str]) -> None:
+    """Run a command; what it prints has been written at the end, or an OSError says why not."""
+    if "--version" in arguments:
+        print(f"directmax {__version__}")
+    else:
+        try:
+            _parse(arguments).run()
+        except SystemExit:  # --help
+            sys.stdout.flush()
+            raise
+    sys.stdout.flush()
+
+
+def _file_error(error: OSError) -> str:
+    """What could not be read or written, and why."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
+    what = "read or write" if error.filename is None else f"use {error.filename}"
+    return f"cannot {what}: {error.strerror or str(error) or type(error).__name__}"
+
+
+def _drop_output() -> None:
+    """What cannot be printed would fail once more when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parse(

@@ -41,9 +41,9 @@ def test_every_image_of_a_class_can_be_drawn() -> None:
 @pytest.mark.parametrize(
     ("count", "message"),
     [
-        (0, "labels must be a multiple of the 2 classes, .* got 0"),
-        (-2, "labels must be a multiple of the 2 classes, .* got -2"),
-        (3, "labels must be a multiple of the 2 classes, .* got 3"),
+        (0, "count must be a multiple of the 2 classes, .* got 0"),
+        (-2, "count must be a multiple of the 2 classes, .* got -2"),
+        (3, "count must be a multiple of the 2 classes, .* got 3"),
         (6, "class 1 has 2 training images, and 6 labels are 3 of each"),
     ],
 )

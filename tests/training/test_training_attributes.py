@@ -279,7 +279,7 @@ def test_images_that_are_read() -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--data", "mnist"), "unknown data set with attributes 'mnist'"),
+        (("--data", "mnist"), "and mnist has none: add --data celeba or --data fashion-mnist"),
         (("--attributes", "Smilling"), "did you mean 'Smiling'"),
         (("--variables", "2"), "--model attributes has a variable with two values for each"),
         (("--binarize", "static"), "--binarize static is for the discrete or the mixed model"),

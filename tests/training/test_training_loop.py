@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from command_line import STEPS, TINY, metrics, read, refuse, succeed
 from directmax.data import Split, load_images
-from directmax.training import binary_task, images, make, report
+from directmax.training import binary_task, classes, evaluation, images, loop, make, report
 from directmax.training.build import build_estimator, build_model
 from directmax.training.checkpoint import load_checkpoint
 from directmax.training.config import TrainConfig
@@ -22,7 +25,9 @@ from directmax.training.evaluation import validation_subset
 from directmax.training.finished import evaluate_run
 from directmax.training.images import split_images
 from directmax.training.loop import Trainer
-from directmax.training.run import train
+from directmax.training.progress import Progress
+from directmax.training.run import make_fabric, train
+from directmax.training.run_folder import RunFolder
 from directmax.training.task import Batch
 
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -186,6 +191,33 @@ def test_float64_and_float32_agree_for_the_exact_gradient(tmp_path: Path) -> Non
     assert bounds(tmp_path / "32-true") == pytest.approx(bounds(tmp_path / "64-true"), rel=1e-5)
 
 
+class WithoutFloat64(TorchDispatchMode):
+    """Refuses float64, as MPS does."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.dtype == torch.float64:
+            raise TypeError(f"{func}: float64 is not supported")
+        return result
+
+
+@pytest.mark.parametrize("model", ["discrete", "mixed"])
+def test_a_device_without_float64(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    more = {"discrete": ("--kl-start", "1"), "mixed": ("--labels", "50")}  # auto looks on the CPU
+    command = (*TINY, "--model", model, *more[model], "--run-dir")
+    succeed(*command, tmp_path / "float64")
+    for module in (loop, evaluation, classes):
+        monkeypatch.setattr(module, "sum_dtype", lambda device: torch.float32)
+    with WithoutFloat64():
+        succeed(*command, tmp_path / "float32")
+    wide = bounds(tmp_path / "float64")
+    assert bounds(tmp_path / "float32") == pytest.approx(wide, rel=1e-6)
+
+
 # NaN
 
 
@@ -298,6 +330,23 @@ def test_train_returns_the_summary_and_prints_nothing(
     summary = train(TrainConfig(epochs=1, hidden=5), tmp_path / "run", device="cpu")
     assert summary == read(tmp_path / "run" / "summary.json")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_trainer_ends_with_its_last_reference(tmp_path: Path) -> None:
+    """Its images too, without a collection of garbage."""
+    config = TrainConfig(hidden=5)
+    fabric = make_fabric("cpu", 1, config.precision)
+    task = make.make_task(config, load_images("digits"), fabric)
+    trainer = Trainer(task, RunFolder(tmp_path), Progress())
+    trainer.train_steps(2)
+    trainer.train_steps(2)
+    alive = [weakref.ref(each) for each in (trainer, task)]
+    gc.disable()
+    try:
+        del trainer, task
+        assert [each() for each in alive] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_weights_are_of_the_seed_alone() -> None:

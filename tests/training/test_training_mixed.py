@@ -61,6 +61,31 @@ def test_batches_go_through_all_labels(labels: int, batch_size: int) -> None:
     assert torch.equal(batches.labels, data.train.labels[batches.indices])
 
 
+def batches_on(device: str) -> LabelledBatches:
+    config = TrainConfig(model="mixed", labels=50, batch_size=20)
+    data = load_images("digits")
+    indices = labelled_indices(config, data)
+    return LabelledBatches(config, indices, data.train.labels[indices], device)
+
+
+def test_labels_and_their_order_are_on_the_device() -> None:
+    batches = batches_on("meta")
+    for step in range(5):
+        found = (batches.positions(step), batches.indices, batches.labels)
+        assert [tensor.device.type for tensor in found] == ["meta"] * 3
+
+
+@pytest.mark.gpu
+def test_batches_of_labels_do_not_wait_for_the_device() -> None:
+    batches, expected = batches_on("cuda"), batches_on("cpu")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = [batches.positions(step) for step in range(9)]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert [each.tolist() for each in found] == [expected.positions(s).tolist() for s in range(9)]
+
+
 # Classes
 
 
@@ -252,7 +277,7 @@ def test_resumed_as_if_undisturbed(tmp_path: Path, extra: tuple[str, ...], no_re
         ),
         (("--model", "mixed", "--variables", "2"), "--model mixed has one variable"),
         (("--model", "mixed", "--encoder", "pairwise"), "--model mixed has one variable"),
-        (("--model", "mixed", "--labels", "55"), "labels must be a multiple of the 10 classes"),
+        (("--model", "mixed", "--labels", "55"), "--labels must be a multiple of the 10 classes"),
         (("--model", "mixed", "--labels", "2000"), "training images, and 2000 labels are 200"),
         (
             ("--model", "mixed", "--labels", "50", "--values", "9"),

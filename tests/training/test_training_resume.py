@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 
 from command_line import STEPS, TINY, Forked, call, metrics, read, refuse, succeed
 from directmax.training import checkpoint, files, loop, run
@@ -228,6 +232,65 @@ def test_interrupted(
     assert f"directmax train --resume --run-dir {folder}" in stopped.message
     assert load_checkpoint(folder / "checkpoints" / "last").state["position"]["step"] == inside + 1
     assert_resumes(folder, undisturbed(variant))
+
+
+def test_the_seconds_before_a_stop_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, folder = [0.0], tmp_path / "run"
+    step = Trainer._train_step
+
+    def slow(self: Trainer, *arguments: Any) -> None:
+        now[0] += 100
+        step(self, *arguments)
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_train_step", slow)
+        at_call(Trainer, "_train_step", STEPS + 1, interrupt, after=True)
+        assert call(*TINY, "--run-dir", folder).code == 130
+    monkeypatch.setattr(Trainer, "_train_step", slow)
+    succeed("train", "--device", "cpu", "--resume", "--run-dir", folder)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["seconds"] for line in lines] == [100 * STEPS, 100 * STEPS]
+
+
+def test_the_scale_of_the_loss_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """float16 without a GPU: a scale that is too large at first, and soon grows."""
+
+    def scaled(*arguments: object) -> Fabric:
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**26, growth_interval=3)
+        return Fabric(
+            accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu", scaler)
+        )
+
+    monkeypatch.setattr(run, "make_fabric", scaled)
+    command = (*TINY, "--batch-size", "100", "--run-dir")
+    succeed(*command, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_train_step", Trainer._train_step)
+        at_call(Trainer, "_train_step", 19, interrupt, after=True)
+        assert call(*command, tmp_path / "stopped").code == 130
+    kept = load_checkpoint(tmp_path / "stopped" / "checkpoints" / "last").state["loss_scaling"]
+    assert kept["scale"] < 2.0**26
+    assert kept["_growth_tracker"] > 0
+    succeed("train", "--device", "cpu", "--resume", "--run-dir", tmp_path / "stopped")
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+
+
+def test_a_checkpoint_of_an_older_version(
+    tmp_path: Path, undisturbed: Callable[[str], Any]
+) -> None:
+    folder = tmp_path / "run"
+    stopped = Forked(
+        *TINY,
+        "--run-dir",
+        folder,
+        prepare=lambda: at_call(Trainer, "_train_step", STEPS + 2, interrupt, after=True),
+    ).wait()
+    assert stopped.code == 130
+    last = load_checkpoint(folder / "checkpoints" / "last")
+    del last.state["position"]["seconds"], last.state["loss_scaling"]
+    checkpoint.save_checkpoint(folder / "checkpoints" / "last", last)
+    assert_resumes(folder, undisturbed("direct"))
 
 
 @pytest.mark.parametrize("step", [STEPS, 2 * STEPS])

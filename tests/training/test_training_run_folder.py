@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import resource
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import directmax
 from command_line import TINY, Forked, call, metrics, read, refuse, succeed
 from directmax.training.config import TrainConfig
 from directmax.training.files import RunError, write_atomic, write_json
-from directmax.training.run_folder import RunFolder
+from directmax.training.run_folder import RunFolder, _git_commit, environment
 
 TERMS = {"bound", "reconstruction", "kl", "nll", "num_samples", "authors", "valid"}
 
@@ -74,6 +77,43 @@ def test_summary(finished: Path) -> None:
     assert summary["versions"]["torch"]
     assert summary["test"]["num_samples"] is None
     assert summary["test"]["bound"] >= summary["test"]["nll"]
+
+
+@pytest.mark.usefixtures("no_report")
+def test_the_card_is_the_one_that_was_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def name(device: torch.device | None = None) -> str:
+        return f"card {0 if device is None else device.index}"
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", name)
+    succeed(*TINY, "--run-dir", tmp_path)
+    for file in ("config.json", "summary.json"):
+        assert read(tmp_path / file)["machine"]["cuda"] is None
+    devices = [None, torch.device("cuda", 1), torch.device("mps")]
+    found = [environment(device)["machine"]["cuda"] for device in devices]
+    assert found == ["card 0", "card 1", None]
+
+
+def test_the_commit_is_read_without_writing(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        author = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", "-C", str(tmp_path), *author, *arguments], check=True)
+
+    assert _git_commit(tmp_path) is None
+    file, index = tmp_path / "file", tmp_path / ".git" / "index"
+    file.write_text("committed")
+    git("init", "--quiet")
+    git("add", "file")
+    git("commit", "--quiet", "--message", "first")
+    os.utime(file, (1, 1))  # git looks at it again, and would write down what it saw
+    before = index.read_bytes()
+    commit = _git_commit(tmp_path)
+    assert commit is not None
+    assert len(commit) == 12
+    file.write_text("changed")
+    (tmp_path / "untracked").touch()
+    assert _git_commit(tmp_path) == f"{commit}-dirty"
+    assert index.read_bytes() == before
 
 
 def test_events(finished: Path) -> None:
@@ -180,6 +220,16 @@ def test_a_second_writer_is_refused_while_the_first_trains(tmp_path: Path) -> No
     assert len(metrics(folder)) == 2
 
 
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*arguments: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    message = refuse(*TINY, "--run-dir", tmp_path / "run")
+    assert message.startswith(f"cannot lock {tmp_path / 'run' / '.lock'}: No locks available; ")
+    assert list(tmp_path.iterdir()) == []
+
+
 # What cannot be written
 
 
@@ -251,6 +301,24 @@ def test_files_may_not_grow(tmp_path: Path, limit: int) -> None:
     ).wait()
     assert outcome.code == 2
     assert "File too large" in outcome.message
+
+
+def test_events_that_may_not_grow(tmp_path: Path) -> None:
+    """They are the first file that cannot be written, and fail again when they are closed."""
+
+    def prepare() -> None:
+        append = RunFolder.append_metrics
+
+        def then_full(*arguments: Any) -> None:
+            append(*arguments)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
+
+        RunFolder.append_metrics = then_full  # type: ignore[method-assign]
+
+    outcome = Forked(*TINY, "--run-dir", tmp_path / "run", prepare=prepare).wait()
+    assert outcome.code == 2
+    folder = tmp_path / "run" / "events"
+    assert outcome.message.startswith(f"cannot write {folder}: File too large; ")
 
 
 def test_write_atomic_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

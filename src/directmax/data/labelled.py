@@ -10,7 +10,12 @@ from directmax.data.types import Split
 
 
 def balanced_indices(
-    split: Split, count: int, num_classes: int, *, generator: torch.Generator | None = None
+    split: Split,
+    count: int,
+    num_classes: int,
+    *,
+    generator: torch.Generator | None = None,
+    name: str = "count",
 ) -> Int64[Tensor, " count"]:
     """Indices of `count` images of a split, drawn at random, as many of every class.
 
@@ -19,6 +24,7 @@ def balanced_indices(
         count: how many; a multiple of `num_classes`.
         num_classes: classes 0 … num_classes − 1.
         generator: source of randomness, on the CPU.
+        name: of `count`, for errors.
 
     Returns:
         Indices `(count,)`, ascending.
@@ -35,7 +41,7 @@ def balanced_indices(
     """
     if count < 1 or count % num_classes:
         raise ValueError(
-            f"labels must be a multiple of the {num_classes} classes, so that every class has as "
+            f"{name} must be a multiple of the {num_classes} classes, so that every class has as "
             f"many, got {count}"
         )
     each = count // num_classes
@@ -45,7 +51,7 @@ def balanced_indices(
         members = order[split.labels[order] == number]
         if len(members) < each:
             raise ValueError(
-                f"labels must leave every class its images: class {number} has {len(members)} "
+                f"{name} must leave every class its images: class {number} has {len(members)} "
                 f"training images, and {count} labels are {each} of each"
             )
         chosen.append(members[:each])

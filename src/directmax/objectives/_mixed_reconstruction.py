@@ -133,6 +133,8 @@ class MixedReconstruction:
         that is one code an image in place of k. The others are decoded as changes from it.
         """
         weights = weights.detach()
+        # Waits for a GPU. One code an image could be found by argmax, but weights do not say how
+        # many there are: they are a mean over samples, and may be relaxed.
         image, code = weights.nonzero(as_tuple=True)  # (m,), ordered by image
         columns = self._columns()
         pre_activation = self._decode_pairs(image, code, columns)  # (m, h)

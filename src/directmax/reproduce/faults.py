@@ -18,6 +18,13 @@ _REASONS = {
     DISK: "could not write",
     LOST: "was lost with its machine",
 }
+_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+)
+"""What torch says; an illegal memory access is something else."""
 _FINAL = (REFUSED, DISK)
 """Another attempt would end in the same way."""
 
@@ -79,10 +86,18 @@ def code_of(error: BaseException) -> int:
 
 
 def is_memory(error: BaseException) -> bool:
-    """Whether memory ran out; torch says so with a RuntimeError."""
+    """Whether memory ran out; torch says so with a RuntimeError.
+
+    Example:
+        >>> is_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
+        True
+        >>> is_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+        False
+    """
     if isinstance(error, MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "memory" in str(error).lower()
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in _MEMORY)
 
 
 def is_disk(error: BaseException) -> bool:

@@ -47,7 +47,7 @@ class OneByOne:
     def __call__(self, potentials: Float[Tensor, "s b n k"]) -> Int[Tensor, "s b n"]:
         """The best values of every problem and sample."""
         batch, n = potentials.shape[-3:-1]
-        rows = potentials.detach().double().cpu().numpy().reshape(-1, *potentials.shape[-2:])
+        rows = potentials.detach().cpu().double().numpy().reshape(-1, *potentials.shape[-2:])
         values = np.empty((len(rows), n), dtype=np.int64)
 
         def solve(start: int, stop: int) -> None:

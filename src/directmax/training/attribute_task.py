@@ -10,6 +10,7 @@ from jaxtyping import Int64
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from directmax._precision import sum_dtype
 from directmax.data import AttributeData, AttributeSplit, Augmentation, ImageStream
 from directmax.models import AttributeVAE
 from directmax.schedules import GeometricDecay
@@ -114,11 +115,11 @@ class AttributeTask(Task):
         if config.labels:
             generator = torch.Generator().manual_seed(self.seed(Stream.LABELS))
             rows = labelled_rows(data.train.attributes, config.labels, generator)
-            self.labelled = LabelledBatches(config, rows, data.train.attributes[rows])
+            attributes = data.train.attributes[rows]
+            self.labelled = LabelledBatches(config, rows, attributes, fabric.device)
             with ImageStream(data.train.images, batch_size=READ) as stream:
                 images = torch.cat(list(stream.batches(rows)))
             self._labelled_images = images.to(fabric.device)
-            self._labels = self.labelled.labels.to(fabric.device)
 
     def close(self) -> None:
         """End the processes that read images."""
@@ -145,10 +146,9 @@ class AttributeTask(Task):
         weight = self.kl_schedule(step)
         inputs = {}
         if self.labelled is not None:
-            positions = self.labelled.positions(step)
-            positions = positions[self.fabric.global_rank :: processes].to(self.fabric.device)
+            positions = self.labelled.positions(step)[self.fabric.global_rank :: processes]
             inputs["labelled"] = self._labelled_images.index_select(0, positions)
-            inputs["labels"] = self._labels.index_select(0, positions)
+            inputs["labels"] = self.labelled.labels.index_select(0, positions)
         terms = forward(
             batch.images,
             generator=generator,
@@ -229,14 +229,15 @@ def evaluate_attributes(
     seed = derive_seed(config.seed, Stream.SAMPLES, 0) if seed is None else seed
     generator = torch.Generator(device).manual_seed(seed)
     n = len(data.attribute_names)
-    sums = torch.zeros(3 + n, dtype=torch.float64, device=device)  # two terms, n right ones, images
+    wide = sum_dtype(device)
+    sums = torch.zeros(3 + n, dtype=wide, device=device)  # two terms, n right ones, images
     chunks = rows.split(READ)
     with ImageStream(part.images, batch_size=READ) as stream:
         for index, images in enumerate(stream.batches(rows)):
             images = images.to(device)
             bound = model.bound(images, num_samples=num_samples, generator=generator)
-            sums[0] += bound.reconstruction.sum(dtype=torch.float64)
-            sums[1] += bound.kl.sum(dtype=torch.float64)
+            sums[0] += bound.reconstruction.sum(dtype=wide)
+            sums[1] += bound.kl.sum(dtype=wide)
             found = model.posterior(images).mode()[..., 1] > 0.5
             right = found == (part.attributes[chunks[index]].to(device) > 0)
             sums[2 : 2 + n] += right.sum(0)

@@ -59,7 +59,8 @@ class BinaryTask(Task):
         self.labelled: LabelledBatches | None = None
         if config.labels:
             indices = labelled_indices(config, data)
-            self.labelled = LabelledBatches(config, indices, data.train.labels[indices])
+            labels = data.train.labels[indices]
+            self.labelled = LabelledBatches(config, indices, labels, fabric.device)
         steps = -(-self.num_images // config.batch_size)
         self.kl_schedule = build_kl_schedule(config, self._images, config.epochs * steps)
 
@@ -119,15 +120,14 @@ class BinaryTask(Task):
             return {}
         inputs: dict[str, Any] = {"kl_weight": weight}
         if self.labelled is not None:
-            device = self._images.device
             positions = self.labelled.positions(step)
             positions = positions[self.fabric.global_rank :: self.fabric.world_size]
-            indices = self.labelled.indices[positions]
-            inputs["labelled"] = self._images.index_select(0, indices.to(device))
+            indices = self.labelled.indices.index_select(0, positions)
+            inputs["labelled"] = self._images.index_select(0, indices)
             inputs["radius"] = self.config.smoothness
             inputs["shift"], inputs["shape"] = self.config.shift, self.data.shape
             inputs["distortion"] = self.config.distortion
-            inputs["labels"] = self.labelled.labels[positions].to(device)
+            inputs["labels"] = self.labelled.labels.index_select(0, positions)
         return inputs
 
     def _evaluate(self, images: Tensor, *, few: bool = False) -> Metrics:

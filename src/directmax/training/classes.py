@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from directmax._precision import sum_dtype
 from directmax.models import MixedVAE
 from directmax.training.config import TrainConfig
 from directmax.training.evaluation import Metrics
@@ -39,7 +40,8 @@ def counts_of(
         [model.posterior(part).mode().squeeze(1).argmax(-1) for part in images.split(BATCH)]
     )
     pairs = labels.to(values.device) * k + values
-    counts = torch.bincount(pairs, minlength=num_classes * k).view(num_classes, k).double()
+    counts = torch.bincount(pairs, minlength=num_classes * k).view(num_classes, k)
+    counts = counts.to(sum_dtype(counts.device))
     return (counts if reduce is None else reduce(counts)).round().long().cpu()
 
 

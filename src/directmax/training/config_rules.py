@@ -223,6 +223,11 @@ def _best_estimator(config: TrainConfig) -> str:
 
 def _check_data(config: TrainConfig) -> None:
     if config.model == "attributes":
+        if config.data in DATASETS and config.data not in ATTRIBUTE_DATASETS:
+            raise ValueError(
+                f"--model attributes needs images with attributes, and {config.data} has none: add "
+                f"{' or '.join(f'--data {name}' for name in ATTRIBUTE_DATASETS)}"
+            )
         check_choice("data set with attributes", config.data, ATTRIBUTE_DATASETS)
         chosen = tuple(config.attributes) or DEFAULT_ATTRIBUTES[config.data]
         object.__setattr__(config, "attributes", chosen)

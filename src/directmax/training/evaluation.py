@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._precision import sum_dtype
 from directmax.distributions import DEFAULT_MAX_STATES
 from directmax.models import DiscreteVAE, MixedVAE
 from directmax.training.config import TrainConfig
@@ -136,7 +137,7 @@ def evaluate_images(
     )
     optional = [term for term in (bound.nll, bound.authors) if term is not None]
     terms = [bound.reconstruction, bound.kl, *optional]
-    sums = torch.stack([term.sum(dtype=torch.float64) for term in terms])
+    sums = torch.stack([term.sum(dtype=sum_dtype(images.device)) for term in terms])
     total = torch.cat([sums, sums.new_tensor([images.shape[0]])])
     if reduce is not None:
         total = reduce(total)

@@ -78,7 +78,7 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[bool]:
         wait: for whoever holds it.
 
     Raises:
-        RunError: the file cannot be written.
+        RunError: the file cannot be written, or the file system has no locks.
     """
     try:
         file: IO[str] = path.open("a")
@@ -97,6 +97,11 @@ def _take(file: IO[str], wait: bool) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(
+            f"cannot lock {file.name}: {reason}; choose a folder on a file system with locks"
+        ) from error
     return True
 
 

@@ -20,7 +20,7 @@ from directmax.training.checkpoint import load_checkpoint, restore_model
 from directmax.training.classes import classes_of, counts_of, with_accuracy
 from directmax.training.config import TrainConfig
 from directmax.training.evaluation import MAX_STATES, Metrics, evaluate_images
-from directmax.training.files import RunError, write_atomic
+from directmax.training.files import RunError, cannot_write, write_atomic
 from directmax.training.images import split_images
 from directmax.training.make import Data, Model, load_data, make_model
 from directmax.training.randomness import Stream, derive_seed
@@ -116,6 +116,8 @@ def evaluate_run(
     """
     if num_samples is not None:
         check_count("--samples", num_samples)
+    if not splits:
+        raise ValueError("--splits needs at least one of train, validation and test")
     for split in splits:
         check_choice("split", split, SPLITS)
     config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
@@ -280,8 +282,11 @@ def _picture_path(output: str | Path) -> Path:
     path = Path(output)
     if path.suffix.lower() != ".png":
         raise ValueError(f"--output must end in .png, got {output}")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"cannot write {output}: the folder {path.parent} does not exist")
-    if path.is_dir():
-        raise ValueError(f"cannot write {output}: it is a folder")
+    try:
+        if not path.absolute().parent.is_dir():
+            raise ValueError(f"cannot write {output}: the folder {path.parent} does not exist")
+        if path.is_dir():
+            raise ValueError(f"cannot write {output}: it is a folder")
+    except OSError as error:  # such as a name that is too long
+        raise cannot_write(path, error) from error
     return path

@@ -32,22 +32,32 @@ def labelled_indices(config: TrainConfig, data: ImageData) -> Int64[Tensor, " la
         20
     """
     generator = torch.Generator().manual_seed(derive_seed(config.seed, Stream.LABELS))
-    return balanced_indices(data.train, config.labels, data.num_classes, generator=generator)
+    return balanced_indices(
+        data.train, config.labels, data.num_classes, generator=generator, name="--labels"
+    )
 
 
 class LabelledBatches:
     """Mini-batches of labelled images, a function of the step alone, so that runs can be resumed.
 
-    The images are gone through again and again, each time in another order.
+    The images are gone through again and again, each time in another order. Everything is on one
+    device, so that a step does not wait for it.
 
     Args:
         config: the size of a batch, the seed.
         indices: of the labelled images among the training images.
         labels: theirs, one or a row an image.
+        device: where indices, labels and positions are to be.
     """
 
-    def __init__(self, config: TrainConfig, indices: Int64[Tensor, " m"], labels: Tensor) -> None:
-        self.indices, self.labels = indices, labels
+    def __init__(
+        self,
+        config: TrainConfig,
+        indices: Int64[Tensor, " m"],
+        labels: Tensor,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.indices, self.labels = indices.to(device), labels.to(device)
         self.size = min(len(indices), config.batch_size, LARGEST_BATCH)
         self._seed = config.seed
         self._cycle, self._order = -1, torch.empty(0, dtype=torch.int64)
@@ -67,7 +77,10 @@ class LabelledBatches:
         if cycle != self._cycle:
             seed = derive_seed(self._seed, Stream.LABEL_ORDER, cycle)
             generator = torch.Generator().manual_seed(seed)
-            self._order = torch.randperm(len(self.indices), generator=generator)
+            order = torch.randperm(len(self.indices), generator=generator)
+            if self.indices.is_cuda:  # a copy from other memory would wait for the device
+                order = order.pin_memory()
+            self._order = order.to(self.indices.device, non_blocking=True)
             self._cycle = cycle
         return self._order
 

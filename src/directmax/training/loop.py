@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import time
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from directmax._precision import sum_dtype
 from directmax.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -45,6 +45,7 @@ class _Position:
     step: int = 0
     best_epoch: int = 0
     best_score: list[float] | None = None  # of no epoch yet; lower is better, the first counts most
+    seconds: float = 0.0  # spent on the steps of this epoch before it was stopped
 
 
 class Trainer:
@@ -78,12 +79,12 @@ class Trainer:
         self.wrapped, self.optimizer = self.fabric.setup(step, optimizer)
         self.num_images = task.num_images
         self.steps_per_epoch = math.ceil(self.num_images / self.config.batch_size)
-        self.generator = torch.Generator(self.fabric.device)
-        self.history = torch.zeros(
-            self.steps_per_epoch, 2, dtype=torch.float64, device=self.fabric.device
-        )
+        device = self.fabric.device
+        self.generator = torch.Generator(device)
+        self.history = torch.zeros(self.steps_per_epoch, 2, dtype=sum_dtype(device), device=device)
         self.position = _Position()
         self.events = Events(folder.path) if self.fabric.is_global_zero else None
+        self._endless: Iterator[tuple[int, Batch]] | None = None
 
     def resume(self) -> None:
         """Continue where `checkpoints/last` ends.
@@ -108,6 +109,8 @@ class Trainer:
             )
         restore_model(self.model, checkpoint.part("model"), self.folder.last)
         restore_optimizer(self.optimizer.optimizer, checkpoint.part("optimizer"))
+        if scaling := state.get("loss_scaling"):
+            self.fabric.strategy.precision.load_state_dict(scaling)
         self.position = _Position(**state["position"])
         if self.position.best_epoch:
             load_checkpoint(self.folder.best)  # damaged? better known now than after the training
@@ -150,7 +153,7 @@ class Trainer:
         epoch = self.position.epoch
         if self.position.step == 0:
             self._start_epoch()
-        began = time.perf_counter()
+        began = time.perf_counter() - self.position.seconds
         start = self.position.step
         for step, batch in enumerate(self.task.batches(epoch, start=start), start):
             self._train_step(batch, step)
@@ -161,6 +164,7 @@ class Trainer:
             if guard.requested and self.fabric.world_size == 1 and step + 1 < self.steps_per_epoch:
                 self._check_finite(step + 1)
                 self.position.step = step + 1
+                self.position.seconds = time.perf_counter() - began
                 self._save_last()
                 raise self._interrupted()
         self._check_finite(self.steps_per_epoch)
@@ -171,15 +175,11 @@ class Trainer:
 
         To measure how long they take: nothing is saved.
         """
+        if self._endless is None:
+            self._endless = _endless(self.task)
         for step, batch in itertools.islice(self._endless, number):
             self._train_step(batch, step)
         self.history.sum().item()
-
-    @functools.cached_property
-    def _endless(self) -> Iterator[tuple[int, Batch]]:
-        return itertools.chain.from_iterable(
-            enumerate(self.task.batches(0)) for _ in itertools.count()
-        )
 
     def _train_step(self, batch: Batch, step: int) -> None:
         global_step = self.position.epoch * self.steps_per_epoch + step
@@ -227,7 +227,7 @@ class Trainer:
         }
         if not math.isfinite(validation.bound):
             raise self._diverged(self.steps_per_epoch, "validation bound")
-        position.epoch, position.step = position.epoch + 1, 0
+        position.epoch, position.step, position.seconds = position.epoch + 1, 0, 0.0
         # With labels accuracy is what is wanted; of epochs that are level in it, the best bound.
         accuracy = [-(validation.accuracy or 0.0)] if self.config.labels else []
         score = [*accuracy, validation.bound]
@@ -302,4 +302,11 @@ class Trainer:
             "position": dict(self.position.__dict__),
             "digest": self.config.digest(),
             "processes": self.fabric.world_size,
+            # Of float16: the scale of the loss, and for how many steps it has held.
+            "loss_scaling": self.fabric.strategy.precision.state_dict(),
         }
+
+
+def _endless(task: Task) -> Iterator[tuple[int, Batch]]:
+    """The steps of the first epoch again and again; knows no trainer, which keeps it."""
+    return itertools.chain.from_iterable(enumerate(task.batches(0)) for _ in itertools.count())

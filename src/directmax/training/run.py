@@ -160,7 +160,9 @@ def _claim(folder: RunFolder, config: TrainConfig, resume: bool, fabric: Fabric)
     with contextlib.ExitStack() as stack:
         if fabric.is_global_zero:
             try:
-                stack.enter_context(_locked(folder, config) if resume else folder.create(config))
+                stack.enter_context(
+                    _locked(folder, config) if resume else folder.create(config, fabric.device)
+                )
             except RunError as error:
                 refusal = str(error)
         if refusal := fabric.broadcast(refusal):
@@ -193,7 +195,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
         "compiled": trainer.compiled,
         "seconds_per_epoch": 0.0,
         "seed": config.seed,
-        **environment(),
+        **environment(trainer.fabric.device),
     }
     if trainer.fabric.is_global_zero:
         lines = folder.metrics()

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from directmax._version import __version__
 from directmax.training.config import TrainConfig
@@ -22,6 +22,9 @@ from directmax.training.files import (
     write_atomic,
     write_json,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 
 class RunFolder:
@@ -45,14 +48,18 @@ class RunFolder:
         self.best = self.path / "checkpoints" / "best"
 
     @contextlib.contextmanager
-    def create(self, config: TrainConfig) -> Iterator[None]:
+    def create(self, config: TrainConfig, device: torch.device) -> Iterator[None]:
         """Make the folder for a new run, and hold its lock. Leaves no folder when it fails.
+
+        Args:
+            config: what is trained.
+            device: where, for the record.
 
         Raises:
             RunError: it already holds a run, or cannot be written.
         """
-        new = not self.path.exists()
         try:
+            new = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.path, error) from error
@@ -64,7 +71,11 @@ class RunFolder:
                         f"{self.path} already holds a run: add --resume to continue it, or choose "
                         "another --run-dir"
                     )
-                record = {"config": config.to_dict(), "digest": config.digest(), **environment()}
+                record = {
+                    "config": config.to_dict(),
+                    "digest": config.digest(),
+                    **environment(device),
+                }
                 write_json(self.config_file, record)
             except BaseException:
                 if new:
@@ -127,8 +138,12 @@ class RunFolder:
             raise cannot_write(self.metrics_file, error) from error
 
 
-def environment() -> dict[str, Any]:
-    """Versions, machine and git commit, for the record."""
+def environment(device: torch.device | None = None) -> dict[str, Any]:
+    """Versions, machine and git commit, for the record.
+
+    Args:
+        device: that is used. None: not known, the first card of the machine is named.
+    """
     import numpy
     import torch
 
@@ -143,24 +158,33 @@ def environment() -> dict[str, Any]:
             "platform": platform.platform(),
             "processor": platform.machine(),
             "threads": torch.get_num_threads(),
-            "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            "cuda": _card(device),
         },
-        "git_commit": _git_commit(),
+        "git_commit": _git_commit(Path(__file__).resolve().parents[3]),
     }
 
 
-def _git_commit() -> str | None:
-    """The commit of the checkout that this package runs from; None for an installed package."""
-    source = Path(__file__).resolve().parents[3]
+def _card(device: torch.device | None) -> str | None:
+    """The name of the card that is used; None where it is none."""
+    import torch
+
+    if not torch.cuda.is_available() or (device is not None and device.type != "cuda"):
+        return None
+    return torch.cuda.get_device_name(device)
+
+
+def _git_commit(source: Path) -> str | None:
+    """The commit of a checkout; None where there is none, as for an installed package."""
     if not (source / ".git").exists():
         return None
+
+    def git(*arguments: str) -> str:
+        command = ["git", "--no-optional-locks", "-C", str(source), *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        return result.stdout.strip()
+
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        result = subprocess.run(
-            ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-        return result.stdout.strip() or None
+        # Not `describe --dirty`: it writes the index, and one killed leaves the checkout locked.
+        commit = git("describe", "--always", "--abbrev=12")
+        return f"{commit}-dirty" if git("status", "--porcelain", "-uno") else commit or None
     return None

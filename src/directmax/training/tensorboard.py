@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +31,19 @@ class Events:
 
     def add(self, line: dict[str, Any]) -> None:
         """Write the numbers of an epoch."""
-        for name, value in line.items():
-            entries = value.items() if isinstance(value, dict) else [(None, value)]
-            for key, number in entries:
-                if isinstance(number, int | float) and name != "epoch":
-                    tag = f"{name}/{key}" if key else name
-                    self._writer.add_scalar(tag, number, line["epoch"])
         try:
+            for name, value in line.items():
+                entries = value.items() if isinstance(value, dict) else [(None, value)]
+                for key, number in entries:
+                    if isinstance(number, int | float) and name != "epoch":
+                        tag = f"{name}/{key}" if key else name
+                        self._writer.add_scalar(tag, number, line["epoch"])
             self._writer.flush()
         except OSError as error:
             raise cannot_write(self._folder, error) from error
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file; what cannot be written any more was said by `add`."""
         if self._writer is not None:
-            self._writer.close()
+            with contextlib.suppress(OSError):
+                self._writer.close()
