@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from directmax.laboratory import Point
 from directmax.training.files import RunError, cannot_write, read_json, write_json
 from directmax.training.interrupt import Interrupted
 from directmax.training.run_folder import environment
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Stopped(Interrupted):
@@ -28,15 +31,22 @@ class Record:
         folder: where to write; None for nowhere.
         configuration: of the measurement.
         resume: continue what the folder holds.
+        device: that measures.
 
     Raises:
         RunError: the folder holds a measurement and `resume` is not set, or one of another
             configuration, or it cannot be written.
     """
 
-    def __init__(self, folder: str | None, configuration: dict[str, Any], resume: bool) -> None:
+    def __init__(
+        self,
+        folder: str | None,
+        configuration: dict[str, Any],
+        resume: bool,
+        device: torch.device,
+    ) -> None:
         self.path = None if folder is None else Path(folder) / "gradients.json"
-        self.configuration, self.environment = configuration, environment()
+        self.configuration, self.environment = configuration, environment(device)
         self.points: list[Point] = []
         if self.path is None:
             return

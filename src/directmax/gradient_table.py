@@ -229,7 +229,7 @@ def command(
         **{name: getattr(model.config, name) for name in MODEL_FLAGS},
         "weights and images": model.digest,
     }
-    record = Record(output, loads(dumps(configuration)), resume)
+    record = Record(output, loads(dumps(configuration)), resume, model.images.device)
     gradients = _gradients(model, model.images)
     if isinstance(gradients.q, PairwiseBinary) and gradients.q.perturbation == "unary":
         notes.append(PERTURB_AND_MAP)

@@ -151,7 +151,7 @@ def _mixture(job: Job, folder: JobFolder, task: Task) -> None:
     data = load_images(str(job.settings["data"]), data_dir=task.data_dir)
     device = make_fabric(task.device, 1, "32-true").device
     result: Mapping[str, Any] = measure_mixture(job.settings, data, device)
-    write_json(folder.result_file, {**result, **environment()})
+    write_json(folder.result_file, {**result, **environment(device)})
 
 
 _DOERS = {"train": _train, "gradients": _gradients, "mixture": _mixture}
