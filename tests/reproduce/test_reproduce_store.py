@@ -36,7 +36,7 @@ def test_a_lock_ends_with_its_process(folder: JobFolder) -> None:
     assert not folder.is_taken()
     pid = os.fork()
     if pid == 0:
-        with folder.claim():
+        with folder.claim(wait=20):  # the other process looks at the lock at the same time
             time.sleep(60)
         os._exit(0)
     end = time.monotonic() + 30

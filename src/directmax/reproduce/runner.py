@@ -11,14 +11,12 @@ from directmax.reproduce.engine import Engine
 from directmax.reproduce.estimate import makespan
 from directmax.reproduce.faults import BUSY, INTERRUPTED, Exit
 from directmax.reproduce.progress import Counts, JobsProgress, Running, duration, look
-from directmax.reproduce.store import JobFolder, State, Store
+from directmax.reproduce.store import LOOK_SECONDS, JobFolder, State, Store
 from directmax.reproduce.worker import Task
 from directmax.training.files import RunError, read_json
 from directmax.training.interrupt import Interrupted, InterruptGuard
 
 POLL = 0.5
-LOCK_SECONDS = 2.0
-"""Another call may look at the lock of a job just now."""
 ELSEWHERE_POLL = 2.0
 """Seconds between two looks at jobs that another call works on."""
 
@@ -164,7 +162,7 @@ class Runner:
     def _write(self, folder: JobFolder, state: str, error: str, spent: float) -> None:
         """Say how it ended, unless another call has taken it by now."""
         try:
-            with folder.claim(wait=LOCK_SECONDS) as mine:
+            with folder.claim(wait=LOOK_SECONDS) as mine:
                 before = folder.state()
                 if mine and before.state != "done":
                     attempts = max(1, before.attempts) if spent else before.attempts

@@ -25,6 +25,8 @@ JOBS = "jobs"
 PLAN = "plan.json"
 OUTCOME = "outcome.json"
 """In the folder of a job that was taken over from other results: all that is known of it."""
+LOOK_SECONDS = 1.0
+"""How long to try for a lock that somebody may only be looking at."""
 STATES = ("waiting", "running", "done", "failed")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from directmax.experiments.jobs import Job
 from directmax.reproduce.faults import BUSY, DONE, INTERRUPTED, code_of
-from directmax.reproduce.store import OUTCOME, JobFolder, State
+from directmax.reproduce.store import LOOK_SECONDS, OUTCOME, JobFolder, State
 from directmax.training.files import RunError, write_json
 
 
@@ -88,7 +88,7 @@ def work(task: Task) -> int:
         Exception: whatever ended the job.
     """
     folder = JobFolder(task.folder)
-    with folder.claim() as mine:
+    with folder.claim(wait=LOOK_SECONDS) as mine:
         if not mine:
             return BUSY
         job, state = folder.job(), folder.state()
