@@ -13,9 +13,7 @@ from directmax.training.config import PRESETS, TrainConfig
 _PROTOCOL: dict[str, dict[str, Any]] = {
     "exact": {"estimator": "exact"},
     "direct": {"estimator": "direct", "kl_gradient": "off"},
-    # At a high temperature the relaxed objective improves while the bound gets worse; it gets better
-    # again as the temperature falls, to the last epoch. So patience would stop it too early.
-    "gumbel-softmax": {"estimator": "gumbel-softmax", "patience": 0},
+    "gumbel-softmax": {"estimator": "gumbel-softmax"},
 }
 METHODS = (*_PROTOCOL, "ours")
 
@@ -26,9 +24,14 @@ def config_of(method: str, data: str, values: int, seed: int, request: Request) 
         # An annealed run says only at its end how good it is: it has no patience.
         epochs = request.pick(0, 40, 0)
         return TrainConfig(data=data, values=values, seed=seed, epochs=epochs)
-    common = {"epochs": request.pick(300, 40, 300), "patience": request.pick(0, 0, 40)}
     return dataclasses.replace(
-        PRESETS["paper"], data=data, values=values, seed=seed, **(common | _PROTOCOL[method])
+        PRESETS["paper"],
+        data=data,
+        values=values,
+        seed=seed,
+        epochs=request.pick(300, 40, 300),
+        patience=request.pick(0, 0, 40),
+        **_PROTOCOL[method],
     )
 
 
