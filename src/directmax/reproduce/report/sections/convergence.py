@@ -84,7 +84,7 @@ def build(results: Results, part: Part) -> Section:
     findings = []
     for name in ("direct", "ours"):
         if found := ratios.get(name):
-            span = f"{min(found):.2f}" + (f" to {max(found):.2f}" if len(found) > 1 else "")
+            span = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (min(found), max(found))))
             paper = f" (paper: {published.SLOWDOWN.value})" if name == "direct" else ""
             findings.append(
                 f"An epoch of {'our default' if name == 'ours' else 'the direct method'} takes "
