@@ -9,16 +9,16 @@ from torch import Tensor
 
 from directmax._precision import no_autocast, widened
 from directmax._validation import check_float_tensor
-from directmax.distributions._base import DiscreteDistribution
 from directmax.distributions._enumeration import (
     DEFAULT_MAX_STATES,
     enumerate_states,
     number_of_states,
 )
+from directmax.distributions._linear import LinearPotentials
 from directmax.gumbel import one_hot_argmax
 
 
-class Categorical(DiscreteDistribution):
+class Categorical(LinearPotentials):
     r"""q(z) = Π_i softmax(h_i)(z_i), for n independent variables with k values each.
 
     Args:
@@ -59,6 +59,11 @@ class Categorical(DiscreteDistribution):
             f"num_variables={self.num_variables}, num_values={self.num_values})"
         )
 
+    @property
+    def potentials(self) -> Float[Tensor, "b n k"]:
+        """The logits."""
+        return self.logits
+
     # Not cached: a second backward pass through a shared graph would fail.
     @property
     def log_probs(self) -> Float[Tensor, "b n k"]:
@@ -96,26 +101,6 @@ class Categorical(DiscreteDistribution):
         """The most probable assignment, one-hot."""
         return one_hot_argmax(self.logits)
 
-    def score(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
-        """h(z) = Σ_i h_i(z_i), differentiable with respect to the logits."""
-        self._check(z)
-        return (self.logits * z).sum((-2, -1))
-
-    def attach(
-        self,
-        value: Float[Tensor, " b"],
-        first: Float[Tensor, "s b n k"],
-        second: Float[Tensor, "s b n k"],
-        weight: Float[Tensor, " b"] | float,
-    ) -> Float[Tensor, " b"]:
-        """`value`, with the gradient of weight · mean_s(h(first) − h(second)) added to its own.
-
-        h is linear in the logits, so that gradient is weight · mean_s(first − second) itself.
-        """
-        gradient = (first - second).mean(0)  # (b, n, k)
-        each = weight[:, None, None] if isinstance(weight, Tensor) else weight
-        return self.with_gradient(value, gradient * each)
-
     def attach_log_prob(
         self,
         value: Float[Tensor, " b"],
@@ -126,13 +111,6 @@ class Categorical(DiscreteDistribution):
         each = weight[..., None, None]
         gradient = (each * z).mean(0) - each.mean(0) * self.probs.detach()
         return self.with_gradient(value, gradient)
-
-    def with_gradient(
-        self, value: Float[Tensor, " b"], gradient: Float[Tensor, "b n k"]
-    ) -> Float[Tensor, " b"]:
-        """`value`, with this gradient of the logits, a constant, added to its own."""
-        surrogate = (self.logits * gradient).sum((-2, -1))
-        return value + (surrogate - surrogate.detach())  # adds exactly 0
 
     def log_prob(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
         """log q(z) = Σ_i log softmax(h_i)(z_i), in nats.
@@ -174,10 +152,3 @@ class Categorical(DiscreteDistribution):
         """log q of given assignments, the same for every problem of the batch, in nats."""
         with no_autocast(self.device):
             return self.log_probs.flatten(1) @ states.flatten(1).T
-
-    def _check(self, z: Tensor) -> None:
-        if z.shape[-3:] != self.logits.shape:
-            raise ValueError(
-                f"z must end in (batch, variables, values) = {tuple(self.logits.shape)}, "
-                f"got shape {tuple(z.shape)}"
-            )

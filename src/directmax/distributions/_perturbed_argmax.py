@@ -11,13 +11,13 @@ from torch import Tensor
 
 from directmax._precision import widened
 from directmax._validation import check_float_tensor
-from directmax.distributions._base import DiscreteDistribution
 from directmax.distributions._enumeration import DEFAULT_MAX_STATES
+from directmax.distributions._linear import LinearPotentials
 
 Maximiser = Callable[[Float[Tensor, "s b n k"]], Int[Tensor, "s b n"]]
 
 
-class PerturbedArgmax(DiscreteDistribution):
+class PerturbedArgmax(LinearPotentials):
     r"""z* = argmax_{z ∈ Z} Σ_i h_i(z_i) + γ_i(z_i), for any set Z and a maximiser of yours.
 
     Z may be the paths of a graph, its matchings or spanning trees, the subsets of k elements,
@@ -91,6 +91,11 @@ class PerturbedArgmax(DiscreteDistribution):
             f"{type(self).__name__}(batch_size={self.batch_size}, "
             f"num_variables={self.num_variables}, num_values={self.num_values})"
         )
+
+    @property
+    def potentials(self) -> Float[Tensor, "b n k"]:
+        """`unary`."""
+        return self.unary
 
     @torch.no_grad()
     def _solve(self, potentials: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:
@@ -177,22 +182,6 @@ class PerturbedArgmax(DiscreteDistribution):
     def mode(self) -> Float[Tensor, "b n k"]:
         """argmax_{z ∈ Z} h(z), one-hot: the answer without noise."""
         return self._solve(self.unary.detach())
-
-    def score(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
-        """h(z) = Σ_i h_i(z_i), differentiable with respect to the potentials."""
-        if z.shape[-3:] != self.unary.shape:
-            raise ValueError(
-                f"z must end in (batch, variables, values) = {tuple(self.unary.shape)}, "
-                f"got shape {tuple(z.shape)}"
-            )
-        return (self.unary * z).sum((-2, -1))
-
-    def with_gradient(
-        self, value: Float[Tensor, " b"], gradient: Float[Tensor, "b n k"]
-    ) -> Float[Tensor, " b"]:
-        """`value`, with this gradient of the potentials, a constant, added to its own."""
-        surrogate = (self.unary * gradient).sum((-2, -1))
-        return value + (surrogate - surrogate.detach())  # adds exactly 0
 
     def log_prob(self, z: Float[Tensor, "*s b n k"]) -> NoReturn:
         """Refused: the probabilities of perturb-and-MAP samples are not known."""

@@ -1,0 +1,57 @@
+"""Potentials of single variables alone: h(z) = Σ_i h_i(z_i), whatever z may be."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from jaxtyping import Float
+from torch import Tensor
+
+from directmax.distributions._base import DiscreteDistribution
+
+
+class LinearPotentials(DiscreteDistribution):
+    """What follows from h being linear in one-hot z: its score, and gradients without autograd."""
+
+    @property
+    @abstractmethod
+    def potentials(self) -> Float[Tensor, "b n k"]:
+        """h_i(j)."""
+
+    def score(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
+        """h(z) = Σ_i h_i(z_i), differentiable with respect to the potentials.
+
+        Raises:
+            ValueError: `z` does not end in (b, n, k).
+        """
+        self._check(z)
+        return (self.potentials * z).sum((-2, -1))
+
+    def attach(
+        self,
+        value: Float[Tensor, " b"],
+        first: Float[Tensor, "s b n k"],
+        second: Float[Tensor, "s b n k"],
+        weight: Float[Tensor, " b"] | float,
+    ) -> Float[Tensor, " b"]:
+        """`value`, with the gradient of weight · mean_s(h(first) − h(second)) added to its own.
+
+        h is linear in its potentials, so that gradient is weight · mean_s(first − second) itself.
+        """
+        gradient = (first - second).mean(0)  # (b, n, k)
+        each = weight[:, None, None] if isinstance(weight, Tensor) else weight
+        return self.with_gradient(value, gradient * each)
+
+    def with_gradient(
+        self, value: Float[Tensor, " b"], gradient: Float[Tensor, "b n k"]
+    ) -> Float[Tensor, " b"]:
+        """`value`, with this gradient of the potentials, a constant, added to its own."""
+        surrogate = (self.potentials * gradient).sum((-2, -1))
+        return value + (surrogate - surrogate.detach())  # adds exactly 0
+
+    def _check(self, z: Tensor) -> None:
+        shape = (self.batch_size, self.num_variables, self.num_values)
+        if z.shape[-3:] != shape:
+            raise ValueError(
+                f"z must end in (batch, variables, values) = {shape}, got shape {tuple(z.shape)}"
+            )
