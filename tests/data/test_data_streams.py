@@ -221,7 +221,7 @@ def test_workers_leave_ctrl_c_to_the_program(tmp_path: Path) -> None:
 
 def alive(process: int) -> bool:
     """Whether a process exists, after a moment to end in."""
-    for _ in range(50):
+    for _ in range(400):
         try:
             os.kill(process, 0)
         except ProcessLookupError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import threading
@@ -45,6 +46,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     run.train(TrainConfig.from_dict(dict(tiny("a").settings)), folder, device="cpu")
     torch.set_num_threads(threads)
     return outcome(folder)
+
+
+def wait_for(file: Path) -> None:
+    """Wait until a file is there."""
+    end = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < end, f"nobody made {file.name}"
+        time.sleep(0.01)
 
 
 def at_step(epoch: int, step: int, do: Any) -> None:
@@ -190,22 +199,31 @@ def test_stopped_and_called_again(tmp_path: Path, undisturbed: dict[str, Any]) -
 def test_two_calls_on_one_folder(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
     jobs = [tiny("a"), tiny("b", seed=1), tiny("c", seed=2), tiny("d", seed=3)]
 
-    def slowly(name: str, number: int) -> None:
-        at_step(0, 0, lambda trainer: time.sleep(0.5))
+    taken, seen = tmp_path / "taken", tmp_path / "seen"
+
+    def first_call(name: str, number: int) -> None:
+        if name == "a":  # is not done before the second call has found it taken
+            at_step(0, 0, lambda trainer: (taken.touch(), wait_for(seen)))
+
+    def second_call(name: str, number: int) -> None:
+        seen.touch()  # it works on something else, so it has looked at `a`
 
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            runner, _ = run_jobs(tmp_path, jobs, ForkEngine(prepare=slowly))
+            runner, _ = run_jobs(tmp_path, jobs, ForkEngine(prepare=first_call))
             code = 0 if len(runner.done) == 4 else 1
         finally:
             os._exit(code)
-    runner, text = run_jobs(tmp_path, jobs, ForkEngine(prepare=slowly))
+    wait_for(taken)
+    engine = ForkEngine(prepare=second_call)
+    runner, text = run_jobs(tmp_path, jobs, engine)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert (sorted(runner.done), runner.failed) == (["a", "b", "c", "d"], {})
     assert [state(tmp_path, job).attempts for job in jobs] == [1, 1, 1, 1]
-    assert "by another call" in text
+    assert "a" not in engine.started
+    assert re.search("a: .*by another call", text)
     assert outcome(folder(tmp_path, jobs[0])) == undisturbed
 
 
