@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -175,6 +176,14 @@ def test_a_worker_that_is_killed(fault: Fault) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+def test_more_workers_than_cores_are_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
+    images = ImagesInMemory(torch.zeros(4, 1, 2, 2, dtype=torch.uint8))
+    with ImageStream(images, batch_size=2, workers=2) as stream, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(stream.batches(torch.arange(4)))) == 2
+
+
 def test_workers_leave_ctrl_c_to_the_program(tmp_path: Path) -> None:
     """Ctrl-C reaches the whole group; the program stops when it wants, and no process stays."""
     program = tmp_path / "program.py"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -186,10 +187,10 @@ class ImageStream:
         if not requests:
             return
         self._requests.pending = requests
-        if self._loader is None:
-            self._loader = self._make_loader()
         try:
-            with _interrupts_wait():  # workers start here
+            with _interrupts_wait(), _no_advice_on_workers():  # they start here
+                if self._loader is None:
+                    self._loader = self._make_loader()
                 batches = iter(self._loader)
             for batch in batches:
                 if isinstance(batch, _Failure):
@@ -286,6 +287,14 @@ def _interrupts_wait() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _no_advice_on_workers() -> Iterator[None]:
+    """On a machine with one core torch warns of two processes that read images: they do no harm."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        yield
 
 
 def _is_of_worker(error: RuntimeError) -> bool:
