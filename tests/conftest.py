@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# The problems are small: several threads would only wait for each other, very long on a machine
+# that is busy. Before torch is imported; processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings

@@ -41,6 +41,12 @@ class AttributeSplit:
             `(channels, size, size)` uint8 tensor, read from disk when asked for where the data set
             is large. `directmax.data.ImageStream` reads many.
         attributes: `(N, n)`, int64, 1 where the image has the attribute, otherwise 0.
+
+    Example:
+        >>> images = ImagesInMemory(torch.zeros(5, 3, 8, 8, dtype=torch.uint8))
+        >>> split = AttributeSplit(images, torch.zeros(5, 2, dtype=torch.int64))
+        >>> len(split), split.images[4].shape
+        (5, torch.Size([3, 8, 8]))
     """
 
     images: ImageDataset
@@ -63,6 +69,13 @@ class AttributeData:
         validation: for choosing.
         test: for reporting.
         source: where it came from, for people.
+
+    Example:
+        >>> images = ImagesInMemory(torch.zeros(5, 3, 8, 8, dtype=torch.uint8))
+        >>> split = AttributeSplit(images, torch.zeros(5, 2, dtype=torch.int64))
+        >>> data = AttributeData("mine", ("Hat", "Scarf"), (3, 8, 8), split, split, split, "none")
+        >>> data.train.attributes[:, data.attribute_names.index("Hat")].sum()
+        tensor(0)
     """
 
     name: str
@@ -79,6 +92,10 @@ class ImagesInMemory(Dataset[Tensor]):
 
     Args:
         images: `(N, channels, height, width)`, uint8.
+
+    Example:
+        >>> ImagesInMemory(torch.zeros(5, 3, 8, 8, dtype=torch.uint8))[0].shape
+        torch.Size([3, 8, 8])
     """
 
     def __init__(self, images: UInt8[Tensor, "images channels height width"]) -> None:

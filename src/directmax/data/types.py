@@ -15,6 +15,11 @@ class Split:
     Attributes:
         images: `(N, H*W)`, float32, row-major pixels, grey in [0, 1], ink = 1.
         labels: `(N,)`, int64, class indices from 0.
+
+    Example:
+        >>> import torch
+        >>> len(Split(torch.rand(5, 64), torch.zeros(5, dtype=torch.int64)))
+        5
     """
 
     images: Float[Tensor, "images pixels"]
@@ -38,6 +43,14 @@ class ImageData:
         source: where it came from, for people: folders or files, or "scikit-learn".
         num_classes: number of classes; labels lie in 0 … num_classes − 1.
         label_names: a name per class; empty when the source does not name them.
+
+    Example:
+        >>> from directmax.data import load_images
+        >>> digits = load_images("digits")
+        >>> digits.shape, len(digits.train), digits.num_classes
+        ((8, 8), 1197, 10)
+        >>> digits.train.images.view(-1, *digits.shape).shape  # pictures
+        torch.Size([1197, 8, 8])
     """
 
     name: str

@@ -94,6 +94,10 @@ class Request:
         seeds: a run for each.
         data: data sets.
         present: numbers of training images of the data sets at hand that cannot be downloaded.
+
+    Example:
+        >>> Request("short", (0,), ("mnist",)).pick(3, 30, 300)
+        30
     """
 
     scale: str
@@ -118,6 +122,11 @@ class Item:
         build: the jobs of a request.
         embedded: whether the digits will do.
         extra: data sets that cannot be downloaded, taken where they are at hand.
+
+    Example:
+        >>> from directmax.experiments import ITEMS
+        >>> [job.name for job in ITEMS["table1"].jobs("paper", seeds=(0,), data=("mnist",))][-1]
+        'table1-mnist-50-ours-0'
     """
 
     name: str

@@ -35,7 +35,8 @@ class ExactGradient:
 class Gradients(ABC):
     """A gradient as a vector of m entries for each of b problems, `(b, m)`.
 
-    Draws are float64 and on the CPU, whatever the model is.
+    Draws are float64 and on the CPU, whatever the model is. `PotentialGradients` and
+    `ParameterGradients` are the two.
     """
 
     objective: Objective
@@ -75,6 +76,16 @@ class PotentialGradients(Gradients):
 
     Raises:
         TypeError: another distribution.
+
+    Example:
+        >>> from directmax import LocalExpectation
+        >>> cost = torch.tensor([0.0, 1.0, 2.0])
+        >>> q = Categorical(torch.zeros(5, 1, 3))
+        >>> gradients = PotentialGradients(q, lambda z: (z * cost).sum((-2, -1)))
+        >>> gradients.exact(max_states=3).value[0]  # q(z)(f(z) − E_q[f])
+        tensor([-0.3333,  0.0000,  0.3333], dtype=torch.float64)
+        >>> gradients.draws(LocalExpectation(), 7, None).shape
+        torch.Size([7, 5, 3])
     """
 
     def __init__(self, q: DiscreteDistribution, objective: Objective) -> None:
@@ -159,6 +170,17 @@ class ParameterGradients(Gradients):
 
     Raises:
         TypeError, ValueError: `parameters` are no tensors that require a gradient.
+
+    Example:
+        >>> from directmax import Direct
+        >>> encoder, x = torch.nn.Linear(4, 3), torch.randn(5, 4)
+        >>> gradients = ParameterGradients(
+        ...     lambda: Categorical(encoder(x).unsqueeze(1)),
+        ...     lambda z: z[..., 0].sum(-1),
+        ...     list(encoder.parameters()),
+        ... )
+        >>> gradients.draws(Direct(0.1), 7, None).shape  # 4·3 weights and 3 biases
+        torch.Size([7, 1, 15])
     """
 
     def __init__(

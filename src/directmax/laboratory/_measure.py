@@ -55,10 +55,22 @@ NO_REFERENCE = Reference(None, "none")
 
 
 def exact_reference(gradients: Gradients, *, max_states: int = DEFAULT_MAX_STATES) -> Reference:
-    """The enumerated gradient.
+    """The enumerated gradient, in float64.
+
+    Args:
+        gradients: which gradient.
+        max_states: how many states may be summed over.
 
     Raises:
         ValueError: more states than `max_states`.
+
+    Example:
+        >>> from directmax import Categorical
+        >>> from directmax.laboratory import PotentialGradients
+        >>> q = Categorical(torch.zeros(5, 1, 2))
+        >>> reference = exact_reference(PotentialGradients(q, lambda z: z[..., 1].sum(-1)))
+        >>> reference.name, reference.value[0]
+        ('exact', tensor([-0.2500,  0.2500], dtype=torch.float64))
     """
     q = gradients.distribution()
     if number_of_states(q.num_variables, q.num_values) > max_states:
@@ -81,7 +93,30 @@ def average_reference(
     max_problems: int = MAX_PROBLEMS,
     progress: Share = lambda share: None,
 ) -> Reference:
-    """The mean of many draws of an estimator."""
+    """The mean of many draws of an estimator, where there are too many states to enumerate.
+
+    Args:
+        gradients: which gradient.
+        estimator: an unbiased one, or the one whose bias is to count as none.
+        num_draws: how many, at least 4.
+        generator: of the noise.
+        max_problems: draws times batch in one call of the estimator.
+        progress: told of the share that is done, in [0, 1].
+
+    Raises:
+        ValueError: a gradient is not finite.
+
+    Example:
+        >>> from directmax import Categorical, LocalExpectation
+        >>> from directmax.laboratory import PotentialGradients
+        >>> q = Categorical(torch.zeros(1, 20, 2))
+        >>> gradients = PotentialGradients(q, lambda z: z[..., 1].sum(-1) ** 2)
+        >>> reference = average_reference(gradients, LocalExpectation(), 100)
+        >>> reference.name
+        'the mean of 100 draws of LocalExpectation(num_samples=1)'
+        >>> reference.noise > 0
+        True
+    """
     frozen = _frozen(estimator)
     moments = _stream(
         gradients, frozen, num_draws, None, generator, max_problems, progress, "reference"
@@ -107,6 +142,31 @@ def measure_gradient(
     """Draw one estimator many times and compare; see `compare_gradients`, which checks arguments.
 
     The estimator is copied and put into evaluation mode: its state, and yours, stays.
+
+    Args:
+        gradients: which gradient.
+        label: what to call the estimator in messages and tables.
+        estimator: what is measured.
+        reference: what it is compared with, such as `exact_reference(gradients)`.
+        num_draws: how many gradients are drawn.
+        confidence: of the intervals.
+        timing: whether seconds and evaluations of f are measured too.
+        max_problems: draws times batch in one call of the estimator.
+        generator: of the noise.
+        progress: told of the share that is done, in [0, 1].
+
+    Raises:
+        ValueError: a gradient is not finite.
+
+    Example:
+        >>> from directmax import Categorical, LocalExpectation
+        >>> from directmax.laboratory import PotentialGradients
+        >>> q = Categorical(torch.zeros(5, 1, 2))
+        >>> gradients = PotentialGradients(q, lambda z: z[..., 1].sum(-1))
+        >>> exact = exact_reference(gradients)
+        >>> found = measure_gradient(gradients, "local", LocalExpectation(), exact, timing=False)
+        >>> found.bias.value, found.variance.value  # exact where there is one variable
+        (0.0, 0.0)
     """
     cost = measure_cost(gradients, estimator, confidence=confidence) if timing else None
     if isinstance(estimator, Exact):  # has no noise

@@ -52,6 +52,14 @@ class AttributeTerms(NamedTuple):
         supervision: the loss of the labels, `(m,)`; None without.
         consistency: the loss of attributes that are sure, on the distorted images, `(b,)`; None
             without.
+
+    Example:
+        >>> from directmax import LocalExpectation
+        >>> encoder = AttributeEncoder((3, 16, 16), 2, 8)
+        >>> model = AttributeVAE(encoder, AttributeDecoder((3, 16, 16), 2, 8), LocalExpectation())
+        >>> terms = model(torch.randint(256, (5, 3, 16, 16), dtype=torch.uint8))
+        >>> terms.reconstruction.shape, terms.supervision
+        (torch.Size([5]), None)
     """
 
     reconstruction: Tensor

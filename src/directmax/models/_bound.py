@@ -42,6 +42,12 @@ class Bound:
             of the unary potentials' softmax, as the authors' code reports. **No bound.**
         valid: False where q is structured and has too many states: then reconstruction + kl is
             the authors' quantity and no bound.
+
+    Example:
+        >>> import torch
+        >>> bound = Bound(torch.tensor([9.0, 8.0]), torch.tensor([1.0, 0.5]), None, num_samples=1)
+        >>> bound.bound
+        tensor([10.0000,  8.5000])
     """
 
     reconstruction: Float[Tensor, " N"]

@@ -26,7 +26,17 @@ from directmax.objectives import Reconstruction
 
 
 class LossTerms(NamedTuple):
-    """The two terms of the bound for a mini-batch, `(b,)` each, in nats, with gradients."""
+    """The two terms of the bound for a mini-batch, in nats, with gradients.
+
+    Attributes:
+        reconstruction: E_q[−log p(x|z)] of each image, `(b,)`, by the estimator.
+        kl: KL(q ‖ uniform prior) of each image, `(b,)`.
+
+    Example:
+        >>> terms = LossTerms(torch.tensor([9.0, 8.0]), torch.tensor([1.0, 0.5]))
+        >>> (terms.reconstruction + terms.kl).mean()  # what is minimised
+        tensor(9.2500)
+    """
 
     reconstruction: Tensor
     kl: Tensor

@@ -17,7 +17,20 @@ FEATURES, ROW_FEATURES, ROW_HIDDEN = 200, 100, 66
 
 
 class MixedPosterior(NamedTuple):
-    """Parameters of q(z, ε | x): logits `(b, 1, k)`, mean and log-variance `(b, k, c)`."""
+    """Parameters of q(z, ε | x) = softmax(logits)_z N(ε; μ_z, σ_z²).
+
+    Attributes:
+        logits: of z, `(b, 1, k)`.
+        mean: μ, `(b, k, c)`.
+        log_variance: log σ², `(b, k, c)`.
+
+    Example:
+        >>> import torch
+        >>> rows = torch.zeros(5, 2, 3)
+        >>> posterior = MixedPosterior(torch.zeros(5, 1, 2), rows + 1, rows)
+        >>> posterior.row_kl()[0]  # three dimensions, half a nat each
+        tensor([1.5000, 1.5000])
+    """
 
     logits: Float[Tensor, "b 1 k"]
     mean: Float[Tensor, "b k c"]

@@ -37,6 +37,14 @@ class MixedTerms(NamedTuple):
         supervision: the loss of the labels, `(m,)`; None without.
         regularity: of q(z|x) as a classifier of the unlabelled images: how much a shift and the
             worst step change it, and how unsure it is, `(b,)`; None without `radius` and `shift`.
+
+    Example:
+        >>> import torch
+        >>> from directmax import Decoder, Direct, MixedEncoder
+        >>> model = MixedVAE(MixedEncoder(64, 10, 3), Decoder(10, 3, 64), Direct())
+        >>> terms = model(torch.rand(5, 64).round())
+        >>> terms.reconstruction.shape, terms.supervision
+        (torch.Size([5]), None)
     """
 
     reconstruction: Tensor

@@ -22,6 +22,18 @@ class FactoredDecoder(Protocol):
 
     Two members are optional and make changes of several variables faster: a linear layer `last` and
     a method `hidden` with rest(a) = last(hidden(a)).
+
+    Example:
+        >>> class Mixture(nn.Module):  # logits of the pixels are a row of a matrix
+        ...     def __init__(self, values: int, pixels: int) -> None:
+        ...         super().__init__()
+        ...         self.first = nn.Linear(values, pixels)
+        ...
+        ...     def rest(self, pre_activation: Tensor) -> Tensor:
+        ...         return pre_activation
+        >>> objective = Reconstruction(Mixture(10, 64), torch.rand(5, 64).round())
+        >>> objective.state_losses(1, 10).shape
+        torch.Size([5, 10])
     """
 
     first: nn.Linear

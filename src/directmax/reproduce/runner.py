@@ -137,7 +137,8 @@ class Runner:
         if ended.code == BUSY:
             self._elsewhere[name] = time.monotonic()
         elif not ended.is_fault and folder.is_done:
-            self._finish(name, duration(spent))
+            # What the job took, here or in another call that did it while the worker waited.
+            self._finish(name, duration(folder.state().seconds))
         else:
             if ended.code == INTERRUPTED or not ended.is_fault:
                 ended = Exit(INTERRUPTED, "was stopped by somebody")

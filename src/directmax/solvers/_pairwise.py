@@ -194,6 +194,17 @@ def potential(
     pairwise: Float[Tensor, "b P"],
     bits: Bool[Tensor, "*s b n"],
 ) -> Float[Tensor, "*s b"]:
-    """h(z) of given assignments."""
+    """h(z) = Σ_i h_i(z_i) + Σ_{i<j} h_ij z_i z_j of given assignments (equation 8 of the paper).
+
+    Args:
+        unary: h_i, `(*s, b, n, 2)`.
+        pairwise: h_ij `(b, P)`, P = n(n−1)/2, in the order (0, 1), (0, 2), …, (1, 2), …
+        bits: z as booleans, `(*s, b, n)`.
+
+    Example:
+        >>> unary = torch.tensor([[[0.0, 1.0], [0.0, -2.0]]])
+        >>> potential(unary, torch.tensor([[3.0]]), torch.tensor([[True, True]]))
+        tensor([2.])
+    """
     chosen = torch.where(bits, unary[..., 1], unary[..., 0]).sum(-1)
     return chosen + (pair_products(bits.to(pairwise.dtype)) * pairwise).sum(-1)
