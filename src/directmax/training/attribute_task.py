@@ -98,11 +98,11 @@ class AttributeTask(Task):
                 f"--model attributes, got {config.batch_size}"
             )
         self.data = data
-        self.model = build_attribute_model(config, data.shape)
+        self.model = self.fresh_model(config)
         self.num_images = len(data.train)
         steps = -(-self.num_images // config.batch_size)
         start = 1.0 if config.kl_start == "auto" else config.kl_start
-        fall = round(config.kl_fraction * config.epochs * steps)
+        fall = config.falling_steps(steps)
         self.kl_schedule = GeometricDecay(start, 1.0, fall)
         self.stream = ImageStream(
             data.train.images,
@@ -120,6 +120,10 @@ class AttributeTask(Task):
             with ImageStream(data.train.images, batch_size=READ) as stream:
                 images = torch.cat(list(stream.batches(rows)))
             self._labelled_images = images.to(fabric.device)
+
+    def fresh_model(self, config: TrainConfig) -> AttributeVAE:
+        """One like `model`, of another seed."""
+        return build_attribute_model(config, self.data.shape)
 
     def close(self) -> None:
         """End the processes that read images."""

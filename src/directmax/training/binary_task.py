@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from directmax.data import ImageData
 from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
-from directmax.models import MixedVAE
+from directmax.models import DiscreteVAE, MixedVAE
 from directmax.training.build import build_kl_schedule, build_model
 from directmax.training.classes import classes_of, counts_of, with_accuracy
 from directmax.training.config import TrainConfig
@@ -44,7 +44,7 @@ class BinaryTask(Task):
         check_size(config, data)
         self.data = data
         self.dtype = torch.float64 if config.precision == "64-true" else torch.float32
-        self.model = build_model(config, data.train.images.shape[1])
+        self.model = self.fresh_model(config)
         self.num_images = len(data.train)
         self._fixed: Tensor | None = None
         if config.binarize != "dynamic":
@@ -62,7 +62,11 @@ class BinaryTask(Task):
             labels = data.train.labels[indices]
             self.labelled = LabelledBatches(config, indices, labels, fabric.device)
         steps = -(-self.num_images // config.batch_size)
-        self.kl_schedule = build_kl_schedule(config, self._images, config.epochs * steps)
+        self.kl_schedule = build_kl_schedule(config, self._images, steps)
+
+    def fresh_model(self, config: TrainConfig) -> DiscreteVAE | MixedVAE:
+        """One like `model`, of another seed."""
+        return build_model(config, self.data.train.images.shape[1])
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The mini-batches of an epoch from a step on; the same at every call."""

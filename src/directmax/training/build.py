@@ -239,21 +239,19 @@ def build_encoder(config: TrainConfig, num_pixels: int) -> Encoder | PairwiseEnc
     )
 
 
-def build_kl_schedule(
-    config: TrainConfig, images: Float[Tensor, "N d"], total_steps: int
-) -> Schedule:
+def build_kl_schedule(config: TrainConfig, images: Float[Tensor, "N d"], steps: int) -> Schedule:
     """The weight of the KL term as a function of the step, falling to 1.
 
     Args:
         config: where it starts and how long it falls.
         images: binarised training images, for `kl_start="auto"`.
-        total_steps: steps of the whole run.
+        steps: of an epoch.
     """
     if config.kl_start != "auto":
         start = config.kl_start
     else:
         start = 1.0 if config.model == "mixed" else auto_kl_start(images)
-    return GeometricDecay(start, 1.0, round(config.kl_fraction * total_steps))
+    return GeometricDecay(start, 1.0, config.falling_steps(steps))
 
 
 def _annealed(initial: float, rate: float) -> float | Schedule:

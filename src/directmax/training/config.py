@@ -10,6 +10,10 @@ from typing import Any, Literal
 
 from directmax.training.config_rules import flag_of, settle
 
+LATER: dict[str, Any] = {"starts": 1}
+"""Settings that came after runs were kept, and what says that they are not used: left out of files
+and digests then, so that older runs are recognised."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -120,8 +124,13 @@ class TrainConfig:
     """Weight of the KL term at the start, from where it falls to 1 geometrically; 1 switches
     this off. auto: just below the weight at which codes part; 1 with the mixed and the attributes
     model."""
-    kl_fraction: float = 2 / 3
-    """Share of the run over which it falls."""
+    kl_fraction: float | Literal["auto"] = "auto"
+    """Share of the run over which it falls. auto: a sixth with one variable of the discrete model,
+    else two thirds."""
+    starts: int = 0
+    """Trainings from other initial weights while the weight of the KL term falls; the one with the
+    best validation bound then is continued. 0 stands for 4 with one variable of the discrete model,
+    whose local optima differ, where --kl-fraction auto is five epochs or more, else for 1."""
     epochs: int = 0
     """Passes over the training images; 0 stands for 400 with digits, 40 with the mixed and the
     attributes model, else 120."""
@@ -157,9 +166,35 @@ class TrainConfig:
             return f"{self.data} · {', '.join(self.attributes)} · {encoder}{self.estimator}"
         return f"{self.data} · {self.variables}×{self.values} · {encoder}{self.estimator}"
 
+    @property
+    def start_epochs(self) -> int:
+        """Epochs of each start, after which the best one is continued; 0 where there is one."""
+        return self.falling_epochs if self.starts > 1 else 0
+
+    @property
+    def falling_epochs(self) -> int:
+        """Epochs in which the weight of the KL term falls, if it does."""
+        return self.falling_steps(1)
+
+    def falling_steps(self, steps_per_epoch: int) -> int:
+        """Steps in which it falls."""
+        share: float = self.kl_fraction  # type: ignore[assignment]  # settled
+        return round(share * self.epochs * steps_per_epoch)
+
+    @property
+    def total_epochs(self) -> int:
+        """Of all starts together.
+
+        Example:
+            >>> TrainConfig(data="mnist", starts=3).total_epochs  # 20 twice, then 120
+            160
+        """
+        return self.epochs + (self.starts - 1) * self.start_epochs
+
     def to_dict(self) -> dict[str, Any]:
-        """As a JSON-ready dictionary."""
-        return {**dataclasses.asdict(self), "attributes": list(self.attributes)}
+        """As a JSON-ready dictionary, without settings of `LATER` that were not used."""
+        values = {**dataclasses.asdict(self), "attributes": list(self.attributes)}
+        return {k: v for k, v in values.items() if k not in LATER or v != LATER[k]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
@@ -169,6 +204,7 @@ class TrainConfig:
             ValueError: an unknown or missing key (a file of another version).
         """
         names = {field.name for field in dataclasses.fields(cls)}
+        values = {**LATER, **values}
         odd = sorted(names.symmetric_difference(values))
         if odd:
             raise ValueError(
@@ -184,10 +220,11 @@ class TrainConfig:
 
     def differences(self, other: TrainConfig) -> list[str]:
         """One `flag: mine, theirs` for each entry that differs."""
+        mine, theirs = LATER | self.to_dict(), LATER | other.to_dict()
         return [
-            f"{flag_of(name)}: {value!r} here, {other.to_dict()[name]!r} there"
-            for name, value in self.to_dict().items()
-            if value != other.to_dict()[name]
+            f"{flag_of(name)}: {value!r} here, {theirs[name]!r} there"
+            for name, value in mine.items()
+            if value != theirs[name]
         ]
 
 

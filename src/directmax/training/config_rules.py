@@ -48,6 +48,8 @@ SOLVER_NAMES = (
     "cplex",
     "pymaxflow",
 )
+FEWEST_START_EPOCHS = 5
+"""With fewer, one start is as good as another."""
 SMALLEST_IMAGE = 8
 EXACT_ATTRIBUTES = 6
 MOST_ATTRIBUTES = 16
@@ -71,6 +73,7 @@ _MINIMUM = {
     "labels": 0,
     "image_size": 0,
     "shift": 0,
+    "starts": 1,
 }
 
 _POSITIVE = (
@@ -96,6 +99,8 @@ CHOSEN = (
     "epochs",
     "batch_size",
     "eval_samples",
+    "kl_fraction",
+    "starts",
 )
 """Settings that a configuration chooses where they are left at 0, auto or none."""
 
@@ -175,6 +180,7 @@ def _choose_all(config: TrainConfig) -> None:
             object.__setattr__(config, name, float(value))
     epochs = {"discrete": 120, "mixed": 40, "attributes": 40}[config.model]
     _choose(config, "epochs", 400 if config.data == "digits" else epochs)
+    _choose_starts(config)
     few = {"score-function": 1 if config.baseline == "running-mean" else 4}
     if config.variables == 1 and config.model == "discrete":
         few["direct"] = 8
@@ -185,6 +191,15 @@ def _choose(config: TrainConfig, name: str, value: Any = None, **by_model: Any) 
     """What 0 or auto stands for: the same for all models, or a value for each."""
     if getattr(config, name) in (0, "auto"):
         object.__setattr__(config, name, by_model[config.model] if by_model else value)
+
+
+def _choose_starts(config: TrainConfig) -> None:
+    one = config.model == "discrete" and config.variables == 1
+    several = one and config.kl_fraction == "auto" and config.kl_start != 1
+    if config.kl_fraction == "auto":
+        object.__setattr__(config, "kl_fraction", 1 / 6 if one else 2 / 3)
+        several = several and config.falling_epochs >= FEWEST_START_EPOCHS
+    _choose(config, "starts", 4 if several else 1)
 
 
 def _check_numbers(config: TrainConfig) -> None:
@@ -209,8 +224,13 @@ def _check_numbers(config: TrainConfig) -> None:
             continue
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{flag_of(name)} must be a finite number, 0 or more, got {value}")
-    if not 0 <= config.kl_fraction <= 1:
-        raise ValueError(f"--kl-fraction must be between 0 and 1, got {config.kl_fraction}")
+    if isinstance(config.kl_fraction, str) or not 0 <= config.kl_fraction <= 1:
+        raise ValueError(f"--kl-fraction must be auto or between 0 and 1, got {config.kl_fraction}")
+    if config.starts > 1 and not 0 < config.falling_epochs < config.epochs:
+        raise ValueError(
+            f"--starts {config.starts} chooses after the share --kl-fraction of --epochs, which is "
+            f"{config.falling_epochs} of {config.epochs}: it must be at least 1 and not all"
+        )
 
 
 def _best_estimator(config: TrainConfig) -> str:

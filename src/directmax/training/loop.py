@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from directmax.training.files import RunError
 from directmax.training.interrupt import Interrupted, InterruptGuard
 from directmax.training.progress import Progress
 from directmax.training.randomness import Stream
-from directmax.training.run_folder import RunFolder
+from directmax.training.run_folder import RunFolder, of_start
 from directmax.training.task import Batch, Task
 from directmax.training.tensorboard import Events
 
@@ -46,6 +47,10 @@ class _Position:
     best_epoch: int = 0
     best_score: list[float] | None = None  # of no epoch yet; lower is better, the first counts most
     seconds: float = 0.0  # spent on the steps of this epoch before it was stopped
+    lines: int = 0  # of `metrics.jsonl`: epochs of all starts
+    start: int = 0  # that is trained
+    best_start: int = 0
+    start_score: list[float] | None = None  # of the best start
 
 
 class Trainer:
@@ -107,14 +112,12 @@ class Trainer:
                 f"cannot resume {self.folder.path} with --devices {self.fabric.world_size}: it was "
                 f"trained with --devices {state['processes']}, and noise differs by process"
             )
-        restore_model(self.model, checkpoint.part("model"), self.folder.last)
-        restore_optimizer(self.optimizer.optimizer, checkpoint.part("optimizer"))
-        if scaling := state.get("loss_scaling"):
-            self.fabric.strategy.precision.load_state_dict(scaling)
-        self.position = _Position(**state["position"])
+        self._restore(checkpoint, self.folder.last)
+        position = state["position"]
+        self.position = _Position(**{"lines": position["epoch"], **position})
         if self.position.best_epoch:
             load_checkpoint(self.folder.best)  # damaged? better known now than after the training
-        lines = self.folder.keep_metrics(self.position.epoch)
+        lines = self.folder.keep_metrics(self.position.lines)
         if self.position.step:
             self._start_epoch()
             self.history.copy_(checkpoint.tensors["history"])
@@ -142,7 +145,7 @@ class Trainer:
         config, position = self.config, self.position
         if not config.patience or not position.best_epoch or position.epoch == config.epochs:
             return False
-        falling = round(config.kl_fraction * config.epochs) if self.task.kl_schedule(0) > 1 else 0
+        falling = config.falling_epochs if self.task.kl_schedule(0) > 1 else 0
         return position.epoch - max(position.best_epoch, falling) >= config.patience
 
     def _requested_anywhere(self, guard: InterruptGuard) -> bool:
@@ -159,7 +162,7 @@ class Trainer:
             self._train_step(batch, step)
             if (step + 1) % CHECK_EVERY == 0:
                 self._check_finite(step + 1)
-            self.progress.step(epoch, step + 1)
+            self.progress.step(self.position.lines, step + 1)
             # Several processes stop together, after a whole epoch.
             if guard.requested and self.fabric.world_size == 1 and step + 1 < self.steps_per_epoch:
                 self._check_finite(step + 1)
@@ -213,6 +216,7 @@ class Trainer:
         global_step = (position.epoch + 1) * self.steps_per_epoch - 1
         line = {
             "epoch": position.epoch + 1,
+            **({"start": position.start} if self.config.start_epochs else {}),
             "train": {
                 "bound": reconstruction + kl,
                 "reconstruction": reconstruction,
@@ -228,6 +232,7 @@ class Trainer:
         if not math.isfinite(validation.bound):
             raise self._diverged(self.steps_per_epoch, "validation bound")
         position.epoch, position.step, position.seconds = position.epoch + 1, 0, 0.0
+        position.lines += 1
         # With labels accuracy is what is wanted; of epochs that are level in it, the best bound.
         accuracy = [-(validation.accuracy or 0.0)] if self.config.labels else []
         score = [*accuracy, validation.bound]
@@ -241,9 +246,51 @@ class Trainer:
             # A resumed run cuts lines beyond the last checkpoint, so the line goes first.
             self.folder.append_metrics(line)
             self.events.add(line)
-            self._save_last()
         self.progress.epoch(line, improved)
+        if self._is_choosing and position.epoch == self.config.start_epochs:
+            self._end_start(score)
+        if self.fabric.is_global_zero:
+            self._save_last()
         self.fabric.barrier()
+
+    @property
+    def _is_choosing(self) -> bool:
+        """Whether the last epoch was one of those after which the best start is chosen."""
+        return self.position.lines <= self.config.starts * self.config.start_epochs
+
+    def _end_start(self, score: list[float]) -> None:
+        """Begin the next start, or go on with the best one; until `last` is saved nothing is lost.
+
+        Args:
+            score: of the validation images at the end of this start.
+        """
+        position, main = self.position, self.fabric.is_global_zero
+        if position.start_score is None or score < position.start_score:
+            position.start_score, position.best_start = score, position.start
+            if main:
+                self._save(self.folder.start)
+        if position.start + 1 < self.config.starts:
+            position.start, position.epoch = position.start + 1, 0
+            position.best_epoch, position.best_score = 0, None
+            self.task.restart(position.start)
+            self.optimizer.optimizer.state.clear()
+        else:
+            self.fabric.barrier()  # it is written
+            self._restore(load_checkpoint(self.folder.start), self.folder.start)
+            position.start = position.best_start
+            position.best_epoch, position.best_score = position.epoch, position.start_score
+            if main:
+                save_checkpoint(self.folder.best, Checkpoint(self._model_tensors(), self._state()))
+            self.progress.chosen(position.start, self.config.starts)
+        if self.events is not None:  # TensorBoard shows one start at a time
+            chosen = of_start(self.folder.all_metrics(), position.start)
+            self.events.restart(chosen[: position.epoch])
+
+    def _restore(self, checkpoint: Checkpoint, folder: Path) -> None:
+        restore_model(self.model, checkpoint.part("model"), folder)
+        restore_optimizer(self.optimizer.optimizer, checkpoint.part("optimizer"))
+        if scaling := checkpoint.state.get("loss_scaling"):
+            self.fabric.strategy.precision.load_state_dict(scaling)
 
     def close(self) -> None:
         """Close the event file and what reads images."""
@@ -282,6 +329,9 @@ class Trainer:
         )
 
     def _save_last(self) -> None:
+        self._save(self.folder.last)
+
+    def _save(self, folder: Path) -> None:
         tensors = {
             **self._model_tensors(),
             **{
@@ -292,7 +342,7 @@ class Trainer:
         if self.position.step:
             tensors["history"] = self.history
             tensors["generator"] = self.generator.get_state()
-        save_checkpoint(self.folder.last, Checkpoint(tensors, self._state()))
+        save_checkpoint(folder, Checkpoint(tensors, self._state()))
 
     def _model_tensors(self) -> dict[str, Tensor]:
         return {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}

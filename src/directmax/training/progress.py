@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from directmax.training.run_folder import of_start
+
 
 class Progress:
     """Told of every step and epoch. This base class says nothing: for use as a library."""
@@ -21,10 +23,13 @@ class Progress:
         """Training continues after these epochs."""
 
     def step(self, epoch: int, step: int) -> None:
-        """`step` steps of the epoch (counted from 0) are done."""
+        """`step` steps of the epoch (counted from 0, over all starts) are done."""
 
     def epoch(self, line: dict[str, Any], improved: bool) -> None:
         """An epoch is done; `line` is its entry in `metrics.jsonl`."""
+
+    def chosen(self, start: int, starts: int) -> None:
+        """Of several starts one (counted from 0) is continued."""
 
     def stop(self) -> None:
         """Training ended, for whatever reason."""
@@ -53,6 +58,7 @@ class ConsoleProgress(Progress):
         )
         self._best = float("inf")
         self._epochs = self._steps = 1
+        self._done = 0
 
     def start(self, description: str, epochs: int, steps_per_epoch: int) -> None:
         """Show the bar."""
@@ -65,9 +71,12 @@ class ConsoleProgress(Progress):
 
     def resumed(self, lines: list[dict[str, Any]]) -> None:
         """Advance the bar to where the run goes on."""
-        for line in lines:
+        self._done = len(lines)
+        for line in of_start(lines):
             self._best = min(self._best, line["validation"]["bound"])
-        self.console.print(f"continuing after epoch {len(lines)}")
+        start = f" of start {lines[-1]['start'] + 1}" if lines and "start" in lines[-1] else ""
+        epoch = lines[-1]["epoch"] if lines else 0
+        self.console.print(f"continuing after epoch {epoch}{start}")
         if self._live and lines:
             self._bar.update(self._task, completed=len(lines), bound=self._text(lines[-1]))
 
@@ -80,14 +89,19 @@ class ConsoleProgress(Progress):
         """Show the validation bound."""
         if improved:
             self._best = line["validation"]["bound"]
-        number = line["epoch"]
+        self._done += 1
         if self._live:
-            self._bar.update(self._task, completed=number, bound=self._text(line))
-        elif number % max(1, self._epochs // 20) == 0 or number == self._epochs:
+            self._bar.update(self._task, completed=self._done, bound=self._text(line))
+        elif self._done % max(1, self._epochs // 20) == 0 or self._done == self._epochs:
+            start = f" start {line['start'] + 1}" if "start" in line else ""
             self.console.print(
-                f"epoch {number}/{self._epochs}  train {line['train']['bound']:.2f}  "
+                f"epoch {self._done}/{self._epochs}{start}  train {line['train']['bound']:.2f}  "
                 f"{self._text(line)}  {line['seconds']:.1f} s"
             )
+
+    def chosen(self, start: int, starts: int) -> None:
+        """Say it."""
+        self.console.print(f"start {start + 1} of {starts} is continued")
 
     def stop(self) -> None:
         """Remove the bar."""

@@ -19,6 +19,7 @@ class Stream(IntEnum):
     LABELS = 6
     LABEL_ORDER = 7
     AUGMENTATION = 8
+    WEIGHTS = 9
 
 
 def derive_seed(seed: int, stream: Stream, *parts: int) -> int:

@@ -78,7 +78,7 @@ def train(
     task = make_task(config, load_data(config, data_dir), fabric, workers=workers)
     trainer = Trainer(task, folder, progress, compiled=compiled)
     with _claim(folder, config, resume, fabric):
-        progress.start(config.title, config.epochs, trainer.steps_per_epoch)
+        progress.start(config.title, config.total_epochs, trainer.steps_per_epoch)
         try:
             if resume:
                 trainer.resume()
@@ -191,6 +191,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
         **{split: metrics.to_dict() for split, metrics in results.items()},
         "best_epoch": trainer.position.best_epoch,
         "epochs": trainer.position.epoch,
+        **({"start": trainer.position.start} if config.start_epochs else {}),
         "stopped_early": trainer.stopped_early,
         "compiled": trainer.compiled,
         "seconds_per_epoch": 0.0,

@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 class RunFolder:
-    """`config.json`, `metrics.jsonl`, `summary.json`, `report.html`, `checkpoints/{last,best}`.
+    """`config.json`, `metrics.jsonl`, `summary.json`, `report.html`, and `checkpoints`.
+
+    Of these `last` is the state of the training, `best` the weights of the best validation, and
+    `start` the best of several starts.
 
     Args:
         path: the folder.
@@ -46,6 +49,7 @@ class RunFolder:
         self.report_file = self.path / "report.html"
         self.last = self.path / "checkpoints" / "last"
         self.best = self.path / "checkpoints" / "best"
+        self.start = self.path / "checkpoints" / "start"
 
     @contextlib.contextmanager
     def create(self, config: TrainConfig, device: torch.device) -> Iterator[None]:
@@ -108,6 +112,10 @@ class RunFolder:
             yield
 
     def metrics(self) -> list[dict[str, Any]]:
+        """A line for each epoch; where there are several starts, of the one that was continued."""
+        return of_start(self.all_metrics())
+
+    def all_metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`; an incomplete last line (a crash) is left out."""
         if not self.metrics_file.exists():
             return []
@@ -119,11 +127,11 @@ class RunFolder:
                 break
         return lines
 
-    def keep_metrics(self, epochs: int) -> list[dict[str, Any]]:
-        """Cut `metrics.jsonl` back to its first `epochs` lines, and return them."""
-        lines = self.metrics()[:epochs]
-        if len(lines) < epochs:
-            raise RunError(f"{self.metrics_file} is damaged: expected {epochs} whole lines")
+    def keep_metrics(self, count: int) -> list[dict[str, Any]]:
+        """Cut `metrics.jsonl` back to its first lines, and return them."""
+        lines = self.all_metrics()[:count]
+        if len(lines) < count:
+            raise RunError(f"{self.metrics_file} is damaged: expected {count} whole lines")
         write_atomic(self.metrics_file, "".join(json.dumps(line) + "\n" for line in lines))
         return lines
 
@@ -136,6 +144,19 @@ class RunFolder:
                 os.fsync(file.fileno())
         except OSError as error:
             raise cannot_write(self.metrics_file, error) from error
+
+
+def of_start(lines: Sequence[dict[str, Any]], start: int | None = None) -> list[dict[str, Any]]:
+    """The lines of one start; of that of the last line if none is named.
+
+    Example:
+        >>> lines = [{"epoch": 1, "start": 0}, {"epoch": 1, "start": 1}, {"epoch": 2, "start": 0}]
+        >>> [line["epoch"] for line in of_start(lines)]
+        [1, 2]
+    """
+    if start is None:
+        start = lines[-1].get("start", 0) if lines else 0
+    return [line for line in lines if line.get("start", 0) == start]
 
 
 def environment(device: torch.device | None = None) -> dict[str, Any]:

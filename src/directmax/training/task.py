@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -91,6 +92,16 @@ class Task(ABC):
     @abstractmethod
     def results(self) -> dict[str, Metrics]:
         """Of the validation and the test images at the end of the run, over all processes."""
+
+    @abstractmethod
+    def fresh_model(self, config: TrainConfig) -> nn.Module:
+        """One like `model`, of another seed."""
+
+    def restart(self, start: int) -> None:
+        """Give the model the initial weights of a start; data, order and noise stay as they are."""
+        seed = self.seed(Stream.WEIGHTS, start)
+        fresh = self.fresh_model(dataclasses.replace(self.config, seed=seed))
+        self.model.load_state_dict(fresh.state_dict())
 
     def close(self) -> None:  # noqa: B027 (most have nothing open)
         """Let go of what reads images."""

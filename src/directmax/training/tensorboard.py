@@ -35,12 +35,19 @@ class Events:
             for name, value in line.items():
                 entries = value.items() if isinstance(value, dict) else [(None, value)]
                 for key, number in entries:
-                    if isinstance(number, int | float) and name != "epoch":
+                    if isinstance(number, int | float) and name not in ("epoch", "start"):
                         tag = f"{name}/{key}" if key else name
                         self._writer.add_scalar(tag, number, line["epoch"])
             self._writer.flush()
         except OSError as error:
             raise cannot_write(self._folder, error) from error
+
+    def restart(self, lines: list[dict[str, Any]]) -> None:
+        """Hide what was written, and write these epochs in its place."""
+        self.close()
+        self.open(0)
+        for line in lines:
+            self.add(line)
 
     def close(self) -> None:
         """Finish the file; what cannot be written any more was said by `add`."""
