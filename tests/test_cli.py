@@ -273,7 +273,7 @@ def test_words_for_numbers() -> None:
         ("--temperature nan", "--temperature must be a finite number above 0"),
         ("--learning-rate inf", "--learning-rate must be a finite number above 0, got inf"),
         ("--learning-rate fast", "--learning-rate must be a number, got 'fast'"),
-        ("--kl-fraction nan", "--kl-fraction must be between 0 and 1"),
+        ("--kl-fraction nan", "--kl-fraction must be auto or between 0 and 1"),
         ("--kl-gradient maybe", "--kl-gradient"),
         ("--epochs -1", "--epochs must be at least 1, got -1"),
         ("--epochs 1.5", "--epochs must be an integer, got '1.5'"),

@@ -137,7 +137,7 @@ def test_an_outcome_taken_over_keeps_the_times_of_its_machine(tmp_path: Path) ->
         ("jobs/run/summary.json", "{}", "jobs/run/summary.json is damaged: KeyError('validation')"),
         ("jobs/run/summary.json", '{"validation": 1}', "jobs/run/summary.json is damaged: "),
         ("jobs/run/metrics.jsonl", "{}", "jobs/run/metrics.jsonl is damaged: KeyError("),
-        ("jobs/run/metrics.jsonl", "1", "jobs/run/metrics.jsonl is damaged: TypeError("),
+        ("jobs/run/metrics.jsonl", "1", "jobs/run/metrics.jsonl is damaged: AttributeError("),
         ("jobs/bias/gradients.json", "{}", "jobs/bias/gradients.json is damaged: KeyError('rows')"),
         ("jobs/em/result.json", '{"test": 1}', "jobs/em/result.json is damaged: AttributeError("),
         ("jobs/em/outcome.json", "{}", "jobs/em/outcome.json is damaged: KeyError('points')"),

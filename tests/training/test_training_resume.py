@@ -34,6 +34,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "bf16-mixed": ("--precision", "bf16-mixed", "--estimator", "local-expectation"),
     "relax": ("--estimator", "relax", "--variables", "3", "--values", "2"),
     "running mean": ("--estimator", "score-function", "--num-samples", "1"),
+    "starts": ("--epochs", "3", "--kl-start", "8", "--kl-fraction", "0.34", "--starts", "3"),
     "sampled": ("--variables", "20", "--values", "2", "--eval-samples", "3"),
 }
 

@@ -27,6 +27,7 @@ from directmax.reproduce.report import write_report
 from directmax.reproduce.runner import Runner
 from directmax.reproduce.store import Store
 from directmax.reproduce.worker import Task
+from directmax.training.config import TrainConfig
 from directmax.training.files import RunError
 
 ENGINES = ("local", "ray")
@@ -187,7 +188,7 @@ def _announce(
         table.add_column(title, justify="right")
     waiting = {job.name for job in left}
     for job in plan.jobs:
-        epochs = str(job.settings["epochs"]) if job.kind == "train" else ""
+        epochs = _epochs(job) if job.kind == "train" else ""
         if job.name not in waiting:
             table.add_row(Text(job.name), epochs, "", "done")
             continue
@@ -210,3 +211,7 @@ def _announce(
         ),
         soft_wrap=True,
     )
+
+
+def _epochs(job: Job) -> str:
+    return str(TrainConfig.from_dict(dict(job.settings)).total_epochs)

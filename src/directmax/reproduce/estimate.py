@@ -94,7 +94,7 @@ class Estimates:
             )
             steps = math.ceil(sizes(self._images.of(config))[0] / config.batch_size)
             epoch = step * steps
-            return Estimate(epoch, START_SECONDS + config.epochs * (epoch + validation))
+            return Estimate(epoch, START_SECONDS + config.total_epochs * (epoch + validation))
         if job.kind == "mixture":
             key = {**job.settings, "seed": 0, "restarts": 1, "iterations": FEW_ITERATIONS}
             (each,) = self._measured(("mixture", key), self._time_mixture, key)
@@ -126,7 +126,7 @@ class Estimates:
         """What decides the cost of a step: not the seed, the length, nor which images of a size."""
         _, size, pixels = sizes(self._images.of(config))
         name = config.data if config.model == "attributes" else "digits"
-        other = dataclasses.replace(config, seed=0, epochs=100, patience=0, data=name)
+        other = dataclasses.replace(config, seed=0, epochs=100, patience=0, starts=1, data=name)
         return ("train", pixels, size, other.to_dict())
 
     def _time_training(self, config: TrainConfig) -> tuple[float, ...]:

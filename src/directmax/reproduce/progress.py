@@ -17,6 +17,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from directmax.training.config import TrainConfig
+
 REFRESH = 1.0
 TAIL = 65_536
 """Bytes of `metrics.jsonl` that are read: the last lines."""
@@ -128,7 +130,8 @@ def look(
     name: str, settings: Mapping[str, Any], metrics: Path, *, elsewhere: bool = False
 ) -> Running:
     """How far a job is, from the last lines of its metrics."""
-    epochs = int(settings.get("epochs", 0))
+    config = TrainConfig.from_dict(dict(settings)) if "epochs" in settings else None
+    epochs = config.total_epochs if config is not None else 0
     lines = _last_lines(metrics)
     if not lines:
         return Running(name, epochs=epochs, elsewhere=elsewhere)
@@ -138,7 +141,7 @@ def look(
     if "accuracy" in validation:
         value = f"{validation['accuracy']:.2%}, {value}"
     each = statistics.median(x["seconds"] + x.get("validation_seconds", 0.0) for x in lines)
-    done = int(last["epoch"])
+    done = config.epochs_done(last) if config is not None else 0
     return Running(name, done, epochs, value, each * max(0, epochs - done), elsewhere)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -190,6 +191,13 @@ class TrainConfig:
             160
         """
         return self.epochs + (self.starts - 1) * self.start_epochs
+
+    def epochs_done(self, line: Mapping[str, Any]) -> int:
+        """Epochs of all starts up to the one of a line of `metrics.jsonl`."""
+        first = self.start_epochs
+        if line["epoch"] > first:  # of the start that was continued
+            return int((self.starts - 1) * first + line["epoch"])
+        return int(line["start"] * first + line["epoch"])
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dictionary, without settings of `LATER` that were not used."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -145,7 +146,8 @@ class Trainer:
         config, position = self.config, self.position
         if not config.patience or not position.best_epoch or position.epoch == config.epochs:
             return False
-        falling = config.falling_epochs if self.task.kl_schedule(0) > 1 else 0
+        falls = self.task.kl_schedule(0) > 1
+        falling = config.falling_epochs if falls else config.start_epochs
         return position.epoch - max(position.best_epoch, falling) >= config.patience
 
     def _requested_anywhere(self, guard: InterruptGuard) -> bool:
@@ -251,6 +253,8 @@ class Trainer:
             self._end_start(score)
         if self.fabric.is_global_zero:
             self._save_last()
+            if position.epoch > self.config.start_epochs:  # the choice can no longer be lost
+                shutil.rmtree(self.folder.start, ignore_errors=True)
         self.fabric.barrier()
 
     @property
@@ -311,21 +315,21 @@ class Trainer:
         raise self._diverged(int(bad.nonzero()[0]) + 1, "loss")
 
     def _diverged(self, step: int, what: str) -> DivergedError:
-        total = self.position.epoch * self.steps_per_epoch + step
+        total = self.position.lines * self.steps_per_epoch + step
         kept = (
-            f"the checkpoint of epoch {self.position.epoch} is kept in {self.folder.last}"
-            if self.position.epoch
+            f"the checkpoint of epoch {self.position.lines} is kept in {self.folder.last}"
+            if self.position.lines
             else "no checkpoint was written yet"
         )
         return DivergedError(
-            f"the {what} is NaN or infinite at step {total} (epoch {self.position.epoch + 1}, step "
+            f"the {what} is NaN or infinite at step {total} (epoch {self.position.lines + 1}, step "
             f"{step}): {kept}; try a smaller --learning-rate or a larger --epsilon"
         )
 
     def _interrupted(self) -> Interrupted:
         position = self.position
         return Interrupted(
-            self.folder.path, position.epoch, position.step, processes=self.fabric.world_size
+            self.folder.path, position.lines, position.step, processes=self.fabric.world_size
         )
 
     def _save_last(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -179,9 +180,17 @@ def png(picture: UInt8[np.ndarray, "height width"], *, pixels: int = 900) -> byt
     return buffer.getvalue()
 
 
-def bound_curves(lines: list[dict[str, Any]], best_epoch: int) -> Figure:
-    """Training and validation bound by epoch."""
+def bound_curves(
+    lines: list[dict[str, Any]], best_epoch: int, others: Sequence[list[dict[str, Any]]] = ()
+) -> Figure:
+    """Training and validation bound by epoch, and the latter of starts that were not continued."""
     figure, axes = _curves(lines, "bound")
+    for number, other in enumerate(others):
+        epochs, bounds = zip(*((x["epoch"], x["validation"]["bound"]) for x in other), strict=True)
+        label = "" if number else "validation, other starts"
+        axes.plot(epochs, bounds, color=BLUE, alpha=0.4, linewidth=1, label=label)
+    if others:
+        axes.legend(frameon=False, labelcolor=INK)
     train = [line["train"]["bound"] for line in lines]
     validation = sorted(line["validation"]["bound"] for line in lines)
     if best_epoch:

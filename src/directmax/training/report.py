@@ -54,7 +54,7 @@ def write_report(folder: RunFolder, model: Model, data: Data, summary: dict[str,
 def render(folder: RunFolder, model: Model, data: Data, summary: dict[str, Any]) -> str:
     """The page as text."""
     config = folder.config()
-    lines = folder.metrics()
+    lines, others = folder.metrics(), folder.other_starts()
     title = config.title
     if isinstance(model, AttributeVAE):
         assert isinstance(data, AttributeData)
@@ -71,7 +71,7 @@ def render(folder: RunFolder, model: Model, data: Data, summary: dict[str, Any])
         found,
         "<h2>Training</h2>",
         "<div class=pair>"
-        f"{pictures.svg(pictures.bound_curves(lines, summary['best_epoch']), 'bound')}"
+        f"{pictures.svg(pictures.bound_curves(lines, summary['best_epoch'], others), 'bound')}"
         f"{pictures.svg(pictures.kl_curves(lines), 'kl')}</div>",
         drawn,
         "<h2>Configuration</h2>",
@@ -133,10 +133,15 @@ def _attributes(
 
 
 def _length(config: TrainConfig, summary: dict[str, Any]) -> str:
-    epochs = summary["epochs"]
-    if not summary.get("stopped_early"):
-        return f"{epochs} epochs"
-    return f"{epochs} of {config.epochs} epochs (no better one in the last {config.patience})"
+    length = f"{summary['epochs']} epochs"
+    if summary.get("stopped_early"):
+        length = (
+            f"{summary['epochs']} of {config.epochs} epochs (no better one in the last "
+            f"{config.patience})"
+        )
+    if not config.start_epochs:
+        return length
+    return f"the best of {config.starts} starts after {config.start_epochs} epochs, {length}"
 
 
 def _codes(

@@ -115,6 +115,12 @@ class RunFolder:
         """A line for each epoch; where there are several starts, of the one that was continued."""
         return of_start(self.all_metrics())
 
+    def other_starts(self) -> list[list[dict[str, Any]]]:
+        """The same of every other start."""
+        lines = self.all_metrics()
+        numbers = {line.get("start", 0) for line in lines} - {lines[-1].get("start", 0)}
+        return [of_start(lines, number) for number in sorted(numbers)]
+
     def all_metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`; an incomplete last line (a crash) is left out."""
         if not self.metrics_file.exists():

@@ -14,6 +14,7 @@ from directmax.reproduce.report.results import (
     on_one_machine,
     seconds_of,
 )
+from directmax.training.config import TrainConfig
 
 SHORT = 10
 """Epochs up to which all of a curve is shown."""
@@ -33,7 +34,8 @@ def by_epoch(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str) 
 def by_time(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str, cost: Cost) -> Chart:
     """The same by the time of training: the epoch times the seconds of an epoch, its cost.
 
-    Of runs of different machines it is empty.
+    Epochs of starts that were not continued count, as if all had come before. Of runs of different
+    machines it is empty.
     """
     series = []
     comparable = on_one_machine(run for runs in lines.values() for run in runs)
@@ -41,13 +43,13 @@ def by_time(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str, c
         each = _series(look, runs, measure)
         seconds = seconds_of(runs, cost)
         if each is not None and seconds is not None:
-            series.append((each, seconds.mean))
-    longest = max((each.x[-1] * seconds for each, seconds in series), default=0.0)
+            series.append((each, seconds.mean, _other_epochs(runs)))
+    longest = max(((each.x[-1] + more) * seconds for each, seconds, more in series), default=0.0)
     unit, scale = ("minutes", 60.0) if longest > 300 else ("seconds", 1.0)
     scaled = tuple(
         Series(
             each.label,
-            tuple(x * seconds / scale for x in each.x),
+            tuple((x + more) * seconds / scale for x in each.x),
             each.y,
             each.low,
             each.high,
@@ -55,9 +57,16 @@ def by_time(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str, c
             each.dash,
             each.marker,
         )
-        for each, seconds in series
+        for each, seconds, more in series
     )
     return Chart(title, f"{unit} of training", NAMES[measure], scaled, y_limits=limits(scaled))
+
+
+def _other_epochs(runs: Sequence[Outcome]) -> int:
+    """Epochs of starts that were not continued."""
+    several = [run.settings for run in runs if run.settings.get("starts", 1) > 1]
+    configs = [TrainConfig.from_dict(dict(settings)) for settings in several]
+    return max((config.total_epochs - config.epochs for config in configs), default=0)
 
 
 def limits(series: Sequence[Series]) -> tuple[float, float] | None:

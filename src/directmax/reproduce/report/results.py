@@ -314,8 +314,8 @@ def _training(folder: Path, done: bool) -> dict[str, Any]:
     """What is kept of a run folder: results if it is done, curves as far as it got."""
     found: dict[str, Any] = {}
     run = RunFolder(folder)
-    if lines := run.metrics():
-        with _reading(run.metrics_file):
+    with _reading(run.metrics_file):
+        if lines := run.metrics():
             found["curves"] = _curves(lines)
             found["epochs"] = lines[-1]["epoch"]
             found["seconds_per_epoch"] = statistics.median(line["seconds"] for line in lines)
