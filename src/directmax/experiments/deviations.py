@@ -42,7 +42,7 @@ DEVIATIONS = (
     ),
     Deviation(
         2,
-        "KL weight",
+        "KL weight and starts",
         "Our default anneals the weight of the KL term down to 1, with one variable from four "
         "initial weights, of which it continues the best by the validation images; the paper's "
         "protocol has none of it.",
