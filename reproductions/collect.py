@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from directmax.training.run_folder import RunFolder
+
 
 def load(folder: Path) -> dict[str, Any] | None:
     """What is kept of a run; None while it is not finished."""
@@ -13,7 +15,7 @@ def load(folder: Path) -> dict[str, Any] | None:
         return None
     record = json.loads((folder / "config.json").read_text())
     summary = json.loads((folder / "summary.json").read_text())
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = RunFolder(folder).metrics()
     return {
         "run": folder.name,
         "config": record["config"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from directmax.training import run
 from directmax.training.binary_task import BinaryTask
 from directmax.training.checkpoint import load_checkpoint
 from directmax.training.config import LATER, TrainConfig
+from directmax.training.evaluation import Metrics
 from directmax.training.loop import Trainer
 from directmax.training.progress import Progress
 from directmax.training.report import _length
@@ -48,9 +50,13 @@ def without_start(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if key != "start"} for line in lines]
 
 
-def weights(folder: Path) -> dict[str, bytes]:
-    checkpoint = load_checkpoint(folder / "checkpoints" / "last")
-    return {key: tensor.numpy().tobytes() for key, tensor in checkpoint.tensors.items()}
+def weights(folder: Path) -> dict[str, dict[str, bytes]]:
+    """Of the best and the last epoch."""
+    found = {}
+    for name in ("best", "last"):
+        tensors = load_checkpoint(folder / "checkpoints" / name).tensors
+        found[name] = {key: tensor.numpy().tobytes() for key, tensor in tensors.items()}
+    return found
 
 
 def outcome(folder: Path) -> Any:
@@ -107,6 +113,58 @@ def test_the_best_is_continued_as_if_it_were_alone(whole: Path, tmp_path: Path) 
     assert not (whole / "checkpoints" / "start").exists()
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_best_epoch_may_be_before_the_choice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: bool
+) -> None:
+    """The start that is continued keeps it, though later ones wrote over `best`."""
+    script = iter([3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 9.0, 9.0])  # of three starts, and after
+    validate = BinaryTask.validate
+
+    def scripted(self: BinaryTask) -> Metrics:
+        return dataclasses.replace(validate(self), bound=next(script))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BinaryTask, "validate", scripted)
+        folder = tmp_path / "run"
+        if resumed:  # stopped while the second start is trained
+            patch.setattr(Trainer, "_save_last", Trainer._save_last)
+            stop_after(3)
+            assert call(*SEVERAL, "--run-dir", folder).code == 130
+            succeed("train", "--device", "cpu", "--resume", "--run-dir", folder)
+        else:
+            succeed(*SEVERAL, "--run-dir", folder)
+    summary = read(folder / "summary.json")
+    assert (summary["start"], summary["best_epoch"]) == (0, 1)
+    with monkeypatch.context() as patch:
+        script = iter([3.0, 4.0, 9.0, 9.0, 9.0])
+        patch.setattr(BinaryTask, "validate", scripted)
+        succeed(*RUN, "--starts", "1", "--run-dir", tmp_path / "alone")
+    assert weights(folder) == weights(tmp_path / "alone")
+
+
+def stop_after(epochs: int) -> None:
+    """Ctrl-C after so many epochs, in this process."""
+    save, calls = Trainer._save_last, iter(range(1, 100))
+
+    def stopping(self: Trainer) -> None:
+        save(self)
+        if next(calls) == epochs:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    Trainer._save_last = stopping  # type: ignore[method-assign]
+
+
+def test_a_lost_checkpoint_in_a_later_start_is_no_new_run(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    lines = (whole / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (folder / "metrics.jsonl").write_text("".join(lines[: FIRST + 1]))
+    shutil.rmtree(folder / "checkpoints" / "last")
+    assert call("train", "--device", "cpu", "--resume", "--run-dir", folder).code == 2
+    assert len(all_lines(folder)) == FIRST + 1
+
+
 def test_the_first_start_is_that_of_a_run_with_one(whole: Path, tmp_path: Path) -> None:
     succeed(*RUN, "--starts", "1", "--run-dir", tmp_path / "run")
     lines = all_lines(tmp_path / "run")
@@ -158,7 +216,7 @@ def test_interrupted_in_the_second_start(whole: Path, tmp_path: Path) -> None:
     assert stopped.code == 130
     assert f"(epoch {FIRST + 2}, step {STEPS - 1})" in stopped.message
     out = succeed("train", "--device", "cpu", "--resume", "--run-dir", folder).out
-    assert "continuing after epoch 1 of start 2" in out
+    assert f"continuing after epoch {FIRST + 1} with start 2" in out
     assert f"of {STARTS} is continued" in out
     assert outcome(folder) == outcome(whole)
 
@@ -212,7 +270,7 @@ def test_when_there_are_several() -> None:
     assert TrainConfig(data="mnist").start_epochs == 20
     assert TrainConfig(data="mnist").total_epochs == 180
     for config in (
-        TrainConfig(data="mnist", epochs=20),
+        TrainConfig(data="mnist", epochs=24),
         TrainConfig(data="mnist", kl_start=1.0),
         TrainConfig(data="mnist", kl_fraction=0.5),
         TrainConfig(data="mnist", variables=2),

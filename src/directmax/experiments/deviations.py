@@ -143,7 +143,8 @@ DEVIATIONS = (
         26,
         "Time axis",
         "is the seconds of a training epoch times the epochs, without validation: measured before "
-        "the runs, each configuration in turn, or else the median of the run.",
+        "the runs, each configuration in turn, or else the median of the run. Epochs of starts "
+        "that were not continued count.",
         ("figure2", "figure3"),
     ),
     Deviation(

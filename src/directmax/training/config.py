@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -130,11 +131,12 @@ class TrainConfig:
     else two thirds."""
     starts: int = 0
     """Trainings from other initial weights while the weight of the KL term falls; the one with the
-    best validation bound then is continued. 0 stands for 4 with one variable of the discrete model,
-    whose local optima differ, where --kl-fraction auto is five epochs or more, else for 1."""
+    best validation bound then (with labels, accuracy) is continued. 0 stands for 4 with one
+    variable of the discrete model, whose local optima differ, where the weight falls as auto says
+    and in five epochs or more, else for 1."""
     epochs: int = 0
-    """Passes over the training images; 0 stands for 400 with digits, 40 with the mixed and the
-    attributes model, else 120."""
+    """Passes over the training images (of the start that is continued); 0 stands for 400 with
+    digits, 40 with the mixed and the attributes model, else 120."""
     patience: int = 0
     """Stop after so many epochs without a better validation bound (with labels, accuracy); those in
     which the weight of the KL term still falls do not count. 0: train to the end."""
@@ -174,13 +176,16 @@ class TrainConfig:
 
     @property
     def falling_epochs(self) -> int:
-        """Epochs in which the weight of the KL term falls, if it does."""
-        return self.falling_steps(1)
+        """Epochs in which the weight of the KL term falls, if it does; the last one may be cut."""
+        return math.ceil(self._share * self.epochs - 1e-9)
 
     def falling_steps(self, steps_per_epoch: int) -> int:
         """Steps in which it falls."""
-        share: float = self.kl_fraction  # type: ignore[assignment]  # settled
-        return round(share * self.epochs * steps_per_epoch)
+        return round(self._share * (self.epochs * steps_per_epoch))
+
+    @property
+    def _share(self) -> float:
+        return self.kl_fraction  # type: ignore[return-value]  # settled
 
     @property
     def total_epochs(self) -> int:

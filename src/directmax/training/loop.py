@@ -50,7 +50,6 @@ class _Position:
     seconds: float = 0.0  # spent on the steps of this epoch before it was stopped
     lines: int = 0  # of `metrics.jsonl`: epochs of all starts
     start: int = 0  # that is trained
-    best_start: int = 0
     start_score: list[float] | None = None  # of the best start
 
 
@@ -98,7 +97,7 @@ class Trainer:
         Raises:
             RunError: the checkpoint is damaged or does not fit.
         """
-        if not (self.folder.last / "state.json").exists() and len(self.folder.metrics()) < 2:
+        if not (self.folder.last / "state.json").exists() and len(self.folder.all_metrics()) < 2:
             self.folder.keep_metrics(0)  # stopped before its first checkpoint
             return
         checkpoint = load_checkpoint(self.folder.last)
@@ -123,7 +122,8 @@ class Trainer:
             self._start_epoch()
             self.history.copy_(checkpoint.tensors["history"])
             self.generator.set_state(checkpoint.tensors["generator"])
-        self.progress.resumed(lines)
+        self._drop_start()
+        self.progress.resumed(lines, self.position.start)
 
     def run(self) -> None:
         """Train to the last epoch.
@@ -253,8 +253,7 @@ class Trainer:
             self._end_start(score)
         if self.fabric.is_global_zero:
             self._save_last()
-            if position.epoch > self.config.start_epochs:  # the choice can no longer be lost
-                shutil.rmtree(self.folder.start, ignore_errors=True)
+            self._drop_start()
         self.fabric.barrier()
 
     @property
@@ -270,9 +269,10 @@ class Trainer:
         """
         position, main = self.position, self.fabric.is_global_zero
         if position.start_score is None or score < position.start_score:
-            position.start_score, position.best_start = score, position.start
-            if main:
-                self._save(self.folder.start)
+            position.start_score = score
+            if main:  # with the weights of its best epoch, which need not be the last
+                best = load_checkpoint(self.folder.best).part("model")
+                self._save(self.folder.start, {f"best.{name}": best[name] for name in best})
         if position.start + 1 < self.config.starts:
             position.start, position.epoch = position.start + 1, 0
             position.best_epoch, position.best_score = 0, None
@@ -280,15 +280,27 @@ class Trainer:
             self.optimizer.optimizer.state.clear()
         else:
             self.fabric.barrier()  # it is written
-            self._restore(load_checkpoint(self.folder.start), self.folder.start)
-            position.start = position.best_start
-            position.best_epoch, position.best_score = position.epoch, position.start_score
+            kept = load_checkpoint(self.folder.start)
+            self._restore(kept, self.folder.start)
+            for name in ("start", "best_epoch", "best_score"):
+                setattr(position, name, kept.state["position"][name])
             if main:
-                save_checkpoint(self.folder.best, Checkpoint(self._model_tensors(), self._state()))
-            self.progress.chosen(position.start, self.config.starts)
+                best = kept.part("best")
+                tensors = {f"model.{name}": best[name] for name in best}
+                save_checkpoint(self.folder.best, Checkpoint(tensors, self._state()))
+            bound = min(
+                line["validation"]["bound"]
+                for line in of_start(self.folder.all_metrics(), position.start)
+            )
+            self.progress.chosen(position.start, self.config.starts, bound)
         if self.events is not None:  # TensorBoard shows one start at a time
             chosen = of_start(self.folder.all_metrics(), position.start)
             self.events.restart(chosen[: position.epoch])
+
+    def _drop_start(self) -> None:
+        """Remove the best start once it is continued: its choice can no longer be lost."""
+        if self.fabric.is_global_zero and self.position.epoch > self.config.start_epochs:
+            shutil.rmtree(self.folder.start, ignore_errors=True)
 
     def _restore(self, checkpoint: Checkpoint, folder: Path) -> None:
         restore_model(self.model, checkpoint.part("model"), folder)
@@ -321,6 +333,8 @@ class Trainer:
             if self.position.lines
             else "no checkpoint was written yet"
         )
+        if self._is_choosing or self.position.lines < self.config.starts * self.config.start_epochs:
+            kept += f"; it was start {self.position.start + 1} of {self.config.starts}"
         return DivergedError(
             f"the {what} is NaN or infinite at step {total} (epoch {self.position.lines + 1}, step "
             f"{step}): {kept}; try a smaller --learning-rate or a larger --epsilon"
@@ -335,8 +349,9 @@ class Trainer:
     def _save_last(self) -> None:
         self._save(self.folder.last)
 
-    def _save(self, folder: Path) -> None:
+    def _save(self, folder: Path, more: dict[str, Tensor] | None = None) -> None:
         tensors = {
+            **(more or {}),
             **self._model_tensors(),
             **{
                 f"optimizer.{name}": tensor

@@ -19,8 +19,8 @@ class Progress:
     def start(self, description: str, epochs: int, steps_per_epoch: int) -> None:
         """Training begins."""
 
-    def resumed(self, lines: list[dict[str, Any]]) -> None:
-        """Training continues after these epochs."""
+    def resumed(self, lines: list[dict[str, Any]], start: int) -> None:
+        """Training continues after these epochs, with a start (counted from 0)."""
 
     def step(self, epoch: int, step: int) -> None:
         """`step` steps of the epoch (counted from 0, over all starts) are done."""
@@ -28,8 +28,8 @@ class Progress:
     def epoch(self, line: dict[str, Any], improved: bool) -> None:
         """An epoch is done; `line` is its entry in `metrics.jsonl`."""
 
-    def chosen(self, start: int, starts: int) -> None:
-        """Of several starts one (counted from 0) is continued."""
+    def chosen(self, start: int, starts: int, bound: float) -> None:
+        """Of several starts one (counted from 0) is continued; `bound` is its best."""
 
     def stop(self) -> None:
         """Training ended, for whatever reason."""
@@ -69,14 +69,13 @@ class ConsoleProgress(Progress):
         else:
             self.console.print(f"{description}: {epochs} epochs of {steps_per_epoch} steps")
 
-    def resumed(self, lines: list[dict[str, Any]]) -> None:
+    def resumed(self, lines: list[dict[str, Any]], start: int) -> None:
         """Advance the bar to where the run goes on."""
         self._done = len(lines)
-        for line in of_start(lines):
+        for line in of_start(lines, start):
             self._best = min(self._best, line["validation"]["bound"])
-        start = f" of start {lines[-1]['start'] + 1}" if lines and "start" in lines[-1] else ""
-        epoch = lines[-1]["epoch"] if lines else 0
-        self.console.print(f"continuing after epoch {epoch}{start}")
+        several = f" with start {start + 1}" if lines and "start" in lines[-1] else ""
+        self.console.print(f"continuing after epoch {len(lines)}{several}")
         if self._live and lines:
             self._bar.update(self._task, completed=len(lines), bound=self._text(lines[-1]))
 
@@ -99,8 +98,9 @@ class ConsoleProgress(Progress):
                 f"{self._text(line)}  {line['seconds']:.1f} s"
             )
 
-    def chosen(self, start: int, starts: int) -> None:
+    def chosen(self, start: int, starts: int, bound: float) -> None:
         """Say it."""
+        self._best = bound
         self.console.print(f"start {start + 1} of {starts} is continued")
 
     def stop(self) -> None:

@@ -118,7 +118,8 @@ class RunFolder:
     def other_starts(self) -> list[list[dict[str, Any]]]:
         """The same of every other start."""
         lines = self.all_metrics()
-        numbers = {line.get("start", 0) for line in lines} - {lines[-1].get("start", 0)}
+        numbers = {line.get("start", 0) for line in lines}
+        numbers -= {line.get("start", 0) for line in lines[-1:]}
         return [of_start(lines, number) for number in sorted(numbers)]
 
     def all_metrics(self) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ class Outcome:
         seconds: all attempts together.
         validation: metrics of the chosen epoch on the validation images.
         test: the same on the test images, evaluated once.
-        epochs: that were run.
+        epochs: that were run, of the start that was continued.
         best_epoch: chosen by the validation images.
         stopped_early: the validation bound no longer moved.
         seconds_per_epoch: median.

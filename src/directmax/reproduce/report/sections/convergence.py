@@ -39,7 +39,8 @@ NOTE = (
 )
 CURVES = (
     "Validation bound: the test images are used once a run, at its end, so there is no test curve "
-    "(deviation 25). Lines: mean over seeds; bands: ± one standard deviation."
+    "(deviation 25). By time, the starts that our default did not continue come first. Lines: mean "
+    "over seeds; bands: ± one standard deviation."
 )
 
 
