@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 # The problems are small: several threads would only wait for each other, very long on a machine
@@ -33,6 +34,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.differing_executors],
 )
 settings.load_profile("directmax")
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: collections of garbage need not look at them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -254,7 +254,7 @@ class EstimatorConformance:
         gc.collect()
         assert watch() is None
 
-    def test_hundreds_of_steps_keep_nothing(self) -> None:
+    def test_a_hundred_steps_keep_nothing(self) -> None:
         """Neither tensors nor graphs pile up, with the estimator's own parameters trained too."""
         logits, objective = self.problem(2, 1, 2)
         estimator = self.make()
@@ -266,13 +266,13 @@ class EstimatorConformance:
             return sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
 
         counts = []
-        for step in range(300):
+        for step in range(100):
             estimator(self.distribution(logits), objective).loss.mean().backward()
             optimizer.step()
             optimizer.zero_grad()
-            if step in (9, 299):
+            if step in (9, 99):
                 counts.append(tensors())
-        assert counts[1] < counts[0] + 29  # one kept in ten steps would show
+        assert counts[1] < counts[0] + 9  # one kept in ten steps would show
 
     def test_calls_are_independent(self) -> None:
         """Two estimates under one distribution can be differentiated one after the other."""
