@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from disturbances import at_call, crash, interrupt, kill, weights
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 
@@ -46,13 +47,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     return {
         "metrics": metrics(folder),
         "summary": {key: summary[key] for key in kept},
-        **{
-            name: {
-                key: tensor.numpy().tobytes()
-                for key, tensor in load_checkpoint(folder / "checkpoints" / name).tensors.items()
-            }
-            for name in ("best", "last")
-        },
+        **weights(folder),
     }
 
 
@@ -77,37 +72,6 @@ def assert_resumes(folder: Path, expected: dict[str, Any], *, tidy: bool = True)
     if tidy:
         assert len(list(folder.rglob("tensors-*"))) == 2  # one for best, one for last
         assert not list((folder / "checkpoints").rglob(".*"))
-
-
-def at_call(
-    owner: Any, name: str, number: int, act: Callable[[], object], *, after: bool = False
-) -> None:
-    """Do something before (or after) the n-th call of a function."""
-    function, calls = getattr(owner, name), iter(range(1, 1000))
-
-    @functools.wraps(function)
-    def counting(*arguments: Any, **options: Any) -> Any:
-        now = next(calls) == number
-        if now and not after:
-            act()
-        result = function(*arguments, **options)
-        if now and after:
-            act()
-        return result
-
-    setattr(owner, name, counting)
-
-
-def kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def interrupt() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
-
-
-def crash() -> None:
-    raise RuntimeError("simulated crash")
 
 
 # One epoch writes: best (tensors, state), the line, events, last (tensors, state).

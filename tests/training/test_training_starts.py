@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from disturbances import at_call, interrupt, kill, weights
 from lightning_fabric import Fabric
 
 from command_line import STEPS, Forked, call, metrics, read, refuse, succeed, two_processes
@@ -19,7 +18,6 @@ from directmax.experiments.jobs import Request
 from directmax.experiments.table1 import build
 from directmax.training import run
 from directmax.training.binary_task import BinaryTask
-from directmax.training.checkpoint import load_checkpoint
 from directmax.training.config import LATER, TrainConfig
 from directmax.training.evaluation import Metrics
 from directmax.training.loop import Trainer
@@ -37,32 +35,14 @@ RUN = (
 SEVERAL = (*RUN, "--starts", STARTS)
 
 
-def all_lines(folder: Path) -> list[dict[str, Any]]:
-    """As `metrics`, of all starts."""
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [
-        {key: value for key, value in json.loads(line).items() if "seconds" not in key}
-        for line in lines
-    ]
-
-
 def without_start(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if key != "start"} for line in lines]
-
-
-def weights(folder: Path) -> dict[str, dict[str, bytes]]:
-    """Of the best and the last epoch."""
-    found = {}
-    for name in ("best", "last"):
-        tensors = load_checkpoint(folder / "checkpoints" / name).tensors
-        found[name] = {key: tensor.numpy().tobytes() for key, tensor in tensors.items()}
-    return found
 
 
 def outcome(folder: Path) -> Any:
     summary = read(folder / "summary.json")
     kept = ("validation", "test", "best_epoch", "epochs", "start")
-    return all_lines(folder), {key: summary[key] for key in kept}, weights(folder)
+    return metrics(folder), {key: summary[key] for key in kept}, weights(folder)
 
 
 def alone(config: TrainConfig, start: int, folder: Path) -> tuple[list[dict[str, Any]], Any]:
@@ -90,7 +70,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_best_is_continued_as_if_it_were_alone(whole: Path, tmp_path: Path) -> None:
-    lines, config = all_lines(whole), RunFolder(whole).config()
+    lines, config = metrics(whole), RunFolder(whole).config()
     assert len(lines) == config.total_epochs == EPOCHS + (STARTS - 1) * FIRST
     starts = [lines[FIRST * start : FIRST * (start + 1)] for start in range(STARTS)]
     for number, part in enumerate(starts):
@@ -128,8 +108,8 @@ def test_the_best_epoch_may_be_before_the_choice(
         patch.setattr(BinaryTask, "validate", scripted)
         folder = tmp_path / "run"
         if resumed:  # stopped while the second start is trained
-            patch.setattr(Trainer, "_save_last", Trainer._save_last)
-            stop_after(3)
+            patch.setattr(Trainer, "_save_last", Trainer._save_last)  # undone at the end
+            at_call(Trainer, "_save_last", 3, interrupt, after=True)
             assert call(*SEVERAL, "--run-dir", folder).code == 130
             succeed("train", "--device", "cpu", "--resume", "--run-dir", folder)
         else:
@@ -143,18 +123,6 @@ def test_the_best_epoch_may_be_before_the_choice(
     assert weights(folder) == weights(tmp_path / "alone")
 
 
-def stop_after(epochs: int) -> None:
-    """Ctrl-C after so many epochs, in this process."""
-    save, calls = Trainer._save_last, iter(range(1, 100))
-
-    def stopping(self: Trainer) -> None:
-        save(self)
-        if next(calls) == epochs:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    Trainer._save_last = stopping  # type: ignore[method-assign]
-
-
 def test_a_lost_checkpoint_in_a_later_start_is_no_new_run(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
@@ -162,14 +130,14 @@ def test_a_lost_checkpoint_in_a_later_start_is_no_new_run(whole: Path, tmp_path:
     (folder / "metrics.jsonl").write_text("".join(lines[: FIRST + 1]))
     shutil.rmtree(folder / "checkpoints" / "last")
     assert call("train", "--device", "cpu", "--resume", "--run-dir", folder).code == 2
-    assert len(all_lines(folder)) == FIRST + 1
+    assert len(metrics(folder)) == FIRST + 1
 
 
 def test_the_first_start_is_that_of_a_run_with_one(whole: Path, tmp_path: Path) -> None:
     succeed(*RUN, "--starts", "1", "--run-dir", tmp_path / "run")
-    lines = all_lines(tmp_path / "run")
+    lines = metrics(tmp_path / "run")
     assert "start" not in lines[0]
-    assert lines[:FIRST] == without_start(all_lines(whole)[:FIRST])
+    assert lines[:FIRST] == without_start(metrics(whole)[:FIRST])
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 6, 7])
@@ -179,21 +147,13 @@ def test_killed_at_the_end_of_an_epoch(
 ) -> None:
     """Starts end with epochs 2, 4 and 6; before the state is saved, the rest is written."""
 
-    def prepare() -> None:
-        original, calls = Trainer._save_last, iter(range(1, 100))
-
-        def save(self: Trainer) -> None:
-            now = next(calls) == number
-            if now and not after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            original(self)
-            if now:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        Trainer._save_last = save  # type: ignore[method-assign]
-
     folder = tmp_path / "run"
-    child = Forked(*SEVERAL, "--run-dir", folder, prepare=prepare)
+    child = Forked(
+        *SEVERAL,
+        "--run-dir",
+        folder,
+        prepare=lambda: at_call(Trainer, "_save_last", number, kill, after=after),
+    )
     assert child.wait().code == -signal.SIGKILL
     succeed("train", "--device", "cpu", "--resume", "--run-dir", folder)
     assert outcome(folder) == outcome(whole)
@@ -201,18 +161,14 @@ def test_killed_at_the_end_of_an_epoch(
 
 
 def test_interrupted_in_the_second_start(whole: Path, tmp_path: Path) -> None:
-    def prepare() -> None:
-        original = Trainer._train_step
-
-        def step(self: Trainer, *arguments: Any) -> None:
-            original(self, *arguments)
-            if (self.position.lines, arguments[-1]) == (FIRST + 1, STEPS - 2):
-                os.kill(os.getpid(), signal.SIGINT)
-
-        Trainer._train_step = step  # type: ignore[method-assign]
-
     folder = tmp_path / "run"
-    stopped = Forked(*SEVERAL, "--run-dir", folder, prepare=prepare).wait()
+    step = (FIRST + 1) * STEPS + STEPS - 1  # of its second epoch
+    stopped = Forked(
+        *SEVERAL,
+        "--run-dir",
+        folder,
+        prepare=lambda: at_call(Trainer, "_train_step", step, interrupt, after=True),
+    ).wait()
     assert stopped.code == 130
     assert f"(epoch {FIRST + 2}, step {STEPS - 1})" in stopped.message
     out = succeed("train", "--device", "cpu", "--resume", "--run-dir", folder).out
@@ -226,7 +182,7 @@ def test_two_processes_choose_the_same(whole: Path, tmp_path: Path) -> None:
     succeed(*arguments, tmp_path / "one")
     first, second = two_processes(*arguments, tmp_path / "two")
     assert (first.code, second.code) == (0, 0)
-    one, two = (all_lines(tmp_path / name) for name in ("one", "two"))
+    one, two = (metrics(tmp_path / name) for name in ("one", "two"))
     for a, b in zip(one, two, strict=True):
         assert (a["start"], a["epoch"]) == (b["start"], b["epoch"])
         assert b["validation"]["bound"] == pytest.approx(a["validation"]["bound"], rel=1e-5)
@@ -245,7 +201,7 @@ def test_patience_begins_when_one_is_chosen(tmp_path: Path) -> None:
     """Also where the weight of the KL term is 1 from the start."""
     flags = ("--kl-start", "1", "--patience", "1", "--learning-rate", "3")  # it does not improve
     out = succeed(*SEVERAL, *flags, "--run-dir", tmp_path / "run").out
-    lines = all_lines(tmp_path / "run")
+    lines = metrics(tmp_path / "run")
     assert [line["start"] for line in lines[: STARTS * FIRST]] == [0, 0, 1, 1, 2, 2]
     assert lines[-1]["epoch"] > FIRST
     assert "stopped early" in out

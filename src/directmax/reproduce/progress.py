@@ -141,7 +141,9 @@ def look(
     if "accuracy" in validation:
         value = f"{validation['accuracy']:.2%}, {value}"
     each = statistics.median(x["seconds"] + x.get("validation_seconds", 0.0) for x in lines)
-    done = config.epochs_done(last) if config is not None else 0
+    done = int(last["epoch"])
+    if config is not None:
+        done += config.epochs_before(last.get("start", 0), done)
     return Running(name, done, epochs, value, each * max(0, epochs - done), elsewhere)
 
 

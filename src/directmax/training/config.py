@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -185,7 +184,8 @@ class TrainConfig:
 
     @property
     def _share(self) -> float:
-        return self.kl_fraction  # type: ignore[return-value]  # settled
+        assert not isinstance(self.kl_fraction, str)  # it is settled
+        return self.kl_fraction
 
     @property
     def total_epochs(self) -> int:
@@ -197,12 +197,16 @@ class TrainConfig:
         """
         return self.epochs + (self.starts - 1) * self.start_epochs
 
-    def epochs_done(self, line: Mapping[str, Any]) -> int:
-        """Epochs of all starts up to the one of a line of `metrics.jsonl`."""
+    def epochs_before(self, start: int, epoch: int) -> int:
+        """Epochs of other starts that come before an epoch (from 1) of a start (from 0).
+
+        Example:
+            >>> config = TrainConfig(data="mnist", starts=3)  # 20 epochs each
+            >>> config.epochs_before(1, 20), config.epochs_before(1, 21)  # 21: after the choice
+            (20, 40)
+        """
         first = self.start_epochs
-        if line["epoch"] > first:  # of the start that was continued
-            return int((self.starts - 1) * first + line["epoch"])
-        return int(line["start"] * first + line["epoch"])
+        return first * (start if epoch <= first else self.starts - 1)
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dictionary, without settings of `LATER` that were not used."""

@@ -195,11 +195,11 @@ def _choose(config: TrainConfig, name: str, value: Any = None, **by_model: Any) 
 
 def _choose_starts(config: TrainConfig) -> None:
     one = config.model == "discrete" and config.variables == 1
-    several = one and config.kl_fraction == "auto" and config.kl_start != 1
-    if config.kl_fraction == "auto":
+    auto = config.kl_fraction == "auto"
+    if auto:
         object.__setattr__(config, "kl_fraction", 1 / 6 if one else 2 / 3)
-        several = several and config.falling_epochs >= FEWEST_START_EPOCHS
-    _choose(config, "starts", 4 if several else 1)
+    falls = auto and config.kl_start != 1 and config.falling_epochs >= FEWEST_START_EPOCHS
+    _choose(config, "starts", 4 if one and falls else 1)
 
 
 def _check_numbers(config: TrainConfig) -> None:

@@ -48,7 +48,6 @@ class _Position:
     best_epoch: int = 0
     best_score: list[float] | None = None  # of no epoch yet; lower is better, the first counts most
     seconds: float = 0.0  # spent on the steps of this epoch before it was stopped
-    lines: int = 0  # of `metrics.jsonl`: epochs of all starts
     start: int = 0  # that is trained
     start_score: list[float] | None = None  # of the best start
 
@@ -113,11 +112,10 @@ class Trainer:
                 f"trained with --devices {state['processes']}, and noise differs by process"
             )
         self._restore(checkpoint, self.folder.last)
-        position = state["position"]
-        self.position = _Position(**{"lines": position["epoch"], **position})
+        self.position = _Position(**state["position"])
         if self.position.best_epoch:
             load_checkpoint(self.folder.best)  # damaged? better known now than after the training
-        lines = self.folder.keep_metrics(self.position.lines)
+        lines = self.folder.keep_metrics(self._epochs_done)
         if self.position.step:
             self._start_epoch()
             self.history.copy_(checkpoint.tensors["history"])
@@ -141,6 +139,12 @@ class Trainer:
                     raise self._interrupted()
 
     @property
+    def _epochs_done(self) -> int:
+        """Whole epochs of all starts; as many lines has `metrics.jsonl`."""
+        epoch = self.position.epoch
+        return epoch + self.config.epochs_before(self.position.start, epoch + 1)
+
+    @property
     def stopped_early(self) -> bool:
         """Whether the validation bound has not moved for the epochs of `patience`."""
         config, position = self.config, self.position
@@ -159,12 +163,12 @@ class Trainer:
         if self.position.step == 0:
             self._start_epoch()
         began = time.perf_counter() - self.position.seconds
-        start = self.position.step
+        start, done = self.position.step, self._epochs_done
         for step, batch in enumerate(self.task.batches(epoch, start=start), start):
             self._train_step(batch, step)
             if (step + 1) % CHECK_EVERY == 0:
                 self._check_finite(step + 1)
-            self.progress.step(self.position.lines, step + 1)
+            self.progress.step(done, step + 1)
             # Several processes stop together, after a whole epoch.
             if guard.requested and self.fabric.world_size == 1 and step + 1 < self.steps_per_epoch:
                 self._check_finite(step + 1)
@@ -234,7 +238,6 @@ class Trainer:
         if not math.isfinite(validation.bound):
             raise self._diverged(self.steps_per_epoch, "validation bound")
         position.epoch, position.step, position.seconds = position.epoch + 1, 0, 0.0
-        position.lines += 1
         # With labels accuracy is what is wanted; of epochs that are level in it, the best bound.
         accuracy = [-(validation.accuracy or 0.0)] if self.config.labels else []
         score = [*accuracy, validation.bound]
@@ -249,17 +252,12 @@ class Trainer:
             self.folder.append_metrics(line)
             self.events.add(line)
         self.progress.epoch(line, improved)
-        if self._is_choosing and position.epoch == self.config.start_epochs:
+        if position.epoch == self.config.start_epochs:  # one that is continued goes on from there
             self._end_start(score)
         if self.fabric.is_global_zero:
             self._save_last()
             self._drop_start()
         self.fabric.barrier()
-
-    @property
-    def _is_choosing(self) -> bool:
-        """Whether the last epoch was one of those after which the best start is chosen."""
-        return self.position.lines <= self.config.starts * self.config.start_epochs
 
     def _end_start(self, score: list[float]) -> None:
         """Begin the next start, or go on with the best one; until `last` is saved nothing is lost.
@@ -288,10 +286,7 @@ class Trainer:
                 best = kept.part("best")
                 tensors = {f"model.{name}": best[name] for name in best}
                 save_checkpoint(self.folder.best, Checkpoint(tensors, self._state()))
-            bound = min(
-                line["validation"]["bound"]
-                for line in of_start(self.folder.all_metrics(), position.start)
-            )
+            *_, bound = kept.state["position"]["best_score"]
             self.progress.chosen(position.start, self.config.starts, bound)
         if self.events is not None:  # TensorBoard shows one start at a time
             chosen = of_start(self.folder.all_metrics(), position.start)
@@ -299,7 +294,8 @@ class Trainer:
 
     def _drop_start(self) -> None:
         """Remove the best start once it is continued: its choice can no longer be lost."""
-        if self.fabric.is_global_zero and self.position.epoch > self.config.start_epochs:
+        first = self.config.start_epochs
+        if first and self.fabric.is_global_zero and self.position.epoch > first:
             shutil.rmtree(self.folder.start, ignore_errors=True)
 
     def _restore(self, checkpoint: Checkpoint, folder: Path) -> None:
@@ -327,24 +323,23 @@ class Trainer:
         raise self._diverged(int(bad.nonzero()[0]) + 1, "loss")
 
     def _diverged(self, step: int, what: str) -> DivergedError:
-        total = self.position.lines * self.steps_per_epoch + step
+        done = self._epochs_done
+        total = done * self.steps_per_epoch + step
         kept = (
-            f"the checkpoint of epoch {self.position.lines} is kept in {self.folder.last}"
-            if self.position.lines
+            f"the checkpoint of epoch {done} is kept in {self.folder.last}"
+            if done
             else "no checkpoint was written yet"
         )
-        if self._is_choosing or self.position.lines < self.config.starts * self.config.start_epochs:
+        if self.position.epoch < self.config.start_epochs:
             kept += f"; it was start {self.position.start + 1} of {self.config.starts}"
         return DivergedError(
-            f"the {what} is NaN or infinite at step {total} (epoch {self.position.lines + 1}, step "
+            f"the {what} is NaN or infinite at step {total} (epoch {done + 1}, step "
             f"{step}): {kept}; try a smaller --learning-rate or a larger --epsilon"
         )
 
     def _interrupted(self) -> Interrupted:
-        position = self.position
-        return Interrupted(
-            self.folder.path, position.lines, position.step, processes=self.fabric.world_size
-        )
+        step, processes = self.position.step, self.fabric.world_size
+        return Interrupted(self.folder.path, self._epochs_done, step, processes=processes)
 
     def _save_last(self) -> None:
         self._save(self.folder.last)

@@ -133,12 +133,10 @@ def _attributes(
 
 
 def _length(config: TrainConfig, summary: dict[str, Any]) -> str:
-    length = f"{summary['epochs']} epochs"
+    epochs = summary["epochs"]
+    length = f"{epochs} epochs"
     if summary.get("stopped_early"):
-        length = (
-            f"{summary['epochs']} of {config.epochs} epochs (no better one in the last "
-            f"{config.patience})"
-        )
+        length = f"{epochs} of {config.epochs} epochs (no better one in the last {config.patience})"
     if not config.start_epochs:
         return length
     return f"the best of {config.starts} starts after {config.start_epochs} epochs, {length}"
