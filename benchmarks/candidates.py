@@ -16,8 +16,8 @@ from torch import Tensor
 
 from directmax._precision import fast_bfloat16
 from directmax.models import DiscreteVAE
-from directmax.training.finished import load_binary_run
-from directmax.training.images import split_images
+from directmax.tool.run.finished import load_binary_run
+from directmax.tool.run.images import split_images
 
 
 def gradient(model: DiscreteVAE, images: Tensor, seed: int, *, reduced: bool) -> Tensor:

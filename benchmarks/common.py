@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from directmax.data import DataError, binarize, load_images
 from directmax.models import DiscreteVAE
+from directmax.tool.data import DataError, binarize, load_images
 
 Step = Callable[[], object]
 

@@ -18,13 +18,13 @@ from torch import nn
 
 from common import Step, interleaved, mnist, model_step, ratio, yardstick
 from directmax import Decoder, DiscreteVAE, Encoder
-from directmax.data import ImageData, Split
-from directmax.training.build import build_estimator
-from directmax.training.config import TrainConfig
-from directmax.training.loop import Trainer
-from directmax.training.progress import Progress
-from directmax.training.run import make_fabric
-from directmax.training.run_folder import RunFolder
+from directmax.tool.config.build import build_estimator
+from directmax.tool.config.train import TrainConfig
+from directmax.tool.data import ImageData, Split
+from directmax.tool.run.loop import Trainer
+from directmax.tool.run.progress import Progress
+from directmax.tool.run.run_folder import RunFolder
+from directmax.tool.run.train import make_fabric
 
 
 def floor(k: int) -> Step:

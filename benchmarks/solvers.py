@@ -25,7 +25,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from common import Step, interleaved, ratio
-from directmax.solver_table import instances
 from directmax.solvers import (
     BranchAndBound,
     Cplex,
@@ -36,9 +35,10 @@ from directmax.solvers import (
     PyMaxflow,
     Status,
 )
-from directmax.training.files import write_atomic
-from directmax.training.pictures import BLUE, GREEN, INK, ORANGE, svg
-from directmax.training.run_folder import environment
+from directmax.tool.files import write_atomic
+from directmax.tool.measure.solvers import instances
+from directmax.tool.run.pictures import BLUE, GREEN, INK, ORANGE, svg
+from directmax.tool.run.run_folder import environment
 
 PURPLE, VERMILION = "#cc79a7", "#d55e00"  # also Okabe and Ito's
 AUTHORS, LEAN = "PyMaxflow loop, authors'", "PyMaxflow loop, lean"

@@ -32,9 +32,9 @@ from directmax import (
     PairwiseEncoder,
 )
 from directmax._precision import fast_bfloat16
-from directmax.training.files import write_atomic
-from directmax.training.pictures import BLUE, GREEN, INK, ORANGE
-from directmax.training.run_folder import environment
+from directmax.tool.files import write_atomic
+from directmax.tool.run.pictures import BLUE, GREEN, INK, ORANGE
+from directmax.tool.run.run_folder import environment
 from solvers import PURPLE, VERMILION, Curve, growth_figure, save
 
 TARGETS = {"independent, direct": 2.0, "super-modular, direct": 2.5, "general, direct": 3.0}

@@ -46,7 +46,7 @@ from directmax import (
     LocalExpectation,
     PairwiseBinary,
 )
-from directmax.data import load_images
+from directmax.tool.data import load_images
 
 SIDE = 8
 PIXELS = SIDE * SIDE

@@ -30,7 +30,7 @@ import tyro
 from torch import Tensor, nn
 
 from directmax import ClampedArgmax, Direct, Estimator, ImplicitMLE, LabelledDirect, PerturbedArgmax
-from directmax.data import Split, load_images
+from directmax.tool.data import Split, load_images
 
 ESTIMATORS: dict[str, Callable[[], Estimator]] = {
     "clamped-argmax": ClampedArgmax,

@@ -11,7 +11,7 @@ are written; those that the drawing does not have are −1.
 
 writes FOLDER/celeba/img_align_celeba/000001.jpg … and the two lists beside it, so that
 
-    directmax.data.load_attributes("celeba", data_dir="FOLDER")
+    directmax.tool.data.load_attributes("celeba", data_dir="FOLDER")
 
 finds them. The first 80 % are for training, 10 % for validation, 10 % for testing. The same seed
 draws the same faces, and a face does not depend on how many there are.

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from directmax import Categorical, Direct, Estimator, Exact, GumbelSoftmax, LocalExpectation
-from directmax.data import Split, load_images
+from directmax.tool.data import Split, load_images
 
 NUM_GLIMPSES = 9
 ESTIMATORS: dict[str, Callable[[float], Estimator]] = {

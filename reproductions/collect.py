@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from directmax.training.run_folder import RunFolder
+from directmax.tool.run.run_folder import RunFolder
 
 
 def load(folder: Path) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ few="--rao-blackwell --draws 400 --images 50 --adapt 1000 --epsilons 0.01 0.03 0
 }
 python - "$out" <<'PYTHON'
 import sys
-from directmax.gradient_table import draw_figure_one
+from directmax.tool.measure.gradients import draw_figure_one
 
 out = sys.argv[1]
 stages = {"initialisation": "start", "mid-training": "middle"}

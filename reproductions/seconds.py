@@ -19,8 +19,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from common import interleaved, model_step, ratio, yardstick
-from directmax.training.finished import load_binary_run
-from directmax.training.images import split_images
+from directmax.tool.run.finished import load_binary_run
+from directmax.tool.run.images import split_images
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from directmax import cli
-from directmax.cli import main
+from directmax.tool import cli
+from directmax.tool.cli import main
 
 TINY = ("train", "--device", "cpu", "--epochs", "2", "--batch-size", "400", "--hidden", "12")
 """Two epochs of three steps on the digits: 400 + 400 + 397 images."""
@@ -179,7 +179,7 @@ def _torchrun(rank: int) -> dict[str, str]:
 def program(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     """Start the command as a program of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "directmax.cli", *map(str, arguments)],
+        [sys.executable, "-m", "directmax.tool.cli", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from directmax.data import Split
+from directmax.tool.data import Split
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 ESTIMATORS = [

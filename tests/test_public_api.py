@@ -63,7 +63,7 @@ def test_importing_is_light_and_has_no_side_effect() -> None:
     script = """
 import sys
 import directmax
-import directmax.cli
+import directmax.tool.cli
 heavy = {"torch", "lightning_fabric", "matplotlib", "scipy", "sklearn"} & set(sys.modules)
 assert not heavy, heavy
 assert directmax.__version__

@@ -2,6 +2,6 @@
 
 import sys
 
-from directmax.cli import main
+from directmax.tool.cli import main
 
 sys.exit(main())

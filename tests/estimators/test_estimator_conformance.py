@@ -28,7 +28,7 @@ from directmax import (
 )
 from directmax.distributions import DiscreteDistribution
 from directmax.estimators import ESTIMATORS
-from directmax.training.config_rules import BINARY_ESTIMATORS, ESTIMATOR_NAMES
+from directmax.tool.config.rules import BINARY_ESTIMATORS, ESTIMATOR_NAMES
 
 DIFFERENTIATES = r"^[A-Z]\w+, which differentiates f itself, does not work inside torch.func"
 

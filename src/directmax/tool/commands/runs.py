@@ -1,0 +1,175 @@
+"""The commands that look at a finished run: `directmax evaluate`, `sample` and `edit`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Annotated
+
+import tyro
+
+from directmax.tool.commands.shared import DataDir, RunDir, quiet
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Bound, its terms and −log p(x) of a run's best checkpoint; accuracy where it has labels."""
+
+    run_dir: RunDir
+    """Folder of the run."""
+    data_dir: DataDir = None
+    """Where to look for images first."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    samples: Annotated[
+        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: as in the run)")
+    ] = None
+    """Samples an image, where the states are too many to enumerate."""
+    seed: Annotated[
+        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: as in the run)")
+    ] = None
+    """Of those samples."""
+    splits: tuple[str, ...] = ("train", "validation", "test")
+    """Which images: any of train, validation and test."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> None:
+        """Evaluate."""
+        from directmax.tool.run.finished import evaluate_run
+        from directmax.tool.run.progress import share_bar
+
+        quiet()
+        with share_bar() as progress:
+            metrics = evaluate_run(
+                self.run_dir,
+                data_dir=self.data_dir,
+                device=self.device,
+                num_samples=self.samples,
+                seed=self.seed,
+                splits=self.splits,
+                progress=progress,
+            )
+        if self.json:
+            import json
+
+            print(json.dumps(metrics, indent=2))
+            return
+        from rich.console import Console
+
+        from directmax.tool.run.tables import attribute_table, bound_table, confusion_table
+
+        console = Console()
+        for split, values in metrics.items():
+            if "confusion" in values:
+                console.print(confusion_table(split, values["confusion"]))
+        attributes = {s: v["attributes"] for s, v in metrics.items() if "attributes" in v}
+        if attributes:
+            console.print(attribute_table(attributes))
+        console.print(bound_table(metrics))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw a run's model: images decoded from its codes, reconstructions beside their originals."""
+
+    run_dir: RunDir
+    """Folder of the run."""
+    output: Annotated[str, tyro.conf.arg(metavar="FILE.png")]
+    """The PNG file to write."""
+    images: int = 100
+    """How many codes to decode: all of them, in order, where there are at most so many, else
+    random ones. Ignored by the mixed model (one row per class, columns share a Gaussian code)
+    and the attributes model (one row per test image)."""
+    reconstructions: int = 20
+    """How many test images to reconstruct (0: none)."""
+    columns: int = 10
+    """Images in a row; of a model of attributes, test images."""
+    attributes: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: all, at most 4)"),
+    ] = ()
+    """Of a model of attributes: which are switched on and off."""
+    data_dir: DataDir = None
+    """Where to look for images first."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    seed: int = 0
+    """Of the random codes."""
+
+    def run(self) -> None:
+        """Draw."""
+        from directmax.tool.run.finished import sample_run
+
+        quiet()
+        sample_run(
+            self.run_dir,
+            self.output,
+            num_images=self.images,
+            num_reconstructions=self.reconstructions,
+            columns=self.columns,
+            attributes=self.attributes,
+            data_dir=self.data_dir,
+            device=self.device,
+            seed=self.seed,
+        )
+        print(f"wrote {self.output}")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Switch attributes of an image: its Gaussian code is decoded with others."""
+
+    run_dir: RunDir
+    """Folder of a run of the attributes model."""
+    image: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
+    """The image; its middle square is taken."""
+    changes: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=0|1 ...")]
+    """Attributes to switch, such as Smiling=1 Eyeglasses=0."""
+    output: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="FILE.png", help_behavior_hint="(default: IMAGE's name-edited.png)"),
+    ] = None
+    """The PNG file to write."""
+    keep_detail: bool = False
+    """Add the change to the image itself, in place of the decoded one, which is smoother."""
+    data_dir: DataDir = None
+    """Where to look for images first."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+
+    def run(self) -> None:
+        """Edit."""
+        from directmax.tool.run.finished import edit_image
+
+        quiet()
+        output = self.output or f"{PurePath(self.image).stem}-edited.png"
+        attributes = edit_image(
+            self.run_dir,
+            self.image,
+            output,
+            changes=_switches(self.changes),
+            keep_detail=self.keep_detail,
+            data_dir=self.data_dir,
+            device=self.device,
+        )
+        for name, (before, after) in attributes.items():
+            print(f"{name}: {before:.1%} before, {'on' if after else 'off'} now")
+        print(f"wrote {output}")
+
+
+def _switches(words: tuple[str, ...]) -> dict[str, bool]:
+    """Attributes and values of `--set`.
+
+    Raises:
+        ValueError: none, or another form than NAME=0 or NAME=1.
+    """
+    if not words:
+        raise ValueError("--set needs at least one attribute, such as --set Smiling=1")
+    changes = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if value not in ("0", "1") or not name:
+            raise ValueError(f"--set needs NAME=0 or NAME=1, such as Smiling=1, got '{word}'")
+        changes[name] = value == "1"
+    return changes

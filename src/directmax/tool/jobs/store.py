@@ -1,0 +1,261 @@
+"""The folder of a reproduction: its plan, a folder for every job, and who may work in it.
+
+    OUT/plan.json                 items and jobs that were asked for, by all calls so far
+    OUT/jobs/<name>-<digest8>/    a job: job.json, state.json, and a run folder or its measurement
+    OUT/results.json, reproduction.html, reproduction.md, figures/
+
+Several calls may work on one folder. A job is taken by a lock of the operating system on a file in
+its folder, which a killed process cannot leave behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from directmax.tool.files import RunError, cannot_write, lock, read_json, write_json
+from directmax.tool.paper.items import place_of
+from directmax.tool.paper.jobs import Job
+
+JOBS = "jobs"
+PLAN = "plan.json"
+OUTCOME = "outcome.json"
+"""In the folder of a job that was taken over from other results: all that is known of it."""
+LOOK_SECONDS = 1.0
+"""How long to try for a lock that somebody may only be looking at."""
+STATES = ("waiting", "running", "done", "failed")
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a job is, as in its `state.json`.
+
+    Attributes:
+        state: waiting, running, done or failed.
+        attempts: how often it was started.
+        error: why the last attempt ended, in one line.
+        seconds: wall-clock of all attempts together.
+    """
+
+    state: str = "waiting"
+    attempts: int = 0
+    error: str | None = None
+    seconds: float = 0.0
+
+
+class JobFolder:
+    """The folder of one job.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.job_file = self.path / "job.json"
+        self.state_file = self.path / "state.json"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.result_file = self.path / "result.json"
+
+    def create(self, job: Job) -> None:
+        """Make the folder and say in it what the job is; nothing changes if it is there.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        if self.job_file.exists():
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        write_json(self.job_file, {**job.to_dict(), "digest": job.digest()})
+
+    def job(self) -> Job:
+        """The job.
+
+        Raises:
+            RunError: the folder holds none, or its file is damaged.
+        """
+        record = read_json(self.job_file)
+        try:
+            job = Job.from_dict(record)
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{self.job_file} is damaged: {error!r}") from error
+        if record.get("digest") != job.digest():
+            raise RunError(f"{self.job_file} is damaged: its digest is that of other settings")
+        return job
+
+    def state(self) -> State:
+        """How far it is.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        if not self.state_file.exists():
+            return State()
+        record = read_json(self.state_file)
+        try:
+            state = State(
+                state=str(record["state"]),
+                attempts=int(record["attempts"]),
+                error=record["error"],
+                seconds=float(record["seconds"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{self.state_file} is damaged: {error!r}") from error
+        if state.state not in STATES:
+            raise RunError(f"{self.state_file} is damaged: unknown state {state.state!r}")
+        return state
+
+    def write_state(self, state: State) -> None:
+        """Write `state.json`, atomically."""
+        write_json(self.state_file, dict(vars(state)))
+
+    @contextlib.contextmanager
+    def claim(self, *, wait: float = 0.0) -> Iterator[bool]:
+        """Be the only one to work on the job; yields whether that is so.
+
+        Args:
+            wait: how many seconds to try.
+        """
+        end = time.monotonic() + wait
+        while True:
+            with lock(self.path / ".job.lock") as mine:
+                if mine or time.monotonic() >= end:
+                    yield mine
+                    return
+            time.sleep(0.05)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.state().state == "done"
+
+    @property
+    def has_model(self) -> bool:
+        """Whether it was trained here, so that another job can use what it learned."""
+        return not (self.path / OUTCOME).exists()
+
+    def is_taken(self) -> bool:
+        """Whether some process works on it now."""
+        if not (self.path / ".job.lock").exists():
+            return False
+        with self.claim() as mine:
+            return not mine
+
+
+class Store:
+    """The folder of a reproduction.
+
+    Args:
+        root: the folder.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.plan_file = self.root / PLAN
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        try:
+            (self.root / JOBS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
+
+    def check(self, scale: str) -> None:
+        """Refuse a folder that holds another scale, before anything is done.
+
+        Raises:
+            RunError: it does, or its plan is damaged, or it is no folder.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise RunError(f"{self.root} is a file: choose another --output")
+        if (plan := self.plan()) is not None:
+            _check_scale(plan, scale, self.root)
+
+    def folder(self, job: Job) -> JobFolder:
+        """Of a job: one that has its digest, whatever it was called, else the one to be made."""
+        ending = job.digest()[:8]
+        for path in sorted((self.root / JOBS).glob(f"*-{ending}")):
+            return JobFolder(path)
+        return JobFolder(self.root / JOBS / job.key())
+
+    def relative(self, folder: JobFolder) -> str:
+        """A job's folder as written in the plan."""
+        return folder.path.relative_to(self.root).as_posix()
+
+    def plan(self) -> dict[str, Any] | None:
+        """What earlier calls planned; None if there was none.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        if not self.plan_file.exists():
+            return None
+        plan = read_json(self.plan_file)
+        for name, kind in (("command", str), ("scale", str), ("items", list), ("jobs", list)):
+            if not isinstance(plan.get(name), kind):
+                raise RunError(
+                    f"{self.plan_file} is damaged: '{name}' is missing or of another type"
+                )
+        return plan
+
+    def add_plan(self, plan: Mapping[str, Any]) -> dict[str, Any]:
+        """Add a call's plan to that of earlier ones; calls do not lose each other's.
+
+        Raises:
+            RunError: the folder holds another scale, or cannot be written.
+        """
+        with lock(self.root / ".plan.lock", wait=True):
+            merged = merge(self.plan(), plan, self.root)
+            write_json(self.plan_file, merged)
+        return merged
+
+
+def merge(old: Mapping[str, Any] | None, new: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """Two plans as one: items and jobs of both, by name; the new one's entries win.
+
+    But an item without jobs says nothing of one that has some, and times that were measured stay
+    where the new plan has none.
+
+    Raises:
+        RunError: they are of different scales.
+    """
+    if old is None:
+        return dict(new)
+    _check_scale(old, new["scale"], root)
+    items = {item["name"]: item for item in old["items"]}
+    for item in new["items"]:
+        earlier = items[item["name"]]["jobs"] if item["name"] in items else []
+        if item["jobs"] or not earlier:
+            items[item["name"]] = {**item, "jobs": list(dict.fromkeys([*earlier, *item["jobs"]]))}
+    jobs = {job["name"]: job for job in old["jobs"]}
+    for job in new["jobs"]:
+        measured = job["seconds_per_epoch"]
+        if measured is None:
+            measured = jobs.get(job["name"], job)["seconds_per_epoch"]
+        jobs[job["name"]] = {**job, "seconds_per_epoch": measured}
+    commands = dict.fromkeys([*old["command"].split("\n"), *new["command"].split("\n")])
+    return {
+        **new,
+        "command": "\n".join(commands),
+        "items": sorted(items.values(), key=lambda item: place_of(item["name"])),
+        "jobs": list(jobs.values()),
+    }
+
+
+def _check_scale(plan: Mapping[str, Any], scale: str, root: Path) -> None:
+    if plan["scale"] != scale:
+        raise RunError(
+            f"{root} holds a reproduction with --scale {plan['scale']}, not {scale}: choose "
+            "another --output"
+        )

@@ -1,0 +1,148 @@
+"""Charts of validation curves, mean and deviation over seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from directmax.tool.config.train import TrainConfig
+from directmax.tool.paper.report.layout import Chart, Series
+from directmax.tool.paper.report.methods import Look
+from directmax.tool.paper.report.results import (
+    Cost,
+    Outcome,
+    measured_in_turn,
+    on_one_machine,
+    seconds_of,
+)
+
+SHORT = 10
+"""Epochs up to which all of a curve is shown."""
+NAMES = {
+    "bound": "validation bound, nats per image",
+    "nll": "validation −log p(x), nats per image",
+    "accuracy": "validation accuracy, %",
+}
+
+
+def by_epoch(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str) -> Chart:
+    """A measure of the validation images by epoch, one line a method."""
+    series = [each for look, runs in lines.items() if (each := _series(look, runs, measure))]
+    return Chart(title, "epoch", NAMES[measure], tuple(series), y_limits=limits(series))
+
+
+def by_time(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str, cost: Cost) -> Chart:
+    """The same by the time of training: the epoch times the seconds of an epoch, its cost.
+
+    Epochs of starts that were not continued count, as if all had come before. Of runs of different
+    machines it is empty.
+    """
+    series = []
+    comparable = on_one_machine(run for runs in lines.values() for run in runs)
+    for look, runs in lines.items() if comparable else ():
+        each = _series(look, runs, measure)
+        seconds = seconds_of(runs, cost)
+        if each is not None and seconds is not None:
+            series.append((each, seconds.mean, _other_epochs(runs)))
+    longest = max(((each.x[-1] + more) * seconds for each, seconds, more in series), default=0.0)
+    unit, scale = ("minutes", 60.0) if longest > 300 else ("seconds", 1.0)
+    scaled = tuple(
+        Series(
+            each.label,
+            tuple((x + more) * seconds / scale for x in each.x),
+            each.y,
+            each.low,
+            each.high,
+            each.color,
+            each.dash,
+            each.marker,
+        )
+        for each, seconds, more in series
+    )
+    return Chart(title, f"{unit} of training", NAMES[measure], scaled, y_limits=limits(scaled))
+
+
+def _other_epochs(runs: Sequence[Outcome]) -> int:
+    """Epochs of starts that were not continued."""
+    several = [run.settings for run in runs if run.settings.get("starts", 1) > 1]
+    configs = [TrainConfig.from_dict(dict(settings)) for settings in several]
+    return max((config.total_epochs - config.epochs for config in configs), default=0)
+
+
+def limits(series: Sequence[Series]) -> tuple[float, float] | None:
+    """Where the curves end up: the first epochs of a long run are far above the rest."""
+    values = [[y for y in each.y if y is not None] for each in series]
+    values = [each for each in values if each]
+    if not values:
+        return None
+    low = min(min(each) for each in values)
+    end, high = max(each[-1] for each in values), max(max(each) for each in values)
+    if max(map(len, values)) > SHORT:
+        high = min(high, end + 1.2 * (end - low) + 0.01 * abs(end))
+    margin = max(0.05 * (high - low), 1e-3 * abs(low), 1e-3)
+    return low - margin, high + margin
+
+
+def at_shared_epochs(runs: Sequence[Outcome], measure: str) -> dict[float, list[float]] | None:
+    """A measure of the validation images by epoch, of every run, where all of them have one.
+
+    Returns:
+        None if no run is done and has the measure.
+    """
+    runs = [run for run in runs if run.done and measure in run.curves]
+    if not runs:
+        return None
+    tables = [dict(zip(run.curves["epoch"], run.curves[measure], strict=True)) for run in runs]
+    return {
+        epoch: [table[epoch] for table in tables]
+        for epoch in tables[0]
+        if all(epoch in table for table in tables)
+    }
+
+
+def _series(look: Look, runs: Sequence[Outcome], measure: str) -> Series | None:
+    """Mean over the runs that have the measure, at the epochs that all of them reached."""
+    found = at_shared_epochs(runs, measure)
+    if found is None:
+        return None
+    factor = 100 if measure == "accuracy" else 1
+    values = [[factor * value for value in each] for each in found.values()]
+    means = [statistics.fmean(each) for each in values]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    if all(len(each) > 1 for each in values):
+        spreads = [statistics.stdev(each) for each in values]
+        low = tuple(m - s for m, s in zip(means, spreads, strict=True))
+        high = tuple(m + s for m, s in zip(means, spreads, strict=True))
+    return Series(
+        look.label,
+        tuple(found),
+        tuple(means),
+        low,
+        high,
+        look.color,
+        look.dash,
+        "o" if len(found) < 3 else "",
+    )
+
+
+def timing(outcomes: Sequence[Outcome]) -> str:
+    """Where the times of outcomes that are compared come from, as a sentence."""
+    if not on_one_machine(outcomes):
+        return "The runs are of different machines, so their times are not compared."
+    if measured_in_turn(outcomes):
+        return "Seconds of an epoch were measured before the runs, each configuration in turn."
+    return (
+        "Seconds of an epoch are the median of the run itself; runs that shared the machine with "
+        "others took longer than they would alone."
+    )
+
+
+def timings(groups: Mapping[str, Sequence[Outcome]]) -> str:
+    """The same of several groups, by their titles, which are named where the sentences differ."""
+    found: dict[str, list[str]] = {}
+    for title, outcomes in groups.items():
+        found.setdefault(timing(outcomes), []).append(title)
+    if len(found) < 2:
+        return "".join(found)
+    return " ".join(f"{'; '.join(titles)}: {text}" for text, titles in found.items())

@@ -1,0 +1,383 @@
+"""What came out of the jobs of a reproduction, as data that the report is drawn from."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from directmax.tool.files import RunError, read_json, write_atomic
+from directmax.tool.jobs.machine import hardware
+from directmax.tool.jobs.store import OUTCOME
+from directmax.tool.paper.items import place_of
+from directmax.tool.run.run_folder import RunFolder
+
+MAX_POINTS = 100
+"""Of a curve; of longer ones every so many epochs is kept, and the last."""
+CURVES = ("bound", "nll", "accuracy")
+STATES = ("done", "failed", "running", "waiting")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One job and what came out of it. Losses in nats per image, times in seconds.
+
+    Attributes:
+        name: of the job, readable and unique.
+        kind: train, gradients or mixture.
+        cell: where the result belongs.
+        settings: of the job; of a training its configuration.
+        folder: relative to that of the reproduction.
+        state: done, failed, running or waiting.
+        error: why it failed, in one line.
+        attempts: how often it was started.
+        seconds: all attempts together.
+        validation: metrics of the chosen epoch on the validation images.
+        test: the same on the test images, evaluated once.
+        epochs: that were run, of the start that was continued.
+        best_epoch: chosen by the validation images.
+        stopped_early: the validation bound no longer moved.
+        seconds_per_epoch: median.
+        measured: seconds of an epoch as measured before the runs, each configuration in turn.
+        curves: validation metrics by epoch; `epoch` holds the numbers of the epochs.
+        points: of a measurement of gradients.
+        norm: of its exact gradient, in nats.
+        versions: of the packages.
+        machine: that ran it.
+        git_commit: of the code.
+    """
+
+    name: str
+    kind: str
+    cell: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    folder: str
+    state: str = "waiting"
+    error: str | None = None
+    attempts: int = 0
+    seconds: float | None = None
+    validation: Mapping[str, Any] = field(default_factory=dict)
+    test: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int | None = None
+    best_epoch: int | None = None
+    stopped_early: bool = False
+    seconds_per_epoch: float | None = None
+    measured: float | None = None
+    curves: Mapping[str, list[float]] = field(default_factory=dict)
+    points: tuple[Mapping[str, Any], ...] = ()
+    norm: float | None = None
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    git_commit: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether there is a result."""
+        return self.state == "done"
+
+
+@dataclass(frozen=True)
+class Part:
+    """An item of the paper in this reproduction.
+
+    Attributes:
+        name: figure1, table1, …
+        title: one line for people.
+        caption: what is shown.
+        jobs: names of the jobs that it is drawn from.
+        needs: what of it is left out and why, in one line; None for nothing.
+    """
+
+    name: str
+    title: str
+    caption: str
+    jobs: tuple[str, ...]
+    needs: str | None = None
+
+
+@dataclass(frozen=True)
+class Results:
+    """A reproduction: what was asked for and what came out.
+
+    Attributes:
+        command: the exact command line.
+        scale: smoke, short or paper.
+        scale_note: what that means.
+        parts: the items, in the paper's order.
+        outcomes: of all jobs.
+        hardware: of the machine that collected.
+    """
+
+    command: str
+    scale: str
+    scale_note: str
+    parts: tuple[Part, ...]
+    outcomes: tuple[Outcome, ...]
+    hardware: Mapping[str, Any]
+
+    def of(self, part: Part, *kinds: str) -> list[Outcome]:
+        """The outcomes of an item, of some kinds or of all."""
+        names = set(part.jobs)
+        return [o for o in self.outcomes if o.name in names and (not kinds or o.kind in kinds)]
+
+    def in_state(self, state: str) -> list[Outcome]:
+        """Outcomes that are done, failed, running or waiting."""
+        return [outcome for outcome in self.outcomes if outcome.state == state]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON-ready dictionary; `from_dict` reads it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Results:
+        """From such a dictionary.
+
+        Raises:
+            ValueError: it is no such dictionary.
+        """
+        try:
+            return cls(
+                **{
+                    **values,
+                    "parts": tuple(
+                        Part(**{**part, "jobs": tuple(part["jobs"])}) for part in values["parts"]
+                    ),
+                    "outcomes": tuple(
+                        Outcome(**{**each, "points": tuple(each.get("points", ()))})
+                        for each in values["outcomes"]
+                    ),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no results of a reproduction: {error}") from error
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation over seeds (of a sample, n − 1).
+
+    Example:
+        >>> str(Spread.of([1.0, 2.0])), str(Spread.of([1.0]))
+        ('1.50 ± 0.71', '1.00')
+    """
+
+    mean: float
+    deviation: float | None
+    count: int
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread | None:
+        """Of some numbers; None of nothing."""
+        known = [value for value in values if value is not None and math.isfinite(value)]
+        if not known:
+            return None
+        deviation = statistics.stdev(known) if len(known) > 1 else None
+        return cls(statistics.fmean(known), deviation, len(known))
+
+    def __str__(self) -> str:
+        text = f"{self.mean:.2f}"
+        return text if self.deviation is None else f"{text} ± {self.deviation:.2f}"
+
+
+def collect(output: str | Path) -> Results:
+    """Read the folder of a reproduction, finished or not.
+
+    Raises:
+        RunError: it has no plan, or a file in it is damaged.
+    """
+    root = Path(output)
+    plan = read_json(root / "plan.json")
+    with _reading(root / "plan.json"):
+        return Results(
+            command=plan["command"],
+            scale=plan["scale"],
+            scale_note=plan.get("scale_note") or "",
+            parts=tuple(
+                Part(
+                    name=item["name"],
+                    title=item["title"],
+                    caption=item["caption"],
+                    jobs=tuple(item["jobs"]),
+                    needs=item.get("needs"),
+                )
+                for item in sorted(plan["items"], key=lambda item: place_of(item["name"]))
+            ),
+            outcomes=tuple(_outcome(root, job) for job in plan["jobs"]),
+            hardware=hardware(),
+        )
+
+
+def write_results(output: Path, results: Results) -> None:
+    """Write `results.json`, atomically."""
+    values = results.to_dict()
+    outcomes = values.pop("outcomes")
+    head = json.dumps(values, indent=1, ensure_ascii=False)
+    # A line an outcome, so that the file is small and its history readable.
+    lines = ",\n".join(json.dumps(outcome, ensure_ascii=False) for outcome in outcomes)
+    write_atomic(output / "results.json", f'{head[:-2]},\n "outcomes": [\n{lines}\n ]\n}}\n')
+
+
+def mean_of(outcomes: Iterable[Outcome], value: Callable[[Outcome], Any]) -> Spread | None:
+    """Mean and deviation of a number over those that are done and have it."""
+    return Spread.of(value(outcome) for outcome in outcomes if outcome.done)
+
+
+Cost = Callable[[Outcome], float | None]
+"""Reads the seconds of an epoch."""
+
+
+def cost_of(outcomes: Iterable[Outcome]) -> Cost:
+    """Reads the seconds of an epoch of outcomes that are compared, for `seconds_of`.
+
+    Those measured in turn if all have them, else the runs' own medians: never some of each.
+    """
+    if measured_in_turn(list(outcomes)):
+        return lambda outcome: outcome.measured
+    return lambda outcome: outcome.seconds_per_epoch
+
+
+def seconds_of(outcomes: Sequence[Outcome], cost: Cost) -> Spread | None:
+    """Seconds of an epoch over seeds; None of several machines, whose mean says nothing."""
+    return mean_of(outcomes, cost) if on_one_machine(outcomes) else None
+
+
+def measured_in_turn(outcomes: Sequence[Outcome]) -> bool:
+    """Whether all that are done were timed on one machine before the runs, one after the other."""
+    done = [outcome for outcome in outcomes if outcome.done]
+    timed = all(outcome.measured is not None for outcome in done)
+    return bool(done) and timed and on_one_machine(done)
+
+
+def on_one_machine(outcomes: Iterable[Outcome]) -> bool:
+    """Whether all that are done ran on the same machine, with as many threads."""
+    machines = [outcome.machine for outcome in outcomes if outcome.done]
+    return all(machine == machines[0] for machine in machines)
+
+
+def on_test(name: str) -> Callable[[Outcome], Any]:
+    """Reads a metric of the test images, for `mean_of`; accuracies in per cent."""
+    factor = 100 if name == "accuracy" else 1
+
+    def read(outcome: Outcome) -> float | None:
+        value = outcome.test.get(name)
+        return None if value is None else factor * value
+
+    return read
+
+
+def _outcome(root: Path, job: Mapping[str, Any]) -> Outcome:
+    folder = root / job["folder"]
+    state = read_json(folder / "state.json") if (folder / "state.json").exists() else {}
+    common: dict[str, Any] = {
+        "name": job["name"],
+        "kind": job["kind"],
+        "cell": job["cell"],
+        "settings": job["settings"],
+        "folder": str(job["folder"]),
+        "state": state.get("state", "waiting"),
+        "error": state.get("error"),
+        "attempts": state.get("attempts", 0),
+        "seconds": state.get("seconds"),
+        "measured": job.get("seconds_per_epoch"),
+    }
+    if (folder / OUTCOME).exists():
+        record = read_json(folder / OUTCOME)
+        with _reading(folder / OUTCOME):
+            return _taken_over(record, common)
+    if common["state"] not in STATES:
+        raise RunError(f"{folder / 'state.json'} is damaged: unknown state {common['state']!r}")
+    readers = {"train": _training, "gradients": _gradients}
+    if common["state"] == "done" or job["kind"] == "train":
+        common |= readers.get(job["kind"], _numbers)(folder, common["state"] == "done")
+    return Outcome(**common)
+
+
+def _taken_over(record: Mapping[str, Any], job: Mapping[str, Any]) -> Outcome:
+    """An outcome of other results, under the name of the job here.
+
+    Its times are those of its machine; one that was not measured before it ran has that of here.
+    """
+    names = ["name", "kind", "cell", "settings", "folder", "state", "error"]
+    if record.get("measured") is None:
+        names.append("measured")
+    here = {name: job[name] for name in names}
+    return Outcome(**{**record, **here, "points": tuple(record["points"])})
+
+
+def _training(folder: Path, done: bool) -> dict[str, Any]:
+    """What is kept of a run folder: results if it is done, curves as far as it got."""
+    found: dict[str, Any] = {}
+    run = RunFolder(folder)
+    with _reading(run.metrics_file):
+        if lines := run.metrics():
+            found["curves"] = _curves(lines)
+            found["epochs"] = lines[-1]["epoch"]
+            found["seconds_per_epoch"] = statistics.median(line["seconds"] for line in lines)
+    if done:
+        summary = read_json(folder / "summary.json")
+        with _reading(folder / "summary.json"):
+            found |= {
+                "validation": _small(summary["validation"]),
+                "test": _small(summary["test"]),
+                "best_epoch": summary["best_epoch"],
+                "stopped_early": bool(summary.get("stopped_early")),
+                **_environment(summary),
+            }
+    return found
+
+
+def _gradients(folder: Path, done: bool) -> dict[str, Any]:
+    record = read_json(folder / "gradients.json")
+    with _reading(folder / "gradients.json"):
+        return {"points": tuple(record["rows"]), "norm": record["norm"], **_environment(record)}
+
+
+def _numbers(folder: Path, done: bool) -> dict[str, Any]:
+    record = read_json(folder / "result.json")
+    with _reading(folder / "result.json"):
+        return {
+            "validation": _small(record.get("validation") or {}),
+            "test": _small(record.get("test") or {}),
+            **_environment(record),
+        }
+
+
+@contextlib.contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """What lacks an entry, or has one of another type, is this file."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{file} is damaged: {error!r}") from error
+
+
+def _environment(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "versions": record.get("versions") or {},
+        "machine": record.get("machine") or {},
+        "git_commit": record.get("git_commit"),
+    }
+
+
+def _small(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics without the confusion matrix, which the run's own report shows."""
+    return {name: value for name, value in metrics.items() if name != "confusion"}
+
+
+def _curves(lines: list[dict[str, Any]]) -> dict[str, list[float]]:
+    step = -(-len(lines) // MAX_POINTS)
+    kept = lines[::step]
+    if kept[-1] is not lines[-1]:
+        kept.append(lines[-1])
+    curves: dict[str, list[float]] = {"epoch": [line["epoch"] for line in kept]}
+    for name in CURVES:
+        values = [line["validation"].get(name) for line in kept]
+        if all(value is not None for value in values):
+            curves[name] = [round(value, 4) for value in values]
+    return curves

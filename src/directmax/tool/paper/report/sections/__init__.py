@@ -1,0 +1,54 @@
+"""One file an item of the paper: its tables, figures and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from directmax.tool.paper import published
+from directmax.tool.paper.report.layout import Section
+from directmax.tool.paper.report.results import Part, Results
+from directmax.tool.paper.report.sections import (
+    attributes,
+    convergence,
+    labels,
+    structured,
+    table1,
+    tradeoff,
+)
+
+BUILDERS: dict[str, Callable[[Results, Part], Section]] = {
+    "figure1": tradeoff.build,
+    "table1": table1.build,
+    "figure2": convergence.build,
+    "figure3": structured.build,
+    "table2": labels.build,
+    "figure4": labels.build_pictures,
+    "figure5": attributes.build,
+}
+
+
+def sections(results: Results) -> list[Section]:
+    """The sections of a report, in the order of its items."""
+    return [_section(results, part) for part in results.parts]
+
+
+def _section(results: Results, part: Part) -> Section:
+    if (part.needs and not part.jobs) or part.name not in BUILDERS:
+        source = published.FIGURES.get(part.name)
+        return Section(
+            part.name,
+            part.title,
+            part.caption,
+            source=f"{source.source}: {source.note}." if source else "",
+            notes=(part.needs or "This report has no tables or figures for this item.",),
+        )
+    section = BUILDERS[part.name](results, part)
+    if part.needs:
+        section = replace(section, notes=(*section.notes, part.needs))
+    # Nothing is drawn of what has no result yet.
+    figures = [replace(f, charts=tuple(c for c in f.charts if c.series)) for f in section.figures]
+    return replace(section, figures=[figure for figure in figures if figure.charts])
+
+
+__all__ = ["BUILDERS", "sections"]

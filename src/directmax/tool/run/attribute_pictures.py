@@ -1,0 +1,226 @@
+"""Pictures of a model with attributes: switched on and off, and edited images."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from directmax._choices import check_choice
+from directmax.distributions import enumerate_states
+from directmax.models import AttributeVAE
+from directmax.tool.data import AttributeData
+from directmax.tool.data.celeba import read_square
+from directmax.tool.files import RunError
+
+MOST_SWITCHED = 4
+"""2^4 images in a row."""
+GAP = 2
+TEXT_HEIGHT = 11
+ENLARGED = 3
+"""Times that pixels of small images are shown."""
+
+
+@dataclass(frozen=True, eq=False)
+class Switched:
+    """Images by attributes.
+
+    Attributes:
+        names: the switched attributes.
+        columns: of every column after the first two, the attributes that are on.
+        images: `(rows, 2 + columns, channels, height, width)`: the image, its reconstruction, and
+            the decoded combinations.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[tuple[str, ...], ...]
+    images: UInt8[Tensor, "rows columns channels height width"]
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """An edited image, and its attributes: probability before, and value after."""
+
+    image: UInt8[Tensor, "channels height width"]
+    attributes: dict[str, tuple[float, bool]]
+
+
+@torch.no_grad()
+def switched(
+    model: AttributeVAE,
+    data: AttributeData,
+    count: int,
+    *,
+    attributes: Sequence[str] = (),
+    split: str = "test",
+) -> Switched:
+    """The first images of a split, decoded with every combination of attributes.
+
+    The Gaussian code of an image is the mean for its own most probable attributes: the decoder
+    alone is told of others. Attributes that are not switched stay.
+
+    Args:
+        model: a trained model.
+        data: the images.
+        count: how many.
+        attributes: which to switch; none: all of them.
+        split: train, validation or test.
+
+    Raises:
+        ValueError: more than 4 attributes, or one that the model does not have.
+
+    Reference: Lorberbom et al. 2019, figure 5.
+    """
+    names = tuple(attributes) or data.attribute_names
+    for name in names:
+        check_choice("attribute", name, data.attribute_names)
+    if len(names) > MOST_SWITCHED:
+        raise ValueError(
+            f"--attributes may switch at most {MOST_SWITCHED} of the model's "
+            f"{len(data.attribute_names)}: name them"
+        )
+    images = getattr(data, split).images
+    x = torch.stack([images[row] for row in range(min(count, len(images)))])
+    x = x.to(model.scale.device)
+    own, code = _own(model, x)
+    columns = [data.attribute_names.index(name) for name in names]
+    decoded = [model.decoder(code, own)]
+    states = enumerate_states(len(names), 2)[..., 1]
+    for state in states:
+        bits = own.clone()
+        bits[:, columns] = state.to(bits)
+        decoded.append(model.decoder(code, bits))
+    shown = [x, *(_bytes(image) for image in decoded)]
+    on = tuple(
+        tuple(name for name, value in zip(names, state.tolist(), strict=True) if value)
+        for state in states
+    )
+    return Switched(names, on, torch.stack(shown, 1).cpu())
+
+
+@torch.no_grad()
+def edited(
+    model: AttributeVAE,
+    data: AttributeData,
+    image: UInt8[Tensor, "channels height width"],
+    changes: Mapping[str, bool],
+    *,
+    keep_detail: bool = False,
+) -> Edit:
+    """An image with attributes switched; see `switched` for what stays.
+
+    Args:
+        model: a trained model.
+        data: names the attributes.
+        image: 0 … 255.
+        changes: attributes to set.
+        keep_detail: the image plus the change of the decoded one, in place of the decoded one.
+    """
+    x = image.unsqueeze(0).to(model.scale.device)
+    probability = model.posterior(x).marginals()[0, :, 1].tolist()
+    own, code = _own(model, x)
+    bits = own.clone()
+    for name, value in changes.items():
+        bits[:, data.attribute_names.index(name)] = float(value)
+    decoded = model.decoder(code, bits)
+    if keep_detail:
+        decoded = x / 255 + decoded - model.decoder(code, own)
+    after = [value > 0.5 for value in bits[0].tolist()]
+    both = zip(probability, after, strict=True)
+    attributes = dict(zip(data.attribute_names, both, strict=True))
+    return Edit(_bytes(decoded)[0].cpu(), attributes)
+
+
+def read_image(path: Path, shape: tuple[int, int, int]) -> UInt8[Tensor, "channels height width"]:
+    """The middle square of an image file, in the size and the colours of a model.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    channels, height, width = shape
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            square = read_square(upright, height)  # models have square images
+    except FileNotFoundError as error:
+        raise RunError(f"{path} does not exist") from error
+    except UnidentifiedImageError as error:
+        raise RunError(f"{path} is no image; expected a PNG, a JPEG or the like") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise RunError(f"cannot read the image {path}: {error}") from error
+    pixels = torch.from_numpy(square)
+    if channels == 1:
+        grey = np.array(Image.fromarray(square).convert("L"))
+        return torch.from_numpy(grey).view(1, height, width)
+    return pixels.permute(2, 0, 1).contiguous()
+
+
+def figure(grid: Switched) -> bytes:
+    """A PNG with a row an image and a column a combination; names of what is on stand above."""
+    from matplotlib.figure import Figure
+
+    rows, columns, _, height, width = grid.images.shape
+    scale = ENLARGED * max(1, 64 // height) / 100
+    size = (columns * (width + GAP) * scale, rows * (height + GAP) * scale)
+    lines = max(2, len(grid.names))
+    head = (TEXT_HEIGHT * 1.25 * lines + 6) / 72  # inches
+    drawing = Figure(figsize=(size[0], size[1] + head), facecolor="white")
+    axes = drawing.add_axes((0.0, 0.0, 1.0, size[1] / (size[1] + head)))
+    axes.imshow(_tiled(grid.images), interpolation="nearest", cmap="gray", vmin=0, vmax=255)
+    axes.axis("off")
+    titles = ["image", "recon-\nstructed", *("\n".join(on) or "none" for on in grid.columns)]
+    longest = max(len(line) for title in titles for line in title.split("\n"))
+    points = min(TEXT_HEIGHT, 1.5 * width * scale * 72 / max(1, longest))
+    for column, title in enumerate(titles):
+        axes.annotate(
+            title,
+            ((column + 0.5) * (width + GAP) - 0.5, -0.5),
+            (0, 3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=points,
+            linespacing=1.1,
+            annotation_clip=False,
+        )
+    buffer = io.BytesIO()
+    drawing.savefig(buffer, format="png", dpi=100)
+    return buffer.getvalue()
+
+
+def png(image: UInt8[Tensor, "channels height width"]) -> bytes:
+    """A PNG file of one image, in its own size."""
+    pixels = image.permute(1, 2, 0).squeeze(-1).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _own(model: AttributeVAE, images: Tensor) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b c"]]:
+    """The most probable attributes of images and the mean of their Gaussian code."""
+    bits = model.posterior(images).mode()[..., 1]
+    return bits, model.mean_code(images, bits)
+
+
+def _bytes(images: Tensor) -> Tensor:
+    return (images.float() * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def _tiled(images: UInt8[Tensor, "r c ch h w"]) -> UInt8[np.ndarray, "height width *ch"]:
+    """Images in rows and columns with white gaps; a wider one after the image itself."""
+    rows, columns, channels, height, width = images.shape
+    shape = (rows * (height + GAP), columns * (width + GAP), channels)
+    canvas = np.full(shape, 255, dtype=np.uint8)
+    for row in range(rows):
+        for column in range(columns):
+            top, left = row * (height + GAP), column * (width + GAP) + GAP // 2
+            tile = images[row, column].permute(1, 2, 0).numpy()
+            canvas[top : top + height, left : left + width] = tile
+    return canvas if channels == 3 else canvas[..., 0]

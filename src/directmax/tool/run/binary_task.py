@@ -1,0 +1,193 @@
+"""The discrete and the mixed model on binary images, which are one tensor on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
+from directmax.models import DiscreteVAE, MixedVAE
+from directmax.tool.config.build import build_kl_schedule, build_model
+from directmax.tool.config.train import TrainConfig
+from directmax.tool.data import ImageData
+from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
+from directmax.tool.run.evaluation import (
+    Metrics,
+    evaluate_images,
+    max_states,
+    validation_subset,
+)
+from directmax.tool.run.images import split_images
+from directmax.tool.run.labelled import LabelledBatches, label_loss, labelled_indices
+from directmax.tool.run.randomness import Stream
+from directmax.tool.run.task import Batch, StepLoss, Task
+
+
+class BinaryTask(Task):
+    """Training of `DiscreteVAE` and `MixedVAE`.
+
+    Args:
+        config: what is trained.
+        data: the images.
+        fabric: device, precision and processes.
+
+    Raises:
+        ValueError: the configuration does not fit the data.
+    """
+
+    def __init__(self, config: TrainConfig, data: ImageData, fabric: Fabric) -> None:
+        super().__init__(config, fabric)
+        check_size(config, data)
+        self.data = data
+        self.dtype = torch.float64 if config.precision == "64-true" else torch.float32
+        self.model = self.fresh_model(config)
+        self.num_images = len(data.train)
+        self._fixed: Tensor | None = None
+        if config.binarize != "dynamic":
+            self._fixed = self._to_device(split_images(config, data, "train"))
+        self._images = self._train_images(0)
+        """Of the current epoch."""
+        self.validation = validation_subset(
+            self._share("validation"),
+            number_of_states(config.variables, config.values),
+            max_states(config),
+        )
+        self.labelled: LabelledBatches | None = None
+        if config.labels:
+            indices = labelled_indices(config, data)
+            labels = data.train.labels[indices]
+            self.labelled = LabelledBatches(config, indices, labels, fabric.device)
+        steps = -(-self.num_images // config.batch_size)
+        self.kl_schedule = build_kl_schedule(config, self._images, steps)
+
+    def fresh_model(self, config: TrainConfig) -> DiscreteVAE | MixedVAE:
+        """One like `model`, of another seed."""
+        return build_model(config, self.data.train.images.shape[1])
+
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The mini-batches of an epoch from a step on; the same at every call."""
+        self._images = self._train_images(epoch)
+        order = self.order(epoch).to(self.fabric.device)
+        for batch in order.split(self.config.batch_size)[start:]:
+            share = batch[self.fabric.global_rank :: self.fabric.world_size]
+            yield Batch(self._images.index_select(0, share), len(batch))
+
+    def loss(
+        self, forward: nn.Module, batch: Batch, step: int, *, generator: torch.Generator
+    ) -> StepLoss:
+        """The bound, with labels also their loss."""
+        config, processes = self.config, self.fabric.world_size
+        weight = self.kl_schedule(step)
+        terms = forward(
+            batch.images,
+            generator=generator,
+            kl_gradient=config.kl_gradient == "on",
+            **self._mixed_inputs(step, weight),
+        )
+        # Gradients are averaged over processes: this scale makes the average the mean over the
+        # images of the whole batch, also where the shares differ by one.
+        kl = terms.kl if weight == 1 else terms.kl * weight
+        loss = (terms.reconstruction + kl).sum() * (processes / batch.size)
+        if self.labelled is not None:
+            loss = loss + label_loss(config, terms, self.labelled.size, processes)
+        reconstruction, kl = terms.reconstruction.detach().sum(), terms.kl.detach().sum()
+        if config.model == "mixed":  # report the Gaussian KL beside the categorical one
+            gaussian = terms.gaussian_kl.sum()
+            reconstruction, kl = reconstruction - weight * gaussian, kl + gaussian
+        return StepLoss(loss, reconstruction, kl)
+
+    def validate(self) -> Metrics:
+        """Of the validation images that an epoch has time for; of one Gaussian sample."""
+        metrics = self._evaluate(self.validation, few=True)
+        if not isinstance(self.model, MixedVAE):
+            return metrics
+        counts = self._counts("validation", self.validation)
+        return with_accuracy(metrics, counts, classes_of(self.config, counts))
+
+    def results(self) -> dict[str, Metrics]:
+        """Of the validation and the test images."""
+        images = {split: self._share(split) for split in ("validation", "test")}
+        results = {split: self._evaluate(part) for split, part in images.items()}
+        if isinstance(self.model, MixedVAE):
+            counts = {split: self._counts(split, part) for split, part in images.items()}
+            classes = classes_of(self.config, counts["validation"])
+            results = {s: with_accuracy(results[s], counts[s], classes) for s in results}
+        return results
+
+    def _mixed_inputs(self, step: int, weight: float) -> dict[str, Any]:
+        """What the mixed model's forward pass takes besides."""
+        if self.config.model != "mixed":
+            return {}
+        inputs: dict[str, Any] = {"kl_weight": weight}
+        if self.labelled is not None:
+            positions = self.labelled.positions(step)
+            positions = positions[self.fabric.global_rank :: self.fabric.world_size]
+            indices = self.labelled.indices.index_select(0, positions)
+            inputs["labelled"] = self._images.index_select(0, indices)
+            inputs["radius"] = self.config.smoothness
+            inputs["shift"], inputs["shape"] = self.config.shift, self.data.shape
+            inputs["distortion"] = self.config.distortion
+            inputs["labels"] = self.labelled.labels.index_select(0, positions)
+        return inputs
+
+    def _evaluate(self, images: Tensor, *, few: bool = False) -> Metrics:
+        one = few and self.config.model == "mixed"
+        return evaluate_images(
+            self.model,
+            images,
+            num_samples=1 if one else self.config.eval_samples,
+            max_states=max_states(self.config),
+            seed=self.seed(Stream.SAMPLES, self.fabric.global_rank),
+            reduce=self.reduce,
+        )
+
+    def _counts(self, split: str, images: Tensor) -> Tensor:
+        """Images of a split by class and most probable value, over all processes."""
+        labels = getattr(self.data, split).labels[self.fabric.global_rank :: self.fabric.world_size]
+        assert isinstance(self.model, MixedVAE)
+        return counts_of(self.model, images, labels, self.data.num_classes, reduce=self.reduce)
+
+    def _share(self, split: str) -> Tensor:
+        """This process's share of a split, on the device."""
+        images = split_images(self.config, self.data, split)
+        return self._to_device(images[self.fabric.global_rank :: self.fabric.world_size])
+
+    def _train_images(self, epoch: int) -> Tensor:
+        if self._fixed is not None:
+            return self._fixed
+        return self._to_device(split_images(self.config, self.data, "train", epoch=epoch))
+
+    def _to_device(self, images: Tensor) -> Tensor:
+        return images.to(self.fabric.device, self.dtype)
+
+
+def check_size(config: TrainConfig, data: ImageData) -> None:
+    """Whether the data has what the configuration asks for.
+
+    Raises:
+        ValueError: a batch larger than the data, values that are not the classes, too many states.
+    """
+    if config.batch_size > len(data.train):
+        raise ValueError(
+            f"--batch-size {config.batch_size} is more than the {len(data.train)} training images "
+            f"of {data.name}"
+        )
+    if config.labels and config.values != data.num_classes:
+        raise ValueError(
+            f"--labels gives every class a value: {data.name} has {data.num_classes} classes, got "
+            f"--values {config.values}"
+        )
+    states = number_of_states(config.variables, config.values)
+    if config.estimator == "exact" and states > DEFAULT_MAX_STATES:
+        others = "clamped-argmax or direct"
+        if config.encoder == "independent":
+            others = "direct, gumbel-softmax or local-expectation"
+        raise ValueError(
+            f"--estimator exact enumerates --values to the power of --variables, here "
+            f"{config.values}^{config.variables} states, and at most {DEFAULT_MAX_STATES:,}: "
+            f"choose {others}"
+        )

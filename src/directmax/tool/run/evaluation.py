@@ -1,0 +1,156 @@
+"""The bound on a data set, on the device, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from directmax._precision import sum_dtype
+from directmax.distributions import DEFAULT_MAX_STATES
+from directmax.models import DiscreteVAE, MixedVAE
+from directmax.tool.config.train import TrainConfig
+
+VALIDATION_TABLE = 2**24
+"""(image, state) pairs at every epoch's validation: with more states, it looks at fewer images."""
+
+FEWEST_IMAGES = 32
+
+NO_BOUND = (
+    "“No bound” is the quantity of the authors’ code: the loss of perturb-and-MAP samples and the "
+    "KL of the unary potentials alone."
+)
+"""For people, where that number stands beside a bound."""
+
+MAX_STATES = 2**20
+"""States enumerated when a run is evaluated; beyond, the bound is sampled."""
+
+
+def max_states(config: TrainConfig) -> int:
+    """States enumerated during and at the end of training.
+
+    More for structured encoders, whose samples give no bound.
+    """
+    return DEFAULT_MAX_STATES if config.encoder == "independent" else MAX_STATES
+
+
+def validation_subset(images: Float[Tensor, "N d"], states: int, max_states: int) -> Tensor:
+    """The first images of the validation set, as many as an exact bound at every epoch allows.
+
+    All of them where the states are few, or too many to enumerate (then the bound is sampled).
+    """
+    if states > max_states:
+        return images
+    return images[: max(FEWEST_IMAGES, VALIDATION_TABLE // states)]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Means over images, in nats per image.
+
+    Attributes:
+        bound: reconstruction + kl.
+        reconstruction: E_q[−log p(x|z)].
+        kl: KL(q ‖ uniform prior).
+        nll: exact −log p(x); None where the states were too many to enumerate.
+        num_samples: samples an image in `reconstruction`; None where it was enumerated.
+        authors: structured encoders: the quantity of the authors' code, no bound; else None.
+        valid: False where `bound` is that quantity, for want of anything better.
+        accuracy: mixed model: share of the images whose most probable value is their label's; with
+            attributes the mean of their accuracies.
+        confusion: mixed model: images by class (rows) and predicted class (columns); a value that
+            stands for no class has the last column.
+        attributes: share of the images in which the most probable value of an attribute is right,
+            by name.
+    """
+
+    bound: float
+    reconstruction: float
+    kl: float
+    nll: float | None
+    num_samples: int | None
+    authors: float | None
+    valid: bool
+    accuracy: float | None = None
+    confusion: list[list[int]] | None = None
+    attributes: dict[str, float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON-ready dictionary; without what the model has not."""
+        optional = ("accuracy", "confusion", "attributes")
+        absent = {name for name in optional if getattr(self, name) is None}
+        return {name: value for name, value in self.__dict__.items() if name not in absent}
+
+
+def mean_metrics(
+    reconstruction: float, kl: float, images: float, *, num_samples: int | None
+) -> Metrics:
+    """Metrics without more, from sums over images.
+
+    Args:
+        reconstruction: sum of E_q[−log p(x|z)], nats.
+        kl: sum of the KL terms, nats.
+        images: how many.
+        num_samples: samples an image.
+
+    Raises:
+        ValueError: there are no images.
+    """
+    if images == 0:
+        raise ValueError("there are no images to evaluate")
+    means = (reconstruction / images, kl / images)
+    return Metrics(sum(means), *means, None, num_samples, None, valid=True)
+
+
+def evaluate_images(
+    model: DiscreteVAE | MixedVAE,
+    images: Float[Tensor, "N d"],
+    *,
+    num_samples: int = 100,
+    max_states: int = DEFAULT_MAX_STATES,
+    seed: int = 0,
+    reduce: Callable[[Tensor], Tensor] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Metrics:
+    """Mean bound, its terms and, where enumerable, −log p(x) over images.
+
+    Args:
+        model: the model; its mode (train or eval) does not matter.
+        images: x `(N, d)`.
+        num_samples: samples of z an image, where k^n > `max_states`.
+        max_states: the largest number of states to enumerate.
+        seed: of those samples.
+        reduce: sums a tensor over processes, where each holds a share of the images.
+        progress: told of the share that is done, where states are enumerated.
+
+    Raises:
+        ValueError: there are no images.
+    """
+    generator = torch.Generator(images.device).manual_seed(seed)
+    settings: dict[str, Any] = {} if isinstance(model, MixedVAE) else {"max_states": max_states}
+    bound = model.bound(
+        images, num_samples=num_samples, generator=generator, progress=progress, **settings
+    )
+    optional = [term for term in (bound.nll, bound.authors) if term is not None]
+    terms = [bound.reconstruction, bound.kl, *optional]
+    sums = torch.stack([term.sum(dtype=sum_dtype(images.device)) for term in terms])
+    total = torch.cat([sums, sums.new_tensor([images.shape[0]])])
+    if reduce is not None:
+        total = reduce(total)
+    *means, count = total.tolist()
+    if count == 0:
+        raise ValueError("there are no images to evaluate")
+    reconstruction, kl, *rest = (mean / count for mean in means)
+    return Metrics(
+        bound=reconstruction + kl,
+        reconstruction=reconstruction,
+        kl=kl,
+        nll=rest.pop(0) if bound.nll is not None else None,
+        num_samples=bound.num_samples,
+        authors=rest.pop(0) if bound.authors is not None else None,
+        valid=bound.valid,
+    )

@@ -1,0 +1,292 @@
+"""What is done with a finished run: evaluate its best model, draw it, edit an image with it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from directmax._choices import check_choice
+from directmax._validation import check_count
+from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
+from directmax.tool.config.train import TrainConfig
+from directmax.tool.data import AttributeData, ImageData
+from directmax.tool.files import RunError, cannot_write, write_atomic
+from directmax.tool.run import attribute_pictures, pictures
+from directmax.tool.run.attribute_task import evaluate_attributes
+from directmax.tool.run.checkpoint import load_checkpoint, restore_model
+from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
+from directmax.tool.run.evaluation import MAX_STATES, Metrics, evaluate_images
+from directmax.tool.run.images import split_images
+from directmax.tool.run.make import Data, Model, load_data, make_model
+from directmax.tool.run.randomness import Stream, derive_seed
+from directmax.tool.run.run_folder import RunFolder
+from directmax.tool.run.train import make_fabric
+
+SPLITS = ("train", "validation", "test")
+
+
+def load_run(
+    run_dir: str | Path, *, data_dir: str | Path | None = None, device: str = "auto"
+) -> tuple[TrainConfig, Data, Model]:
+    """The configuration, the images and the best model of a run.
+
+    Raises:
+        RunError: the folder holds no finished epoch, or its checkpoint is damaged.
+    """
+    folder = RunFolder(run_dir)
+    config = folder.config()
+    if not (folder.best / "state.json").exists():
+        raise RunError(
+            f"{folder.path} has no checkpoint yet: its first epoch is not done; continue with "
+            f"directmax train --resume --run-dir {folder.path}"
+        )
+    checkpoint = load_checkpoint(folder.best)
+    data = load_data(config, data_dir)
+    model = make_model(config, data)
+    if config.precision == "64-true":
+        model.double()
+    restore_model(model, checkpoint.part("model"), folder.best)
+    model.to(make_fabric(device, 1, "32-true").device)
+    return config, data, model.eval()
+
+
+def load_binary_run(
+    run_dir: str | Path, *, data_dir: str | Path | None = None, device: str = "auto"
+) -> tuple[TrainConfig, ImageData, DiscreteVAE | MixedVAE]:
+    """As `load_run`, for what needs binary images.
+
+    Raises:
+        RunError: as `load_run`; or the run has the model of attributes.
+    """
+    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    if isinstance(data, AttributeData) or isinstance(model, AttributeVAE):
+        raise RunError(f"{run_dir} is a run of --model attributes; choose one of another model")
+    return config, data, model
+
+
+def load_attribute_run(
+    run_dir: str | Path, *, data_dir: str | Path | None = None, device: str = "auto"
+) -> tuple[TrainConfig, AttributeData, AttributeVAE]:
+    """As `load_run`, for what needs attributes.
+
+    Raises:
+        RunError: as `load_run`; or the run has another model.
+    """
+    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    if not isinstance(data, AttributeData) or not isinstance(model, AttributeVAE):
+        raise RunError(
+            f"{run_dir} is a run of --model {config.model}, which has no attributes; choose one of "
+            "--model attributes"
+        )
+    return config, data, model
+
+
+def evaluate_run(
+    run_dir: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    num_samples: int | None = None,
+    seed: int | None = None,
+    splits: Sequence[str] = SPLITS,
+    progress: Callable[[str, float], None] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Bound, its terms and, where enumerable, −log p(x) of a run's best model on every split.
+
+    Args:
+        run_dir: folder of the run.
+        data_dir: where to look for images first.
+        device: auto, cpu, cuda, cuda:N or mps.
+        num_samples: samples an image, where the states are too many to enumerate; by default as
+            many as in the run's summary.
+        seed: of those samples; by default the samples are those of the run's summary.
+        splits: which of train, validation and test.
+        progress: told of the split and the share of it that is done.
+
+    Returns:
+        For each split what `Metrics.to_dict` returns, in nats per image.
+
+    Raises:
+        RunError, ValueError: the run, the data or the device cannot be used.
+    """
+    if num_samples is not None:
+        check_count("--samples", num_samples)
+    if not splits:
+        raise ValueError("--splits needs at least one of train, validation and test")
+    for split in splits:
+        check_choice("split", split, SPLITS)
+    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    num_samples = config.eval_samples if num_samples is None else num_samples
+    seed = derive_seed(config.seed, Stream.SAMPLES, 0) if seed is None else seed
+    results = {}
+    for split in splits:
+        told = functools.partial(progress, split) if progress else None
+        if isinstance(model, AttributeVAE):
+            assert isinstance(data, AttributeData)
+            metrics = evaluate_attributes(
+                config, model, data, split, num_samples=num_samples, seed=seed, progress=told
+            )
+        else:
+            assert isinstance(data, ImageData)
+            metrics = _evaluate_binary(config, data, model, split, num_samples, seed, told)
+        results[split] = metrics.to_dict()
+    return results
+
+
+def _evaluate_binary(
+    config: TrainConfig,
+    data: ImageData,
+    model: DiscreteVAE | MixedVAE,
+    split: str,
+    num_samples: int,
+    seed: int,
+    progress: Callable[[float], None] | None,
+) -> Metrics:
+    parameter = next(model.parameters())
+    images = split_images(config, data, split).to(parameter.device, parameter.dtype)
+    metrics = evaluate_images(
+        model,
+        images,
+        num_samples=num_samples,
+        max_states=MAX_STATES,
+        seed=seed,
+        progress=progress,
+    )
+    if isinstance(model, MixedVAE):
+        counts = counts_of(model, images, getattr(data, split).labels, data.num_classes)
+        metrics = with_accuracy(metrics, counts, _classes(config, data, model))
+    return metrics
+
+
+def _classes(config: TrainConfig, data: ImageData, model: DiscreteVAE | MixedVAE) -> Tensor:
+    """The class of every value of a mixed model, from the validation images; else nothing."""
+    if not isinstance(model, MixedVAE):
+        return torch.empty(0, dtype=torch.int64)
+    parameter = next(model.parameters())
+    images = split_images(config, data, "validation").to(parameter.device, parameter.dtype)
+    counts = counts_of(model, images, data.validation.labels, data.num_classes)
+    return classes_of(config, counts)
+
+
+def sample_run(
+    run_dir: str | Path,
+    output: str | Path,
+    *,
+    num_images: int = 100,
+    num_reconstructions: int = 20,
+    columns: int = 10,
+    attributes: Sequence[str] = (),
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> None:
+    """Write a PNG of what the model draws.
+
+    - Of a discrete model: decoded codes and, below, test images and their reconstructions.
+    - Of a mixed model the codes are a row a class, in the order of the classes; images of a column
+      share the Gaussian code, and `num_images` does not count.
+    - Of a model with attributes: a row an image, the first `columns` test images: itself, its
+      reconstruction, and its Gaussian code decoded with every combination of the attributes.
+
+    Args:
+        run_dir: folder of the run.
+        output: file to write.
+        num_images: codes to decode.
+        num_reconstructions: test images to reconstruct.
+        columns: images in a row; test images of a model with attributes.
+        attributes: those to switch, of a model with attributes; none: all, at most 4.
+        data_dir: where to look for images first.
+        device: auto, cpu, cuda, cuda:N or mps.
+        seed: of random codes.
+
+    Raises:
+        RunError, ValueError: the run, the data or the device cannot be used, or `output` cannot
+            be written.
+    """
+    check_count("--images", num_images)
+    check_count("--reconstructions", num_reconstructions, minimum=0)
+    check_count("--columns", columns)
+    path = _picture_path(output)
+    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    if isinstance(model, AttributeVAE):
+        assert isinstance(data, AttributeData)
+        grid = attribute_pictures.switched(model, data, columns, attributes=attributes)
+        write_atomic(path, attribute_pictures.figure(grid))
+        return
+    if attributes:
+        raise RunError(f"--attributes is for runs of --model attributes, {run_dir} has none")
+    assert isinstance(data, ImageData)
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(model, MixedVAE):
+        order = _classes(config, data, model).argsort()
+        codes = pictures.analogies(model, columns, order=order, generator=generator)
+    else:
+        codes = pictures.decoded_codes(model, num_images, generator=generator)
+    picture = pictures.tile(codes, data.shape, columns)
+    if num_reconstructions:
+        images = split_images(config, data, "test")[:num_reconstructions]
+        pairs = pictures.pairs(images, pictures.reconstructed(model, images), data.shape, columns)
+        picture = pictures.above(picture, pairs)
+    write_atomic(path, pictures.png(picture))
+
+
+def edit_image(
+    run_dir: str | Path,
+    image: str | Path,
+    output: str | Path,
+    *,
+    changes: dict[str, bool],
+    keep_detail: bool = False,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+) -> dict[str, tuple[float, bool]]:
+    """Write an image with attributes switched, everything else kept: the Gaussian code is its own.
+
+    Args:
+        run_dir: folder of a run of the model with attributes.
+        image: a file that Pillow reads; its middle square is taken.
+        output: PNG file to write, of the model's size.
+        changes: attributes to set; the others stay as the model finds them.
+        keep_detail: add to the image what the switch changes in the decoded image, in place of
+            writing the decoded image.
+        data_dir: where to look for the data set of the run.
+        device: auto, cpu, cuda, cuda:N or mps.
+
+    Returns:
+        By attribute the probability that the image has it, and whether the written one is to.
+
+    Raises:
+        RunError, ValueError: the run, an attribute or a file cannot be used.
+    """
+    path = _picture_path(output)
+    _, data, model = load_attribute_run(run_dir, data_dir=data_dir, device=device)
+    for name in changes:
+        check_choice("attribute", name, data.attribute_names)
+    pixels = attribute_pictures.read_image(Path(image), data.shape)
+    edit = attribute_pictures.edited(model, data, pixels, changes, keep_detail=keep_detail)
+    write_atomic(path, attribute_pictures.png(edit.image))
+    return edit.attributes
+
+
+def _picture_path(output: str | Path) -> Path:
+    """Where a PNG can be written.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    path = Path(output)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"--output must end in .png, got {output}")
+    try:
+        if not path.absolute().parent.is_dir():
+            raise ValueError(f"cannot write {output}: the folder {path.parent} does not exist")
+        if path.is_dir():
+            raise ValueError(f"cannot write {output}: it is a folder")
+    except OSError as error:  # such as a name that is too long
+        raise cannot_write(path, error) from error
+    return path

@@ -1,0 +1,104 @@
+"""The labelled images of a semi-supervised run, and mini-batches of them for ever."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from directmax.models import MixedTerms
+from directmax.tool.config.train import TrainConfig
+from directmax.tool.data import ImageData, balanced_indices
+from directmax.tool.run.randomness import Stream, derive_seed
+
+LABELLED_SHARE = 0.1
+"""Weight of f(label), a mean over labelled images, beside the mean of E_q[f] over unlabelled ones.
+More would fit the decoder to the few labelled images."""
+
+LARGEST_BATCH = 100
+"""Labelled images in a mini-batch, at most."""
+
+
+def labelled_indices(config: TrainConfig, data: ImageData) -> Int64[Tensor, " labels"]:
+    """Which training images have labels: a balanced draw, decided by the run's seed.
+
+    Raises:
+        ValueError: so many labels cannot be drawn.
+
+    Example:
+        >>> from directmax.tool.data import load_images
+        >>> config = TrainConfig(model="mixed", labels=20)
+        >>> len(labelled_indices(config, load_images("digits")))
+        20
+    """
+    generator = torch.Generator().manual_seed(derive_seed(config.seed, Stream.LABELS))
+    return balanced_indices(
+        data.train, config.labels, data.num_classes, generator=generator, name="--labels"
+    )
+
+
+class LabelledBatches:
+    """Mini-batches of labelled images, a function of the step alone, so that runs can be resumed.
+
+    The images are gone through again and again, each time in another order. Everything is on one
+    device, so that a step does not wait for it.
+
+    Args:
+        config: the size of a batch, the seed.
+        indices: of the labelled images among the training images.
+        labels: theirs, one or a row an image.
+        device: where indices, labels and positions are to be.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        indices: Int64[Tensor, " m"],
+        labels: Tensor,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.indices, self.labels = indices.to(device), labels.to(device)
+        self.size = min(len(indices), config.batch_size, LARGEST_BATCH)
+        self._seed = config.seed
+        self._cycle, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def positions(self, step: int) -> Int64[Tensor, " size"]:
+        """Positions within `indices` and `labels` of the batch of a step."""
+        count = len(self.indices)
+        start, parts, missing = step * self.size, [], self.size
+        while missing:
+            cycle, offset = divmod(start, count)
+            part = self._shuffled(cycle)[offset : offset + missing]
+            parts.append(part)
+            start, missing = start + len(part), missing - len(part)
+        return torch.cat(parts)
+
+    def _shuffled(self, cycle: int) -> Tensor:
+        if cycle != self._cycle:
+            seed = derive_seed(self._seed, Stream.LABEL_ORDER, cycle)
+            generator = torch.Generator().manual_seed(seed)
+            order = torch.randperm(len(self.indices), generator=generator)
+            if self.indices.is_cuda:  # a copy from other memory would wait for the device
+                order = order.pin_memory()
+            self._order = order.to(self.indices.device, non_blocking=True)
+            self._cycle = cycle
+        return self._order
+
+
+def label_loss(config: TrainConfig, terms: MixedTerms, size: int, processes: int) -> Tensor:
+    """What labels add to the loss of a step, scaled so that processes may average their gradients.
+
+    Args:
+        config: the weights.
+        terms: of this process's share of the batch, with labelled images.
+        size: labelled images in the whole batch.
+        processes: that share it.
+    """
+    assert terms.labelled is not None
+    assert terms.supervision is not None
+    assert isinstance(config.label_weight, float)  # chosen
+    loss = LABELLED_SHARE * terms.labelled + config.label_weight * terms.supervision
+    total = loss.sum() * (processes / size)
+    if terms.regularity is not None:
+        total = total + config.label_weight * terms.regularity.mean()
+    return total

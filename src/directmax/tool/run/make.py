@@ -1,0 +1,57 @@
+"""The data, the task and the model of a configuration, whatever its kind of model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from directmax._validation import check_count
+from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
+from directmax.tool.config.build import build_attribute_model, build_model
+from directmax.tool.config.train import TrainConfig
+from directmax.tool.data import AttributeData, ImageData, load_attributes, load_images
+from directmax.tool.run.attribute_task import AttributeTask
+from directmax.tool.run.binary_task import BinaryTask
+from directmax.tool.run.task import Task
+
+Data = ImageData | AttributeData
+Model = DiscreteVAE | MixedVAE | AttributeVAE
+
+
+def load_data(config: TrainConfig, data_dir: str | Path | None = None) -> Data:
+    """The images that a configuration names.
+
+    Raises:
+        DataError: they are missing or damaged.
+    """
+    if config.model != "attributes":
+        return load_images(config.data, data_dir=data_dir)
+    return load_attributes(
+        config.data, config.attributes, data_dir=data_dir, size=config.image_size or None
+    )
+
+
+def make_task(config: TrainConfig, data: Data, fabric: Fabric, *, workers: int = 0) -> Task:
+    """What is trained.
+
+    Args:
+        config: of any kind of model.
+        data: from `load_data`.
+        fabric: device, precision and processes.
+        workers: processes that read the images of the attributes model; 0 reads in this one.
+
+    Raises:
+        ValueError: configuration and data do not fit.
+    """
+    check_count("--workers", workers, minimum=0)
+    if isinstance(data, AttributeData):
+        return AttributeTask(config, data, fabric, workers=workers)
+    return BinaryTask(config, data, fabric)
+
+
+def make_model(config: TrainConfig, data: Data) -> Model:
+    """The model of a configuration with fresh weights."""
+    if isinstance(data, AttributeData):
+        return build_attribute_model(config, data.shape)
+    return build_model(config, data.train.images.shape[1])

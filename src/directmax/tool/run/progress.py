@@ -1,0 +1,133 @@
+"""What a person sees while a run goes on: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+from directmax.tool.run.run_folder import of_start
+
+
+class Progress:
+    """Told of every step and epoch. This base class says nothing: for use as a library."""
+
+    def start(self, description: str, epochs: int, steps_per_epoch: int) -> None:
+        """Training begins."""
+
+    def resumed(self, lines: list[dict[str, Any]], start: int) -> None:
+        """Training continues after these epochs, with a start (counted from 0)."""
+
+    def step(self, epoch: int, step: int) -> None:
+        """`step` steps of the epoch (counted from 0, over all starts) are done."""
+
+    def epoch(self, line: dict[str, Any], improved: bool) -> None:
+        """An epoch is done; `line` is its entry in `metrics.jsonl`."""
+
+    def chosen(self, start: int, starts: int, bound: float) -> None:
+        """Of several starts one (counted from 0) is continued; `bound` is its best."""
+
+    def stop(self) -> None:
+        """Training ended, for whatever reason."""
+
+
+class ConsoleProgress(Progress):
+    """A bar with the latest validation bound; without a terminal, about twenty plain lines.
+
+    Args:
+        console: where to write.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._live = console.is_terminal
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("epochs"),
+            TextColumn("{task.fields[bound]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            expand=True,
+        )
+        self._best = float("inf")
+        self._epochs = self._steps = 1
+        self._done = 0
+
+    def start(self, description: str, epochs: int, steps_per_epoch: int) -> None:
+        """Show the bar."""
+        self._epochs, self._steps = epochs, steps_per_epoch
+        if self._live:
+            self._task = self._bar.add_task(description, total=epochs, bound="")
+            self._bar.start()
+        else:
+            self.console.print(f"{description}: {epochs} epochs of {steps_per_epoch} steps")
+
+    def resumed(self, lines: list[dict[str, Any]], start: int) -> None:
+        """Advance the bar to where the run goes on."""
+        self._done = len(lines)
+        for line in of_start(lines, start):
+            self._best = min(self._best, line["validation"]["bound"])
+        several = f" with start {start + 1}" if lines and "start" in lines[-1] else ""
+        self.console.print(f"continuing after epoch {len(lines)}{several}")
+        if self._live and lines:
+            self._bar.update(self._task, completed=len(lines), bound=self._text(lines[-1]))
+
+    def step(self, epoch: int, step: int) -> None:
+        """Advance the bar, at most twenty times an epoch."""
+        if self._live and step % max(1, self._steps // 20) == 0:
+            self._bar.update(self._task, completed=epoch + step / self._steps)
+
+    def epoch(self, line: dict[str, Any], improved: bool) -> None:
+        """Show the validation bound."""
+        if improved:
+            self._best = line["validation"]["bound"]
+        self._done += 1
+        if self._live:
+            self._bar.update(self._task, completed=self._done, bound=self._text(line))
+        elif self._done % max(1, self._epochs // 20) == 0 or self._done == self._epochs:
+            start = f" start {line['start'] + 1}" if "start" in line else ""
+            self.console.print(
+                f"epoch {self._done}/{self._epochs}{start}  train {line['train']['bound']:.2f}  "
+                f"{self._text(line)}  {line['seconds']:.1f} s"
+            )
+
+    def chosen(self, start: int, starts: int, bound: float) -> None:
+        """Say it."""
+        self._best = bound
+        self.console.print(f"start {start + 1} of {starts} is continued")
+
+    def stop(self) -> None:
+        """Remove the bar."""
+        if self._live:
+            self._bar.stop()
+
+    def _text(self, line: dict[str, Any]) -> str:
+        values = line["validation"]
+        accuracy = f", accuracy {values['accuracy']:.2%}" if "accuracy" in values else ""
+        return f"validation {values['bound']:.2f} (best {self._best:.2f}) nats{accuracy}"
+
+
+@contextlib.contextmanager
+def share_bar() -> Iterator[Callable[[str, float], None] | None]:
+    """A bar on the terminal for work in named parts, each told by its share; None elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description:10s}"), BarColumn(), TimeRemainingColumn())
+    with RichProgress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(name: str, share: float) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=1.0)
+            bar.update(tasks[name], completed=share)
+
+        yield show

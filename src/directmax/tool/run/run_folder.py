@@ -1,0 +1,218 @@
+"""The folder of a run: what is in it, and who may write it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from directmax._version import __version__
+from directmax.tool.config.train import TrainConfig
+from directmax.tool.files import (
+    RunError,
+    cannot_write,
+    lock,
+    read_json,
+    write_atomic,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+
+class RunFolder:
+    """`config.json`, `metrics.jsonl`, `summary.json`, `report.html`, and `checkpoints`.
+
+    Of these `last` is the state of the training, `best` the weights of the best validation, and
+    `start` the best of several starts.
+
+    Args:
+        path: the folder.
+
+    Example:
+        >>> RunFolder("runs/mine").best.as_posix()
+        'runs/mine/checkpoints/best'
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.json"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.summary_file = self.path / "summary.json"
+        self.report_file = self.path / "report.html"
+        self.last = self.path / "checkpoints" / "last"
+        self.best = self.path / "checkpoints" / "best"
+        self.start = self.path / "checkpoints" / "start"
+
+    @contextlib.contextmanager
+    def create(self, config: TrainConfig, device: torch.device) -> Iterator[None]:
+        """Make the folder for a new run, and hold its lock. Leaves no folder when it fails.
+
+        Args:
+            config: what is trained.
+            device: where, for the record.
+
+        Raises:
+            RunError: it already holds a run, or cannot be written.
+        """
+        try:
+            new = not self.path.exists()
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self.lock())
+                if any(path.exists() for path in (self.config_file, self.metrics_file, self.last)):
+                    raise RunError(
+                        f"{self.path} already holds a run: add --resume to continue it, or choose "
+                        "another --run-dir"
+                    )
+                record = {
+                    "config": config.to_dict(),
+                    "digest": config.digest(),
+                    **environment(device),
+                }
+                write_json(self.config_file, record)
+            except BaseException:
+                if new:
+                    shutil.rmtree(self.path, ignore_errors=True)
+                raise
+            yield
+
+    def config(self) -> TrainConfig:
+        """The configuration of the run that the folder holds.
+
+        Raises:
+            RunError: there is none, or it is damaged.
+        """
+        record = read_json(self.config_file)
+        try:
+            return TrainConfig.from_dict(record["config"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"{self.config_file} is damaged: {error}") from error
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Refuse a second process that trains in the same folder. Freed by the system on a kill.
+
+        Raises:
+            RunError: another process holds it.
+        """
+        with lock(self.path / ".lock") as mine:
+            if not mine:
+                raise RunError(f"another process is training in {self.path}; wait for it")
+            yield
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """A line for each epoch; where there are several starts, of the one that was continued."""
+        return of_start(self.all_metrics())
+
+    def other_starts(self) -> list[list[dict[str, Any]]]:
+        """The same of every other start."""
+        lines = self.all_metrics()
+        numbers = {line.get("start", 0) for line in lines}
+        numbers -= {line.get("start", 0) for line in lines[-1:]}
+        return [of_start(lines, number) for number in sorted(numbers)]
+
+    def all_metrics(self) -> list[dict[str, Any]]:
+        """The lines of `metrics.jsonl`; an incomplete last line (a crash) is left out."""
+        if not self.metrics_file.exists():
+            return []
+        lines = []
+        for line in self.metrics_file.read_bytes().splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                break
+        return lines
+
+    def keep_metrics(self, count: int) -> list[dict[str, Any]]:
+        """Cut `metrics.jsonl` back to its first lines, and return them."""
+        lines = self.all_metrics()[:count]
+        if len(lines) < count:
+            raise RunError(f"{self.metrics_file} is damaged: expected {count} whole lines")
+        write_atomic(self.metrics_file, "".join(json.dumps(line) + "\n" for line in lines))
+        return lines
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """Add the line of one epoch."""
+        try:
+            with self.metrics_file.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise cannot_write(self.metrics_file, error) from error
+
+
+def of_start(lines: Sequence[dict[str, Any]], start: int | None = None) -> list[dict[str, Any]]:
+    """The lines of one start; of that of the last line if none is named.
+
+    Example:
+        >>> lines = [{"epoch": 1, "start": 0}, {"epoch": 1, "start": 1}, {"epoch": 2, "start": 0}]
+        >>> [line["epoch"] for line in of_start(lines)]
+        [1, 2]
+    """
+    if start is None:
+        start = lines[-1].get("start", 0) if lines else 0
+    return [line for line in lines if line.get("start", 0) == start]
+
+
+def environment(device: torch.device | None = None) -> dict[str, Any]:
+    """Versions, machine and git commit, for the record.
+
+    Args:
+        device: that is used. None: not known, the first card of the machine is named.
+    """
+    import numpy
+    import torch
+
+    return {
+        "versions": {
+            "directmax": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+        },
+        "machine": {
+            "platform": platform.platform(),
+            "processor": platform.machine(),
+            "threads": torch.get_num_threads(),
+            "cuda": _card(device),
+        },
+        "git_commit": _git_commit(Path(__file__).resolve().parents[3]),
+    }
+
+
+def _card(device: torch.device | None) -> str | None:
+    """The name of the card that is used; None where it is none."""
+    import torch
+
+    if not torch.cuda.is_available() or (device is not None and device.type != "cuda"):
+        return None
+    return torch.cuda.get_device_name(device)
+
+
+def _git_commit(source: Path) -> str | None:
+    """The commit of a checkout; None where there is none, as for an installed package."""
+    if not (source / ".git").exists():
+        return None
+
+    def git(*arguments: str) -> str:
+        command = ["git", "--no-optional-locks", "-C", str(source), *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        return result.stdout.strip()
+
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        # Not `describe --dirty`: it writes the index, and one killed leaves the checkout locked.
+        commit = git("describe", "--always", "--abbrev=12")
+        return f"{commit}-dirty" if git("status", "--porcelain", "-uno") else commit or None
+    return None

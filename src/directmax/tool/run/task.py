@@ -1,0 +1,123 @@
+"""What a training loop asks of a model, its images and its loss."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from directmax.schedules import Schedule
+from directmax.tool.config.train import TrainConfig
+from directmax.tool.run.evaluation import Metrics
+from directmax.tool.run.randomness import Stream, derive_seed
+
+
+class Batch(NamedTuple):
+    """This process's share of a mini-batch.
+
+    Attributes:
+        images: of this process.
+        size: of the whole mini-batch.
+        weight: 0 where the images are not of the mini-batch, because there are too few for all
+            processes.
+    """
+
+    images: Tensor
+    size: int
+    weight: float = 1.0
+
+
+class StepLoss(NamedTuple):
+    """What a step is judged by.
+
+    Attributes:
+        loss: with gradient, scaled so that processes may average theirs.
+        reconstruction: sum over this process's images, nats, without gradient.
+        kl: the same of the KL terms, unweighted.
+    """
+
+    loss: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+
+
+class Task(ABC):
+    """A model, its images and its loss: everything in which kinds of models differ.
+
+    Args:
+        config: what is trained.
+        fabric: device, precision and processes.
+
+    Attributes:
+        model: the model, on the CPU until the loop moves it.
+        data: its images.
+        num_images: training images.
+        kl_schedule: weight of the KL term by step.
+    """
+
+    model: Any
+    data: Any
+    num_images: int
+    kl_schedule: Schedule
+
+    def __init__(self, config: TrainConfig, fabric: Fabric) -> None:
+        self.config, self.fabric = config, fabric
+
+    @abstractmethod
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The mini-batches of an epoch from a step on; the same at every call."""
+
+    @abstractmethod
+    def loss(
+        self, forward: nn.Module, batch: Batch, step: int, *, generator: torch.Generator
+    ) -> StepLoss:
+        """The loss of a mini-batch.
+
+        Args:
+            forward: the model, perhaps wrapped for several processes or compiled.
+            batch: the images.
+            step: since the start of the run.
+            generator: source of the noise.
+        """
+
+    @abstractmethod
+    def validate(self) -> Metrics:
+        """Over all processes' shares of the validation images, as quick as an epoch allows."""
+
+    @abstractmethod
+    def results(self) -> dict[str, Metrics]:
+        """Of the validation and the test images at the end of the run, over all processes."""
+
+    @abstractmethod
+    def fresh_model(self, config: TrainConfig) -> nn.Module:
+        """One like `model`, of another seed."""
+
+    def restart(self, start: int) -> None:
+        """Give the model the initial weights of a start; data, order and noise stay as they are."""
+        seed = self.seed(Stream.WEIGHTS, start)
+        fresh = self.fresh_model(dataclasses.replace(self.config, seed=seed))
+        self.model.load_state_dict(fresh.state_dict())
+
+    def close(self) -> None:  # noqa: B027 (most have nothing open)
+        """Let go of what reads images."""
+
+    def order(self, epoch: int) -> Tensor:
+        """The training images' numbers in the order of an epoch, on the CPU."""
+        generator = torch.Generator().manual_seed(self.seed(Stream.ORDER, epoch))
+        return torch.randperm(self.num_images, generator=generator)
+
+    def seed(self, stream: Stream, *parts: int) -> int:
+        """Of a purpose."""
+        return derive_seed(self.config.seed, stream, *parts)
+
+    def reduce(self, total: Tensor) -> Tensor:
+        """The sum over processes."""
+        if self.fabric.world_size == 1:
+            return total
+        reduced: Any = self.fabric.all_reduce(total, reduce_op="sum")
+        return torch.as_tensor(reduced)

@@ -1,0 +1,206 @@
+"""A whole run: data, training, the one evaluation on the test set, summary and report."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from directmax._choices import check_choice
+from directmax.tool.config.train import TrainConfig
+from directmax.tool.files import RunError, write_json
+from directmax.tool.run.denormals import flushed_denormals
+from directmax.tool.run.loop import Trainer
+from directmax.tool.run.make import load_data, make_task
+from directmax.tool.run.progress import Progress
+from directmax.tool.run.report import write_report
+from directmax.tool.run.run_folder import RunFolder, environment
+
+STRATEGIES = ("auto", "ddp")
+
+
+@flushed_denormals()
+def train(
+    config: TrainConfig,
+    run_dir: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    workers: int = 0,
+    devices: int = 1,
+    strategy: str = "auto",
+    compiled: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train, evaluate the best epoch on the test set once, write the run folder.
+
+    Args:
+        config: what to train.
+        run_dir: folder of the run; must not hold one unless `resume`.
+        data_dir: where to look for images first.
+        resume: continue the run in `run_dir`; the result is the same as without the interruption.
+        device: auto, cpu, cuda, cuda:N or mps.
+        workers: processes that read the images of the attributes model; 0 reads in this one.
+        devices: number of processes (DistributedDataParallel), each with its share of a batch. A
+            process that torchrun started takes the number, also of machines, from there.
+        strategy: ddp, or auto (ddp where there are several processes).
+        compiled: whether torch compiles the training step, which changes results by rounding.
+        progress: told of every step and epoch.
+
+    Returns:
+        The summary, as written to `summary.json`.
+
+    Raises:
+        RunError: the folder cannot be used, a checkpoint is damaged, the loss became NaN.
+        ValueError: data, device or configuration cannot be used.
+        Interrupted: Ctrl-C; the state is saved.
+
+    Example:
+        >>> import tempfile
+        >>> config = TrainConfig(epochs=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     summary = train(config, Path(folder) / "run", device="cpu")
+        >>> sorted(summary["test"])
+        ['authors', 'bound', 'kl', 'nll', 'num_samples', 'reconstruction', 'valid']
+    """
+    progress = progress or Progress()
+    fabric = make_fabric(device, devices, config.precision, strategy)
+    fabric.launch()
+    folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
+    task = make_task(config, load_data(config, data_dir), fabric, workers=workers)
+    trainer = Trainer(task, folder, progress, compiled=compiled)
+    with _claim(folder, config, resume, fabric):
+        progress.start(config.title, config.total_epochs, trainer.steps_per_epoch)
+        try:
+            if resume:
+                trainer.resume()
+            with _compiler(compiled):
+                trainer.run()
+        finally:
+            progress.stop()
+            trainer.close()
+        summary = _finish(trainer)
+    fabric.barrier()
+    return summary
+
+
+def make_fabric(device: str, devices: int, precision: str, strategy: str = "auto") -> Fabric:
+    """Lightning Fabric for a device name such as cpu, cuda or cuda:1.
+
+    Raises:
+        ValueError: the device or the strategy is not there, or torchrun says another number.
+    """
+    check_choice("strategy", strategy, STRATEGIES)
+    kind, _, index = device.partition(":")
+    available = {"cpu": True, "auto": True}
+    available["cuda"] = torch.cuda.is_available()
+    available["mps"] = torch.backends.mps.is_available()
+    if kind not in available or (index and not index.isdigit()):
+        raise ValueError(f"unknown device '{device}': choose auto, cpu, cuda, cuda:N or mps")
+    if not available[kind] or (index and int(index) >= torch.cuda.device_count()):
+        raise ValueError(f"--device {device} is not available here; choose auto or cpu")
+    if devices < 1:
+        raise ValueError(f"--devices must be at least 1, got {devices}")
+    if precision == "16-mixed" and (kind == "cpu" or not (available["cuda"] or available["mps"])):
+        raise ValueError("--precision 16-mixed needs a GPU; choose bf16-mixed or 32-true")
+    nodes = 1
+    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
+        devices, nodes = _torchrun(devices)
+    if index and devices > 1:
+        raise ValueError(f"--device {device} is one device, and there are {devices} processes")
+    return Fabric(
+        accelerator=kind,
+        devices=[int(index)] if index else devices,
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else strategy,
+        precision=precision,  # type: ignore[arg-type]
+    )
+
+
+def _torchrun(devices: int) -> tuple[int, int]:
+    """Processes of this machine, and machines, as torchrun started them."""
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    if devices not in (1, local):
+        raise ValueError(
+            f"torchrun started {local} processes here, and --devices says {devices}; leave it out"
+        )
+    return local, int(os.environ["WORLD_SIZE"]) // local
+
+
+@contextlib.contextmanager
+def _compiler(compiled: bool) -> Iterator[None]:
+    """Errors of the compiler in one line; its notes on what it leaves out are silenced."""
+    if not compiled:
+        yield
+        return
+    from torch._dynamo.exc import TorchDynamoException
+
+    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
+    try:
+        yield
+    except TorchDynamoException as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(
+            f"torch cannot compile the step here: {reason}; leave --compile out"
+        ) from error
+
+
+@contextlib.contextmanager
+def _claim(folder: RunFolder, config: TrainConfig, resume: bool, fabric: Fabric) -> Iterator[None]:
+    """Be the only writer in the folder. The first process decides, all hear of a refusal."""
+    refusal = None
+    with contextlib.ExitStack() as stack:
+        if fabric.is_global_zero:
+            try:
+                stack.enter_context(
+                    _locked(folder, config) if resume else folder.create(config, fabric.device)
+                )
+            except RunError as error:
+                refusal = str(error)
+        if refusal := fabric.broadcast(refusal):
+            raise RunError(refusal)
+        yield
+
+
+@contextlib.contextmanager
+def _locked(folder: RunFolder, config: TrainConfig) -> Iterator[None]:
+    stored = folder.config()
+    if differences := config.differences(stored):
+        raise RunError(
+            f"cannot resume {folder.path} with another configuration: {'; '.join(differences)}; "
+            "leave these flags out, or train into a new folder"
+        )
+    with folder.lock():
+        yield
+
+
+def _finish(trainer: Trainer) -> dict[str, Any]:
+    """Evaluate the best weights, on the test set for the first time, and write the results."""
+    trainer.load_best()
+    results = trainer.task.results()
+    folder, config = trainer.folder, trainer.config
+    summary = {
+        **{split: metrics.to_dict() for split, metrics in results.items()},
+        "best_epoch": trainer.position.best_epoch,
+        "epochs": trainer.position.epoch,
+        **({"start": trainer.position.start} if config.start_epochs else {}),
+        "stopped_early": trainer.stopped_early,
+        "compiled": trainer.compiled,
+        "seconds_per_epoch": 0.0,
+        "seed": config.seed,
+        **environment(trainer.fabric.device),
+    }
+    if trainer.fabric.is_global_zero:
+        lines = folder.metrics()
+        summary["seconds_per_epoch"] = statistics.median(line["seconds"] for line in lines)
+        write_json(folder.summary_file, summary)
+        write_report(folder, trainer.model, trainer.task.data, summary)
+    return summary

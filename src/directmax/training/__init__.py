@@ -1,5 +1,0 @@
-"""The training loop, its configuration, checkpoints, metrics and run folder.
-
-Imported lazily: `directmax.training.config` does not import torch, so that the command line
-starts fast.
-"""

@@ -1,0 +1,160 @@
+"""Plans: every job can be run, shared work is there once, what is asked for is what is planned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from directmax.tool.config.train import TrainConfig
+from directmax.tool.files import RunError
+from directmax.tool.jobs.estimate import makespan
+from directmax.tool.jobs.plan import Plan, make_plan
+from directmax.tool.jobs.store import Store
+from directmax.tool.measure.gradient_grid import Request, settings_of
+from directmax.tool.paper import ITEMS, SCALES
+from directmax.tool.paper.jobs import SEEDS, Job
+
+
+def names(plan: Plan) -> list[str]:
+    return [job.name for job in plan.jobs]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_job_can_be_made(scale: str) -> None:
+    plan = make_plan("all", scale)
+    by_name = {job.name: job for job in plan.jobs}
+    assert len(by_name) == len(plan.jobs) == len({job.digest() for job in plan.jobs})
+    for position, job in enumerate(plan.jobs):
+        assert set(job.after) <= set(names(plan)[:position]), "dependencies come first"
+        assert job.kind in ("train", "gradients", "mixture")
+        assert job.cell["seed"] in SEEDS[scale]
+        assert Job.from_dict(job.to_dict()) == job
+        if job.kind == "train":
+            assert TrainConfig.from_dict(dict(job.settings)).to_dict() == job.settings
+        if job.kind == "gradients":
+            flags = {k: tuple(v) if isinstance(v, list) else v for k, v in job.settings.items()}
+            kept = {k: v for k, v in flags.items() if k in Request.__dataclass_fields__}
+            settings, _ = settings_of(TrainConfig(data=job.cell["data"]), Request(**kept))
+            assert {setting.family for setting in settings} >= {"direct", "gumbel-softmax"}
+            if job.after:
+                assert job.settings["trained"] == by_name[job.after[0]].digest()
+    for chosen in plan.items:
+        assert set(chosen.jobs) <= set(by_name)
+        assert chosen.jobs or chosen.needs
+
+
+def test_table_1_is_whole() -> None:
+    cells = {
+        tuple(job.cell[name] for name in ("data", "values", "method", "seed"))
+        for job in make_plan("table1", "paper").jobs
+    }
+    for data in ("mnist", "fashion-mnist", "omniglot"):
+        for values in (10, 20, 30, 40, 50):
+            assert (data, values, "em", 0) in cells
+            for method in ("exact", "direct", "gumbel-softmax", "ours"):
+                assert {(data, values, method, seed) for seed in (0, 1, 2)} <= cells
+    assert len(cells) == 3 * 5 * (4 * 3 + 1)
+
+
+def test_the_published_protocol() -> None:
+    (job,) = make_plan("table1", "paper", only=["table1-mnist-30-direct-1"]).jobs
+    config = TrainConfig.from_dict(dict(job.settings))
+    assert (config.estimator, config.epochs, config.values, config.seed) == ("direct", 300, 30, 1)
+    assert (config.epsilon, config.two_sided, config.num_samples) == (1.0, False, 1)
+    assert (config.kl_start, config.learning_rate_schedule) == (1.0, "constant")
+    assert (config.kl_gradient, config.learning_rate, config.anneal_rate) == ("off", 1e-3, 1e-5)
+    (ours,) = make_plan("table1", "paper", only=["table1-mnist-30-ours-1"]).jobs
+    assert ours.settings == TrainConfig(data="mnist", values=30, seed=1).to_dict()
+
+
+def test_shared_runs_are_there_once() -> None:
+    everything = make_plan("all", "short")
+    items = {chosen.item.name: set(chosen.jobs) for chosen in everything.items}
+    assert items["figure2"] < items["table1"]
+    assert len(items["figure4"] & items["table2"]) == 2
+    alone = {name: set(names(make_plan(name, "short"))) for name in ITEMS}
+    assert len(everything.jobs) == len(set().union(*alone.values()))
+
+
+def test_only_takes_what_is_needed_with_it() -> None:
+    plan = make_plan("all", "short", only=["table1-mnist-10", "figure1-mnist-middle-0"])
+    assert names(plan)[:2] == ["figure1-mnist-training-0", "figure1-mnist-middle-0"]
+    assert {name.rpartition("-")[0] for name in names(plan)[2:]} == {
+        "table1-mnist-10",
+        *(f"table1-mnist-10-{method}" for method in ("exact", "direct", "gumbel-softmax", "ours")),
+    }
+    assert [chosen.item.name for chosen in plan.items] == ["figure1", "table1", "figure2"]
+
+
+def test_seeds_and_data() -> None:
+    plan = make_plan("table1", "short", seeds=(3, 5), data=("omniglot",))
+    assert {job.cell["data"] for job in plan.jobs} == {"omniglot"}
+    assert {job.cell["seed"] for job in plan.jobs if job.kind == "train"} == {3, 5}
+    with pytest.raises(ValueError, match="figure1 is on mnist, digits; got --data omniglot"):
+        make_plan("figure1", "short", data=("omniglot",))
+    everything = make_plan("all", "short", data=("omniglot",))
+    assert {c.item.name for c in everything.items if c.jobs} == {"table1", "figure2"}
+
+
+def test_data_that_cannot_be_downloaded_is_taken_where_it_is() -> None:
+    alone = make_plan("figure5", "short")
+    assert {job.cell["data"] for job in alone.jobs} == {"fashion-mnist"}
+    assert alone.items[0].needs is not None
+    assert "figure5 is without celeba" in alone.items[0].needs
+    both = make_plan("figure5", "short", present={"celeba": 4_800})
+    labels = {job.cell["data"]: job.cell["labels"] for job in both.jobs}
+    assert labels == {"fashion-mnist": 500, "celeba": 48}  # one per cent of what is there
+    assert both.items[0].needs is None
+    asked = make_plan("figure5", "smoke", data=["celeba"])  # loading it says where to get it
+    assert {job.settings["image_size"] for job in asked.jobs} == {16}
+    everything = {chosen.item.name: chosen for chosen in make_plan("all", "smoke").items}
+    assert "figure5 has no embedded data" in (everything["figure5"].needs or "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "table9"}, "'table9'"),
+        ({"scale": "huge"}, "'huge'"),
+        ({"data": ["cifar"]}, "'cifar'"),
+        ({"seeds": [-1]}, "--seeds must be at least 0"),
+        ({"seeds": [1, 1]}, "--seeds must differ"),
+        ({"only": ["table1-mnist-1"]}, "--only table1-mnist-1 fits no job"),
+        ({"name": "figure5"}, "figure5 has no embedded data and is left out: add --data fashion"),
+    ],
+)
+def test_bad_requests(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        make_plan(**{"name": "table1", "scale": "smoke", **arguments})
+    assert "\n" not in str(caught.value)
+
+
+def test_digests_are_of_the_work_alone() -> None:
+    job = make_plan("table1", "smoke").jobs[0]
+    assert Job("x", job.kind, job.settings, {}, ()).digest() == job.digest()
+    assert Job("x", "train", job.settings, {}, ()).digest() != job.digest()
+    other = {**job.settings, "values": 11}
+    assert Job(job.name, job.kind, other, job.cell).digest() != job.digest()
+
+
+def test_plans_of_several_calls_are_one(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.create()
+    first, second = make_plan("table1", "short", data=("mnist",)), make_plan("figure1", "short")
+    store.add_plan(first.to_dict("directmax reproduce table1", store, {}))
+    plan = store.add_plan(second.to_dict("directmax reproduce figure1", store, {"x": 1.0}))
+    assert [item["name"] for item in plan["items"]] == ["figure1", "table1"]
+    assert {job["name"] for job in plan["jobs"]} == {*names(first), *names(second)}
+    assert plan["command"] == "directmax reproduce table1\ndirectmax reproduce figure1"
+    third = make_plan("table1", "short", data=("omniglot",)).to_dict("a", store, {})
+    plan = store.add_plan(third)
+    assert len(next(item for item in plan["items"] if item["name"] == "table1")["jobs"]) == 50
+    with pytest.raises(RunError, match="holds a reproduction with --scale short, not smoke"):
+        store.add_plan(make_plan("table1", "smoke").to_dict("a", store, {}))
+
+
+def test_makespan() -> None:
+    assert makespan([], 3) == 0
+    assert makespan([2.0, 2.0, 2.0], 2) == 4
+    assert makespan([1.0] * 10, 100) == 1

@@ -1,0 +1,98 @@
+"""Published numbers: what the paper's text says of them holds, and what is unknown says so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from directmax.tool.paper import published
+from directmax.tool.paper.deviations import DEVIATIONS, deviations_of
+
+DOCS = Path(__file__).parents[3] / "docs"
+CELLS = [
+    (data, values) for data in ("mnist", "fashion-mnist", "omniglot") for values in published.VALUES
+]
+
+
+def number(data: str, values: int, method: str) -> float:
+    value = published.table1(data, values, method).value
+    assert value is not None
+    return value
+
+
+@pytest.mark.parametrize(("data", "values"), CELLS)
+def test_direct_is_better_than_gumbel_softmax_everywhere(data: str, values: int) -> None:
+    assert number(data, values, "direct") < number(data, values, "gumbel-softmax")
+
+
+@pytest.mark.parametrize("values", published.VALUES)
+def test_on_fashion_mnist_direct_is_better_than_unbiased(values: int) -> None:
+    assert number("fashion-mnist", values, "direct") < number("fashion-mnist", values, "exact")
+
+
+def test_table_1_adds_up_to_the_published_table() -> None:
+    """Sums over the rows, taken from the paper's own table: a changed digit would show."""
+    sums = {
+        ("mnist", "exact"): 764.24,
+        ("mnist", "direct"): 750.05,
+        ("mnist", "gumbel-softmax"): 770.12,
+        ("fashion-mnist", "exact"): 1047.02,
+        ("fashion-mnist", "direct"): 975.21,
+        ("fashion-mnist", "gumbel-softmax"): 1033.47,
+        ("omniglot", "exact"): 767.81,
+        ("omniglot", "direct"): 757.66,
+        ("omniglot", "gumbel-softmax"): 804.32,
+    }
+    for (data, method), total in sums.items():
+        assert sum(number(data, k, method) for k in published.VALUES) == pytest.approx(total)
+
+
+def test_the_best_of_a_row_names_its_method() -> None:
+    assert published.best_of_table1("mnist", 50) == published.Published(
+        140.38, "Lorberbom et al. 2019, table 1", "direct"
+    )
+    assert published.best_of_table1("mnist", 40).value == 142.86
+    assert published.best_of_table1("digits", 10).value is None
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        published.table1("digits", 10, "direct"),
+        published.table1("mnist", 15, "direct"),
+        published.table1("mnist", 10, "ours"),
+        published.table2("mnist", 100, "direct", "accuracy"),
+        published.table2("digits", 100, "direct", "accuracy"),
+        *published.FIGURES.values(),
+    ],
+)
+def test_what_is_unknown_has_no_number_and_a_reason(unknown: published.Published) -> None:
+    assert unknown.value is None
+    assert unknown.note
+    assert "Lorberbom et al. 2019" in unknown.source
+
+
+def test_other_semi_supervised_models() -> None:
+    found = published.label_baselines("mnist", 100)
+    assert {name: each.value for name, each in found.items()} == {"M2": 88.0, "M1+M2": 96.7}
+    more = published.label_baselines("mnist", 600)
+    assert {name: each.value for name, each in more.items()} == {"M2": 95.1, "M1+M2": 97.4}
+    assert all("Kingma et al. 2014" in each.source for each in found.values())
+    assert published.label_baselines("fashion-mnist", 100) == {}
+    assert published.label_baselines("mnist", 1000) == {}  # no row of table 2
+
+
+def test_deviations_are_those_of_the_documentation() -> None:
+    text = (DOCS / "deviations.md").read_text()
+    titles = dict(re.findall(r"^(\d+)\. \*([^*]+?)\.?\*", text, re.MULTILINE))
+    for deviation in DEVIATIONS:
+        assert titles[str(deviation.number)] == deviation.title, deviation
+    assert [each.number for each in DEVIATIONS] == sorted({each.number for each in DEVIATIONS})
+
+
+def test_only_deviations_that_matter_are_listed() -> None:
+    numbers = {each.number for each in deviations_of(("table2",))}
+    assert {8, 21, 23} <= numbers
+    assert not {7, 11, 12} & numbers

@@ -1,0 +1,197 @@
+"""The report is one page that needs nothing else; samples are pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from command_line import TINY, read, refuse, succeed
+from directmax.tool.run import pictures
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that tags are closed, and collects headings, references and identifiers."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.references: list[str] = []
+        self.ids: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "data", "srcset", "action"):
+                self.references.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+        if tag == "img":
+            self.images.append(dict(attrs))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with too many codes to show, and a sampled bound."""
+    folder = tmp_path_factory.mktemp("many") / "run"
+    succeed(*TINY, "--variables", "20", "--values", "2", "--eval-samples", "2", "--run-dir", folder)
+    return folder
+
+
+def test_it_needs_nothing_else(finished: Path, many: Path) -> None:
+    for folder in (finished, many):
+        text = (folder / "report.html").read_text()
+        page = Page(text)
+        assert all(re.match(r"data:image/png;base64,|#", ref) for ref in page.references)
+        assert "@import" not in text
+        assert "<script" not in text
+        assert not re.search(r"url\((?!#)", text)
+        assert len(page.ids) == len(set(page.ids)), "two figures share an identifier"
+        assert len(text) < 500_000
+
+
+def test_what_it_shows(finished: Path) -> None:
+    text = (finished / "report.html").read_text()
+    summary = read(finished / "summary.json")
+    for split in ("validation", "test"):
+        for term in ("bound", "reconstruction", "kl", "nll"):
+            assert f"<td>{summary[split][term]:.2f}</td>" in text
+    for heading in ("Training", "Use of the codes", "Configuration", "All 10 codes, decoded"):
+        assert f"<h2>{heading}</h2>" in text
+    for key, value in read(finished / "config.json")["config"].items():
+        shown = f"{value:.6g}" if isinstance(value, float) else value
+        shown = " ".join(shown) if isinstance(shown, list) else shown
+        assert f"<td>{key}</td><td>{shown}</td>" in text
+    assert text.count("<svg") == 3
+    pictures_shown = Page(text).images
+    assert len(pictures_shown) == 2
+    for attributes in pictures_shown:
+        assert attributes["alt"]
+        data = base64.b64decode((attributes["src"] or "").partition(",")[2])
+        assert Image.open(io.BytesIO(data)).format == "PNG"
+
+
+def test_many_codes(many: Path) -> None:
+    text = (many / "report.html").read_text()
+    assert "60 random codes, decoded" in text
+    assert "2 samples an image" in text
+    assert "<td>–</td>" in text
+
+
+def test_a_name_with_html_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "<b>&run"
+    succeed(*TINY, "--run-dir", folder)
+    Page((folder / "report.html").read_text())
+
+
+# Samples
+
+
+def test_sample_of_all_codes(finished: Path, tmp_path: Path) -> None:
+    output = tmp_path / "x.png"
+    arguments = ("--output", output, "--reconstructions", "0", "--columns", "5")
+    assert succeed("sample", finished, *arguments).out == f"wrote {output}\n"
+    with Image.open(output) as image:  # 2 rows of 5 images of 8×8 pixels, gap 2
+        width, height = 5 * 10 + 2, 2 * 10 + 2
+        assert image.size == (width * (900 // width), height * (900 // width))
+        assert image.mode == "L"
+
+
+def test_sample_with_reconstructions(finished: Path, tmp_path: Path) -> None:
+    output = tmp_path / "x.PNG"
+    succeed("sample", finished, "--output", output, "--reconstructions", "12", "--columns", "6")
+    with Image.open(output) as image:  # 2 rows of codes, 2 × (originals + reconstructions)
+        scale = 900 // (6 * 10 + 2)
+        assert image.size == ((6 * 10 + 2) * scale, (22 + 4 * 12) * scale)
+
+
+def test_random_codes_are_of_the_seed(many: Path, tmp_path: Path) -> None:
+    contents = []
+    for number, seed in enumerate((1, 1, 2)):
+        path = tmp_path / f"{number}.png"
+        succeed("sample", many, "--output", path, "--seed", seed, "--images", "7")
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1]
+    assert contents[0] != contents[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--output", "x.jpg"), "--output must end in .png"),
+        (("--output", "x"), "--output must end in .png"),
+        (("--output", "none/x.png"), "the folder none does not exist"),
+        (("--output", "folder.png"), "it is a folder"),
+        (("--output", "x.png", "--images", "0"), "--images must be"),
+        (("--output", "x.png", "--reconstructions", "-1"), "--reconstructions must be"),
+        (("--output", "x.png", "--columns", "0"), "--columns must be"),
+        (("--output", "x.png", "--device", "cuda:99"), "--device cuda:99 is not available"),
+        ((), "--output"),
+    ],
+)
+def test_samples_that_cannot_be_drawn(
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    assert words in refuse("sample", finished, *arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+# Pictures
+
+
+def test_tile() -> None:
+    images = torch.tensor([[0.0, 1.0], [1.0, 1.0], [0.5, 0.0]])  # ink is 1
+    picture = pictures.tile(images, (1, 2), columns=2)
+    grey = pictures.PAPER_GREY
+    assert picture.shape == (2 * 3 + 2, 2 * 4 + 2)
+    assert picture[2].tolist() == [grey] * 2 + [255, 0] + [grey] * 2 + [0, 0] + [grey] * 2
+    assert picture[5].tolist() == [grey] * 2 + [128, 255] + [grey] * 6
+
+
+def test_pictures_of_different_widths_stand_one_above_the_other() -> None:
+    picture = pictures.above(np.zeros((1, 3), np.uint8), np.zeros((2, 1), np.uint8))
+    assert picture.shape == (3, 3)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 30])
+def test_curves(epochs: int) -> None:
+    terms = {"bound": 3.0, "kl": 0.0}
+    lines = [{"epoch": e + 1, "train": terms, "validation": terms} for e in range(epochs)]
+    for figure in (pictures.bound_curves(lines, 1), pictures.kl_curves(lines)):
+        text = pictures.svg(figure, "x")
+        assert text.startswith("<svg")
+        assert "currentColor" in text
+        assert pictures.INK not in text
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (1, 300), (3, 4), (40, 2)])
+def test_usage(shape: tuple[int, int]) -> None:
+    text = pictures.svg(pictures.usage_bars(torch.full(shape, 1 / shape[1])), "usage")
+    assert "share of validation images" in text

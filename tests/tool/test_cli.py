@@ -1,0 +1,509 @@
+"""Flags, messages and exit codes. What training does is tested in `training/`."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import directmax
+from command_line import TINY, call, read, refuse, succeed
+from directmax.tool import cli
+from directmax.tool.config.train import PRESETS, TrainConfig
+
+
+def parsed(*arguments: str) -> TrainConfig:
+    """The configuration that the flags of `train` make."""
+    command = cli._parse(["train", *arguments])
+    assert isinstance(command, cli.Train)
+    return command.config
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, without data folders of the user."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DIRECTMAX_DATA", raising=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("run") / "run"
+    succeed(*TINY, "--run-dir", folder)
+    return folder
+
+
+# Help
+
+
+@pytest.mark.parametrize(
+    "command", [(), ("train",), ("evaluate",), ("sample",), ("edit",), ("solvers",), ("gradients",)]
+)
+def test_help(command: tuple[str, ...]) -> None:
+    outcome = succeed(*command, "--help")
+    assert outcome.out.startswith(f"usage: {' '.join(('directmax', *command))}")
+    assert "{None}" not in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 100
+
+
+def test_help_explains_every_flag() -> None:
+    text = succeed("train", "--help").out
+    for name in TrainConfig().to_dict():
+        assert f"--{name.replace('_', '-')}" in text
+    for word in ("omniglot", "local-expectation", "paper", "dynamic", "bf16-mixed"):
+        assert word in text
+
+
+def test_no_arguments_is_help() -> None:
+    assert succeed().out == succeed("--help").out
+
+
+def test_version() -> None:
+    assert succeed("--version").out == f"directmax {directmax.__version__}\n"
+
+
+def test_help_and_refusals_do_not_import_torch() -> None:
+    script = """
+import contextlib, sys
+from directmax.tool.cli import main
+for arguments in (["--help"], ["train", "--help"], ["evaluate", "-h"], ["sample", "-h"],
+                  ["gradients", "-h"], ["--version"], ["train", "--values", "1"],
+                  ["train", "--estimator", "x"],
+                  ["train", "--preset", "x"], ["trian"], ["evaluate"], ["train", "--resume"],
+                  ["train", "--resume", "--run-dir", "/none"]):
+    with contextlib.suppress(SystemExit):
+        main(arguments)
+print("torch" in sys.modules, "matplotlib" in sys.modules)
+"""
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "False False"
+
+
+def test_help_is_fast() -> None:
+    """Under a second of a processor, the best of two; by the clock it depends on who else runs."""
+
+    def spent() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    for arguments in (["--help"], ["train", "--help"]):
+        times = []
+        for _ in range(2):  # the first may compile bytecode
+            before = spent()
+            command = [sys.executable, "-m", "directmax.tool.cli", *arguments]
+            subprocess.run(command, capture_output=True, check=True)
+            times.append(spent() - before)
+        assert min(times) < 1
+
+
+# Presets and flags
+
+
+def test_presets() -> None:
+    assert parsed() == parsed("--preset", "default") == TrainConfig()
+    assert parsed("--preset", "paper") == PRESETS["paper"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--preset", "paper", "--epochs", "3", "--data", "omniglot"),
+        ("--epochs", "3", "--preset", "paper", "--data", "omniglot"),
+        ("--epochs=3", "--data=omniglot", "--preset=paper"),
+        ("--data", "omniglot", "--epochs=3", "--preset=paper", "--kl-start=1.0"),
+    ],
+)
+def test_flags_win_over_the_preset_in_any_order(arguments: tuple[str, ...]) -> None:
+    config = parsed(*arguments)
+    assert (config.data, config.epochs) == ("omniglot", 3)
+    assert config.differences(PRESETS["paper"]) == TrainConfig(
+        **{**PRESETS["paper"].to_dict(), "data": "omniglot", "epochs": 3}
+    ).differences(PRESETS["paper"])
+
+
+def test_a_flag_that_repeats_the_default_wins_over_the_preset() -> None:
+    assert parsed("--preset", "paper", "--learning-rate-schedule", "cosine") != PRESETS["paper"]
+    assert parsed("--preset", "paper", "--data", "digits").epochs == PRESETS["paper"].epochs
+
+
+def test_epochs_follow_the_data() -> None:
+    assert parsed("--data", "mnist").epochs == TrainConfig(data="mnist").epochs
+    assert parsed("--data=mnist", "--epochs=7").epochs == 7
+    assert parsed("--data", "mnist", "--epochs", "0") == TrainConfig(data="mnist")
+
+
+def test_every_flag() -> None:
+    config = parsed(
+        *("--data=fashion-mnist", "--binarize=static", "--variables=3", "--values=4"),
+        *("--hidden=5", "--estimator=gumbel-softmax", "--epsilon=0.25", "--epsilon-scale=2"),
+        *("--no-two-sided", "--num-samples=2", "--temperature=0.5", "--straight-through"),
+        *(
+            "--baseline=none",
+            "--anneal-rate=0",
+            "--kl-gradient=off",
+            "--kl-start=2",
+            "--kl-fraction=0.5",
+        ),
+        *("--epochs=6", "--patience=3", "--batch-size=7", "--learning-rate=0.01"),
+        *("--learning-rate-schedule=constant", "--seed=8", "--precision=64-true"),
+        "--eval-samples=9",
+    )
+    expected = TrainConfig(
+        data="fashion-mnist",
+        binarize="static",
+        variables=3,
+        values=4,
+        hidden=5,
+        estimator="gumbel-softmax",
+        epsilon=0.25,
+        epsilon_scale=2.0,
+        two_sided=False,
+        num_samples=2,
+        temperature=0.5,
+        straight_through=True,
+        baseline="none",
+        anneal_rate=0.0,
+        kl_gradient="off",
+        kl_start=2.0,
+        kl_fraction=0.5,
+        epochs=6,
+        patience=3,
+        batch_size=7,
+        learning_rate=0.01,
+        learning_rate_schedule="constant",
+        seed=8,
+        precision="64-true",
+        eval_samples=9,
+    )
+    assert config == expected
+    structured = parsed(
+        *("--encoder=supermodular", "--solver=max-flow", "--perturbation=states", "--kl=unary"),
+        "--candidates=full",
+    )
+    also = TrainConfig(
+        encoder="supermodular",
+        solver="max-flow",
+        perturbation="states",
+        kl="unary",
+        candidates="full",
+    )
+    assert structured == also
+    mixed = parsed(
+        *("--model=mixed", "--labels=20", "--label-weight=2", "--smoothness=1", "--shift=0"),
+        "--gaussian=4",
+        *("--estimator=direct", "--rao-blackwell", "--baseline=none"),
+    )
+    third = TrainConfig(
+        model="mixed",
+        labels=20,
+        label_weight=2.0,
+        smoothness=1.0,
+        shift=0,
+        gaussian=4,
+        estimator="direct",
+        rao_blackwell=True,
+        baseline="none",
+    )
+    assert mixed == third
+    faces = parsed(
+        *("--data=celeba", "--model=attributes", "--attributes", "Male", "Smiling"),
+        *("--image-size=32", "--likelihood=logistic", "--labels=9", "--distortion=0.2"),
+    )
+    fourth = TrainConfig(
+        data="celeba",
+        model="attributes",
+        attributes=("Male", "Smiling"),
+        image_size=32,
+        likelihood="logistic",
+        labels=9,
+        distortion=0.2,
+    )
+    assert faces == fourth
+    changed = {
+        name
+        for config in (expected, also, third, fourth)
+        for name, value in config.to_dict().items()
+        if value != TrainConfig().to_dict()[name]
+    }
+    assert changed == set(expected.to_dict())
+
+
+def test_samples_follow_variables_and_estimator() -> None:
+    for flags in (("--variables", "3"), ("--estimator", "local-expectation"), ()):
+        options = {flags[0][2:]: int(flags[1]) if flags[1].isdigit() else flags[1]} if flags else {}
+        assert parsed(*flags) == TrainConfig(**options)  # type: ignore[arg-type]
+
+
+def test_words_for_numbers() -> None:
+    assert parsed("--epsilon", "auto").epsilon == "auto"
+    assert parsed("--epsilon", "1e-2").epsilon == 0.01
+    assert parsed("--no-two-sided") == TrainConfig(two_sided=False)
+    assert parsed("--learning_rate", "0.5").learning_rate == 0.5
+
+
+# Refusals: one line, exit code 2, nothing written
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--data mnst", "unknown data set 'mnst': choose from digits, mnist"),
+        ("--data=", "unknown data set ''"),
+        ("--estimator dirct", "did you mean 'direct'?"),
+        ("--preset papr", "unknown preset 'papr': choose from default, paper; did you mean"),
+        ("--preset=papr", "unknown preset 'papr'"),
+        ("--binarize dynamically", "did you mean 'dynamic'?"),
+        ("--values 1", "--values must be at least 2, got 1"),
+        ("--variables=-1", "--variables must be at least 1, got -1"),
+        ("--epsilon 0", "--epsilon must be a finite number above 0, got 0.0"),
+        ("--epsilon -1", "--epsilon must be a finite number above 0, got -1.0"),
+        ("--epsilon nan", "--epsilon must be a finite number above 0, got nan"),
+        ("--epsilon atuo", "--epsilon must be a number or auto, got 'atuo'"),
+        ("--temperature 0", "--temperature must be a finite number above 0"),
+        ("--temperature nan", "--temperature must be a finite number above 0"),
+        ("--learning-rate inf", "--learning-rate must be a finite number above 0, got inf"),
+        ("--learning-rate fast", "--learning-rate must be a number, got 'fast'"),
+        ("--kl-fraction nan", "--kl-fraction must be auto or between 0 and 1"),
+        ("--kl-gradient maybe", "--kl-gradient"),
+        ("--epochs -1", "--epochs must be at least 1, got -1"),
+        ("--epochs 1.5", "--epochs must be an integer, got '1.5'"),
+        ("--epochs ten", "--epochs must be an integer, got 'ten'"),
+        ("--epochs=", "--epochs must be an integer, got ''"),
+        ("--model attributes", "digits has none: add --data celeba or --data fashion-mnist"),
+        ("--model attributes --data celebs", "unknown data set with attributes 'celebs'"),
+        ("--model mixed --shift 2", "--shift 2 is for runs with labels: add --labels"),
+        ("--batch-size -1", "--batch-size must be at least 1"),
+        ("--batch-size 1198", "--batch-size 1198 is more than the 1197 training images"),
+        ("--seed -1", "--seed must be at least 0"),
+        ("--seed 99999999999999999999", "--seed must be below 2^63"),
+        ("--precision 8", "unknown precision '8'"),
+        ("--estimator exact --variables 20 --values 2", "2^20 states"),
+        ("--estimator exact --variables 9999 --values 9", "9^9999 states"),
+        ("--estimator exact --variables 1 --values 65537", "65537^1 states"),
+        ("--hidden 100000000000000", "try a smaller"),
+        ("--device gpu", "unknown device 'gpu': choose auto, cpu, cuda, cuda:N or mps"),
+        ("--device cuda:x", "unknown device"),
+        ("--device cuda:99", "--device cuda:99 is not available here"),
+        ("--devices 0", "--devices must be at least 1, got 0"),
+        ("--devices two", "--devices must be an integer, got 'two'"),
+        ("--epsion 0.1", "Unrecognized options: --epsion, 0.1 (did you mean --epsilon?)"),
+        ("--values", "Missing value for argument '--values'"),
+        ("--preset", "Missing value for argument '--preset'"),
+        ("--run-dir", "Missing value for argument '--run-dir'"),
+        ("extra", "Unrecognized options: extra"),
+        ("--two-sided=maybe", "maybe"),
+        ("--resume", "config.json does not exist"),
+        ("--resume --epochs 3", "config.json does not exist"),
+        ("--data mnist --data-dir none", "none does not exist"),
+    ],
+)
+def test_refused(here: Path, flags: str, words: str) -> None:
+    message = refuse(*TINY, "--run-dir", "run", *flags.split())
+    assert words in message
+    assert "Traceback" not in message
+    assert len(message) < 350
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            "trian",
+            "unknown command 'trian': choose from train, evaluate, sample, edit, solvers, "
+            "gradients, reproduce; did",
+        ),
+        ("--foo", "--foo"),
+        ("train --foo", "see directmax train --help"),
+        ("evaluate", "RUN_DIR"),
+        ("evaluate none", "none/config.json does not exist"),
+        ("evaluate none extra", "extra"),
+        ("sample none", "--output"),
+        ("sample none --output x.png", "none/config.json does not exist"),
+        ("train --resume", "--resume needs --run-dir"),
+    ],
+)
+def test_commands_refused(here: Path, arguments: str, words: str) -> None:
+    assert words in refuse(*arguments.split())
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu(here: Path, run_dir: Path) -> None:
+    for command in ((*TINY,), ("evaluate", run_dir), ("sample", run_dir, "--output", "x.png")):
+        message = refuse(*command, "--device", "cuda")
+        assert message == "--device cuda is not available here; choose auto or cpu"
+    assert "needs a GPU" in refuse(*TINY, "--precision", "16-mixed")
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "empty"),
+        (b"not an IDX file at all", "not an IDX file"),
+        (b"\x1f\x8b\x08\x00broken gzip", "train-images-idx3-ubyte"),
+        (bytes((0, 0, 8, 3, 0, 0, 234, 96, 0, 0, 0, 28, 0, 0, 0, 28)) + bytes(99), "truncated"),
+        (bytes((0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2)) + bytes(4), "1×2×2"),
+    ],
+    ids=["empty", "foreign", "damaged", "truncated", "other shape"],
+)
+def test_damaged_data_files(here: Path, content: bytes | None, words: str) -> None:
+    raw = here / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        for name in (f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"):
+            (raw / name).write_bytes(content or b"")
+    message = refuse(*TINY, "--data", "mnist", "--data-dir", "data", "--run-dir", "run")
+    assert words in message
+    assert "train-images-idx3-ubyte" in message
+    assert [path.name for path in here.iterdir()] == ["data"]
+
+
+def test_tracebacks_on_request(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIRECTMAX_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="--values"):
+        call("train", "--values", "1")
+
+
+# Files and memory: one line
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate",),
+        (*TINY, "--run-dir"),
+        ("train", "--resume", "--run-dir"),
+        ("gradients", "--output"),
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_is_too_long(here: Path, command: tuple[str, ...]) -> None:
+    message = refuse(*command, "x" * 300)
+    assert "x" * 300 in message
+    assert "File name too long" in message
+    assert list(here.iterdir()) == []
+
+
+def test_a_picture_with_a_name_that_is_too_long(run_dir: Path) -> None:
+    message = refuse("sample", run_dir, "--output", f"{'x' * 300}.png")
+    assert "x.png: File name too long" in message
+
+
+def test_a_folder_that_may_not_be_read(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "exists", forbidden)
+    checkpoint = run_dir / "checkpoints" / "best" / "state.json"
+    assert refuse("evaluate", run_dir) == f"cannot use {checkpoint}: Permission denied"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("flag", ["--version", "--help"])
+def test_output_that_cannot_be_written(flag: str) -> None:
+    command = [sys.executable, "-m", "directmax.tool.cli", flag]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 2
+    assert result.stderr == "directmax: cannot read or write: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 7 TiB"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes"),
+    ],
+    ids=str,
+)
+def test_out_of_memory(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(arguments: list[str]) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "_run", fail)
+    assert "try a smaller --batch-size" in refuse("train")
+
+
+def test_an_illegal_access_is_not_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(arguments: list[str]) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(cli, "_run", fail)
+    with pytest.raises(RuntimeError, match="illegal"):
+        call("train")
+
+
+# Evaluate
+
+
+def test_evaluate_gives_the_numbers_of_the_summary(run_dir: Path) -> None:
+    outcome = succeed("evaluate", run_dir, "--json")
+    results = json.loads(outcome.out)
+    summary = read(run_dir / "summary.json")
+    assert set(results) == {"train", "validation", "test"}
+    assert results["validation"] == summary["validation"]
+    assert results["test"] == summary["test"]
+
+
+def test_evaluate_prints_a_table(run_dir: Path) -> None:
+    out = succeed("evaluate", run_dir, "--device", "cpu").out
+    bound = read(run_dir / "summary.json")["test"]["bound"]
+    assert f"{bound:.2f}" in out
+    assert [word in out for word in ("train", "validation", "test", "nats")] == [True] * 4
+
+
+def test_evaluate_leaves_the_run_as_it_was(run_dir: Path) -> None:
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    succeed("evaluate", run_dir)
+    assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
+
+
+def test_evaluate_needs_a_split(run_dir: Path) -> None:
+    message = refuse("evaluate", run_dir, "--splits")
+    assert message == "--splits needs at least one of train, validation and test"
+
+
+@pytest.mark.parametrize("flags", ["--samples 0", "--samples x", "--seed x", "--device tpu"])
+def test_evaluate_refuses(run_dir: Path, flags: str) -> None:
+    refuse("evaluate", run_dir, *flags.split())
+
+
+# As a program
+
+
+def test_the_console_script(here: Path) -> None:
+    script = Path(sys.executable).parent / "directmax"
+    if not script.exists():
+        pytest.skip("the package is not installed with its script")
+    version = subprocess.run([script, "--version"], capture_output=True, text=True)
+    assert (version.returncode, version.stdout) == (0, f"directmax {directmax.__version__}\n")
+    wrong = subprocess.run([script, "train", "--values", "1"], capture_output=True, text=True)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == "directmax: --values must be at least 2, got 1\n"
+
+
+@pytest.mark.slow
+def test_train_with_no_flags(here: Path) -> None:
+    command = [sys.executable, "-m", "directmax.tool.cli", "train"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    *_, last = result.stdout.splitlines()
+    report = Path(last.removeprefix("report: "))
+    summary = read(report.parent / "summary.json")
+    assert report.is_file()
+    assert read(report.parent / "config.json")["config"] == TrainConfig().to_dict()
+    assert summary["test"]["bound"] < 23
+    assert len(result.stdout.splitlines()) < 40
