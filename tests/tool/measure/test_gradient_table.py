@@ -16,10 +16,10 @@ import torch
 from PIL import Image
 
 from command_line import TINY, Outcome, call, read, refuse, succeed
-from directmax import gradient_table
 from directmax.laboratory import Point, Setting, _timing
 from directmax.tool.config.rules import ESTIMATOR_NAMES
 from directmax.tool.config.train import TrainConfig
+from directmax.tool.measure import gradients as gradient_table
 from directmax.tool.measure.gradient_grid import build, setting_seed, settings_of
 from directmax.tool.measure.gradients import (
     Request,

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from command_line import call, refuse, succeed
-from directmax import solver_table
 from directmax.solvers import SOLVERS, Exhaustive, MaxFlow, PairwiseSolver, Solution, Status
+from directmax.tool.measure import solvers as solver_table
 from directmax.tool.measure.solvers import Row, Timing, instances, measure, rows
 
 FAST = ("auto", "exhaustive", "max-flow")
