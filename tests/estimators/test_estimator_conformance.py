@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from estimator_conformance import EstimatorConformance, OverPairs
+from coupled_conformance import OverPairs
+from estimator_conformance import EstimatorConformance
 from torch import Tensor, nn
 
 from directmax import (

@@ -266,7 +266,7 @@ def command(
     else:
         console = Console()
         console = console if console.is_terminal else Console(width=140)
-        console.print(comparison().table(width=console.width))
+        console.print(Text(comparison().table(width=console.width)), soft_wrap=True)
         for note in notes:
             console.print(Text(note), soft_wrap=True)
     if output is not None:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from directmax.laboratory._settings import Point
+from directmax.laboratory import Point
 from directmax.tool.measure.style import (
     GREY,
     NEGLIGIBLE,

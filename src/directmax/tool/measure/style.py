@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from directmax.laboratory._settings import Point
+from directmax.laboratory import Point
 
 # Okabe and Ito's palette, safe for the colour-blind; its yellow is too light for lines on white.
 BLUE, SKY, GREEN, BLACK = "#0072b2", "#56b4e9", "#009e73", "#000000"

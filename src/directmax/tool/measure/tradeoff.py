@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from directmax.laboratory._settings import Point
+from directmax.laboratory import Point
 from directmax.tool.measure.labels import Label, place_labels
 from directmax.tool.measure.style import GREY, NEGLIGIBLE, SMALL, Families, resolved, style_of
 
