@@ -84,6 +84,7 @@ class TestCorrectedDirectAutoTwoSided(EstimatorConformance):
 
 
 class TestExact(EstimatorConformance):
+    twice = True
     samples = False
     discrete = False
 
@@ -92,6 +93,7 @@ class TestExact(EstimatorConformance):
 
 
 class TestGumbelSoftmax(EstimatorConformance):
+    twice = True
     discrete = False
 
     def make(self, num_samples: int = 1) -> Estimator:
@@ -177,6 +179,7 @@ class Anywhere(nn.Module):
 
 
 class TestRelax(EstimatorConformance):
+    blind = False
     quiet = False
     transforms = DIFFERENTIATES
     compiles = False

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from directmax._choices import check_choice
 from directmax._precision import widened
+from directmax._randomness import draw
 from directmax._validation import check_count
 from directmax.distributions import (
     DiscreteDistribution,
@@ -154,13 +155,9 @@ class AttributeVAE(nn.Module):
             generator: source of the noise.
         """
         features = self.encoder.features(self._unit(images))
-        noise = torch.randn(
-            len(images),
-            self.encoder.num_dimensions,
-            generator=generator,
-            dtype=self.scale.dtype,
-            device=images.device,
-        )
+        shape = (len(images), self.encoder.num_dimensions)
+        settings = {"dtype": self.scale.dtype, "device": images.device}
+        noise = draw(torch.randn, shape, generator, **settings)
         loss = LIKELIHOODS[self.likelihood]
         return AttributeReconstruction(
             self.decoder,

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from directmax._randomness import draw
 from directmax._validation import check_count
 from directmax.distributions import Categorical, observed_one_hot
 from directmax.estimators import Estimator, LabelledDirect
@@ -151,7 +152,7 @@ class MixedVAE(nn.Module):
             generator: source of the Gaussian noise.
         """
         mean = posterior.mean
-        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        noise = draw(torch.randn, mean.shape, generator, dtype=mean.dtype, device=mean.device)
         rows, row_kl = posterior.sample(noise), posterior.row_kl() * kl_weight
         return MixedReconstruction(self.decoder, images, rows, row_kl, reduced=self.reduced)
 
@@ -256,7 +257,7 @@ class MixedVAE(nn.Module):
     ) -> Float[Tensor, " m"]:
         """f(label): only the label's row is encoded and decoded."""
         mean, log_variance = self.encoder.row(images, labels)
-        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        noise = draw(torch.randn, mean.shape, generator, dtype=mean.dtype, device=mean.device)
         row = mean + (0.5 * log_variance).exp() * noise
         logits = self.decoder(z.transpose(-1, -2) * row.unsqueeze(-2))  # from (m, k, c)
         return bernoulli_loss(logits, images) + kl_weight * gaussian_kl(mean, log_variance)

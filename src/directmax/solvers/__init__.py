@@ -11,6 +11,7 @@ from directmax.solvers._one_by_one import OneByOne
 from directmax.solvers._pairwise import (
     PairwiseSolver,
     check_potentials,
+    coupling_reach,
     pair_products,
     potential,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Status",
     "check_potentials",
     "choose_solver",
+    "coupling_reach",
     "pair_products",
     "potential",
     "solve_independent",
