@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,16 @@ PAGES = (
 def test_python_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # where they may write
     blocks = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE
+        r"(?:^<!-- needs: (\w+) -->\n)?^```python\n(.*?)^```",
+        (ROOT / page).read_text(),
+        re.DOTALL | re.MULTILINE,
     )
     assert blocks
     names: dict[str, Any] = {}
     with torch.random.fork_rng():
-        for number, block in enumerate(blocks, 1):
+        for number, (package, block) in enumerate(blocks, 1):
+            if package and importlib.util.find_spec(package) is None:
+                continue
             exec(compile(block, f"{page}, block {number}", "exec"), names)
 
 

@@ -316,6 +316,14 @@ class AttributeVAE(nn.Module):
         return losses, gaussian
 
     def _unit(self, images: Tensor) -> Tensor:
+        shape = self.encoder.shape
+        if not isinstance(images, Tensor) or images.is_floating_point():
+            got = images.dtype if isinstance(images, Tensor) else type(images).__name__
+            raise TypeError(f"images must be 8-bit, torch.uint8 from 0 to 255, got {got}")
+        if images.shape[1:] != shape:
+            raise ValueError(
+                f"images must have shape (batch, *{tuple(shape)}), got {tuple(images.shape)}"
+            )
         return unit_pixels(images, self.scale.dtype)
 
 

@@ -15,7 +15,7 @@ from directmax._validation import check_count
 from directmax.distributions import Categorical, observed_one_hot
 from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._bound import Bound
-from directmax.models._checks import check_estimator
+from directmax.models._checks import check_estimator, check_images, num_pixels_of
 from directmax.models._distortion import turned
 from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
 from directmax.models._networks import Decoder
@@ -191,6 +191,9 @@ class MixedVAE(nn.Module):
         """
         if (shift or distortion) and shape is None:
             raise ValueError("shape, (height, width), is needed for a shift and a distortion")
+        check_images(images, num_pixels_of(self.encoder))
+        if labelled is not None:
+            check_images(labelled, num_pixels_of(self.encoder), name="labelled")
         posterior = self.encoder(images)
         terms = self._without_labels(images, posterior, kl_weight, kl_gradient, generator)
         move = _Moved(shape, shift, distortion, generator)
@@ -287,6 +290,7 @@ class MixedVAE(nn.Module):
             TypeError, ValueError: `num_samples` is no integer of at least 1.
         """
         check_count("num_samples", num_samples)
+        check_images(images, num_pixels_of(self.encoder))
         reconstruction, kl = [], []
         for index, part in enumerate(parts := images.split(EVALUATION_BATCH)):
             posterior = self.encoder(part)
