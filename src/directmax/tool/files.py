@@ -63,6 +63,21 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+@contextlib.contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """What lacks an entry, or has one of another type, is this file.
+
+    Raises:
+        RunError: it was so.
+    """
+    try:
+        yield
+    except RunError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{file} is damaged: {error!r}") from error
+
+
 def cannot_write(path: Path, error: OSError) -> RunError:
     """The error for a write that failed."""
     reason = error.strerror or str(error)

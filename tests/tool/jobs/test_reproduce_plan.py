@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from directmax.tool.config.train import TrainConfig
 from directmax.tool.files import RunError
 from directmax.tool.jobs.estimate import makespan
-from directmax.tool.jobs.plan import Plan, make_plan
+from directmax.tool.jobs.job import Job
+from directmax.tool.jobs.plan import Plan
 from directmax.tool.jobs.store import Store
 from directmax.tool.measure.gradient_grid import Request, settings_of
-from directmax.tool.paper import ITEMS, SCALES
-from directmax.tool.paper.jobs import SEEDS, Job
+from directmax.tool.paper import ITEMS, SCALES, kinds, plan_items
+from directmax.tool.paper import Request as ItemRequest
+from directmax.tool.paper.item import SEEDS
+
+
+def make_plan(name: str, scale: str, *, only: Sequence[str] = (), **asked: Any) -> Plan:
+    return plan_items(name, ItemRequest(scale, **asked), only)
 
 
 def names(plan: Plan) -> list[str]:
@@ -27,7 +35,7 @@ def test_every_job_can_be_made(scale: str) -> None:
     assert len(by_name) == len(plan.jobs) == len({job.digest() for job in plan.jobs})
     for position, job in enumerate(plan.jobs):
         assert set(job.after) <= set(names(plan)[:position]), "dependencies come first"
-        assert job.kind in ("train", "gradients", "mixture")
+        assert job.kind in kinds.KINDS
         assert job.cell["seed"] in SEEDS[scale]
         assert Job.from_dict(job.to_dict()) == job
         if job.kind == "train":
@@ -39,7 +47,7 @@ def test_every_job_can_be_made(scale: str) -> None:
             assert {setting.family for setting in settings} >= {"direct", "gumbel-softmax"}
             if job.after:
                 assert job.settings["trained"] == by_name[job.after[0]].digest()
-    for chosen in plan.items:
+    for chosen in plan.parts:
         assert set(chosen.jobs) <= set(by_name)
         assert chosen.jobs or chosen.needs
 
@@ -70,7 +78,7 @@ def test_the_published_protocol() -> None:
 
 def test_shared_runs_are_there_once() -> None:
     everything = make_plan("all", "short")
-    items = {chosen.item.name: set(chosen.jobs) for chosen in everything.items}
+    items = {chosen.name: set(chosen.jobs) for chosen in everything.parts}
     assert items["figure2"] < items["table1"]
     assert len(items["figure4"] & items["table2"]) == 2
     alone = {name: set(names(make_plan(name, "short"))) for name in ITEMS}
@@ -84,7 +92,7 @@ def test_only_takes_what_is_needed_with_it() -> None:
         "table1-mnist-10",
         *(f"table1-mnist-10-{method}" for method in ("exact", "direct", "gumbel-softmax", "ours")),
     }
-    assert [chosen.item.name for chosen in plan.items] == ["figure1", "table1", "figure2"]
+    assert [chosen.name for chosen in plan.parts] == ["figure1", "table1", "figure2"]
 
 
 def test_seeds_and_data() -> None:
@@ -94,21 +102,21 @@ def test_seeds_and_data() -> None:
     with pytest.raises(ValueError, match="figure1 is on mnist, digits; got --data omniglot"):
         make_plan("figure1", "short", data=("omniglot",))
     everything = make_plan("all", "short", data=("omniglot",))
-    assert {c.item.name for c in everything.items if c.jobs} == {"table1", "figure2"}
+    assert {c.name for c in everything.parts if c.jobs} == {"table1", "figure2"}
 
 
 def test_data_that_cannot_be_downloaded_is_taken_where_it_is() -> None:
     alone = make_plan("figure5", "short")
     assert {job.cell["data"] for job in alone.jobs} == {"fashion-mnist"}
-    assert alone.items[0].needs is not None
-    assert "figure5 is without celeba" in alone.items[0].needs
+    assert alone.parts[0].needs is not None
+    assert "figure5 is without celeba" in alone.parts[0].needs
     both = make_plan("figure5", "short", present={"celeba": 4_800})
     labels = {job.cell["data"]: job.cell["labels"] for job in both.jobs}
     assert labels == {"fashion-mnist": 500, "celeba": 48}  # one per cent of what is there
-    assert both.items[0].needs is None
+    assert both.parts[0].needs is None
     asked = make_plan("figure5", "smoke", data=["celeba"])  # loading it says where to get it
     assert {job.settings["image_size"] for job in asked.jobs} == {16}
-    everything = {chosen.item.name: chosen for chosen in make_plan("all", "smoke").items}
+    everything = {chosen.name: chosen for chosen in make_plan("all", "smoke").parts}
     assert "figure5 has no embedded data" in (everything["figure5"].needs or "")
 
 
@@ -142,16 +150,17 @@ def test_plans_of_several_calls_are_one(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.create()
     first, second = make_plan("table1", "short", data=("mnist",)), make_plan("figure1", "short")
-    store.add_plan(first.to_dict("directmax reproduce table1", store, {}))
-    plan = store.add_plan(second.to_dict("directmax reproduce figure1", store, {"x": 1.0}))
-    assert [item["name"] for item in plan["items"]] == ["figure1", "table1"]
+    store.add_plan(first.to_dict("directmax reproduce table1", store.bind(first.jobs), {}))
+    folders = store.bind(second.jobs)
+    plan = store.add_plan(second.to_dict("directmax reproduce figure1", folders, {"x": 1.0}))
+    assert {item["name"] for item in plan["items"]} == {"figure1", "table1"}
     assert {job["name"] for job in plan["jobs"]} == {*names(first), *names(second)}
     assert plan["command"] == "directmax reproduce table1\ndirectmax reproduce figure1"
-    third = make_plan("table1", "short", data=("omniglot",)).to_dict("a", store, {})
-    plan = store.add_plan(third)
+    third = make_plan("table1", "short", data=("omniglot",))
+    plan = store.add_plan(third.to_dict("a", store.bind(third.jobs), {}))
     assert len(next(item for item in plan["items"] if item["name"] == "table1")["jobs"]) == 50
     with pytest.raises(RunError, match="holds a reproduction with --scale short, not smoke"):
-        store.add_plan(make_plan("table1", "smoke").to_dict("a", store, {}))
+        store.add_plan(make_plan("table1", "smoke").to_dict("a", {}, {}))
 
 
 def test_makespan() -> None:

@@ -14,13 +14,16 @@ from typing import Any
 
 import pytest
 import torch
-from jobs import ForkEngine, outcome, run_jobs, tiny
+from jobs import ForkEngine, bound, outcome, run_jobs, tiny
 
 from directmax.tool.jobs import worker
 from directmax.tool.jobs.engine_local import LocalEngine, Resources
+from directmax.tool.jobs.faults import BUSY
+from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.runner import Stopped
 from directmax.tool.jobs.store import State, Store
-from directmax.tool.paper.jobs import Job
+from directmax.tool.jobs.task import Task
+from directmax.tool.paper import kinds
 from directmax.tool.run import train as run
 from directmax.tool.run.loop import Trainer
 
@@ -69,11 +72,11 @@ def at_step(epoch: int, step: int, do: Any) -> None:
 
 
 def state(root: Path, job: Job) -> State:
-    return Store(root).folder(job).state()
+    return bound(root, job).state()
 
 
 def folder(root: Path, job: Job) -> Path:
-    return Store(root).folder(job).path
+    return bound(root, job).path
 
 
 def test_a_run_is_that_of_directmax_train(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
@@ -261,10 +264,10 @@ def test_processes_of_this_machine(tmp_path: Path, undisturbed: dict[str, Any]) 
 
 
 def test_a_busy_job_is_left_alone(tmp_path: Path) -> None:
-    store, job = Store(tmp_path), tiny("a")
-    store.create()
-    store.folder(job).create(job)
-    with store.folder(job).claim() as mine:
+    Store(tmp_path).create()
+    busy = bound(tmp_path, tiny("a"))
+    busy.create()
+    with busy.claim() as mine:
         assert mine
-        assert worker.work(worker.Task(str(store.folder(job).path))) == 75
-    assert store.folder(job).state() == State()
+        assert worker.work(Task(str(busy.path), kinds.__name__)) == BUSY
+    assert busy.state() == State()

@@ -1,22 +1,17 @@
-"""The images of jobs."""
+"""The images of jobs, each data set loaded once."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from directmax.tool.config.train import TrainConfig
-from directmax.tool.data import AttributeData, DataError, ImageData
-from directmax.tool.data.celeba import count_training
-from directmax.tool.data.locate import Places
-from directmax.tool.paper.jobs import Job
+from directmax.tool.data import ImageData
 from directmax.tool.run.make import Data, load_data
 
 
 class Images:
-    """Data sets by what they are of, each loaded once.
+    """Data sets by what they are of.
 
     Args:
         data_dir: where to look first.
@@ -38,33 +33,3 @@ class Images:
         found = self.of(TrainConfig(data=name))
         assert isinstance(found, ImageData)
         return found
-
-
-def load_all(jobs: Iterable[Job], data_dir: str | Path | None) -> Images:
-    """The images of all jobs.
-
-    Raises:
-        ValueError: some are missing or damaged.
-    """
-    images = Images(data_dir)
-    for job in jobs:
-        if job.kind == "train":
-            images.of(TrainConfig.from_dict(dict(job.settings)))
-        else:
-            images.binary(str(job.cell["data"]))
-    return images
-
-
-def sizes(data: Data) -> tuple[int, int, int]:
-    """Training images, validation images, numbers in an image."""
-    if isinstance(data, AttributeData):
-        return len(data.train), len(data.validation), math.prod(data.shape)
-    return len(data.train), len(data.validation), data.train.images.shape[1]
-
-
-def present_data(data_dir: str | Path | None) -> dict[str, int]:
-    """Training images of the data sets that cannot be downloaded and are there."""
-    try:
-        return {"celeba": count_training(Places(data_dir, download=False))}
-    except DataError:  # a damaged one is reported when it is loaded
-        return {}

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from directmax.tool.config.rules import ESTIMATOR_NAMES
 from directmax.tool.config.train import TrainConfig
-from directmax.tool.paper.jobs import Item, Job, Request, train_job
+from directmax.tool.jobs.job import Job
+from directmax.tool.paper.item import Item, Request, train_job
 
 _DIRECT: dict[str, Any] = {"estimator": "direct", "epsilon": 0.1, "anneal_rate": 0.0}
 _PAPER = ("gumbel-softmax", "rebar", "relax", "arm", "local-expectation")
 _AFTER = ("disarm", "reinmax", "score-function")
 """Estimators of the paper's figure, ours among them, and those published after it."""
+_UNFIT = ("exact", "clamped-argmax")
+"""Sums over all states at every step, and the structured encoders' own."""
 _ENCODERS = {"pairwise": "exhaustive", "supermodular": "max-flow"}
 
 
-def estimators() -> dict[str, dict[str, Any]]:
+def estimators(everything: bool) -> dict[str, dict[str, Any]]:
     """Flags of every line of the left half, by method."""
-    return {
+    found = {
         "direct": _DIRECT,
         **{name: {"estimator": name} for name in (*_PAPER, *_AFTER)},
         "direct-rao-blackwell": {"estimator": "direct", "rao_blackwell": True},
     }
+    if everything:
+        more = (name for name in ESTIMATOR_NAMES if name not in (*found, *_UNFIT))
+        found |= {name: {"estimator": name} for name in more}
+    return found
 
 
 def encoders() -> dict[tuple[str, str], dict[str, Any]]:
@@ -35,7 +43,9 @@ def encoders() -> dict[tuple[str, str], dict[str, Any]]:
 
 def build(request: Request) -> tuple[Job, ...]:
     """Independent variables by every estimator, structured ones by two."""
-    lines = {("independent", method): flags for method, flags in estimators().items()}
+    lines = {
+        ("independent", method): flags for method, flags in estimators(request.everything).items()
+    }
     lines |= encoders()
     jobs = []
     for data in request.data:

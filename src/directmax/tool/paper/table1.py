@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any
 
 from directmax.tool.config.train import PRESETS, TrainConfig
-from directmax.tool.paper.jobs import Item, Job, Request, train_job
+from directmax.tool.jobs.job import Job
+from directmax.tool.paper.item import Item, Request, train_job
 from directmax.tool.paper.published import VALUES
 
 # The published protocol. As in the authors' code, the KL term's gradient is left out with direct.
@@ -16,6 +17,8 @@ _PROTOCOL: dict[str, dict[str, Any]] = {
     "gumbel-softmax": {"estimator": "gumbel-softmax"},
 }
 METHODS = (*_PROTOCOL, "ours")
+_MORE = ("gumbel-softmax-whole", "ours-one-start")
+"""Without early stopping, and our default before it had several starts."""
 
 
 def config_of(method: str, data: str, values: int, seed: int, request: Request) -> TrainConfig:
@@ -24,19 +27,24 @@ def config_of(method: str, data: str, values: int, seed: int, request: Request) 
         # An annealed run says only at its end how good it is: it has no patience.
         epochs = request.pick(0, 40, 0)
         return TrainConfig(data=data, values=values, seed=seed, epochs=epochs)
+    if method == "ours-one-start":
+        ours = config_of("ours", data, values, seed, request)
+        return dataclasses.replace(ours, starts=1, kl_fraction=2 / 3)
+    whole = method.endswith("-whole")
     return dataclasses.replace(
         PRESETS["paper"],
         data=data,
         values=values,
         seed=seed,
         epochs=request.pick(300, 40, 300),
-        patience=request.pick(0, 0, 40),
-        **_PROTOCOL[method],
+        patience=0 if whole else request.pick(0, 0, 40),
+        **_PROTOCOL[method.removesuffix("-whole")],
     )
 
 
 def trainings(request: Request, values: tuple[int, ...]) -> tuple[Job, ...]:
     """The trainings of some rows."""
+    methods = (*METHODS, *_MORE) if request.everything else METHODS
     return tuple(
         train_job(
             f"table1-{data}-{k}-{method}-{seed}",
@@ -45,7 +53,7 @@ def trainings(request: Request, values: tuple[int, ...]) -> tuple[Job, ...]:
         )
         for data in request.data
         for k in values
-        for method in METHODS
+        for method in methods
         for seed in request.seeds
     )
 

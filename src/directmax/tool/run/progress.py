@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -112,22 +110,3 @@ class ConsoleProgress(Progress):
         values = line["validation"]
         accuracy = f", accuracy {values['accuracy']:.2%}" if "accuracy" in values else ""
         return f"validation {values['bound']:.2f} (best {self._best:.2f}) nats{accuracy}"
-
-
-@contextlib.contextmanager
-def share_bar() -> Iterator[Callable[[str, float], None] | None]:
-    """A bar on the terminal for work in named parts, each told by its share; None elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("{task.description:10s}"), BarColumn(), TimeRemainingColumn())
-    with RichProgress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(name: str, share: float) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(name, total=1.0)
-            bar.update(tasks[name], completed=share)
-
-        yield show

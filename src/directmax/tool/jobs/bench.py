@@ -1,0 +1,81 @@
+"""Measures what jobs consist of, each distinct configuration once."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from directmax.tool.data.locate import user_cache
+from directmax.tool.files import RunError, read_json, write_json
+from directmax.tool.jobs.images import Images
+from directmax.tool.jobs.machine import hardware
+from directmax.tool.run.run_folder import environment
+
+START_SECONDS = 6.0
+"""Of every process, until it computes, and for its report at the end."""
+
+
+class Bench:
+    """Measures, and keeps what was measured in a file of the user's cache.
+
+    Args:
+        images: of all jobs.
+        device: that is measured.
+        threads: of a job.
+        data_dir: where to look for images first.
+        fresh: forget what was measured before.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        *,
+        device: str,
+        threads: int,
+        data_dir: str | None = None,
+        fresh: bool = False,
+    ) -> None:
+        self.images, self.device, self.data_dir = images, device, data_dir
+        self._threads, self._fresh = threads, fresh
+        self._file = user_cache() / "timings.json"
+        self._known: dict[str, Any] = {}
+        self._measured: set[str] = set()
+        with contextlib.suppress(RunError):  # none yet, or damaged: measured again
+            self._known = read_json(self._file)
+
+    def seconds(self, key: Any, measure: Callable[[], tuple[float, ...]]) -> tuple[float, ...]:
+        """What was measured, now or before, with as many threads as a job has.
+
+        Args:
+            key: decides what is measured; JSON-ready.
+            measure: does it.
+        """
+        text = json.dumps([self._machine, key], sort_keys=True)
+        name = hashlib.sha256(text.encode()).hexdigest()[:16]
+        if name not in self._known or (self._fresh and name not in self._measured):
+            import torch
+
+            threads = torch.get_num_threads()
+            torch.set_num_threads(self._threads)
+            try:
+                self._known[name] = measure()
+            finally:
+                torch.set_num_threads(threads)
+            self._measured.add(name)
+        return tuple(self._known[name])
+
+    def save(self) -> None:
+        """Keep what was measured; where that cannot be written it is measured again."""
+        with contextlib.suppress(RunError, OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self._file, self._known)
+
+    @functools.cached_property
+    def _machine(self) -> list[Any]:
+        """What decides how long a step takes, beside what is computed."""
+        code = environment()
+        return [hardware(), code["versions"], code["git_commit"], self.device, self._threads]
