@@ -78,6 +78,18 @@ def reading(file: Path) -> Iterator[None]:
         raise RunError(f"{file} is damaged: {error!r}") from error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those it is in, unless it is there.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
 def cannot_write(path: Path, error: OSError) -> RunError:
     """The error for a write that failed."""
     reason = error.strerror or str(error)

@@ -116,7 +116,6 @@ def run_jobs(
     engine = engine or ForkEngine()
     out = io.StringIO()
     store = Store(root)
-    store.create()
     with JobsProgress(Console(file=out, width=200)) as progress:
         runner = Runner(
             store.bind(jobs),

@@ -29,7 +29,6 @@ from directmax.tool.paper.reproduce import Reproduction
 
 def stored(store: Store, job: Job, state: State) -> JobFolder:
     """The folder of a job in that state."""
-    store.create()
     folder = store.bind([job])[job.name]
     folder.create()
     folder.write_state(state)
@@ -70,7 +69,6 @@ def test_a_model_that_is_needed_after_all_is_trained(tmp_path: Path) -> None:
     Store(first).add_plan(plan_record(training, Store(first)))
     write_results(first, collect(first))
     known = usable([training], read_known([first / "results.json"]))
-    store.create()
     take_over(store.bind([training]), known)
     folder = bound(store.root, training)
     assert folder.is_done

@@ -10,9 +10,9 @@ import pytest
 
 from directmax.tool.config.train import TrainConfig
 from directmax.tool.files import RunError
-from directmax.tool.jobs.estimate import makespan
 from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.plan import Plan
+from directmax.tool.jobs.runner import makespan
 from directmax.tool.jobs.store import Store
 from directmax.tool.measure.gradient_grid import Request, settings_of
 from directmax.tool.paper import ITEMS, SCALES, kinds, plan_items
@@ -148,7 +148,6 @@ def test_digests_are_of_the_work_alone() -> None:
 
 def test_plans_of_several_calls_are_one(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.create()
     first, second = make_plan("table1", "short", data=("mnist",)), make_plan("figure1", "short")
     store.add_plan(first.to_dict("directmax reproduce table1", store.bind(first.jobs), {}))
     folders = store.bind(second.jobs)
@@ -160,7 +159,7 @@ def test_plans_of_several_calls_are_one(tmp_path: Path) -> None:
     plan = store.add_plan(third.to_dict("a", store.bind(third.jobs), {}))
     assert len(next(item for item in plan["items"] if item["name"] == "table1")["jobs"]) == 50
     with pytest.raises(RunError, match="holds a reproduction with --scale short, not smoke"):
-        store.add_plan(make_plan("table1", "smoke").to_dict("a", {}, {}))
+        store.add_plan({**third.to_dict("a", store.bind(third.jobs), {}), "scale": "smoke"})
 
 
 def test_makespan() -> None:

@@ -21,7 +21,7 @@ from directmax.tool.jobs.engine_local import LocalEngine, Resources
 from directmax.tool.jobs.faults import BUSY
 from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.runner import Stopped
-from directmax.tool.jobs.store import State, Store
+from directmax.tool.jobs.store import State
 from directmax.tool.jobs.task import Task
 from directmax.tool.paper import kinds
 from directmax.tool.run import train as run
@@ -264,7 +264,6 @@ def test_processes_of_this_machine(tmp_path: Path, undisturbed: dict[str, Any]) 
 
 
 def test_a_busy_job_is_left_alone(tmp_path: Path) -> None:
-    Store(tmp_path).create()
     busy = bound(tmp_path, tiny("a"))
     busy.create()
     with busy.claim() as mine:

@@ -17,7 +17,6 @@ from directmax.tool.jobs.store import JobFolder, State, Store
 
 @pytest.fixture
 def folder(tmp_path: Path) -> JobFolder:
-    Store(tmp_path).create()
     found = bound(tmp_path, tiny("a"))
     found.create()
     return found

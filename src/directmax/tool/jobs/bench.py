@@ -1,4 +1,4 @@
-"""Measures what jobs consist of, each distinct configuration once."""
+"""What jobs are estimated from: their images, and measurements, each distinct one once."""
 
 from __future__ import annotations
 
@@ -7,16 +7,48 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from directmax.tool.config.train import TrainConfig
+from directmax.tool.data import ImageData
 from directmax.tool.data.locate import user_cache
 from directmax.tool.files import RunError, read_json, write_json
-from directmax.tool.jobs.images import Images
 from directmax.tool.jobs.machine import hardware
+from directmax.tool.run.make import Data, load_data
 from directmax.tool.run.run_folder import environment
 
 START_SECONDS = 6.0
 """Of every process, until it computes, and for its report at the end."""
+
+
+class Images:
+    """Data sets by what they are of.
+
+    Args:
+        data_dir: where to look first.
+    """
+
+    def __init__(self, data_dir: str | Path | None = None) -> None:
+        self._data_dir = data_dir
+        self._loaded: dict[tuple[Any, ...], Data] = {}
+
+    def of(self, config: TrainConfig) -> Data:
+        """The images of a training."""
+        key = (config.model == "attributes", config.data, config.attributes, config.image_size)
+        if key not in self._loaded:
+            self._loaded[key] = load_data(config, self._data_dir)
+        return self._loaded[key]
+
+    def binary(self, name: str) -> ImageData:
+        """The images of a name, for models of binary images."""
+        found = self.of(TrainConfig(data=name))
+        assert isinstance(found, ImageData)
+        return found
+
+    def clear(self) -> None:
+        """Forget them."""
+        self._loaded.clear()
 
 
 class Bench:

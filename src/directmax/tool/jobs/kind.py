@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from directmax.tool.jobs.bench import Bench
-from directmax.tool.jobs.images import Images
+from directmax.tool.jobs.bench import Bench, Images
 from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.task import Task
 

@@ -33,21 +33,6 @@ class Running:
     elsewhere: bool = False
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How many jobs are in which state."""
-
-    done: int
-    failed: int
-    waiting: int
-    running: int
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.done + self.failed + self.waiting + self.running
-
-
 class JobsProgress:
     """Shows the jobs.
 
@@ -82,33 +67,40 @@ class JobsProgress:
         self._console.print(Text(text, style=style), soft_wrap=True)
 
     def update(
-        self, counts: Counts, running: Sequence[Running], left: float | None, failed: Sequence[str]
+        self,
+        running: Sequence[Running],
+        *,
+        done: int,
+        waiting: int,
+        failed: Sequence[str],
+        left: float | None,
     ) -> None:
-        """Draw the table."""
+        """Draw the table: a row for every job that runs or failed, and numbers above.
+
+        Args:
+            running: jobs that run.
+            done: how many are done.
+            waiting: how many wait.
+            failed: names of those that failed.
+            left: seconds to the end of all; None: not known.
+        """
         if self._live is None:
             return
         self._shown = time.monotonic()
-        self._live.update(jobs_table(counts, running, left, failed), refresh=True)
-
-
-def jobs_table(
-    counts: Counts, running: Sequence[Running], left: float | None, failed: Sequence[str] = ()
-) -> Table:
-    """The table: a row for every job that runs or failed, and a line of counts above."""
-    words = f"{counts.done} of {counts.total} done, {counts.waiting} waiting"
-    if counts.failed:
-        words += f", {counts.failed} failed"
-    if left is not None:
-        words += f"; about {duration(left)} left"
-    table = Table(title=words, title_justify="left", title_style="bold")
-    table.add_column("job")
-    for name in ("epoch", "validation", "time left"):
-        table.add_column(name, justify="right")
-    for job in running:
-        stage, where = job.stage, " (another call)" if job.elsewhere else ""
-        epoch = f"{stage.epoch}/{stage.epochs}" if stage.epochs else ""
-        rest = "" if stage.left is None else duration(stage.left)
-        table.add_row(Text(job.name + where), epoch, stage.value, rest)
-    for name in failed:
-        table.add_row(Text(name, style="red"), "", "failed", "")
-    return table
+        words = f"{done} of {done + waiting + len(running) + len(failed)} done, {waiting} waiting"
+        if failed:
+            words += f", {len(failed)} failed"
+        if left is not None:
+            words += f"; about {duration(left)} left"
+        table = Table(title=words, title_justify="left", title_style="bold")
+        table.add_column("job")
+        for name in ("epoch", "validation", "time left"):
+            table.add_column(name, justify="right")
+        for job in running:
+            stage, where = job.stage, " (another call)" if job.elsewhere else ""
+            epoch = f"{stage.epoch}/{stage.epochs}" if stage.epochs else ""
+            rest = "" if stage.left is None else duration(stage.left)
+            table.add_row(Text(job.name + where), epoch, stage.value, rest)
+        for name in failed:
+            table.add_row(Text(name, style="red"), "", "failed", "")
+        self._live.update(table, refresh=True)

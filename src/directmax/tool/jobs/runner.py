@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from directmax.tool.files import RunError
 from directmax.tool.jobs.engine import Engine
-from directmax.tool.jobs.estimate import makespan
 from directmax.tool.jobs.faults import BUSY, INTERRUPTED, Exit
 from directmax.tool.jobs.kind import Kinds
-from directmax.tool.jobs.progress import Counts, JobsProgress, Running
+from directmax.tool.jobs.progress import JobsProgress, Running
 from directmax.tool.jobs.store import LOOK_SECONDS, JobFolder, State
 from directmax.tool.jobs.task import Task
 from directmax.tool.look.progress import duration
@@ -192,8 +191,13 @@ class Runner:
     def _show(self) -> None:
         running = [self._look(name) for name in self._running]
         running += [self._look(name, elsewhere=True) for name in self._elsewhere]
-        counts = Counts(len(self.done), len(self.failed), len(self._waiting), len(running))
-        self._progress.update(counts, running, self._left(running), list(self.failed))
+        self._progress.update(
+            running,
+            done=len(self.done),
+            waiting=len(self._waiting),
+            failed=list(self.failed),
+            left=self._left(running),
+        )
 
     def _look(self, name: str, *, elsewhere: bool = False) -> Running:
         folder = self._folders[name]
@@ -215,3 +219,17 @@ class Runner:
             return None
         rest += [self._seconds[name] for name in self._waiting]
         return makespan(rest, self._engine.slots) if rest else None
+
+
+def makespan(seconds: Iterable[float], workers: int) -> float:
+    """When the last of jobs ends that are taken in turn by some workers.
+
+    Example:
+        >>> makespan([3.0, 1.0, 1.0], 2)
+        3.0
+    """
+    free = [0.0] * max(1, workers)
+    for each in seconds:
+        free.sort()
+        free[0] += each
+    return max(free)

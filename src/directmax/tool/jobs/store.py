@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from directmax.tool.files import RunError, cannot_write, lock, read_json, reading, write_json
+from directmax.tool.files import RunError, lock, make_folder, read_json, reading, write_json
 from directmax.tool.jobs.job import Job
 
 JOBS = "jobs"
@@ -87,10 +87,7 @@ class JobFolder:
         """
         if self.job_file.exists():
             return
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
+        make_folder(self.path)
         write_json(self.job_file, {**self.job.to_dict(), "digest": self.job.digest()})
 
     def state(self) -> State:
@@ -103,15 +100,10 @@ class JobFolder:
             return State()
         record = read_json(self.state_file)
         with reading(self.state_file):
-            state = State(
-                state=str(record["state"]),
-                attempts=int(record["attempts"]),
-                error=record["error"],
-                seconds=float(record["seconds"]),
-            )
-        if state.state not in STATES:
-            raise RunError(f"{self.state_file} is damaged: unknown state {state.state!r}")
-        return state
+            state, error = record["state"], record["error"]
+            if state not in STATES:
+                raise ValueError(f"unknown state {state!r}")
+            return State(state, int(record["attempts"]), error, float(record["seconds"]))
 
     def write_state(self, state: State) -> None:
         """Write `state.json`, atomically."""
@@ -161,17 +153,6 @@ class Store:
         self.root = Path(root)
         self.plan_file = self.root / PLAN
 
-    def create(self) -> None:
-        """Make the folder.
-
-        Raises:
-            RunError: it cannot be written.
-        """
-        try:
-            (self.root / JOBS).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.root, error) from error
-
     def check(self, scale: str) -> None:
         """Refuse a folder that holds another scale, before anything is done.
 
@@ -219,6 +200,7 @@ class Store:
         Raises:
             RunError: the folder holds another scale, or cannot be written.
         """
+        make_folder(self.root / JOBS)
         with lock(self.root / ".plan.lock", wait=True):
             merged = merge(self.plan(), plan, self.root)
             write_json(self.plan_file, merged)
@@ -244,10 +226,8 @@ def merge(old: Mapping[str, Any] | None, new: Mapping[str, Any], root: Path) -> 
             items[item["name"]] = {**item, "jobs": list(dict.fromkeys([*earlier, *item["jobs"]]))}
     jobs = {job["name"]: job for job in old["jobs"]}
     for job in new["jobs"]:
-        measured = job["seconds_per_epoch"]
-        if measured is None:
-            measured = jobs.get(job["name"], job)["seconds_per_epoch"]
-        jobs[job["name"]] = {**job, "seconds_per_epoch": measured}
+        known = {key: value for key, value in job.items() if value is not None}
+        jobs[job["name"]] = {**jobs.get(job["name"], job), **known}
     commands = dict.fromkeys([*old["command"].split("\n"), *new["command"].split("\n")])
     return {
         **new,

@@ -16,15 +16,13 @@ from directmax.tool.data import DataError
 from directmax.tool.data.celeba import count_training
 from directmax.tool.data.locate import Places
 from directmax.tool.files import RunError
-from directmax.tool.jobs.bench import Bench
+from directmax.tool.jobs.bench import Bench, Images
 from directmax.tool.jobs.engine import Engine
 from directmax.tool.jobs.engine_local import Resources, resources
-from directmax.tool.jobs.estimate import estimate_all, makespan
-from directmax.tool.jobs.images import Images
 from directmax.tool.jobs.kind import Estimate
 from directmax.tool.jobs.plan import Plan
 from directmax.tool.jobs.progress import JobsProgress
-from directmax.tool.jobs.runner import Runner
+from directmax.tool.jobs.runner import Runner, makespan
 from directmax.tool.jobs.store import Store
 from directmax.tool.jobs.task import Task
 from directmax.tool.look.progress import bars, duration
@@ -32,8 +30,6 @@ from directmax.tool.paper import kinds
 from directmax.tool.paper.kinds import KINDS
 from directmax.tool.paper.known import give_back, read_known, take_over, usable, without_model
 from directmax.tool.paper.report import write_report
-
-MEASURING = "measuring a few steps"
 
 
 def present_data(data_dir: str | Path | None) -> dict[str, int]:
@@ -75,7 +71,7 @@ class Reproduction:
         self._store = Store(output)
         self._store.check(plan.scale)
         self._folders = self._store.bind(plan.jobs)
-        self._images: Images | None = Images(data_dir)
+        self._images = Images(data_dir)
         for job in plan.jobs:  # before they start: nothing is downloaded twice
             KINDS[job.kind].load(job, self._images)
         self._known = usable(plan.jobs, read_known(known))
@@ -85,7 +81,7 @@ class Reproduction:
         self._estimates: dict[str, Estimate] = {}
 
     def measure(self, device: str, workers: int | None, *, fresh: bool = False) -> Resources:
-        """Measure what is left, and say so.
+        """Measure what is left.
 
         Args:
             device: auto, cpu, cuda (all cards), cuda:N or mps.
@@ -101,10 +97,11 @@ class Reproduction:
         found = resources(device, workers, len(self.left))
         wanted = {*self.left}
         wanted |= {name for name, outcome in self._known.items() if outcome.measured is None}
-        if fresh:
-            wanted |= {job.name for job in self._plan.jobs if KINDS[job.kind].epochs(job)}
-        jobs = [job for job in self._plan.jobs if job.name in wanted]
-        assert self._images is not None
+        jobs = [
+            job
+            for job in self._plan.jobs
+            if job.name in wanted or (fresh and KINDS[job.kind].epochs(job))
+        ]
         bench = Bench(
             self._images,
             device=found.devices[0],
@@ -112,10 +109,13 @@ class Reproduction:
             data_dir=self._data_dir,
             fresh=fresh,
         )
-        with bars(self._console, len(jobs)) as bar:
-            show = (lambda done: bar(MEASURING, done)) if bar else lambda done: None
-            self._estimates = estimate_all(jobs, KINDS, bench, show)
-        self._images = None
+        with bars(self._console, len(jobs)) as show:
+            for number, job in enumerate(jobs, start=1):
+                self._estimates[job.name] = KINDS[job.kind].estimate(job, bench)
+                if show is not None:
+                    show("measuring a few steps", number)
+        bench.save()
+        self._images.clear()
         gc.collect()
         if found.devices[0].startswith("cuda"):  # before jobs share the card's memory
             torch.cuda.empty_cache()
@@ -135,11 +135,10 @@ class Reproduction:
         for title in ("epochs", "s an epoch", "whole"):
             table.add_column(title, justify="right")
         for job in plan.jobs:
-            estimate = self._estimates.get(job.name, Estimate(None, 0.0))
-            epochs = KINDS[job.kind].epochs(job)
-            each = "" if estimate.epoch is None else f"{estimate.epoch:.2f}"
-            whole = duration(estimate.total) if job.name in self.left else "done"
-            table.add_row(Text(job.name), str(epochs or ""), each, whole)
+            estimate = self._estimates.get(job.name)
+            each = f"{estimate.epoch:.2f}" if estimate and estimate.epoch is not None else ""
+            whole = duration(estimate.total) if estimate and job.name in self.left else "done"
+            table.add_row(Text(job.name), str(KINDS[job.kind].epochs(job) or ""), each, whole)
         show(table)
         for part in plan.parts:
             if part.needs:
@@ -162,11 +161,10 @@ class Reproduction:
         Raises:
             RunError: the folder cannot be written.
         """
-        self._store.create()
-        give_back(self._folders[name] for name in self._again)
-        take_over(self._folders, self._known)
         epochs = {} if compiled else {n: each.epoch for n, each in self._estimates.items()}
         self._store.add_plan(self._plan.to_dict(command, self._folders, epochs))
+        give_back(self._folders[name] for name in self._again)
+        take_over(self._folders, self._known)
 
     def run(self, engine: Engine, *, retries: int, compiled: bool) -> list[str]:
         """Run what is left; returns the names of jobs that failed.

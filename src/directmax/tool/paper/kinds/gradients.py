@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from directmax.tool.files import read_json, reading
-from directmax.tool.jobs.bench import START_SECONDS, Bench
-from directmax.tool.jobs.images import Images
+from directmax.tool.jobs.bench import START_SECONDS, Bench, Images
 from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.kind import Estimate, Kind
 from directmax.tool.jobs.task import Task

@@ -15,8 +15,7 @@ from torch import Tensor
 from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import ImageData, load_images
 from directmax.tool.files import read_json, reading, write_json
-from directmax.tool.jobs.bench import START_SECONDS, Bench
-from directmax.tool.jobs.images import Images
+from directmax.tool.jobs.bench import START_SECONDS, Bench, Images
 from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.kind import Estimate, Kind
 from directmax.tool.jobs.task import Task

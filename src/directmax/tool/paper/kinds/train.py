@@ -14,8 +14,7 @@ import torch
 from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import AttributeData
 from directmax.tool.files import read_json, reading
-from directmax.tool.jobs.bench import START_SECONDS, Bench
-from directmax.tool.jobs.images import Images
+from directmax.tool.jobs.bench import START_SECONDS, Bench, Images
 from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.kind import Estimate, Kind, Stage
 from directmax.tool.jobs.task import Task
