@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from directmax.tool.paper import ITEMS, SCALES, kinds, plan_items
 from directmax.tool.paper import Request as ItemRequest
 from directmax.tool.paper.item import SEEDS
 
+RESULTS = Path(__file__).parents[3] / "reproductions"
+
 
 def make_plan(name: str, scale: str, *, only: Sequence[str] = (), **asked: Any) -> Plan:
     return plan_items(name, ItemRequest(scale, **asked), only)
@@ -30,7 +34,11 @@ def names(plan: Plan) -> list[str]:
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_job_can_be_made(scale: str) -> None:
-    plan = make_plan("all", scale)
+    plan = make_plan("all", scale, everything=True)
+    usual = {job.digest() for job in make_plan("all", scale).jobs}
+    assert len(plan.jobs) > len(usual)
+    assert usual < {job.digest() for job in plan.jobs} or scale != "paper"
+    requests: dict[str, Request] = {}
     by_name = {job.name: job for job in plan.jobs}
     assert len(by_name) == len(plan.jobs) == len({job.digest() for job in plan.jobs})
     for position, job in enumerate(plan.jobs):
@@ -43,10 +51,12 @@ def test_every_job_can_be_made(scale: str) -> None:
         if job.kind == "gradients":
             flags = {k: tuple(v) if isinstance(v, list) else v for k, v in job.settings.items()}
             kept = {k: v for k, v in flags.items() if k in Request.__dataclass_fields__}
-            settings, _ = settings_of(TrainConfig(data=job.cell["data"]), Request(**kept))
-            assert {setting.family for setting in settings} >= {"direct", "gumbel-softmax"}
-            if job.after:
-                assert job.settings["trained"] == by_name[job.after[0]].digest()
+            requests[json.dumps({**kept, "seed": 0})] = Request(**kept)
+        if job.kind == "gradients" and job.after:
+            assert job.settings["trained"] == by_name[job.after[0]].digest()
+    for request in requests.values():
+        settings, _ = settings_of(TrainConfig(), request)
+        assert {setting.family for setting in settings} >= {"direct", "gumbel-softmax"}
     for chosen in plan.parts:
         assert set(chosen.jobs) <= set(by_name)
         assert chosen.jobs or chosen.needs
@@ -103,6 +113,51 @@ def test_seeds_and_data() -> None:
         make_plan("figure1", "short", data=("omniglot",))
     everything = make_plan("all", "short", data=("omniglot",))
     assert {c.name for c in everything.parts if c.jobs} == {"table1", "figure2"}
+
+
+KEPT: list[tuple[str, dict[str, Any]]] = [
+    ("estimators", {}),
+    ("structured", {"temperature": "auto"}),  # which none of these estimators has
+    ("labels", {"distortion": 0.0}),  # of the time before the setting
+    ("labels-turned", {}),
+    ("attributes", {}),
+    ("gumbel-softmax-300", {}),
+]
+
+
+@functools.cache
+def all_trainings() -> list[Job]:
+    asked: dict[str, Any] = {"seeds": (0, 1, 2), "present": {"celeba": 4_800}, "everything": True}
+    jobs = [job for scale in ("short", "paper") for job in make_plan("all", scale, **asked).jobs]
+    return [job for job in jobs if job.kind == "train"]
+
+
+@pytest.mark.parametrize(("file", "later"), KEPT, ids=[name for name, _ in KEPT])
+def test_runs_that_were_kept_are_jobs(file: str, later: dict[str, Any]) -> None:
+    """What `reproductions/` holds can be made again by `directmax reproduce --everything`."""
+    runs = json.loads((RESULTS / f"{file}.json").read_text())["runs"]
+    found = [
+        any(
+            all(job.settings.get(key) == value for key, value in {**run["config"], **later}.items())
+            for job in all_trainings()
+        )
+        for run in runs
+    ]
+    shorter = [run["run"] for run, is_there in zip(runs, found, strict=True) if not is_there]
+    assert shorter == (["faces-pairwise"] if file == "attributes" else [])
+
+
+@pytest.mark.parametrize("stage", ["start", "middle"])
+@pytest.mark.parametrize(
+    ("model", "name"), [("mnist", "mnist"), ("binary", "fashion-mnist-binary")]
+)
+def test_measurements_that_were_kept_are_jobs(model: str, name: str, stage: str) -> None:
+    plan = make_plan("figure1", "paper", seeds=(0,), everything=True)
+    (job,) = (job for job in plan.jobs if job.name == f"figure1-{name}-{stage}-0")
+    kept = json.loads((RESULTS / "gradients.json").read_text())[f"{model}-{stage}"]
+    of_the_job = {**kept["configuration"], **job.settings}
+    of_the_job.pop("trained", None)
+    assert of_the_job == kept["configuration"]
 
 
 def test_data_that_cannot_be_downloaded_is_taken_where_it_is() -> None:

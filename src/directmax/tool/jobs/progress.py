@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.live import Live
@@ -16,21 +15,6 @@ from directmax.tool.look.progress import duration
 
 REFRESH = 1.0
 """Seconds between two tables."""
-
-
-@dataclass(frozen=True)
-class Running:
-    """A job that runs.
-
-    Attributes:
-        name: of the job.
-        stage: how far it is.
-        elsewhere: another call works on it.
-    """
-
-    name: str
-    stage: Stage
-    elsewhere: bool = False
 
 
 class JobsProgress:
@@ -68,7 +52,7 @@ class JobsProgress:
 
     def update(
         self,
-        running: Sequence[Running],
+        running: Mapping[str, Stage],
         *,
         done: int,
         waiting: int,
@@ -78,7 +62,7 @@ class JobsProgress:
         """Draw the table: a row for every job that runs or failed, and numbers above.
 
         Args:
-            running: jobs that run.
+            running: how far jobs are that run, by name.
             done: how many are done.
             waiting: how many wait.
             failed: names of those that failed.
@@ -96,11 +80,10 @@ class JobsProgress:
         table.add_column("job")
         for name in ("epoch", "validation", "time left"):
             table.add_column(name, justify="right")
-        for job in running:
-            stage, where = job.stage, " (another call)" if job.elsewhere else ""
+        for name, stage in running.items():
             epoch = f"{stage.epoch}/{stage.epochs}" if stage.epochs else ""
             rest = "" if stage.left is None else duration(stage.left)
-            table.add_row(Text(job.name + where), epoch, stage.value, rest)
+            table.add_row(Text(name), epoch, stage.value, rest)
         for name in failed:
             table.add_row(Text(name, style="red"), "", "failed", "")
         self._live.update(table, refresh=True)

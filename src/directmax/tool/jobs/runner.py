@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from directmax.tool.files import RunError
 from directmax.tool.jobs.engine import Engine
 from directmax.tool.jobs.faults import BUSY, INTERRUPTED, Exit
-from directmax.tool.jobs.kind import Kinds
-from directmax.tool.jobs.progress import JobsProgress, Running
+from directmax.tool.jobs.kind import Kinds, Stage
+from directmax.tool.jobs.progress import JobsProgress
 from directmax.tool.jobs.store import LOOK_SECONDS, JobFolder, State
 from directmax.tool.jobs.task import Task
 from directmax.tool.look.progress import duration
@@ -189,35 +189,32 @@ class Runner:
         return words
 
     def _show(self) -> None:
-        running = [self._look(name) for name in self._running]
-        running += [self._look(name, elsewhere=True) for name in self._elsewhere]
+        stages = {name: self._stage(name) for name in (*self._running, *self._elsewhere)}
+        where = dict.fromkeys(self._elsewhere, " (another call)")
         self._progress.update(
-            running,
+            {f"{name}{where.get(name, '')}": stage for name, stage in stages.items()},
             done=len(self.done),
             waiting=len(self._waiting),
             failed=list(self.failed),
-            left=self._left(running),
+            left=self._left(stages),
         )
 
-    def _look(self, name: str, *, elsewhere: bool = False) -> Running:
+    def _stage(self, name: str) -> Stage:
         folder = self._folders[name]
-        stage = self._kinds[folder.job.kind].stage(folder.job, folder.path)
-        return Running(name, stage, elsewhere)
+        return self._kinds[folder.job.kind].stage(folder.job, folder.path)
 
-    def _left(self, running: Sequence[Running]) -> float | None:
+    def _left(self, stages: Mapping[str, Stage]) -> float | None:
         """Time to the end of all: what running jobs say, what the others are expected to take."""
-        now = time.monotonic()
-        rest = []
-        for job in running:
-            since = self._running.get(job.name, now)
-            expected = self._seconds.get(job.name)
-            if job.stage.left is not None:
-                rest.append(job.stage.left)
-            elif expected is not None:
-                rest.append(max(0.0, expected - (now - since)))
         if any(name not in self._seconds for name in self._waiting):
             return None
-        rest += [self._seconds[name] for name in self._waiting]
+        rest = [self._seconds[name] for name in self._waiting]
+        now = time.monotonic()
+        for name, stage in stages.items():
+            spent = now - self._running.get(name, now)
+            if stage.left is not None:
+                rest.append(stage.left)
+            elif name in self._seconds:
+                rest.append(max(0.0, self._seconds[name] - spent))
         return makespan(rest, self._engine.slots) if rest else None
 
 
