@@ -15,30 +15,29 @@ _PROTOCOL: dict[str, dict[str, Any]] = {
     "exact": {"estimator": "exact"},
     "direct": {"estimator": "direct", "kl_gradient": "off"},
     "gumbel-softmax": {"estimator": "gumbel-softmax"},
+    "gumbel-softmax-whole": {"estimator": "gumbel-softmax", "patience": 0},
 }
-METHODS = (*_PROTOCOL, "ours")
+_OURS: dict[str, dict[str, Any]] = {
+    "ours": {},
+    "ours-one-start": {"starts": 1, "kl_fraction": 2 / 3},  # our default of before
+}
+METHODS = ("exact", "direct", "gumbel-softmax", "ours")
 _MORE = ("gumbel-softmax-whole", "ours-one-start")
-"""Without early stopping, and our default before it had several starts."""
 
 
 def config_of(method: str, data: str, values: int, seed: int, request: Request) -> TrainConfig:
     """The configuration of one cell."""
-    if method == "ours":
+    if method in _OURS:
         # An annealed run says only at its end how good it is: it has no patience.
         epochs = request.pick(0, 40, 0)
-        return TrainConfig(data=data, values=values, seed=seed, epochs=epochs)
-    if method == "ours-one-start":
-        ours = config_of("ours", data, values, seed, request)
-        return dataclasses.replace(ours, starts=1, kl_fraction=2 / 3)
-    whole = method.endswith("-whole")
+        return TrainConfig(data=data, values=values, seed=seed, epochs=epochs, **_OURS[method])
     return dataclasses.replace(
         PRESETS["paper"],
         data=data,
         values=values,
         seed=seed,
         epochs=request.pick(300, 40, 300),
-        patience=0 if whole else request.pick(0, 0, 40),
-        **_PROTOCOL[method.removesuffix("-whole")],
+        **{"patience": request.pick(0, 0, 40), **_PROTOCOL[method]},
     )
 
 
