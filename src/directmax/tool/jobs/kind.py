@@ -74,7 +74,6 @@ class Kind(ABC):
             RunError: a file is missing or damaged.
         """
 
-    @abstractmethod
     def words(
         self, settings: Mapping[str, Any], folder: str, others: Sequence[str] = ()
     ) -> list[str]:
@@ -85,6 +84,7 @@ class Kind(ABC):
             folder: of the job.
             others: among them is the folder of the job that it needs.
         """
+        return []
 
     def epochs(self, job: Job) -> int:
         """Epochs of a training; 0 of other jobs."""

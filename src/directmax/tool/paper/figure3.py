@@ -15,41 +15,32 @@ _AFTER = ("disarm", "reinmax", "score-function")
 """Estimators of the paper's figure, ours among them, and those published after it."""
 _UNFIT = ("exact", "clamped-argmax")
 """Sums over all states at every step, and the structured encoders' own."""
-_ENCODERS = {"pairwise": "exhaustive", "supermodular": "max-flow"}
+_SOLVERS = {"pairwise": "exhaustive", "supermodular": "max-flow"}
 
 
-def estimators(everything: bool) -> dict[str, dict[str, Any]]:
-    """Flags of every line of the left half, by method."""
-    found = {
-        "direct": _DIRECT,
-        **{name: {"estimator": name} for name in (*_PAPER, *_AFTER)},
-        "direct-rao-blackwell": {"estimator": "direct", "rao_blackwell": True},
+def _lines(everything: bool) -> dict[tuple[str, str], dict[str, Any]]:
+    """Flags of every line, by encoder and method."""
+    lines = {
+        ("independent", "direct"): _DIRECT,
+        **{("independent", name): {"estimator": name} for name in (*_PAPER, *_AFTER)},
+        ("independent", "direct-rao-blackwell"): {"estimator": "direct", "rao_blackwell": True},
     }
     if everything:
-        more = (name for name in ESTIMATOR_NAMES if name not in (*found, *_UNFIT))
-        found |= {name: {"estimator": name} for name in more}
-    return found
-
-
-def encoders() -> dict[tuple[str, str], dict[str, Any]]:
-    """Flags of the structured encoders' lines, by encoder and method."""
-    found = {}
-    for encoder, solver in _ENCODERS.items():
+        for name in ESTIMATOR_NAMES:
+            if name not in _UNFIT:
+                lines.setdefault(("independent", name), {"estimator": name})
+    for encoder, solver in _SOLVERS.items():
         common = {"encoder": encoder, "solver": solver}
-        found[encoder, "direct"] = {**common, **_DIRECT}
-        found[encoder, "clamped-argmax"] = {**common, "estimator": "clamped-argmax"}
-    return found
+        lines[encoder, "direct"] = {**common, **_DIRECT}
+        lines[encoder, "clamped-argmax"] = {**common, "estimator": "clamped-argmax"}
+    return lines
 
 
 def build(request: Request) -> tuple[Job, ...]:
     """Independent variables by every estimator, structured ones by two."""
-    lines = {
-        ("independent", method): flags for method, flags in estimators(request.everything).items()
-    }
-    lines |= encoders()
     jobs = []
     for data in request.data:
-        for (encoder, method), flags in lines.items():
+        for (encoder, method), flags in _lines(request.everything).items():
             for seed in request.seeds:
                 config = TrainConfig(
                     data=data,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,9 +185,3 @@ class Fitting(Kind):
         with reading(folder / "result.json"):
             losses = {split: small(record.get(split)) for split in ("validation", "test")}
             return {**losses, **origin(record)}
-
-    def words(
-        self, settings: Mapping[str, Any], folder: str, others: Sequence[str] = ()
-    ) -> list[str]:
-        """There is no such command."""
-        return []
