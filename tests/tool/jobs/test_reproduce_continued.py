@@ -26,6 +26,8 @@ from directmax.tool.paper.known import give_back, read_known, take_over, usable,
 from directmax.tool.paper.report.results import collect, write_results
 from directmax.tool.paper.reproduce import Reproduction
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 
 def stored(store: Store, job: Job, state: State) -> JobFolder:
     """The folder of a job in that state."""
