@@ -12,15 +12,15 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+from directmax.tool.paper.report.draw import figure_svg
+from directmax.tool.paper.report.palette import DARK, LIGHT, PAGE_DARK, PAGE_LIGHT
 from report_folder import ReportFolder
 
 from directmax.tool.config.train import TrainConfig
 from directmax.tool.files import RunError
 from directmax.tool.paper.report import Results, collect, write_report
-from directmax.tool.paper.report.draw import figure_svg
 from directmax.tool.paper.report.layout import Chart, Figure, Series
 from directmax.tool.paper.report.page import make_page
-from directmax.tool.paper.report.palette import DARK, LIGHT, PAGE_DARK, PAGE_LIGHT
 from directmax.tool.paper.report.write import write_pages
 
 

@@ -46,7 +46,8 @@ class Train:
         from rich.console import Console
 
         from directmax.tool.run.progress import ConsoleProgress
-        from directmax.tool.run.tables import bound_table
+        from directmax.tool.run.run_folder import RunFolder
+        from directmax.tool.run.tables import bound_table, training_note
         from directmax.tool.run.train import train
 
         quiet()
@@ -67,6 +68,8 @@ class Train:
         if is_helper():
             return
         console.print(bound_table({split: summary[split] for split in ("validation", "test")}))
+        if note := training_note(summary, RunFolder(folder).metrics()):
+            console.print(note)
         console.print(
             f"best epoch {summary['best_epoch']} of {summary['epochs']}, "
             f"{summary['seconds_per_epoch']:.2f} s an epoch"

@@ -176,7 +176,8 @@ class AttributeTask(Task):
 
     def validate(self) -> Metrics:
         """Of the first validation images; of one Gaussian sample."""
-        return self._evaluate("validation", num_samples=1, most=VALIDATION_IMAGES)
+        metrics = self._evaluate("validation", num_samples=1, most=VALIDATION_IMAGES)
+        return dataclasses.replace(metrics, majority=None)
 
     def results(self) -> dict[str, Metrics]:
         """Of the validation and the test images."""
@@ -255,4 +256,11 @@ def evaluate_attributes(
         return metrics
     shares = (total[2:-1] / total[-1]).tolist()
     attributes = dict(zip(data.attribute_names, shares, strict=True))
-    return dataclasses.replace(metrics, accuracy=sum(shares) / n, attributes=attributes)
+    positive = (part.attributes > 0).double().mean(0)
+    frequent = torch.maximum(positive, 1 - positive).tolist()
+    return dataclasses.replace(
+        metrics,
+        accuracy=sum(shares) / n,
+        attributes=attributes,
+        majority=dict(zip(data.attribute_names, frequent, strict=True)),
+    )

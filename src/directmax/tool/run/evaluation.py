@@ -66,6 +66,7 @@ class Metrics:
             stands for no class has the last column.
         attributes: share of the images in which the most probable value of an attribute is right,
             by name.
+        majority: the same of always the more frequent value; at the end of a run.
     """
 
     bound: float
@@ -78,10 +79,11 @@ class Metrics:
     accuracy: float | None = None
     confusion: list[list[int]] | None = None
     attributes: dict[str, float] | None = None
+    majority: dict[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dictionary; without what the model has not."""
-        optional = ("accuracy", "confusion", "attributes")
+        optional = ("accuracy", "confusion", "attributes", "majority")
         absent = {name for name in optional if getattr(self, name) is None}
         return {name: value for name, value in self.__dict__.items() if name not in absent}
 
