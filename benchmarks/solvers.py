@@ -36,11 +36,11 @@ from directmax.solvers import (
     Status,
 )
 from directmax.tool.files import write_atomic
+from directmax.tool.look.figures import style, svg_file
+from directmax.tool.look.palette import LIGHT
 from directmax.tool.measure.solvers import instances
-from directmax.tool.run.pictures import BLUE, GREEN, INK, ORANGE, svg
 from directmax.tool.run.run_folder import environment
 
-PURPLE, VERMILION = "#cc79a7", "#d55e00"  # also Okabe and Ito's
 AUTHORS, LEAN = "PyMaxflow loop, authors'", "PyMaxflow loop, lean"
 TARGETS = (
     ("exhaustive, any signs", "cplex, any signs", 1 / 100),
@@ -230,56 +230,39 @@ def growth_figure(
     curves: list[Curve], *, xlabel: str, ylabel: str, right: float, log_x: bool = False
 ) -> Figure:
     """Curves on a logarithmic scale, each with its name beside it."""
-    figure = Figure(figsize=(7.6, 4.4), layout="constrained")
-    axes = figure.subplots()
-    for label, x, y, color, marker, offset, align in curves:
-        axes.plot(x, y, color=color, marker=marker, markersize=5, linewidth=1.6)
-        axes.annotate(
-            label,
-            (x[-1], y[-1]),
-            xytext=offset,
-            textcoords="offset points",
-            ha=align,
-            va="center",
-            color=INK,
-        )
-    axes.set_yscale("log")
-    if log_x:
-        axes.set_xscale("log")
-    axes.set_xlim(right=right)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    axes.grid(axis="y", color="#808080", alpha=0.3, linewidth=0.6)
-    for side, spine in axes.spines.items():
-        spine.set_color(INK)
-        spine.set_visible(side in ("left", "bottom"))
-    axes.tick_params(colors=INK, which="both")
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
+    with style():
+        figure = Figure(figsize=(7.6, 4.4), layout="constrained")
+        axes = figure.subplots()
+        for label, x, y, color, marker, offset, align in curves:
+            axes.plot(x, y, color=LIGHT[color], marker=marker, markersize=5, linewidth=1.6)
+            axes.annotate(
+                label, (x[-1], y[-1]), xytext=offset, textcoords="offset points", ha=align,
+                va="center",
+            )  # fmt: skip
+        axes.set_yscale("log")
+        if log_x:
+            axes.set_xscale("log")
+        axes.set_xlim(right=right)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.grid(visible=False, axis="x")
     return figure
-
-
-STYLE = (
-    "<style>svg{color:#1f2328;background:#fff}@media (prefers-color-scheme:dark)"
-    "{svg{color:#e6edf3;background:#0d1117;--blue:#56b4e9}}</style>"
-)
 
 
 def save(figure: Figure, path: Path) -> None:
     """An SVG file that follows the reader's choice of a light or dark screen."""
-    text = svg(figure, path.stem)
-    end = text.index(">") + 1
-    write_atomic(path, text[:end] + STYLE + text[end:])
+    axes = figure.axes[0]
+    title = f"{axes.get_ylabel()} by {axes.get_xlabel()}"
+    write_atomic(path, svg_file(figure, path.stem, title))
 
 
 def draw(record: dict[str, Any]) -> Figure:
     """Time an instance against n."""
     styles: dict[str, tuple[str, str, tuple[float, float], str]] = {
-        "exhaustive": (BLUE, "o", (7, 0), "left"),
-        "branch-and-bound": (VERMILION, "s", (7, 0), "left"),
-        "max-flow": (GREEN, "D", (7, 0), "left"),
-        "highs": (PURPLE, "^", (-8, 4), "right"),
-        "cplex": (ORANGE, "v", (8, 0), "left"),
+        "exhaustive": ("blue", "o", (7, 0), "left"),
+        "branch-and-bound": ("vermillion", "s", (7, 0), "left"),
+        "max-flow": ("green", "D", (7, 0), "left"),
+        "highs": ("purple", "^", (-8, 4), "right"),
+        "cplex": ("orange", "v", (8, 0), "left"),
     }
     names = {"max-flow": "max-flow\n(super-modular)"}
     curves: list[Curve] = []

@@ -33,9 +33,9 @@ from directmax import (
 )
 from directmax._precision import fast_bfloat16
 from directmax.tool.files import write_atomic
-from directmax.tool.run.pictures import BLUE, GREEN, INK, ORANGE
+from directmax.tool.look.palette import LIGHT
 from directmax.tool.run.run_folder import environment
-from solvers import PURPLE, VERMILION, Curve, growth_figure, save
+from solvers import Curve, growth_figure, save
 
 TARGETS = {"independent, direct": 2.0, "super-modular, direct": 2.5, "general, direct": 3.0}
 ESTIMATORS: dict[str, dict[str, type[Estimator]]] = {
@@ -133,10 +133,10 @@ def growth(images: Tensor, rounds: int) -> dict[str, list[dict[str, float]]]:
 def draw(record: dict[str, Any]) -> Figure:
     """The ratio to G against n."""
     styles: dict[str, tuple[str, str, tuple[float, float], str]] = {
-        "independent": (BLUE, "o", (7, -7), "left"),
-        "super-modular, Gibbs KL": (GREEN, "D", (7, -5), "left"),
-        "super-modular, unary KL": (PURPLE, "^", (7, 7), "left"),
-        "general, Gibbs KL": (VERMILION, "s", (7, 5), "left"),
+        "independent": ("blue", "o", (7, -7), "left"),
+        "super-modular, Gibbs KL": ("green", "D", (7, -5), "left"),
+        "super-modular, unary KL": ("purple", "^", (7, 7), "left"),
+        "general, Gibbs KL": ("vermillion", "s", (7, 5), "left"),
     }
     curves: list[Curve] = []
     for label, points in record["curves"].items():
@@ -154,14 +154,14 @@ def draw(record: dict[str, Any]) -> Figure:
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_ylim(0.7, top)
     axes.minorticks_off()
-    axes.axhline(1, color=ORANGE, linewidth=1.2, linestyle="--")
+    axes.axhline(1, color=LIGHT["orange"], linewidth=1.2, linestyle="--")
     axes.annotate(
         f"G, {record['milliseconds_of_g']:.1f} ms",
         (55, 1),
         xytext=(0, 7),
         textcoords="offset points",
         ha="right",
-        color=INK,
+        color=LIGHT["ink"],
     )
     return figure
 

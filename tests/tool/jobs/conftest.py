@@ -27,21 +27,20 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             measured = path.parent / "figure1-initialisation" / "gradients.json"
             (path / "gradients.json").write_bytes(measured.read_bytes())
-    for data in ("mnist", "omniglot"):
-        for values in (10, 20, 30):
-            for number, method in enumerate(("exact", "direct", "gumbel-softmax", "ours")):
-                for seed in (0, 1):
-                    bound = 165.0 - values / 3 + number + seed / 10
-                    folder.training(
-                        ["table1", "figure2"] if values == 10 else ["table1"],
-                        f"table1-{data}-{values}-{method}-{seed}",
-                        TrainConfig(data=data, values=values, seed=seed, epochs=300),
-                        bound,
-                        curve=[bound + 40.0 / (epoch + 1) for epoch in range(60)],
-                        seconds=1.0 + number / 5,
-                        stopped_early=method == "exact",
-                        method=method,
-                    )
+    for values in (10, 20):
+        for number, method in enumerate(("exact", "direct", "gumbel-softmax", "ours")):
+            for seed in (0, 1):
+                bound = 165.0 - values / 3 + number + seed / 10
+                folder.training(
+                    ["table1", "figure2"] if values == 10 else ["table1"],
+                    f"table1-mnist-{values}-{method}-{seed}",
+                    TrainConfig(data="mnist", values=values, seed=seed, epochs=300),
+                    bound,
+                    curve=[bound + 40.0 / (epoch + 1) for epoch in range(60)],
+                    seconds=1.0 + number / 5,
+                    stopped_early=method == "exact",
+                    method=method,
+                )
     for encoder in ("independent", "supermodular", "pairwise"):
         for estimator in ("direct", "rebar" if encoder == "independent" else "clamped-argmax"):
             config = TrainConfig(

@@ -326,7 +326,7 @@ def test_figure_one(measured: Path, tmp_path: Path) -> None:
         draw_figure_one({"initialisation": tmp_path / "none.json"}, tmp_path / "figure1")
     draw_figure_one({"initialisation": file, "epoch 30": file}, tmp_path / "figure1")
     text = (tmp_path / "figure1.svg").read_text()
-    assert "gumbel-softmax, epoch 30" in text
+    assert "Gumbel-Softmax: epoch 30" in text
     assert (tmp_path / "figure1.png").exists()
 
 

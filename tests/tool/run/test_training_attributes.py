@@ -101,6 +101,7 @@ def test_what_a_run_leaves(run: Path) -> None:
     for split in ("validation", "test"):
         found = summary[split]
         assert set(found["attributes"]) == {"Eyeglasses", "Smiling", "Male"}
+        assert all(0.5 <= share <= 1 for share in found["majority"].values())
         mean = sum(found["attributes"].values()) / 3
         assert found["accuracy"] == pytest.approx(mean)
         assert found["bound"] == pytest.approx(found["reconstruction"] + found["kl"])
@@ -109,7 +110,9 @@ def test_what_a_run_leaves(run: Path) -> None:
     order = [(-each["accuracy"], each["bound"]) for each in found]
     assert summary["best_epoch"] == order.index(min(order)) + 1
     page = (run / "report.html").read_text()
-    assert "Accuracy of every attribute" in page
+    assert "accuracy of every attribute" in page
+    smiling = [summary["test"][name]["Smiling"] for name in ("attributes", "majority")]
+    assert "{:.2f}</span><small><span>majority {:.2f}".format(*(100 * x for x in smiling)) in page
     assert page.count("<img") == 1
 
 

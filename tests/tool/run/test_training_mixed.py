@@ -137,7 +137,7 @@ def test_what_a_run_leaves(run: Path) -> None:
         assert summary[split]["nll"] is None
     assert summary["validation"]["accuracy"] == best["validation"]["accuracy"]
     page = (run / "report.html").read_text()
-    assert "Test images by class and predicted class" in page
+    assert "test: images by class and predicted class" in page
     assert "the best validation accuracy, epoch" in page
     assert "A row a value, a column a Gaussian code" in page
 
