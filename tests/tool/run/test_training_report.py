@@ -13,10 +13,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from command_line import TINY, read, refuse, succeed
+from directmax.tool.look.content import Cell
 from directmax.tool.look.figures import chart_svg
 from directmax.tool.run import pictures
+from directmax.tool.run.progress import ConsoleProgress
+from directmax.tool.run.tables import bound_table, training_note
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
@@ -115,6 +119,48 @@ def test_a_name_with_html_in_it(tmp_path: Path) -> None:
     folder = tmp_path / "<b>&run"
     succeed(*TINY, "--run-dir", folder)
     Page((folder / "report.html").read_text())
+
+
+# Tables and lines
+
+
+def test_accuracy_stands_beside_that_of_the_most_frequent_class() -> None:
+    terms = dict.fromkeys(("bound", "reconstruction", "kl"), 1.0)
+    how = {"nll": None, "num_samples": 10, "valid": True, "authors": None}
+    confusion = [[60, 30], [2, 8]]
+    table = bound_table({"test": {**terms, **how, "accuracy": 0.68, "confusion": confusion}})
+    assert table.cells[0][-1] == Cell("68.00", "majority 90.00")
+
+
+@pytest.mark.parametrize(("bound", "differs"), [(20.0, False), (20.004, False), (20.5, True)])
+def test_a_bound_that_was_another_one_while_training_is_explained(
+    bound: float, differs: bool
+) -> None:
+    summary = {"best_epoch": 2, "validation": {"bound": 20.0}}
+    lines = [{"epoch": 1, "validation": {"bound": 30.0}}]
+    lines.append({"epoch": 2, "validation": {"bound": bound}})
+    note = training_note(summary, lines)
+    assert bool(note) is differs
+    assert ("20.50" in note) is differs
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_line_shows_the_best_epochs_own_numbers(width: int) -> None:
+    """With labels the best epoch has the best accuracy, and need not have the lowest bound."""
+    out = io.StringIO()
+    progress = ConsoleProgress(Console(file=out, width=width, force_terminal=width == 80))
+    progress.start("digits", 2, 10)
+    for epoch, (bound, accuracy) in enumerate(((20.11, 0.95), (18.25, 0.94)), start=1):
+        validation = {"bound": bound, "accuracy": accuracy}
+        line = {"epoch": epoch, "train": {"bound": 19.0}, "validation": validation, "seconds": 1.0}
+        progress.epoch(line, improved=epoch == 1)
+    progress.stop()
+    last = re.sub(r"\x1b\[[^m]*m", "", out.getvalue())
+    assert "validation 18.25 nats, 94.00% right" in last
+    if width == 80:
+        assert "2/2 epochs" in last  # whole, also where there is little room
+    else:
+        assert "(best epoch: 20.11 nats, 95.00% right)" in last
 
 
 # Samples
