@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from directmax.laboratory._settings import Point
+from directmax.laboratory import Point
 from directmax.tool.look.content import Chart, Series
 from directmax.tool.look.palette import LIGHT, METHODS
 

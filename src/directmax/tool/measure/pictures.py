@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from directmax.laboratory._settings import Point
+from directmax.laboratory import Point
 from directmax.tool.look import content
 from directmax.tool.look.content import Chart, Series
 from directmax.tool.look.figures import draw, drawn, handle, png_file, style, svg_file

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from directmax.laboratory._settings import Point
+from directmax.laboratory import Point
 from directmax.tool.look.figures import SMALL
 from directmax.tool.look.palette import LIGHT
 from directmax.tool.measure.curves import NEGLIGIBLE, Families, drawn_as, resolved

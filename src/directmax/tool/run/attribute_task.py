@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Int64
@@ -254,13 +254,18 @@ def evaluate_attributes(
     metrics = mean_metrics(reconstruction, kl, count, num_samples=num_samples)
     if not config.labels:  # z then means what it likes
         return metrics
-    shares = (total[2:-1] / total[-1]).tolist()
-    attributes = dict(zip(data.attribute_names, shares, strict=True))
+    return _with_accuracies(metrics, part, data.attribute_names, (total[2:-1] / total[-1]).tolist())
+
+
+def _with_accuracies(
+    metrics: Metrics, part: AttributeSplit, names: Sequence[str], accuracies: Sequence[float]
+) -> Metrics:
+    """Metrics with the accuracy of every attribute, beside that of always its frequent value."""
     positive = (part.attributes > 0).double().mean(0)
     frequent = torch.maximum(positive, 1 - positive).tolist()
     return dataclasses.replace(
         metrics,
-        accuracy=sum(shares) / n,
-        attributes=attributes,
-        majority=dict(zip(data.attribute_names, frequent, strict=True)),
+        accuracy=sum(accuracies) / len(accuracies),
+        attributes=dict(zip(names, accuracies, strict=True)),
+        majority=dict(zip(names, frequent, strict=True)),
     )
