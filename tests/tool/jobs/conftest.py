@@ -8,7 +8,8 @@ import pytest
 from report_folder import ReportFolder
 
 from directmax.tool.config.train import TrainConfig
-from directmax.tool.measure.gradients import command as measure_gradients
+from directmax.tool.measure.gradient_request import GradientRequest
+from directmax.tool.measure.gradients import measure_gradients
 from directmax.tool.paper.report import write_report
 from directmax.tool.run.train import train
 
@@ -71,24 +72,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _measure(folder: Path) -> None:
     state = (folder / "state.json").read_bytes()
     (folder / "state.json").unlink()
-    measure_gradients(
-        run_dir=None,
-        data_dir=None,
-        device="cpu",
-        output=str(folder),
-        resume=False,
-        json=False,
-        model_flags={"data": "digits", "values": 10, "hidden": 20},
+    request = GradientRequest(
+        hidden=20,
         estimators=("direct", "gumbel-softmax", "score-function"),
         epsilons=(0.01, 0.1, 1.0),
         temperatures=(0.2, 1.0),
         sides=("one",),
-        rao_blackwell=False,
-        samples=1,
         draws=20,
         images=10,
-        split="train",
         adapt=0,
-        seed=0,
     )
+    measure_gradients(request, device="cpu", output=folder)
     (folder / "state.json").write_bytes(state)

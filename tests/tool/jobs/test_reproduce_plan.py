@@ -11,7 +11,8 @@ from directmax.tool.files import RunError
 from directmax.tool.jobs.estimate import makespan
 from directmax.tool.jobs.plan import Plan, make_plan
 from directmax.tool.jobs.store import Store
-from directmax.tool.measure.gradient_grid import Request, settings_of
+from directmax.tool.measure.gradient_grid import settings_of
+from directmax.tool.measure.gradient_request import GradientRequest
 from directmax.tool.paper import ITEMS, SCALES
 from directmax.tool.paper.jobs import SEEDS, Job
 
@@ -33,9 +34,9 @@ def test_every_job_can_be_made(scale: str) -> None:
         if job.kind == "train":
             assert TrainConfig.from_dict(dict(job.settings)).to_dict() == job.settings
         if job.kind == "gradients":
-            flags = {k: tuple(v) if isinstance(v, list) else v for k, v in job.settings.items()}
-            kept = {k: v for k, v in flags.items() if k in Request.__dataclass_fields__}
-            settings, _ = settings_of(TrainConfig(data=job.cell["data"]), Request(**kept))
+            flags = {k: v for k, v in job.settings.items() if k != "trained"}
+            request = GradientRequest.from_dict(flags)
+            settings, _ = settings_of(TrainConfig(data=job.cell["data"]), request)
             assert {setting.family for setting in settings} >= {"direct", "gumbel-softmax"}
             if job.after:
                 assert job.settings["trained"] == by_name[job.after[0]].digest()

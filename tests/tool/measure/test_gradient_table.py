@@ -16,17 +16,19 @@ import torch
 from PIL import Image
 
 from command_line import TINY, Outcome, call, read, refuse, succeed
-from directmax.laboratory import Point, Setting, _timing
+from directmax.laboratory import Setting, _timing
 from directmax.tool.config.rules import ESTIMATOR_NAMES
 from directmax.tool.config.train import TrainConfig
+from directmax.tool.files import RunError
 from directmax.tool.measure import gradients as gradient_table
 from directmax.tool.measure.gradient_grid import build, setting_seed, settings_of
+from directmax.tool.measure.gradient_model import load_model
+from directmax.tool.measure.gradient_request import GradientRequest
 from directmax.tool.measure.gradients import (
-    Request,
-    adapt,
+    GradientTable,
     draw_figure_one,
-    load_model,
-    read_points,
+    measure_gradients,
+    read_gradients,
 )
 from directmax.tool.measure.pictures import gradient_figure, svg
 
@@ -88,21 +90,15 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def request(**settings: Any) -> Request:
-    defaults = {
-        "estimators": (),
-        "epsilons": (1.0,),
-        "sides": ("one",),
-        "rao_blackwell": False,
-        "temperatures": (0.5,),
-        "samples": 1,
-        "draws": 4,
-        "images": 3,
-        "split": "train",
-        "adapt": 0,
-        "seed": 0,
-    }
-    return Request(**{**defaults, **settings})
+def request(**settings: Any) -> GradientRequest:
+    """Small, with one value of everything."""
+    few: dict[str, Any] = {"draws": 4, "images": 3, "adapt": 0, "sides": ("one",), "hidden": 8}
+    return GradientRequest(**{**few, "epsilons": (1.0,), "temperatures": (0.5,), **settings})
+
+
+def found(run_dir: Path | None = None, **settings: Any) -> GradientTable:
+    """What is measured on the CPU."""
+    return measure_gradients(request(**settings), run_dir=run_dir, device="cpu")
 
 
 # What it prints
@@ -136,57 +132,56 @@ def test_json() -> None:
 
 
 def test_everything_that_can_be_used() -> None:
-    out = json.loads(succeed(*SMALL, "--epsilons", 1, "--temperatures", 1, "--json").out)
-    families = {row["family"].split()[0] for row in out["rows"]}
-    left_out = {re.findall(r"without ([a-z-]+):", note)[0] for note in out["notes"]}
+    table = found()
+    families = {point.setting.family.split()[0] for point in table.points}
+    left_out = {re.findall(r"without ([a-z-]+):", note)[0] for note in table.notes}
     assert families | left_out == set(ESTIMATOR_NAMES)
     assert left_out == {"clamped-argmax", "arm", "disarm"}
-    by_label = {row["label"]: row for row in out["rows"]}
-    assert by_label["exact"]["variance"]["value"] == 0
-    assert by_label["local-expectation"]["bias"]["value"] < 1e-6
-    assert {"rebar", "relax", "score-function"} <= set(by_label)  # no grid of what they learn
-    assert {"direct ε=1", "direct two-sided ε=1"} <= set(by_label)
+    assert table.comparison["exact"].variance.value == 0
+    assert table.comparison["local-expectation"].bias.value < 1e-6
+    labels = {row.label for row in table.comparison}
+    assert {"rebar", "relax", "score-function"} <= labels  # no grid of what they learn
+    assert GradientTable.from_dict(table.to_dict()) == table
 
 
 def test_binary_variables() -> None:
-    flags = ("--variables", 3, "--values", 2, "--estimators", "arm", "disarm", "direct", *FEW[3:])
-    record = json.loads(succeed(*SMALL, *flags, "--json").out)
-    assert [row["label"] for row in record["rows"]] == ["arm", "disarm", *LABELS[:2]]
-    assert [row["evaluations"] for row in record["rows"]] == [2, 2, 4, 4]
+    chosen = ("arm", "disarm", "direct")
+    table = found(variables=3, values=2, estimators=chosen, epsilons=(1.0, "auto"))
+    assert [row.label for row in table.comparison] == ["arm", "disarm", *LABELS[:2]]
+    assert [row.evaluations for row in table.comparison] == [2, 2, 4, 4]
 
 
 def test_a_mixed_run(tmp_path: Path) -> None:
     """Its Gaussians are drawn once: the local expectation is exact for them."""
     folder = tmp_path / "run"
     succeed(*TINY, "--model", "mixed", "--labels", "10", "--epochs", "1", "--run-dir", folder)
-    flags = ("--device", "cpu", "--draws", 10, "--images", 5, "--json")
-    chosen = ("--estimators", "local-expectation", "direct", "--epsilons", 1.0, "--sides", "one")
-    measured = json.loads(succeed("gradients", folder, *flags, *chosen).out)
-    local, direct = measured["rows"]
-    assert local["variance"]["value"] < 1e-9 * measured["norm"] ** 2
-    assert local["bias"]["value"] < 1e-5 * measured["norm"]
-    assert direct["variance"]["value"] > 0
+    table = found(folder, hidden=None, draws=10, estimators=("local-expectation", "direct"))
+    local, direct = table.comparison
+    assert local.variance.value < 1e-9 * table.norm**2
+    assert local.bias.value < 1e-5 * table.norm
+    assert direct.variance.value > 0
 
 
 def test_coupled_variables() -> None:
-    flags = ("--encoder", "pairwise", "--variables", 3, "--epsilons", 1, "--json")
-    record = json.loads(succeed(*SMALL, *flags).out)
-    labels = [row["label"] for row in record["rows"]]
-    assert {"clamped-argmax", "exact", "direct ε=1"} <= set(labels)
-    assert "gumbel-softmax τ=1" not in labels
-    assert any("perturb-and-MAP" in note for note in record["notes"])
-    assert (record["num_problems"], record["num_entries"]) == (5, 6)
+    chosen = ("clamped-argmax", "exact", "direct", "implicit-mle")
+    table = found(encoder="pairwise", variables=3, estimators=chosen, rao_blackwell=True)
+    assert [row.label for row in table.comparison] == [
+        *chosen[:2],
+        "direct ε=1",
+        "implicit-mle ε=1",
+    ]
+    assert any("perturb-and-MAP" in note for note in table.notes)
+    assert (table.comparison.num_problems, table.comparison.num_entries) == (3, 6)
 
 
 def test_samples_are_averaged() -> None:
-    flags = ("--estimators", "local-expectation", "gumbel-softmax", "--temperatures", 1)
-    flags = (*flags, "--variables", 2, "--draws", 400, "--json")
+    chosen = ("local-expectation", "gumbel-softmax")
     one, four = (
-        {row["label"]: row["variance"]["value"] for row in json.loads(out.out)["rows"]}
-        for out in (succeed(*SMALL, *flags, "--samples", samples) for samples in (1, 4))
+        found(estimators=chosen, variables=2, draws=400, samples=samples).comparison
+        for samples in (1, 4)
     )
-    for label, variance in one.items():
-        assert four[label] == pytest.approx(variance / 4, rel=0.4)
+    for row in one:
+        assert four[row.label].variance.value == pytest.approx(row.variance.value / 4, rel=0.4)
 
 
 # A run
@@ -194,14 +189,11 @@ def test_samples_are_averaged() -> None:
 
 def test_a_run(run_dir: Path) -> None:
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
-    flags = ("--device", "cpu", "--draws", 40, "--images", 5, *FEW, *TWO, "--json")
-    test, fresh = (
-        json.loads(succeed("gradients", *source, *flags).out)
-        for source in ((run_dir, "--split", "test"), ("--values", 3, "--hidden", 12))
-    )
-    assert test["num_entries"] == fresh["num_entries"] == 3
-    assert test["configuration"]["hidden"] == 12
-    assert test["norm"] != fresh["norm"]
+    test = found(run_dir, hidden=None, estimators=("direct",), split="test")
+    fresh = found(values=3, hidden=12, estimators=("direct",))
+    assert test.comparison.num_entries == fresh.comparison.num_entries == 3
+    assert test.configuration["hidden"] == 12
+    assert test.norm != fresh.norm
     assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
 
 
@@ -209,15 +201,6 @@ def test_the_run_decides_the_model(run_dir: Path) -> None:
     for flag, value in (("data", "mnist"), ("values", 5), ("hidden", 5)):
         message = refuse("gradients", run_dir, f"--{flag}", value)
         assert message == f"--{flag} comes from the run {run_dir}; leave it out"
-
-
-def test_a_run_with_settings_of_its_estimator(tmp_path: Path) -> None:
-    """They are the run's, and not of what is measured."""
-    flags = ("--rao-blackwell", "--temperature", 0.3, "--run-dir", tmp_path / "run")
-    succeed(*TINY, *flags)
-    flags = ("--draws", 8, "--images", 2, "--estimators", "direct", "corrected-direct", "--json")
-    record = json.loads(succeed("gradients", tmp_path / "run", *flags, *FEW[3:]).out)
-    assert "rao_blackwell=False" in record["rows"][0]["estimator"]
 
 
 # Files
@@ -235,10 +218,10 @@ def test_files(measured: Path) -> None:
         assert words in text
     with Image.open(measured / "gradients.png") as picture:
         assert picture.width > 1000
-    points, norm = read_points(measured / "gradients.json")
-    assert [point.setting.label for point in points] == LABELS
-    assert points[0].setting == Setting("direct", epsilon=1.0)
-    assert norm > 0
+    table = read_gradients(measured / "gradients.json")
+    assert [point.setting.label for point in table.points] == LABELS
+    assert table.points[0].setting == Setting("direct", epsilon=1.0)
+    assert table.norm > 0
 
 
 def test_resumed_as_if_never_stopped(
@@ -266,14 +249,10 @@ def test_resumed_as_if_never_stopped(
     out = succeed(*command, "--resume").out
     assert out.startswith("3/6  gumbel-softmax τ=0.5")
     assert rows(folder) == rows(measured)
+    before = (folder / "gradients.json").read_bytes()
+    assert "1/6" not in succeed(*command, "--resume", "--json").out
     assert calls == 7
-
-
-def test_resuming_what_is_finished_measures_nothing(measured: Path, tmp_path: Path) -> None:
-    before = read(measured / "gradients.json")
-    out = succeed(*SMALL, *FEW, *TWO, "--output", measured, "--resume").out
-    assert "1/6" not in out
-    assert read(measured / "gradients.json")["rows"] == before["rows"]
+    assert (folder / "gradients.json").read_bytes() == before
 
 
 def test_numbers_do_not_depend_on_what_else_is_measured(measured: Path) -> None:
@@ -296,14 +275,41 @@ def test_refused_to_overwrite_or_to_mix(measured: Path) -> None:
     assert (measured / "gradients.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"configuration": 3}'])
-def test_damaged_files_are_refused(here: Path, content: str) -> None:
-    (here / "gradients.json").write_text(content)
-    message = refuse(*SMALL, *FEW, "--output", here, "--resume")
-    assert "damaged" in message or "another configuration" in message
-    (here / "gradients.json").write_text('{"rows": [{"family": "direct"}], "norm": 1}')
-    with pytest.raises(ValueError, match="damaged"):
-        read_points(here / "gradients.json")
+def damaged(measured: Path) -> Iterator[str]:
+    """Files that are valid JSON, or nearly, of another shape."""
+    yield from ("", "[1]", "{}", "3", "[" * 100_000, '{"configuration": 3, "rows": []}')
+    whole = read(measured / "gradients.json")
+    row = whole["rows"][0]
+    rows = [
+        3,
+        [3],
+        ["direct"],
+        [{"family": "direct"}],
+        [{**row, "num_draws": "many"}],
+        [{**row, "bias": [1]}],
+        [{**row, "variance": {"value": "x", "low": 0, "high": 1, "error": None}}],
+        [{**row, "epsilon": "tiny"}],
+    ]
+    for value in rows:
+        yield json.dumps({**whole, "rows": value})
+    yield json.dumps({**whole, "configuration": [1]})
+
+
+def test_damaged_files_are_refused(measured: Path, here: Path) -> None:
+    path = here / "gradients.json"
+    for content in damaged(measured):
+        path.write_text(content)
+        message = refuse(*SMALL, *FEW, *TWO, "--output", here, "--resume")
+        assert f"{path} is damaged" in message, content[:99]
+        assert path.read_text() == content
+        with pytest.raises(RunError, match="damaged"):
+            read_gradients(path)
+    path.write_text(json.dumps({**read(measured / "gradients.json"), "norm": "x"}))
+    with pytest.raises(RunError, match="damaged"):
+        read_gradients(path)
+    path.unlink()
+    os.mkfifo(path)
+    assert "is damaged" in refuse(*SMALL, *FEW, "--output", here, "--resume")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -330,21 +336,26 @@ def test_figure_one(measured: Path, tmp_path: Path) -> None:
     assert (tmp_path / "figure1.png").exists()
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 6])
-def test_pictures_of_any_part(measured: Path, count: int) -> None:
-    points, norm = read_points(measured / "gradients.json")
-    text = svg(gradient_figure(points[:count], norm))
-    assert text == svg(gradient_figure(points[:count], norm))
-    assert "variance, nats²" in text
+@pytest.mark.parametrize("count", [0, 1])
+def test_pictures_of_a_part(measured: Path, count: int) -> None:
+    table = read_gradients(measured / "gradients.json")
+    one, two = (svg(gradient_figure(table.points[:count], table.norm)) for _ in range(2))
+    assert "variance, nats²" in one
+    assert one == two
 
 
 def test_a_picture_of_exact_gradients() -> None:
-    record = json.loads(succeed(*SMALL, "--estimators", "exact", "local-expectation", "--json").out)
-    points = [Point.from_dict(row) for row in record["rows"]]
-    assert "no variance: exact, local-expectation" in svg(gradient_figure(points, record["norm"]))
+    table = found(estimators=("exact", "local-expectation"))
+    text = svg(gradient_figure(table.points, table.norm))
+    assert "no variance: exact, local-expectation" in text
 
 
 # Settings and seeds
+
+
+def test_settings_of_the_runs_own_estimator_do_not_matter() -> None:
+    run = TrainConfig(rao_blackwell=True, temperature=0.3)
+    assert settings_of(run, request()) == settings_of(TrainConfig(), request())
 
 
 def test_settings() -> None:
@@ -388,28 +399,27 @@ def test_seeds() -> None:
 
 
 def test_adapting() -> None:
-    model = load_model(None, request(), data_dir=None, device="cpu", hidden=8)
+    model = load_model(request(), device="cpu")
     for name, learns in (("rebar", True), ("relax", True), ("direct", False)):
         estimator = build(TrainConfig(estimator=name))
         before = [p.detach().clone() for p in estimator.parameters()]
-        adapt(estimator, model, 3, seed=0)
+        model.adapt(estimator, 3, seed=0)
         assert estimator.step == (3 if learns else 0)
         moved = [not torch.equal(p, q) for p, q in zip(estimator.parameters(), before, strict=True)]
         assert any(moved) == learns
     mean = build(TrainConfig(estimator="score-function", num_samples=1))
-    adapt(mean, model, 3, seed=0)
+    model.adapt(mean, 3, seed=0)
     assert mean.step == 3
     assert mean.latest()["baseline"] > 0
     assert all(parameter.grad is None for parameter in model.vae.parameters())
 
 
 def test_adapting_takes_variance_away() -> None:
-    flags = ("--estimators", "score-function", "--draws", 300, "--json")
     before, after = (
-        json.loads(succeed(*SMALL, *flags, "--adapt", steps).out)["rows"][0]["variance"]["value"]
+        found(estimators=("score-function",), draws=300, adapt=steps).points[0].statistics
         for steps in (0, 50)
     )
-    assert after < 0.1 * before
+    assert after.variance.value < 0.1 * before.variance.value
 
 
 # Refusals
@@ -469,9 +479,9 @@ def test_an_estimator_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) ->
         return plain(gradients, label, *arguments, **settings)
 
     monkeypatch.setattr(gradient_table, "measure_gradient", fail)
-    out = succeed(*SMALL, "--epsilons", 1, "--temperatures", 1).out
-    assert "without gumbel-softmax τ=1: no gradient" in out
-    assert "no gradient" in refuse(*SMALL, "--estimators", "gumbel-softmax")
+    assert "without gumbel-softmax τ=0.5: no gradient" in found().notes
+    with pytest.raises(ValueError, match="no gradient"):
+        found(estimators=("gumbel-softmax",))
 
 
 def test_help_without_torch() -> None:
