@@ -14,7 +14,7 @@ from directmax.tool.commands.shared import DataDir, quiet
 from directmax.tool.measure.gradient_request import GradientRequest
 
 if TYPE_CHECKING:
-    from directmax.tool.measure.gradients import GradientProgress, GradientTable
+    from directmax.tool.measure.gradients import GradientTable
 
 
 @dataclass(frozen=True)
@@ -78,33 +78,27 @@ def _print(table: GradientTable) -> None:
 
 
 @contextlib.contextmanager
-def _display(*, quiet: bool) -> Iterator[Callable[[GradientProgress], object]]:
+def _display(*, quiet: bool) -> Iterator[Callable[[str, float, int], object]]:
     """Shows how far the measurement is: a bar on a terminal, a line a setting elsewhere."""
     from rich import progress
     from rich.console import Console
 
+    def line(text: str, done: float, total: int) -> None:
+        if done == int(done) and not quiet:  # not in the middle of a setting
+            print(f"{done}/{total}  {text}", flush=True)
+
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield (lambda step: None) if quiet else _print_line
+        yield line
         return
     columns = (
-        progress.TextColumn("{task.description:34s}"),
+        progress.TextColumn("{task.description:34.34s}"),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
     )
     with progress.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("")
-        yield lambda step: bar.update(
-            task, description=step.setting.label, completed=step.done, total=step.total
+        yield lambda text, done, total: bar.update(
+            task, description=text, completed=done, total=total
         )
-
-
-def _print_line(step: GradientProgress) -> None:
-    if step.found is None:
-        return
-    text = step.found
-    if not isinstance(text, str):
-        row = text.statistics
-        text = f"{row.label}: bias {row.bias}, variance {row.variance} (nats, nats²)"
-    print(f"{step.done:g}/{step.total}  {text}", flush=True)

@@ -22,17 +22,17 @@ VARIANTS = {
     "rao_blackwell": "Rao-Blackwell",
 }
 """Switches of the configuration that make another estimator of one name."""
+_STEP = ("epsilon", "epsilon_scale", "two_sided")
 USES: dict[str, tuple[str, ...]] = {
-    "direct": ("epsilon", "epsilon_scale", "two_sided", "rao_blackwell"),
-    "corrected-direct": ("epsilon", "epsilon_scale", "two_sided"),
-    "implicit-mle": ("epsilon", "epsilon_scale", "two_sided", "rao_blackwell"),
+    "direct": (*_STEP, "rao_blackwell"),
+    "corrected-direct": _STEP,
+    "implicit-mle": (*_STEP, "rao_blackwell"),
     "gumbel-softmax": ("temperature", "straight_through"),
-    "gumbel-rao": ("temperature",),
-    "straight-through": ("temperature",),
-    "reinmax": ("temperature",),
+    **dict.fromkeys(("gumbel-rao", "straight-through", "reinmax"), ("temperature",)),
+    **dict.fromkeys(("rebar", "relax"), ("temperature",)),
     "score-function": ("baseline",),
 }
-"""Settings of an estimator; rebar and relax learn their temperature."""
+"""Settings of an estimator."""
 
 
 def settings_of(
@@ -49,18 +49,21 @@ def settings_of(
     """
     settings: dict[Setting, TrainConfig] = {}
     notes = []
-    common: dict[str, Any] = {name: getattr(TrainConfig(), name) for name in _all_uses()}
+    used = set(itertools.chain(*USES.values()))
+    common: dict[str, Any] = {field: getattr(TrainConfig(), field) for field in used}
     common |= {"num_samples": request.samples, "anneal_rate": 0.0}
     for name in request.estimators or ESTIMATOR_NAMES:
         try:
             base = dataclasses.replace(config, estimator=name, **common)
-            build(base)
+            learns = any(p.requires_grad for p in build(base).parameters())
         except (TypeError, ValueError) as error:
             if request.estimators:
                 raise
             notes.append(f"without {name}: {error}")
             continue
-        grid = _grid(name, base, request)
+        grid = _grid(base, request)
+        if learns:  # also its temperature
+            grid.pop("temperature", None)
         for values in itertools.product(*grid.values()):
             chosen = dict(zip(grid, values, strict=True))
             words = [name, *(word for switch, word in VARIANTS.items() if chosen.get(switch))]
@@ -71,11 +74,7 @@ def settings_of(
     return settings, notes
 
 
-def _all_uses() -> set[str]:
-    return {"temperature", *itertools.chain(*USES.values())}
-
-
-def _grid(name: str, config: TrainConfig, request: GradientRequest) -> dict[str, tuple[Any, ...]]:
+def _grid(config: TrainConfig, request: GradientRequest) -> dict[str, tuple[Any, ...]]:
     """The values that are measured of every setting that the estimator uses."""
     summed = request.rao_blackwell and config.encoder == "independent"
     values = {
@@ -85,7 +84,8 @@ def _grid(name: str, config: TrainConfig, request: GradientRequest) -> dict[str,
         "epsilon": request.epsilons,
         "temperature": request.temperatures,
     }
-    return {field: each for field, each in values.items() if field in USES.get(name, ())}
+    uses = USES.get(config.estimator, ())
+    return {field: each for field, each in values.items() if field in uses}
 
 
 def build(config: TrainConfig, seed: int = 0) -> Estimator:

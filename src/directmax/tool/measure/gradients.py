@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ import torch
 from directmax.distributions import PairwiseBinary
 from directmax.laboratory import (
     GradientComparison,
+    GradientStatistics,
     Point,
+    PotentialGradients,
     Reference,
     Setting,
     exact_reference,
@@ -92,23 +94,6 @@ class GradientTable:
         )
 
 
-@dataclass(frozen=True)
-class GradientProgress:
-    """How far a measurement is.
-
-    Attributes:
-        setting: that is measured.
-        done: settings that are done, with the part of this one.
-        total: settings.
-        found: at the end of a setting what was measured, or why it cannot be.
-    """
-
-    setting: Setting
-    done: float
-    total: int
-    found: Point | str | None = None
-
-
 def measure_gradients(
     request: GradientRequest | None = None,
     *,
@@ -117,7 +102,7 @@ def measure_gradients(
     device: str = "auto",
     output: str | Path | None = None,
     resume: bool = False,
-    progress: Callable[[GradientProgress], object] = lambda progress: None,
+    progress: Callable[[str, float, int], object] = lambda text, done, total: None,
 ) -> GradientTable:
     """Bias, variance and cost of every estimator that a model can be trained with.
 
@@ -131,7 +116,8 @@ def measure_gradients(
         device: auto, cpu, cuda, cuda:N or mps.
         output: folder for `gradients.json`, which is whole after every setting; None keeps nothing.
         resume: continue the measurement in `output`.
-        progress: called while a setting is measured, and at its end.
+        progress: called while a setting is measured, with its label, the settings that are done
+            (with the part of this one) and their number; at its end with what was found.
 
     Returns:
         The table, in the order of the settings.
@@ -167,58 +153,59 @@ def measure_gradients(
     }
     record.write()
     done = {point.setting for point in record.rows}
-    waiting = {setting: config for setting, config in settings.items() if setting not in done}
+    waiting = [setting for setting in settings if setting not in done]
+    total = len(settings)
     try:
-        for each in _measure(model, waiting, request, reference, len(settings), progress):
-            if isinstance(each.found, Point):
-                record.add(each.found)
-            elif each.found is not None:
-                notes.append(each.found)
+        for number, setting in enumerate(waiting, total - len(waiting)):
+
+            def part(share: float, label: str = setting.label, number: int = number) -> None:
+                progress(label, number + min(share, 0.99), total)
+
+            try:
+                statistics = _measure(
+                    model, gradients, setting, settings[setting], request, reference, part
+                )
+            except (TypeError, ValueError) as error:
+                if request.estimators:
+                    raise
+                text = f"without {setting.label}: {error}"
+                notes.append(text)
                 record.write()
-            progress(each)
+            else:
+                record.add(Point(setting, statistics))
+                bias, variance = statistics.bias, statistics.variance
+                text = f"{setting.label}: bias {bias}, variance {variance} (nats, nats²)"
+            progress(text, number + 1, total)
     except KeyboardInterrupt:
-        raise Stopped(len(record.rows), len(settings), path is not None) from None
+        raise Stopped(len(record.rows), total, path is not None) from None
     return GradientTable.from_dict(record.to_dict())
 
 
 def _measure(
     model: Model,
-    settings: dict[Setting, TrainConfig],
+    gradients: PotentialGradients,
+    setting: Setting,
+    config: TrainConfig,
     request: GradientRequest,
     reference: Reference,
-    total: int,
-    progress: Callable[[GradientProgress], object],
-) -> Iterator[GradientProgress]:
-    """One setting after the other; the end of each."""
-    gradients = model.gradients()
-    for number, (setting, config) in enumerate(settings.items(), total - len(settings)):
-        start, adapt, draws = (
-            setting_seed(request.seed, setting, purpose) for purpose in ("start", "adapt", "draws")
-        )
-
-        def share(part: float, setting: Setting = setting, number: int = number) -> None:
-            progress(GradientProgress(setting, number + min(part, 0.99), total))
-
-        found: Point | str
-        try:
-            estimator = build(config, start).to(model.images.device)
-            model.adapt(estimator, request.adapt, adapt)
-            statistics = measure_gradient(
-                gradients,
-                setting.label,
-                estimator,
-                reference,
-                num_draws=request.draws,
-                confidence=CONFIDENCE,
-                generator=torch.Generator(model.images.device).manual_seed(draws),
-                progress=share,
-            )
-            found = Point(setting, statistics)
-        except (TypeError, ValueError) as error:
-            if request.estimators:
-                raise
-            found = f"without {setting.label}: {error}"
-        yield GradientProgress(setting, number + 1, total, found)
+    progress: Callable[[float], object],
+) -> GradientStatistics:
+    """One setting: its estimator, adapted, with noise of its own."""
+    start, adapt, draws = (
+        setting_seed(request.seed, setting, purpose) for purpose in ("start", "adapt", "draws")
+    )
+    estimator = build(config, start).to(model.images.device)
+    model.adapt(estimator, request.adapt, adapt)
+    return measure_gradient(
+        gradients,
+        setting.label,
+        estimator,
+        reference,
+        num_draws=request.draws,
+        confidence=CONFIDENCE,
+        generator=torch.Generator(model.images.device).manual_seed(draws),
+        progress=progress,
+    )
 
 
 def read_gradients(path: str | Path) -> GradientTable:

@@ -6,33 +6,17 @@ import dataclasses
 import types
 import typing
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar, Union
+from typing import Any, Literal, Union
 
 from directmax.tool.files import RunError, cannot_write, read_json, write_json
 
 
-class Row(Protocol):
-    """What a record has rows of: a dataclass that can be a JSON-ready dictionary."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a dictionary."""
-        ...
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """From such a dictionary."""
-        ...
-
-
-R = TypeVar("R", bound=Row)
-
-
-class Record(Generic[R]):
+class Record:
     """A JSON file that is whole after every row, and can be continued.
 
     Args:
         path: of the file; its folder is made when it is first written. None keeps nothing.
-        kind: class of the rows.
+        kind: class of the rows, a dataclass with `to_dict` and `from_dict`.
         configuration: decides the rows; JSON-ready.
         environment: versions and machine; JSON-ready.
         resume: continue what the file holds.
@@ -49,7 +33,7 @@ class Record(Generic[R]):
     def __init__(
         self,
         path: Path | None,
-        kind: type[R],
+        kind: Any,
         configuration: dict[str, Any],
         environment: dict[str, Any],
         *,
@@ -57,7 +41,7 @@ class Record(Generic[R]):
     ) -> None:
         self.path, self.configuration, self.environment = path, configuration, environment
         self.summary: dict[str, Any] = {}
-        self.rows: list[R] = []
+        self.rows: list[Any] = []
         if path is None:
             return
         if not resume:
@@ -75,7 +59,7 @@ class Record(Generic[R]):
             )
         self.rows = [parse(kind, row, path) for row in content["rows"]]
 
-    def add(self, row: R) -> None:
+    def add(self, row: Any) -> None:
         """Append a row, and write the file."""
         self.rows.append(row)
         self.write()
@@ -117,7 +101,7 @@ def read_record(path: Path) -> dict[str, Any]:
     return content
 
 
-def parse(kind: type[R], values: Any, path: Path) -> R:
+def parse(kind: Any, values: Any, path: Path) -> Any:
     """A dataclass from a dictionary, its types checked.
 
     Raises:

@@ -211,7 +211,8 @@ def _time_all(
     """The timings of every solver that is for such instances only, compared."""
     n, there = unary.shape[1], (unary.to(device), pairwise.to(device))
     timings, solutions = {}, {}
-    for name, solver in SOLVERS.items():
+    for name in SOLVERS:
+        solver = SolverRow(name).solver
         if solver.missing() is not None or solver.supermodular_only != supermodular:
             continue
         timings[name] = Timing(n)
@@ -252,7 +253,7 @@ def _time(name: str, unary: Tensor, pairwise: Tensor) -> tuple[Timing, Solution]
 
 def _solver(name: str, *, limited: bool) -> PairwiseSolver:
     """The solver, with a time limit where it takes one."""
-    solver: Any = SOLVERS[name]
+    solver: Any = SolverRow(name).solver
     if limited and "time_limit" in inspect.signature(solver).parameters:
         return solver(time_limit=LIMIT_SECONDS)
     return solver()
