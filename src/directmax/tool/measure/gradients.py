@@ -139,46 +139,50 @@ def measure_gradients(
     path = None if output is None else Path(output) / FILE
     machine = environment(model.images.device)
     record = Record(path, Point, configuration, machine, resume=resume)
+    try:
+        _measure_all(model, settings, notes, request, record, progress)
+    except KeyboardInterrupt:
+        raise Stopped(len(record.rows), len(settings), path is not None) from None
+    return GradientTable.from_dict(record.to_dict())
+
+
+def _measure_all(
+    model: Model,
+    settings: dict[Setting, TrainConfig],
+    notes: list[str],
+    request: GradientRequest,
+    record: Record,
+    progress: Callable[[str, float, int], object],
+) -> None:
+    """Add the settings that are not in the record yet."""
     gradients = model.gradients()
     if isinstance(gradients.q, PairwiseBinary) and gradients.q.perturbation == "unary":
         notes.append(PERTURB_AND_MAP)
     reference = exact_reference(gradients)
-    record.summary = {
-        "reference": reference.name,
-        "norm": reference.norm,
-        "num_problems": gradients.shape[0],
-        "num_entries": gradients.shape[1],
-        "confidence": CONFIDENCE,
-        "notes": notes,
-    }
+    empty = GradientComparison(
+        (), reference.name, reference.norm, *gradients.shape, confidence=CONFIDENCE
+    )
+    record.summary = {**empty.to_dict(), "notes": notes}
     record.write()
-    done = {point.setting for point in record.rows}
+    done, total = {point.setting for point in record.rows}, len(settings)
     waiting = [setting for setting in settings if setting not in done]
-    total = len(settings)
-    try:
-        for number, setting in enumerate(waiting, total - len(waiting)):
+    for number, setting in enumerate(waiting, total - len(waiting)):
 
-            def part(share: float, label: str = setting.label, number: int = number) -> None:
-                progress(label, number + min(share, 0.99), total)
+        def part(share: float, label: str = setting.label, number: int = number) -> None:
+            progress(label, number + min(share, 0.99), total)
 
-            try:
-                statistics = _measure(
-                    model, gradients, setting, settings[setting], request, reference, part
-                )
-            except (TypeError, ValueError) as error:
-                if request.estimators:
-                    raise
-                text = f"without {setting.label}: {error}"
-                notes.append(text)
-                record.write()
-            else:
-                record.add(Point(setting, statistics))
-                bias, variance = statistics.bias, statistics.variance
-                text = f"{setting.label}: bias {bias}, variance {variance} (nats, nats²)"
-            progress(text, number + 1, total)
-    except KeyboardInterrupt:
-        raise Stopped(len(record.rows), total, path is not None) from None
-    return GradientTable.from_dict(record.to_dict())
+        try:
+            found = _measure(model, gradients, setting, settings[setting], request, reference, part)
+        except (TypeError, ValueError) as error:
+            if request.estimators:
+                raise
+            notes.append(f"without {setting.label}: {error}")
+            record.write()
+            progress(notes[-1], number + 1, total)
+        else:
+            record.add(Point(setting, found))
+            text = f"bias {found.bias}, variance {found.variance} (nats, nats²)"
+            progress(f"{setting.label}: {text}", number + 1, total)
 
 
 def _measure(
