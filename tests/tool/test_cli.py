@@ -76,7 +76,7 @@ def test_help_and_refusals_do_not_import_torch() -> None:
 import contextlib, sys
 from directmax.tool.cli import main
 for arguments in (["--help"], ["train", "--help"], ["evaluate", "-h"], ["sample", "-h"],
-                  ["gradients", "-h"], ["--version"], ["train", "--values", "1"],
+                  ["gradients", "-h"], ["solvers", "-h"], ["--version"], ["train", "--values", "1"],
                   ["train", "--estimator", "x"],
                   ["train", "--preset", "x"], ["trian"], ["evaluate"], ["train", "--resume"],
                   ["train", "--resume", "--run-dir", "/none"]):

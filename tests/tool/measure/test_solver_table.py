@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -268,15 +266,3 @@ def test_a_limit_is_shown_as_such() -> None:
 )
 def test_refused(flags: str, words: str) -> None:
     assert words in refuse("solvers", *flags.split())
-
-
-def test_help_without_torch() -> None:
-    code = (
-        "import sys; from directmax.tool.cli import main\n"
-        "try: main(['solvers', '--help'])\n"
-        "except SystemExit: print('torch' in sys.modules)"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stdout.startswith("usage: directmax solvers")
-    assert result.stdout.splitlines()[-1] == "False"
-    assert max(map(len, result.stdout.splitlines())) <= 100
