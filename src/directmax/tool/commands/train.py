@@ -71,6 +71,8 @@ class Train:
 
     def run(self) -> None:
         """Train."""
+        config = self.config()  # before torch, which takes seconds
+
         from rich.console import Console
 
         from directmax.tool.run.progress import ConsoleProgress
@@ -78,7 +80,6 @@ class Train:
         from directmax.tool.run.train import train
 
         quiet()
-        config = self.config()
         folder = self.run_dir or _new_folder(config)
         console = Console()
         summary = train(
