@@ -27,8 +27,8 @@ from common import (
     yardstick,
 )
 from directmax import Decoder, DiscreteVAE, Encoder
+from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.build import build_estimator
-from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import ImageData, Split
 from directmax.tool.run.loop import Trainer
 from directmax.tool.run.make import make_task
@@ -68,7 +68,7 @@ def floor(k: int) -> Step:
 
 
 @contextmanager
-def trainer_step(config: TrainConfig, images: Tensor) -> Iterator[Step]:
+def trainer_step(config: ResolvedConfig, images: Tensor) -> Iterator[Step]:
     """One step of the trainer's loop, with everything that happens at every step."""
     split = Split(images=images, labels=torch.zeros(len(images), dtype=torch.int64))
     data = ImageData("mnist", (28, 28), split, split, split, "benchmark", 10)
@@ -87,7 +87,7 @@ def main() -> None:
     options = parse(parser)
     images = mnist()[:10_000]
     for k in (10, 50):
-        config = TrainConfig(data="mnist", values=k)
+        config = TrainConfig(data="mnist", values=k).resolve()
         model = DiscreteVAE(Encoder(784, 1, k), Decoder(1, k, 784), build_estimator(config))
         with trainer_step(config, images) as step:
             steps = {

@@ -25,7 +25,7 @@ TINY = "--threads 1 --values 10"
 def measure(k: int, estimator: str) -> None:
     """One k: prints JSON with seconds a step and peak memory."""
     images = mnist()[:5000]
-    model = DiscreteVAE(Encoder(784, 1, k), Decoder(1, k, 784), ESTIMATORS[estimator]())
+    model = DiscreteVAE(Encoder(784, 1, k), Decoder(1, k, 784), ESTIMATORS[estimator].cls())
     step = model_step(model, images)
     for _ in range(3):
         step()

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from directmax.tool import cli
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.run.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,7 +92,7 @@ def test_python_blocks_run(
 
 @pytest.mark.parametrize("page", COMMANDS)
 def test_commands_can_be_parsed(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RunFolder, "config", lambda folder: TrainConfig())  # of --resume
+    monkeypatch.setattr(RunFolder, "config", lambda folder: TrainConfig().resolve())  # of --resume
     for command in commands(page):
         arguments = shlex.split(re.sub(r" \[.*?\]", "", command), comments=True)
         if not {"--help", "--version"} & set(arguments):

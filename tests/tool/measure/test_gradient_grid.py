@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from directmax.laboratory import Setting
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.measure.gradient_grid import build, setting_seed, settings_of
 from directmax.tool.measure.gradient_model import load_model
 from directmax.tool.measure.gradient_request import GradientRequest
@@ -26,12 +26,14 @@ def test_a_request_as_a_dictionary() -> None:
 
 
 def test_settings_of_the_runs_own_estimator_do_not_matter() -> None:
-    run = TrainConfig(rao_blackwell=True, temperature=0.3)
-    assert settings_of(run, request()) == settings_of(TrainConfig(), request())
+    run = TrainConfig(estimator="direct", rao_blackwell=True, epsilon=0.3).resolve()
+    assert settings_of(run, request()) == settings_of(TrainConfig().resolve(), request())
 
 
 def test_settings() -> None:
-    grid, notes = settings_of(TrainConfig(), request(epsilons=(0.1, "auto"), sides=("one", "two")))
+    grid, notes = settings_of(
+        TrainConfig().resolve(), request(epsilons=(0.1, "auto"), sides=("one", "two"))
+    )
     labels = [setting.label for setting in grid]
     assert len(set(labels)) == len(labels)
     direct = [label for label in labels if label.startswith("direct")]
@@ -45,10 +47,11 @@ def test_settings() -> None:
     assert (config.epsilon, config.two_sided, config.num_samples) == (0.1, True, 1)
     assert config.anneal_rate == 0
     assert len(notes) == 3
-    only, _ = settings_of(TrainConfig(), request(sides=("two",), estimators=("direct",)))
+    only, _ = settings_of(TrainConfig().resolve(), request(sides=("two",), estimators=("direct",)))
     assert [setting.label for setting in only] == ["direct two-sided ε=1"]
     summed, _ = settings_of(
-        TrainConfig(), request(estimators=("direct", "gumbel-softmax"), rao_blackwell=True)
+        TrainConfig().resolve(),
+        request(estimators=("direct", "gumbel-softmax"), rao_blackwell=True),
     )
     assert [setting.label for setting in summed] == [
         "direct ε=1",
@@ -73,13 +76,13 @@ def test_seeds() -> None:
 def test_adapting() -> None:
     model = load_model(request(), device="cpu")
     for name, learns in (("rebar", True), ("relax", True), ("direct", False)):
-        estimator = build(TrainConfig(estimator=name))
+        estimator = build(TrainConfig(estimator=name).resolve())
         before = [p.detach().clone() for p in estimator.parameters()]
         model.adapt(estimator, 3, seed=0)
         assert estimator.step == (3 if learns else 0)
         moved = [not torch.equal(p, q) for p, q in zip(estimator.parameters(), before, strict=True)]
         assert any(moved) == learns
-    mean = build(TrainConfig(estimator="score-function", num_samples=1))
+    mean = build(TrainConfig(estimator="score-function", num_samples=1).resolve())
     model.adapt(mean, 3, seed=0)
     assert mean.step == 3
     assert mean.latest()["baseline"] > 0

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from command_line import TINY, Outcome, call, read, refuse, succeed
+from directmax.estimators import ESTIMATORS
 from directmax.laboratory import Setting, _timing
-from directmax.tool.config.rules import ESTIMATOR_NAMES
 from directmax.tool.files import RunError
 from directmax.tool.measure import gradients as gradient_table
 from directmax.tool.measure.gradient_request import GradientRequest
@@ -124,7 +124,7 @@ def test_everything_that_can_be_used() -> None:
     table = found()
     families = {point.setting.family.split()[0] for point in table.points}
     left_out = {re.findall(r"without ([a-z-]+):", note)[0] for note in table.notes}
-    assert families | left_out == set(ESTIMATOR_NAMES)
+    assert families | left_out == set(ESTIMATORS)
     assert left_out == {"clamped-argmax", "arm", "disarm"}
     assert table.comparison["exact"].variance.value == 0
     assert table.comparison["local-expectation"].bias.value < 1e-6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def script(monkeypatch: pytest.MonkeyPatch, **attributes: Any) -> None:
     """Add a solver that behaves so."""
     solver = type("Other", (Scripted,), attributes)
-    monkeypatch.setitem(SOLVERS, "scripted", solver)  # type: ignore[arg-type]
+    monkeypatch.setitem(SOLVERS, "scripted", SimpleNamespace(cls=solver))  # type: ignore[arg-type]
 
 
 def measured(**settings: Any) -> dict[str, tuple[Timing, ...]]:

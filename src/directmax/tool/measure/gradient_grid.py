@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
 from typing import Any
 
 import torch
 
-from directmax.estimators import Estimator
+from directmax.estimators import ESTIMATORS, Estimator
 from directmax.laboratory import Setting
+from directmax.tool.config import ResolvedConfig, changed
 from directmax.tool.config.build import build_estimator
-from directmax.tool.config.rules import ESTIMATOR_NAMES
-from directmax.tool.config.train import TrainConfig
 from directmax.tool.measure.gradient_request import GradientRequest
 
 VARIANTS = {
@@ -22,22 +20,11 @@ VARIANTS = {
     "rao_blackwell": "Rao-Blackwell",
 }
 """Switches of the configuration that make another estimator of one name."""
-_STEP = ("epsilon", "epsilon_scale", "two_sided")
-USES: dict[str, tuple[str, ...]] = {
-    "direct": (*_STEP, "rao_blackwell"),
-    "corrected-direct": _STEP,
-    "implicit-mle": (*_STEP, "rao_blackwell"),
-    "gumbel-softmax": ("temperature", "straight_through"),
-    **dict.fromkeys(("gumbel-rao", "straight-through", "reinmax"), ("temperature",)),
-    **dict.fromkeys(("rebar", "relax"), ("temperature",)),
-    "score-function": ("baseline",),
-}
-"""Settings of an estimator."""
 
 
 def settings_of(
-    config: TrainConfig, request: GradientRequest
-) -> tuple[dict[Setting, TrainConfig], list[str]]:
+    config: ResolvedConfig, request: GradientRequest
+) -> tuple[dict[Setting, ResolvedConfig], list[str]]:
     """Every setting with the configuration that makes it, and why names were left out.
 
     Args:
@@ -47,14 +34,13 @@ def settings_of(
     Raises:
         ValueError: a name that was asked for cannot be used with the model, or none can.
     """
-    settings: dict[Setting, TrainConfig] = {}
+    settings: dict[Setting, ResolvedConfig] = {}
     notes = []
-    used = set(itertools.chain(*USES.values()))
-    common: dict[str, Any] = {field: getattr(TrainConfig(), field) for field in used}
+    common: dict[str, Any] = {field: None for each in ESTIMATORS.values() for field in each.uses}
     common |= {"num_samples": request.samples, "anneal_rate": 0.0}
-    for name in request.estimators or ESTIMATOR_NAMES:
+    for name in request.estimators or tuple(ESTIMATORS):
         try:
-            base = dataclasses.replace(config, estimator=name, **common)
+            base = changed(config, estimator=name, **common)
             learns = any(p.requires_grad for p in build(base).parameters())
         except (TypeError, ValueError) as error:
             if request.estimators:
@@ -68,13 +54,13 @@ def settings_of(
             chosen = dict(zip(grid, values, strict=True))
             words = [name, *(word for switch, word in VARIANTS.items() if chosen.get(switch))]
             setting = Setting(" ".join(words), chosen.get("epsilon"), chosen.get("temperature"))
-            settings[setting] = dataclasses.replace(base, **chosen)
+            settings[setting] = changed(base, **chosen)
     if not settings:
         raise ValueError(f"no estimator can be used with this model: {'; '.join(notes)}")
     return settings, notes
 
 
-def _grid(config: TrainConfig, request: GradientRequest) -> dict[str, tuple[Any, ...]]:
+def _grid(config: ResolvedConfig, request: GradientRequest) -> dict[str, tuple[Any, ...]]:
     """The values that are measured of every setting that the estimator uses."""
     summed = request.rao_blackwell and config.encoder == "independent"
     values = {
@@ -84,11 +70,11 @@ def _grid(config: TrainConfig, request: GradientRequest) -> dict[str, tuple[Any,
         "epsilon": request.epsilons,
         "temperature": request.temperatures,
     }
-    uses = USES.get(config.estimator, ())
+    uses = ESTIMATORS[config.estimator].uses
     return {field: each for field, each in values.items() if field in uses}
 
 
-def build(config: TrainConfig, seed: int = 0) -> Estimator:
+def build(config: ResolvedConfig, seed: int = 0) -> Estimator:
     """The estimator; torch's global random state, which draws its networks, stays."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

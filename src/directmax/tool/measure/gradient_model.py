@@ -16,8 +16,8 @@ from directmax.estimators import Estimator
 from directmax.laboratory import PotentialGradients
 from directmax.models import DiscreteVAE, MixedVAE
 from directmax.objectives import Reconstruction
+from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.build import build_model
-from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import load_images
 from directmax.tool.measure.gradient_request import GradientRequest
 from directmax.tool.run.finished import load_binary_run
@@ -33,7 +33,7 @@ ADAPT_RATE = 1e-2
 class Model:
     """A model, images, and the digest of its weights and of these."""
 
-    config: TrainConfig
+    config: ResolvedConfig
     vae: DiscreteVAE | MixedVAE
     images: Float[Tensor, "b d"]
     split: Float[Tensor, "N d"]
@@ -108,7 +108,7 @@ def load_model(
             raise ValueError(f"--{name} comes from the run {run_dir}; leave it out")
         config, data, vae = load_binary_run(run_dir, data_dir=data_dir, device=device)
     else:
-        config = TrainConfig(**request.model, seed=request.seed)
+        config = TrainConfig(**request.model, seed=request.seed).resolve()
         data = load_images(config.data, data_dir=data_dir)
         vae = build_model(config, data.train.images.shape[1])
         vae.to(make_fabric(device, 1, "32-true").device).eval()

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from directmax._choices import check_choice
-from directmax.tool.config.rules import ESTIMATOR_NAMES
+from directmax.estimators import ESTIMATORS
 
 AS_TRAIN = "(default: as train, or the run's)"
 ModelName = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint=AS_TRAIN)]
@@ -74,7 +74,7 @@ class GradientRequest:
 
     def __post_init__(self) -> None:
         for name in self.estimators or ():
-            check_choice("estimator", name, ESTIMATOR_NAMES)
+            check_choice("estimator", name, tuple(ESTIMATORS))
         for side in self.sides:
             check_choice("side", side, ("one", "two"))
         check_choice("split", self.split, ("train", "validation", "test"))

@@ -20,7 +20,7 @@ from directmax.laboratory import (
     exact_reference,
     measure_gradient,
 )
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.files import write_atomic
 from directmax.tool.measure.gradient_grid import build, setting_seed, settings_of
 from directmax.tool.measure.gradient_model import Model, load_model
@@ -148,7 +148,7 @@ def measure_gradients(
 
 def _measure_all(
     model: Model,
-    settings: dict[Setting, TrainConfig],
+    settings: dict[Setting, ResolvedConfig],
     notes: list[str],
     request: GradientRequest,
     record: Record,
@@ -189,7 +189,7 @@ def _measure(
     model: Model,
     gradients: PotentialGradients,
     setting: Setting,
-    config: TrainConfig,
+    config: ResolvedConfig,
     request: GradientRequest,
     reference: Reference,
     progress: Callable[[float], object],

@@ -75,7 +75,7 @@ class SolverRow:
     @property
     def solver(self) -> type[PairwiseSolver]:
         """Its class, which says what it takes."""
-        return SOLVERS[self.name]
+        return SOLVERS[self.name].cls
 
     @property
     def missing(self) -> str | None:
