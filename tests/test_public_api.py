@@ -47,7 +47,8 @@ def test_signatures_are_annotated(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["data", "distributions", "estimators", "models", "objectives", "solvers"]
+    "module",
+    ["tool.data", "tool", "distributions", "estimators", "models", "objectives", "solvers"],
 )
 def test_rooms_name_what_they_export(module: str) -> None:
     room = importlib.import_module(f"directmax.{module}")

@@ -8,7 +8,7 @@ import torch
 
 from directmax.distributions import number_of_states
 from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.data import AttributeData, ImageData
 from directmax.tool.files import write_atomic
 from directmax.tool.look.content import Picture, Table
@@ -68,7 +68,7 @@ def render(folder: RunFolder, model: Model, data: Data, summary: dict[str, Any])
     )
 
 
-def _lead(config: TrainConfig, summary: dict[str, Any]) -> str:
+def _lead(config: ResolvedConfig, summary: dict[str, Any]) -> str:
     chosen = "accuracy" if config.labels else "bound"
     return (
         f"{_length(config, summary)}, seed {config.seed}; the best validation {chosen}, epoch "
@@ -77,7 +77,7 @@ def _lead(config: TrainConfig, summary: dict[str, Any]) -> str:
     )
 
 
-def _length(config: TrainConfig, summary: dict[str, Any]) -> str:
+def _length(config: ResolvedConfig, summary: dict[str, Any]) -> str:
     epochs = summary["epochs"]
     length = f"{epochs} epoch{'' if epochs == 1 else 's'}"
     if summary.get("stopped_early"):
@@ -105,7 +105,9 @@ def _switched(model: AttributeVAE, data: AttributeData) -> Picture:
     return Picture("switched", title, SWITCHED, attribute_pictures.figure(grid))
 
 
-def _images(config: TrainConfig, model: DiscreteVAE | MixedVAE, data: ImageData) -> list[Picture]:
+def _images(
+    config: ResolvedConfig, model: DiscreteVAE | MixedVAE, data: ImageData
+) -> list[Picture]:
     """Codes, and reconstructions beside their images."""
     generator = torch.Generator().manual_seed(config.seed)
     some = split_images(config, data, "validation")[:NUM_RECONSTRUCTIONS]
@@ -126,9 +128,10 @@ def _images(config: TrainConfig, model: DiscreteVAE | MixedVAE, data: ImageData)
     ]
 
 
-def _settings(config: TrainConfig) -> list[Table]:
+def _settings(config: ResolvedConfig) -> list[Table]:
     """What says which run this is, and what is as it is for any such model."""
-    standard = TrainConfig(data=config.data, model=config.model, encoder=config.encoder).to_dict()
+    plain = TrainConfig(data=config.data, model=config.model, encoder=config.encoder)
+    standard = plain.resolve().to_dict()
     standard |= {"data": None, "model": None, "encoder": "independent"}
     values = {name: value for name, value in config.to_dict().items() if value is not None}
     own = [[name, _short(value)] for name, value in values.items() if value != standard.get(name)]
