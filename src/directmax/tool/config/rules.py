@@ -8,8 +8,9 @@ from typing import Any
 from directmax._choices import check_choice
 from directmax.estimators import ESTIMATORS
 from directmax.solvers import SOLVERS
-from directmax.tool.config.resolved import SETTINGS, ResolvedConfig, users
+from directmax.tool.config.resolved import ResolvedConfig
 from directmax.tool.config.setting import either, flag_of, short
+from directmax.tool.config.settings import SETTINGS, users
 from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATASETS
 
 EXACT_ATTRIBUTES = 6
