@@ -93,8 +93,7 @@ class ResolvedConfig(Settings):
 
     def digest(self) -> str:
         """Twelve hexadecimal digits that identify the configuration."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return digest_of(self.to_dict())
 
     def differences(self, other: ResolvedConfig) -> list[str]:
         """One `flag: mine, theirs` for each entry that differs."""
@@ -127,3 +126,9 @@ def fill(values: Mapping[str, Any]) -> ResolvedConfig:
     """Every setting: the value that is given, else its default; nothing else is looked at."""
     filler = _Filler(values)
     return ResolvedConfig(**{name: getattr(filler, name) for name in SETTINGS})
+
+
+def digest_of(stored: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits that identify what `ResolvedConfig.to_dict` wrote."""
+    text = json.dumps(stored, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -56,10 +56,8 @@ def unused(name: str, config: ResolvedConfig) -> str | None:
         return "--epsilon auto; leave one of them out"
     if each.name == "anneal_rate" and row.anneals == "epsilon" and adaptive:
         return "an --epsilon that is a number, and not for auto; leave it out"
-    falls = (
-        config.kl_start != (1 if config.model == "discrete" else "auto") and config.kl_start != 1
-    )
-    if each.name == "kl_fraction" and not falls and config.starts == 1:
+    flat = config.kl_start in ((1,) if config.model == "discrete" else (1, "auto"))
+    if each.name == "kl_fraction" and flat and config.starts == 1:
         return "a --kl-start other than 1; leave it out"
     return None
 
