@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import pytest
 import torch
 from estimator_conformance import EstimatorConformance, OverPairs
@@ -296,3 +297,11 @@ def test_declarations_name_arguments_of_the_constructor(name: str) -> None:
     assert row.anneals is None or row.anneals in row.uses
     if "temperature" in row.uses:
         assert arguments["temperature"].default == row.temperature
+
+
+def test_numbers_of_numpy() -> None:
+    estimator = Direct(np.float32(0.5), scale=np.float64(2.0), num_samples=np.int64(2))
+    assert estimator.num_samples == 2
+    assert type(estimator.num_samples) is int
+    q = Categorical(torch.zeros(3, 2, 2, requires_grad=True))
+    assert estimator(q, lambda z: z[..., 1].sum(-1)).loss.shape == (3,)

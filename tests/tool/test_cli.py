@@ -19,7 +19,7 @@ import directmax
 from command_line import TINY, call, read, refuse, succeed
 from directmax.tool import cli
 from directmax.tool.config import PRESETS, ResolvedConfig, TrainConfig
-from directmax.tool.config.resolved import SETTINGS
+from directmax.tool.config.settings import SETTINGS
 from settings_in_use import USED
 
 

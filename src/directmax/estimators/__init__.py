@@ -48,6 +48,9 @@ class Declaration:
     Attributes:
         class_name: its class, a name of this package.
         uses: settings of a training that it uses, and the constructor's argument for each.
+        bias: in words, as `needs` and `evaluations`, for the table of the documentation.
+        needs: of q and f.
+        evaluations: of f, for a problem and sample.
         anneals: the setting that may fall with the step.
         coupled: kinds of noise with which it takes coupled variables; none: independent ones only.
         independent: whether it takes independent variables.
@@ -62,6 +65,9 @@ class Declaration:
 
     class_name: str
     uses: dict[str, str]
+    bias: str
+    needs: str
+    evaluations: str
     anneals: str | None = None
     coupled: tuple[str, ...] = ()
     independent: bool = True
@@ -95,25 +101,96 @@ class Declaration:
         return self.cls(**arguments)
 
 
+_TABLE = "$n(k-1)$, and 1 with gradient"
+_ONE = "1, with gradient"
+_TWO = "2, with gradient"
+_BINARY = "independent binary variables"
+_INDEPENDENT = "independent variables"
+_AT_VERTICES = "independent variables, $f$ differentiable at the vertices"
+_TWICE = "independent variables, $f$ differentiable twice"
+
 ESTIMATORS: dict[str, Declaration] = {
-    "direct": Declaration("Direct", _STEP | _MEAN, anneals="epsilon", coupled=_BOTH),
-    "exact": Declaration("Exact", {}, coupled=_BOTH),
+    "direct": Declaration(
+        "Direct",
+        _STEP | _MEAN,
+        r"$O(\varepsilon)$; two-sided $O(\varepsilon^2)$; more with couplings ([](structured.md))",
+        "an argmax",
+        _TABLE,
+        anneals="epsilon",
+        coupled=_BOTH,
+    ),
+    "exact": Declaration(
+        "Exact", {}, "none, no variance", "few states", "$k^n$, with gradient", coupled=_BOTH
+    ),
     "gumbel-softmax": Declaration(
-        "GumbelSoftmax", _RELAXED | {"straight_through": "straight_through"}, anneals="temperature"
+        "GumbelSoftmax",
+        _RELAXED | {"straight_through": "straight_through"},
+        "of the relaxation",
+        "independent variables, $f$ differentiable between the vertices",
+        _ONE,
+        anneals="temperature",
     ),
-    "local-expectation": Declaration("LocalExpectation", _DRAWS),
-    "clamped-argmax": Declaration("ClampedArgmax", _DRAWS, coupled=("unary",), independent=False),
-    "corrected-direct": Declaration("CorrectedDirect", _STEP, anneals="epsilon"),
+    "local-expectation": Declaration("LocalExpectation", _DRAWS, "none", _INDEPENDENT, _TABLE),
+    "clamped-argmax": Declaration(
+        "ClampedArgmax",
+        _DRAWS,
+        "none for perturb-and-MAP samples",
+        "binary variables, an exact argmax",
+        "$n$, and 1 with gradient",
+        coupled=("unary",),
+        independent=False,
+    ),
+    "corrected-direct": Declaration(
+        "CorrectedDirect", _STEP, "none", _INDEPENDENT, _TABLE, anneals="epsilon"
+    ),
     "score-function": Declaration(
-        "ScoreFunction", _DRAWS | {"baseline": "baseline"}, coupled=("states",)
+        "ScoreFunction",
+        _DRAWS | {"baseline": "baseline"},
+        "none",
+        r"samples of $q$ and $\log q$",
+        _ONE,
+        coupled=("states",),
     ),
-    "rebar": Declaration("Rebar", _RELAXED, temperature=0.5),
-    "relax": Declaration("Relax", _RELAXED, temperature=0.5, parts={"surrogate": "Surrogate"}),
-    "arm": Declaration("Arm", _DRAWS, binary=True),
-    "disarm": Declaration("DisArm", _DRAWS, binary=True),
-    "straight-through": Declaration("StraightThrough", _RELAXED, anneals="temperature"),
-    "reinmax": Declaration("ReinMax", _RELAXED),
-    "gumbel-rao": Declaration("GumbelRao", _RELAXED, anneals="temperature", temperature=0.5),
-    "implicit-mle": Declaration("ImplicitMLE", _STEP | _MEAN, anneals="epsilon", coupled=_BOTH),
+    "rebar": Declaration(
+        "Rebar",
+        _RELAXED,
+        "none",
+        _TWICE,
+        "1 with gradient, 2 with second derivatives",
+        temperature=0.5,
+    ),
+    "relax": Declaration(
+        "Relax",
+        _RELAXED,
+        "none",
+        _TWICE + "; not with `scale=None`",
+        "as `Rebar`; with `scale=None` 1, with gradient",
+        temperature=0.5,
+        parts={"surrogate": "Surrogate"},
+    ),
+    "arm": Declaration("Arm", _DRAWS, "none", _BINARY, _TWO, binary=True),
+    "disarm": Declaration("DisArm", _DRAWS, "none", _BINARY, _TWO, binary=True),
+    "straight-through": Declaration(
+        "StraightThrough", _RELAXED, "of first order", _AT_VERTICES, _ONE, anneals="temperature"
+    ),
+    "reinmax": Declaration("ReinMax", _RELAXED, "of second order", _AT_VERTICES, _ONE),
+    "gumbel-rao": Declaration(
+        "GumbelRao",
+        _RELAXED,
+        "of first order",
+        _AT_VERTICES,
+        _ONE,
+        anneals="temperature",
+        temperature=0.5,
+    ),
+    "implicit-mle": Declaration(
+        "ImplicitMLE",
+        _STEP | _MEAN,
+        r"of first order, and $O(\varepsilon)$",
+        "an argmax, $f$ differentiable at the vertices",
+        _ONE,
+        anneals="epsilon",
+        coupled=_BOTH,
+    ),
 }
 """Every estimator by its name on the command line."""

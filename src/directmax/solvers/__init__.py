@@ -39,11 +39,15 @@ class Declaration:
 
     Attributes:
         class_name: its class, a name of this package.
+        when: to take it, for the table of the documentation.
         supermodular_only: whether it refuses pairwise potentials below 0.
+        variables: how many it takes, in words.
     """
 
     class_name: str
+    when: str
     supermodular_only: bool = False
+    variables: str = "any"
 
     @property
     def cls(self) -> type[PairwiseSolver]:
@@ -53,13 +57,27 @@ class Declaration:
 
 
 SOLVERS: dict[str, Declaration] = {
-    "auto": Declaration("Auto"),
-    "exhaustive": Declaration("Exhaustive"),
-    "max-flow": Declaration("MaxFlow", supermodular_only=True),
-    "branch-and-bound": Declaration("BranchAndBound"),
-    "highs": Declaration("Highs"),
-    "cplex": Declaration("Cplex"),
-    "pymaxflow": Declaration("PyMaxflow", supermodular_only=True),
+    "auto": Declaration("Auto", "the default"),
+    "exhaustive": Declaration(
+        "Exhaustive", "all $2^n$ states, compiled; small n, and on a GPU", variables="≤ 24"
+    ),
+    "max-flow": Declaration("MaxFlow", "compiled minimum cut", supermodular_only=True),
+    "branch-and-bound": Declaration(
+        "BranchAndBound", "compiled, no package needed", variables="any; dense up to about 40"
+    ),
+    "highs": Declaration(
+        "Highs", "an independent check; `pip install 'directmax[highs]'`", variables="any, slow"
+    ),
+    "cplex": Declaration(
+        "Cplex",
+        "the paper's; `pip install 'directmax[cplex]'`",
+        variables="any, slow; 32 to 44 without a licence",
+    ),
+    "pymaxflow": Declaration(
+        "PyMaxflow",
+        "a few large sparse problems, a check; `pip install 'directmax[maxflow]'`",
+        supermodular_only=True,
+    ),
 }
 """Every solver by its name on the command line."""
 

@@ -28,7 +28,7 @@ from directmax.tool.commands import (
     Train,
     is_helper,
 )
-from directmax.tool.config.resolved import SETTINGS
+from directmax.tool.config.settings import SETTINGS
 
 COMMANDS: dict[str, Any] = {
     "train": Train,

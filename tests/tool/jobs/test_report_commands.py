@@ -34,7 +34,7 @@ def test_the_printed_command_gives_the_same_configuration(job: Job) -> None:
     command = cli._parse(words[1:])
     assert isinstance(command, Train)
     assert command.run_dir == "jobs/name"
-    assert command.config == stored_config(settings)
+    assert command.config() == stored_config(settings)
 
 
 def test_as_few_flags_as_possible() -> None:

@@ -21,7 +21,7 @@ from directmax.tool.config import (
     shortest,
     stored_config,
 )
-from directmax.tool.config.resolved import SETTINGS, users
+from directmax.tool.config.settings import SETTINGS, users
 from directmax.tool.run.randomness import Stream, derive_seed
 from settings_in_use import USED
 
@@ -37,10 +37,10 @@ def made(**settings: Any) -> ResolvedConfig:
 @pytest.mark.parametrize("name", NUMBERS)
 def test_ranges_have_two_ends(name: str) -> None:
     each = SETTINGS[name]
-    low, high = each.low, each.high
+    low, high = (0, each.above_zero_to) if each.above_zero_to else each.range
     assert -INF < low < high < INF
     whole = each.kind == "int"
-    step = 1 if whole else 0 if each.above else 1e-3
+    step = 1 if whole else 0 if each.above_zero_to else 1e-3
     values = [low - step, high * 2 + 1, 10**40]
     values += [] if whole else [NAN, INF, -INF]
     for value in values:

@@ -12,8 +12,8 @@ import tyro
 
 from directmax.tool.commands.shared import DataDir, is_helper, quiet
 from directmax.tool.config import ResolvedConfig, TrainConfig
-from directmax.tool.config.resolved import SETTINGS
 from directmax.tool.config.setting import Setting
+from directmax.tool.config.settings import SETTINGS
 
 _METAVARS = {"int": "INT", "float": "FLOAT", "str": "NAME", "tuple": "NAME ..."}
 

@@ -8,8 +8,9 @@ from typing import Any
 from directmax._choices import check_choice
 from directmax.estimators import ESTIMATORS
 from directmax.solvers import SOLVERS
-from directmax.tool.config.resolved import SETTINGS, ResolvedConfig, users
+from directmax.tool.config.resolved import ResolvedConfig
 from directmax.tool.config.setting import either, flag_of, short
+from directmax.tool.config.settings import SETTINGS, users
 from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATASETS
 
 EXACT_ATTRIBUTES = 6
@@ -55,7 +56,8 @@ def unused(name: str, config: ResolvedConfig) -> str | None:
         return "--epsilon auto; leave one of them out"
     if each.name == "anneal_rate" and row.anneals == "epsilon" and adaptive:
         return "an --epsilon that is a number, and not for auto; leave it out"
-    if each.name == "kl_fraction" and config.kl_start == 1 and config.starts == 1:
+    flat = config.kl_start in ((1,) if config.model == "discrete" else (1, "auto"))
+    if each.name == "kl_fraction" and flat and config.starts == 1:
         return "a --kl-start other than 1; leave it out"
     return None
 

@@ -23,9 +23,8 @@ class Setting:
         default: its value where none is given, or a function of the other settings.
         shown: the default in words, where it is such a function.
         choices: words to choose from.
-        low: the least value.
-        high: the largest; what more would cost is out of reach.
-        above: whether `low` itself is too little.
+        range: the least value and the largest; what more would cost is out of reach.
+        above_zero_to: the largest, where every number above 0 will do.
         models: those that use it; none stands for all.
         structured: whether only structured encoders use it.
         labels: models that use it only with labels.
@@ -42,9 +41,8 @@ class Setting:
     default: Any = None
     shown: str = ""
     choices: tuple[str, ...] = ()
-    low: float = -math.inf
-    high: float = math.inf
-    above: bool = False
+    range: tuple[float, float] = (-math.inf, math.inf)
+    above_zero_to: float = 0
     models: tuple[str, ...] = ()
     structured: bool = False
     labels: tuple[str, ...] = ()
@@ -126,18 +124,19 @@ class Setting:
         raise TypeError(f"{self.flag} must be {self.wanted}, got {value!r}")
 
     def _check_range(self, value: float) -> None:
-        if self.above and not (math.isfinite(value) and value > self.low):
-            wanted = "a finite number above " + _number(self.low)
-        elif self.kind == "float" and not self.low <= value <= self.high:
-            wanted = f"a number between {_number(self.low)} and {_number(self.high)}"
-        elif value < self.low:
-            wanted = "at least " + _number(self.low)
-        elif value > self.high:
-            wanted = "at most " + _number(self.high)
-        else:
-            return
+        low, high = self.range
         more = " or auto" if self.auto else ""
-        raise ValueError(f"{self.flag} must be {wanted}{more}, got {short(value)}")
+        if self.above_zero_to:
+            right, wanted = 0 < value < math.inf, "a finite number above 0" + more
+            high = self.above_zero_to
+        elif self.kind == "float":
+            right, wanted = low <= value <= high, f"a number between {low:,} and {high:,}" + more
+        else:
+            right, wanted = value >= low, f"at least {low:,}"
+        if right and value > high:
+            right, wanted = False, f"at most {high:,}" + more
+        if not right:
+            raise ValueError(f"{self.flag} must be {wanted}, got {short(value)}")
 
 
 def setting(help: str, default: Any = None, shown: str = "", **others: Any) -> Any:  # noqa: A002
@@ -186,10 +185,6 @@ def short(value: Any) -> str:
     if isinstance(value, int) and abs(value) >= 10**30:
         return f"an integer of {int(math.log10(abs(value))) + 1} digits"
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _as_float(value: int) -> float:

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from directmax._choices import check_choice
-from directmax.tool.config.resolved import SETTINGS, ResolvedConfig, Settings, fill
+from directmax.tool.config.resolved import ResolvedConfig, fill
 from directmax.tool.config.rules import check, check_data, refuse_unused, unused
+from directmax.tool.config.settings import SETTINGS, Settings
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "default": {},

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from directmax._version import __version__
-from directmax.tool.config import VERSION, ResolvedConfig, stored_config
+from directmax.tool.config import VERSION, ResolvedConfig, digest_of, stored_config
 from directmax.tool.files import (
     RunError,
     cannot_write,
@@ -103,8 +103,8 @@ class RunFolder:
             raise RunError(f"{self.config_file} is damaged: {error}") from error
 
     def digest(self) -> str:
-        """The digest of the configuration, as it was when the run began."""
-        return str(read_json(self.config_file).get("digest"))
+        """The digest of the configuration as it was written, perhaps by an earlier version."""
+        return digest_of(read_json(self.config_file)["config"])
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
