@@ -11,6 +11,8 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 
 from directmax import __version__
+from directmax.estimators import ESTIMATORS
+from directmax.solvers import SOLVERS
 
 project = "directmax"
 author = "The directmax developers"
@@ -28,7 +30,27 @@ html_theme = "furo"
 html_title = f"directmax {__version__}"
 html_static_path = ["_static"]
 
-myst_enable_extensions = ["amsmath", "dollarmath"]
+
+def table(*rows: tuple[str, ...]) -> str:
+    """In Markdown; the first row is the head."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+
+
+myst_enable_extensions = ["amsmath", "dollarmath", "substitution"]
+myst_substitutions = {  # tables that follow from the declarations
+    "estimators": table(
+        ("", "bias", "needs", "$f$ for a problem and sample"),
+        *((f"`{e.class_name}`", e.bias, e.needs, e.evaluations) for e in ESTIMATORS.values()),
+    ),
+    "solvers": table(
+        ("name", "potentials", "n", "when"),
+        *(
+            (f"`{name}`", r"$h_{ij} \ge 0$" if s.supermodular_only else "any", s.variables, s.when)
+            for name, s in SOLVERS.items()
+        ),
+    ),
+}
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"

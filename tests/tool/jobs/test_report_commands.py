@@ -9,8 +9,9 @@ from report_folder import VERSIONS
 
 from directmax.tool import cli
 from directmax.tool.commands import Gradients, Train
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig, stored_config
 from directmax.tool.jobs.job import Job
+from directmax.tool.measure.gradient_request import GradientRequest
 from directmax.tool.paper import Request, plan_items
 from directmax.tool.paper.kinds.train import train_flags
 from directmax.tool.paper.report.commands import command_of
@@ -36,12 +37,12 @@ def test_the_printed_command_gives_the_same_configuration(job: Job) -> None:
     command = cli._parse(words[1:])
     assert isinstance(command, Train)
     assert command.run_dir == "jobs/name"
-    assert command.config == TrainConfig.from_dict(settings)
+    assert command.config() == stored_config(settings)
 
 
 def test_as_few_flags_as_possible() -> None:
-    assert train_flags(TrainConfig().to_dict()) == []
-    structured = TrainConfig(encoder="pairwise", seed=1).to_dict()
+    assert train_flags(TrainConfig().resolve().to_dict()) == []
+    structured = TrainConfig(encoder="pairwise", seed=1).resolve().to_dict()
     assert train_flags(structured) == ["--encoder", "pairwise", "--seed", "1"]
 
 
@@ -55,10 +56,8 @@ def test_the_command_of_a_measurement_names_its_run(scale: str) -> None:
         assert isinstance(command, Gradients)
         assert command.run_dir == directory
         assert command.output == "jobs/name"
-        for name, value in job.settings.items():
-            if name != "trained":
-                found = getattr(command, name)
-                assert (list(found or ()) if isinstance(value, list) else found) == value, name
+        flags = {name: value for name, value in job.settings.items() if name != "trained"}
+        assert command.request == GradientRequest.from_dict(flags)
 
 
 def test_mixtures_have_no_command() -> None:

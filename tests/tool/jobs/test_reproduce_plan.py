@@ -10,22 +10,22 @@ from typing import Any
 
 import pytest
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig, stored_config
 from directmax.tool.files import RunError
 from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.plan import Plan
 from directmax.tool.jobs.runner import makespan
 from directmax.tool.jobs.store import Store
-from directmax.tool.measure.gradient_grid import Request, settings_of
-from directmax.tool.paper import ITEMS, SCALES, kinds, plan_items
-from directmax.tool.paper import Request as ItemRequest
+from directmax.tool.measure.gradient_grid import settings_of
+from directmax.tool.measure.gradient_request import GradientRequest
+from directmax.tool.paper import ITEMS, SCALES, Request, kinds, plan_items
 from directmax.tool.paper.item import SEEDS
 
 RESULTS = Path(__file__).parents[3] / "reproductions"
 
 
 def make_plan(name: str, scale: str, *, only: Sequence[str] = (), **asked: Any) -> Plan:
-    return plan_items(name, ItemRequest(scale, **asked), only)
+    return plan_items(name, Request(scale, **asked), only)
 
 
 def names(plan: Plan) -> list[str]:
@@ -38,7 +38,7 @@ def test_every_job_can_be_made(scale: str) -> None:
     usual = {job.digest() for job in make_plan("all", scale).jobs}
     assert len(plan.jobs) > len(usual)
     assert usual < {job.digest() for job in plan.jobs} or scale != "paper"
-    requests: dict[str, Request] = {}
+    requests: dict[str, GradientRequest] = {}
     by_name = {job.name: job for job in plan.jobs}
     assert len(by_name) == len(plan.jobs) == len({job.digest() for job in plan.jobs})
     for position, job in enumerate(plan.jobs):
@@ -47,15 +47,14 @@ def test_every_job_can_be_made(scale: str) -> None:
         assert job.cell["seed"] in SEEDS[scale]
         assert Job.from_dict(job.to_dict()) == job
         if job.kind == "train":
-            assert TrainConfig.from_dict(dict(job.settings)).to_dict() == job.settings
+            assert stored_config(dict(job.settings)).to_dict() == job.settings
         if job.kind == "gradients":
-            flags = {k: tuple(v) if isinstance(v, list) else v for k, v in job.settings.items()}
-            kept = {k: v for k, v in flags.items() if k in Request.__dataclass_fields__}
-            requests[json.dumps({**kept, "seed": 0})] = Request(**kept)
+            flags = {k: v for k, v in job.settings.items() if k not in ("trained", "seed")}
+            requests[json.dumps(flags)] = GradientRequest.from_dict(flags)
         if job.kind == "gradients" and job.after:
             assert job.settings["trained"] == by_name[job.after[0]].digest()
     for request in requests.values():
-        settings, _ = settings_of(TrainConfig(), request)
+        settings, _ = settings_of(TrainConfig().resolve(), request)
         assert {setting.family for setting in settings} >= {"direct", "gumbel-softmax"}
     for chosen in plan.parts:
         assert set(chosen.jobs) <= set(by_name)
@@ -77,13 +76,13 @@ def test_table_1_is_whole() -> None:
 
 def test_the_published_protocol() -> None:
     (job,) = make_plan("table1", "paper", only=["table1-mnist-30-direct-1"]).jobs
-    config = TrainConfig.from_dict(dict(job.settings))
+    config = stored_config(dict(job.settings))
     assert (config.estimator, config.epochs, config.values, config.seed) == ("direct", 300, 30, 1)
     assert (config.epsilon, config.two_sided, config.num_samples) == (1.0, False, 1)
     assert (config.kl_start, config.learning_rate_schedule) == (1.0, "constant")
     assert (config.kl_gradient, config.learning_rate, config.anneal_rate) == ("off", 1e-3, 1e-5)
     (ours,) = make_plan("table1", "paper", only=["table1-mnist-30-ours-1"]).jobs
-    assert ours.settings == TrainConfig(data="mnist", values=30, seed=1).to_dict()
+    assert ours.settings == TrainConfig(data="mnist", values=30, seed=1).resolve().to_dict()
 
 
 def test_shared_runs_are_there_once() -> None:

@@ -14,6 +14,8 @@ import tyro
 
 from directmax._choices import check_choice
 from directmax.tool.commands.shared import DataDir, quiet
+from directmax.tool.config.setting import either
+from directmax.tool.paper import ITEMS
 
 if TYPE_CHECKING:
     from directmax.tool.jobs.engine import Engine
@@ -29,8 +31,11 @@ class Reproduce:
     Called again, it does only what is left.
     """
 
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """figure1, table1, figure2, figure3, table2, figure4, figure5 or all."""
+    name: Annotated[
+        str,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="NAME", help=f"{either((*ITEMS, 'all'))}."),
+    ]
     scale: str = "smoke"
     """smoke (minutes, the digits), short (the paper's data, tens of epochs) or paper (its protocol,
     300 epochs)."""

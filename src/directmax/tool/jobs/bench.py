@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.data import ImageData
 from directmax.tool.data.locate import user_cache
 from directmax.tool.files import RunError, read_json, write_json
@@ -33,7 +33,7 @@ class Images:
         self._data_dir = data_dir
         self._loaded: dict[tuple[Any, ...], Data] = {}
 
-    def of(self, config: TrainConfig) -> Data:
+    def of(self, config: ResolvedConfig) -> Data:
         """The images of a training."""
         key = (config.model == "attributes", config.data, config.attributes, config.image_size)
         if key not in self._loaded:
@@ -42,7 +42,7 @@ class Images:
 
     def binary(self, name: str) -> ImageData:
         """The images of a name, for models of binary images."""
-        found = self.of(TrainConfig(data=name))
+        found = self.of(TrainConfig(data=name).resolve())
         assert isinstance(found, ImageData)
         return found
 

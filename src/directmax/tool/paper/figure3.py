@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from directmax.tool.config.rules import ESTIMATOR_NAMES
-from directmax.tool.config.train import TrainConfig
+from directmax.estimators import ESTIMATORS
+from directmax.tool.config import TrainConfig
 from directmax.tool.jobs.job import Job
 from directmax.tool.paper.item import Item, Request, train_job
 
@@ -26,7 +26,7 @@ def _lines(everything: bool) -> dict[tuple[str, str], dict[str, Any]]:
         ("independent", "direct-rao-blackwell"): {"estimator": "direct", "rao_blackwell": True},
     }
     if everything:
-        for name in ESTIMATOR_NAMES:
+        for name in ESTIMATORS:
             if name not in _UNFIT:
                 lines.setdefault(("independent", name), {"estimator": name})
     for encoder, solver in _SOLVERS.items():
@@ -49,7 +49,7 @@ def build(request: Request) -> tuple[Job, ...]:
                     epochs=request.pick(20, 30, 100),
                     seed=seed,
                     **flags,
-                )
+                ).resolve()
                 name = f"figure3-{data}-{encoder}-{method}-{seed}"
                 jobs.append(train_job(name, config, encoder=encoder, method=method))
     return tuple(jobs)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.jobs.job import Job
 
 SCALES: dict[str, str] = {
@@ -14,8 +14,8 @@ SCALES: dict[str, str] = {
         "scikit-learn's digits in place of the paper's data, table 1 at full length, elsewhere "
         "small models and tens of epochs: shows that everything runs"
     ),
-    "short": "the paper's data, tens of epochs, one seed: the order of methods, not their limits",
-    "paper": "the paper's data and protocol, three seeds",
+    "short": "the paper's data, tens of epochs: the order of methods, not their limits",
+    "paper": "the paper's data and protocol",
 }
 """How much is run, and what that means for the numbers."""
 SEEDS: dict[str, tuple[int, ...]] = {"smoke": (0,), "short": (0,), "paper": (0, 1, 2)}
@@ -114,7 +114,7 @@ class Item:
         )
 
 
-def train_job(name: str, config: TrainConfig, **cell: Any) -> Job:
+def train_job(name: str, config: ResolvedConfig, **cell: Any) -> Job:
     """A training; its cell has data, values and seed, and what else is given."""
     where = {"data": config.data, "values": config.values, "seed": config.seed, **cell}
     return Job(name, "train", config.to_dict(), where)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from directmax.tool.config.train import PRESETS, TrainConfig
+from directmax.tool.config import PRESETS, ResolvedConfig, TrainConfig
 from directmax.tool.jobs.job import Job
 from directmax.tool.paper.item import Item, Request, train_job
 from directmax.tool.paper.published import VALUES
@@ -25,12 +25,13 @@ METHODS = ("exact", "direct", "gumbel-softmax", "ours")
 _MORE = ("gumbel-softmax-whole", "ours-one-start")
 
 
-def config_of(method: str, data: str, values: int, seed: int, request: Request) -> TrainConfig:
+def config_of(method: str, data: str, values: int, seed: int, request: Request) -> ResolvedConfig:
     """The configuration of one cell."""
     if method in _OURS:
         # An annealed run says only at its end how good it is: it has no patience.
-        epochs = request.pick(0, 40, 0)
-        return TrainConfig(data=data, values=values, seed=seed, epochs=epochs, **_OURS[method])
+        epochs = request.pick(None, 40, None)
+        config = TrainConfig(data=data, values=values, seed=seed, epochs=epochs, **_OURS[method])
+        return config.resolve()
     return dataclasses.replace(
         PRESETS["paper"],
         data=data,
@@ -38,7 +39,7 @@ def config_of(method: str, data: str, values: int, seed: int, request: Request) 
         seed=seed,
         epochs=request.pick(300, 40, 300),
         **{"patience": request.pick(0, 0, 40), **_PROTOCOL[method]},
-    )
+    ).resolve()
 
 
 def trainings(request: Request, values: tuple[int, ...]) -> tuple[Job, ...]:

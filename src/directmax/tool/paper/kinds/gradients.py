@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,11 +12,11 @@ from directmax.tool.jobs.bench import START_SECONDS, Bench, Images
 from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.kind import Estimate, Kind
 from directmax.tool.jobs.task import Task
-from directmax.tool.measure.gradients import MODEL_FLAGS, command
+from directmax.tool.measure.gradient_request import GradientRequest
+from directmax.tool.measure.gradients import FILE, measure_gradients, save_pictures
 from directmax.tool.paper.kinds.shared import flags, origin
 
 FEW_DRAWS, MORE_DRAWS = 4, 24
-FILE = "gradients.json"
 
 
 class Gradients(Kind):
@@ -79,17 +77,14 @@ def _measure(
     run_dir: str | None = None,
     output: Path | None = None,
 ) -> None:
-    given = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    given.pop("trained", None)
-    model_flags = {name: given.pop(name, None) for name in MODEL_FLAGS}
-    with contextlib.redirect_stdout(io.StringIO()):
-        command(
-            **given,
-            run_dir=run_dir,
-            data_dir=data_dir,
-            device=device,
-            output=None if output is None else str(output),
-            resume=output is not None and (output / FILE).exists(),
-            json=True,
-            model_flags=model_flags,
-        )
+    request = {name: value for name, value in settings.items() if name != "trained"}
+    table = measure_gradients(
+        GradientRequest.from_dict(request),
+        run_dir=run_dir,
+        data_dir=data_dir,
+        device=device,
+        output=output,
+        resume=output is not None and (output / FILE).exists(),
+    )
+    if output is not None:
+        save_pictures(table, output)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.data import ImageData, load_images
 from directmax.tool.files import read_json, reading, write_json
 from directmax.tool.jobs.bench import START_SECONDS, Bench, Images
@@ -117,7 +117,7 @@ def measure_mixture(settings: Mapping[str, Any], data: ImageData, device: torch.
         binarize=settings["binarize"],
         values=settings["values"],
         seed=settings["seed"],
-    )
+    ).resolve()
     images = {
         split: split_images(config, data, split).to(device, torch.float32)
         for split in ("train", "validation", "test")

@@ -16,12 +16,12 @@ def flags(settings: Mapping[str, Any], leave_out: Iterable[str] = ()) -> list[st
     words = []
     for name, value in settings.items():
         flag = name.replace("_", "-")
-        if name in leave_out or value == []:
+        if name in leave_out or value in ([], ()):
             continue
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            words += [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
+            words += [f"--{flag}", *map(str, value if isinstance(value, list | tuple) else [value])]
     return words
 
 

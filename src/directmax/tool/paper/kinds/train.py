@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig, shortest, stored_config
 from directmax.tool.data import AttributeData
 from directmax.tool.files import read_json, reading
 from directmax.tool.jobs.bench import START_SECONDS, Bench, Images
@@ -30,7 +30,7 @@ CURVES = ("bound", "nll", "accuracy")
 
 
 class Training(Kind):
-    """A training; the settings are `TrainConfig.to_dict()`."""
+    """A training; the settings are `ResolvedConfig.to_dict()`."""
 
     def run(self, job: Job, folder: Path, task: Task) -> None:
         """Train, or go on from the last checkpoint."""
@@ -115,28 +115,20 @@ def train_flags(settings: Mapping[str, Any]) -> list[str]:
     """The fewest flags that give a configuration.
 
     Example:
-        >>> train_flags(TrainConfig(data="mnist", values=20).to_dict())
+        >>> from directmax.tool.config import TrainConfig
+        >>> train_flags(TrainConfig(data="mnist", values=20).resolve().to_dict())
         ['--data', 'mnist', '--values', '20']
     """
-    known = {field.name for field in dataclasses.fields(TrainConfig)}
-    kept = {name: value for name, value in settings.items() if name in known}
-    target = TrainConfig(**kept)
-    for name in list(kept):
-        fewer = {key: value for key, value in kept.items() if key != name}
-        try:
-            same = TrainConfig(**fewer) == target
-        except ValueError:
-            continue
-        if same:
-            kept = fewer
-    return flags(kept)
+    config = shortest(stored_config(settings))
+    preset = ["--preset", config.preset] if config.preset != "default" else []
+    return preset + flags(config.given())
 
 
-def _config(job: Job) -> TrainConfig:
-    return TrainConfig.from_dict(dict(job.settings))
+def _config(job: Job) -> ResolvedConfig:
+    return stored_config(dict(job.settings))
 
 
-def _cost_key(config: TrainConfig, data: Data) -> Any:
+def _cost_key(config: ResolvedConfig, data: Data) -> Any:
     """What decides the cost of a step: not the seed, the length, nor which images of a size."""
     pixels = math.prod(data.shape)
     name = config.data if isinstance(data, AttributeData) else "digits"
