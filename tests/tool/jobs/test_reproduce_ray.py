@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from jobs import bound, outcome, run_jobs, tiny
 
+from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.runner import Stopped
 
 pytest.importorskip("ray")
@@ -49,7 +50,7 @@ def wait_for_lines(folder: Path, number: int) -> None:
 
 
 def test_two_workers_one_killed(tmp_path: Path, engine: object) -> None:
-    jobs = [tiny("a", epochs=150), tiny("b", seed=1), tiny("c", learning_rate=1e38)]
+    jobs = [tiny("a", epochs=150), tiny("b", seed=1), Job("c", "train", {"odd": 1}, {})]
     path = bound(tmp_path, jobs[0]).path
 
     def kill() -> None:
@@ -61,7 +62,7 @@ def test_two_workers_one_killed(tmp_path: Path, engine: object) -> None:
     runner, text = run_jobs(tmp_path, jobs, engine, retries=1)  # type: ignore[arg-type]
     thread.join()
     assert sorted(runner.done) == ["a", "b"]
-    assert "NaN or infinite" in runner.failed["c"]
+    assert "unknown or missing entries" in runner.failed["c"]
     assert "a: was killed (SIGKILL); starting again (1 of 1)" in text
     assert bound(tmp_path, jobs[0]).state().attempts == 2
     alone, _ = run_jobs(tmp_path / "alone", [jobs[0]])

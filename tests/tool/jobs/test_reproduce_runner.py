@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import resource
@@ -137,9 +138,13 @@ def test_out_of_memory(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
 
 
 def test_nan_fails_without_stopping_the_rest(tmp_path: Path) -> None:
-    sick = tiny("sick", learning_rate=1e38)
+    def poison(name: str, number: int) -> None:
+        if name == "sick":
+            at_step(0, 1, lambda trainer: next(trainer.model.parameters()).data.fill_(math.nan))
+
+    sick = tiny("sick", seed=1)
     measured = Job("measured", "gradients", {"trained": sick.digest()}, {}, after=("sick",))
-    engine = ForkEngine()
+    engine = ForkEngine(prepare=poison)
     runner, _ = run_jobs(tmp_path, [sick, measured, tiny("well")], engine, retries=1)
     assert engine.started == ["sick", "sick", "well"]
     assert runner.done == ["well"]
