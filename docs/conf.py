@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -12,21 +14,26 @@ from sphinx.application import Sphinx
 
 from directmax import __version__
 
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+
 project = "directmax"
 author = "The directmax developers"
 project_copyright = author
 version = release = __version__
 
 extensions = [
+    "mathml",
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"directmax {__version__}"
 html_static_path = ["_static"]
+html_css_files = ["directmax.css"]
+html_math_renderer = "mathml"
+smartquotes_action = "q"  # dashes stay as they are: --flag
 
 myst_enable_extensions = ["amsmath", "dollarmath"]
 myst_heading_anchors = 3
