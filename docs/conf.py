@@ -35,7 +35,7 @@ html_css_files = ["directmax.css"]
 html_math_renderer = "mathml"
 smartquotes_action = "q"  # dashes stay as they are: --flag
 
-myst_enable_extensions = ["amsmath", "dollarmath"]
+myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
