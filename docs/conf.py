@@ -125,9 +125,16 @@ def plain_properties(app: Sphinx, doctree: nodes.document) -> None:
             node.children = [nodes.Text(ARRAY.sub(r"\1", text))]
 
 
+def dashes_of_fields(app: Sphinx, doctree: nodes.document) -> None:
+    """Write the dash that Sphinx puts behind the name of an argument, which smart quotes would."""
+    for node in [node for node in doctree.findall(nodes.Text) if node == " -- "]:
+        node.parent.replace(node, nodes.Text(" – "))
+
+
 def setup(app: Sphinx) -> None:
     """Connect the hooks."""
     app.connect("autodoc-process-signature", process_signature)
     app.connect("autodoc-process-docstring", process_docstring, priority=600)  # after napoleon
     app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon
     app.connect("doctree-read", plain_properties)
+    app.connect("doctree-read", dashes_of_fields)
