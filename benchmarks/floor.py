@@ -18,8 +18,8 @@ from torch import nn
 
 from common import Step, interleaved, mnist, model_step, ratio, yardstick
 from directmax import Decoder, DiscreteVAE, Encoder
+from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.build import build_estimator
-from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import ImageData, Split
 from directmax.tool.run.loop import Trainer
 from directmax.tool.run.progress import Progress
@@ -55,7 +55,9 @@ def floor(k: int) -> Step:
     return step
 
 
-def trainer_steps(config: TrainConfig, images: torch.Tensor, folder: Path) -> tuple[Trainer, Step]:
+def trainer_steps(
+    config: ResolvedConfig, images: torch.Tensor, folder: Path
+) -> tuple[Trainer, Step]:
     """A trainer, and one step of its loop with everything that happens at every step."""
     split = Split(images=images, labels=torch.zeros(len(images), dtype=torch.int64))
     data = ImageData("mnist", (28, 28), split, split, split, "benchmark", 10)
@@ -81,7 +83,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     images = mnist()[:10_000]
     for k in (10, 50):
-        config = TrainConfig(data="mnist", values=k)
+        config = TrainConfig(data="mnist", values=k).resolve()
         model = DiscreteVAE(Encoder(784, 1, k), Decoder(1, k, 784), build_estimator(config))
         with tempfile.TemporaryDirectory() as folder:
             _, trainer_step = trainer_steps(config, images, Path(folder))

@@ -29,7 +29,7 @@ def measure(k: int, estimator: str, threads: int) -> None:
 
     torch.set_num_threads(threads)
     images = mnist()[:5000]
-    model = DiscreteVAE(Encoder(784, 1, k), Decoder(1, k, 784), ESTIMATORS[estimator]())
+    model = DiscreteVAE(Encoder(784, 1, k), Decoder(1, k, 784), ESTIMATORS[estimator].cls())
     step = model_step(model, images)
     for _ in range(3):
         step()

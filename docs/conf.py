@@ -13,6 +13,8 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 
 from directmax import __version__
+from directmax.estimators import ESTIMATORS
+from directmax.solvers import SOLVERS
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
@@ -35,7 +37,27 @@ html_css_files = ["directmax.css"]
 html_math_renderer = "mathml"
 smartquotes_action = "q"  # dashes stay as they are: --flag
 
-myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
+
+def table(*rows: tuple[str, ...]) -> str:
+    """In Markdown; the first row is the head."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+
+
+myst_enable_extensions = ["amsmath", "deflist", "dollarmath", "substitution"]
+myst_substitutions = {  # tables that follow from the declarations
+    "estimators": table(
+        ("", "bias", "needs", "$f$ for a problem and sample"),
+        *((f"`{e.class_name}`", e.bias, e.needs, e.evaluations) for e in ESTIMATORS.values()),
+    ),
+    "solvers": table(
+        ("name", "potentials", "n", "when"),
+        *(
+            (f"`{name}`", r"$h_{ij} \ge 0$" if s.supermodular_only else "any", s.variables, s.when)
+            for name, s in SOLVERS.items()
+        ),
+    ),
+}
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"

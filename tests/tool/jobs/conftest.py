@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from report_folder import ReportFolder
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.measure.gradients import command as measure_gradients
 from directmax.tool.paper.report import write_report
 from directmax.tool.run.train import train
@@ -35,7 +35,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     folder.training(
                         ["table1", "figure2"] if values == 10 else ["table1"],
                         f"table1-{data}-{values}-{method}-{seed}",
-                        TrainConfig(data=data, values=values, seed=seed, epochs=300),
+                        TrainConfig(data=data, values=values, seed=seed, epochs=300).resolve(),
                         bound,
                         curve=[bound + 40.0 / (epoch + 1) for epoch in range(60)],
                         seconds=1.0 + number / 5,
@@ -46,12 +46,12 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for estimator in ("direct", "rebar" if encoder == "independent" else "clamped-argmax"):
             config = TrainConfig(
                 data="fashion-mnist", variables=15, values=2, encoder=encoder, estimator=estimator
-            )
+            ).resolve()
             folder.training(
                 ["figure3"], f"figure3-{encoder}-{estimator}", config, 160.0, nll=150.0,
                 encoder=encoder, method=estimator,
             )  # fmt: skip
-    mixed = TrainConfig(model="mixed", labels=50, hidden=20, epochs=1, batch_size=400)
+    mixed = TrainConfig(model="mixed", labels=50, hidden=20, epochs=1, batch_size=400).resolve()
     cell = {"data": "digits", "labels": 50, "method": "direct", "seed": 0}
     path = folder.add(["table2", "figure4"], "mixed", "train", mixed.to_dict(), cell, state="done")
     state = (path / "state.json").read_bytes()
@@ -59,7 +59,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.rmdir()
     train(mixed, path, device="cpu")
     (path / "state.json").write_bytes(state)
-    failed = TrainConfig(data="mnist", seed=2).to_dict()
+    failed = TrainConfig(data="mnist", seed=2).resolve().to_dict()
     folder.add(
         ["table1"], "table1-mnist-10-direct-2", "train", failed, {}, state="failed", error=LONG
     )

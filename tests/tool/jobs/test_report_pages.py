@@ -14,7 +14,7 @@ import pytest
 import torch
 from report_folder import ReportFolder
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.files import RunError
 from directmax.tool.paper.report import Results, collect, write_report
 from directmax.tool.paper.report.draw import figure_svg
@@ -117,7 +117,7 @@ def test_a_reproduction_that_has_not_begun(tmp_path: Path) -> None:
     folder = ReportFolder(tmp_path / "out")
     for item in ("figure1", "table1", "figure2", "figure3", "table2", "figure4"):
         kind = "gradients" if item == "figure1" else "train"
-        settings = TrainConfig(data="mnist").to_dict()
+        settings = TrainConfig(data="mnist").resolve().to_dict()
         cell = {"data": "mnist", "values": 10, "labels": 100, "method": "direct", "seed": 0}
         folder.add([item], item, kind, settings, cell)
     write_report(folder.write())
@@ -130,7 +130,7 @@ def test_a_reproduction_that_has_not_begun(tmp_path: Path) -> None:
 def test_seeds_are_those_of_trainings(tmp_path: Path) -> None:
     folder = ReportFolder(tmp_path / "out")
     for seed in (1, 2):
-        made = TrainConfig(data="mnist", seed=seed)
+        made = TrainConfig(data="mnist", seed=seed).resolve()
         folder.training(["table1"], f"run-{seed}", made, 165.0, method="direct")
     cell = {"data": "mnist", "values": 10, "method": "em", "seed": 0}
     folder.add(["table1"], "em", "mixture", {"seed": 0}, cell)

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from report_folder import MACHINE, ReportFolder
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.paper.report import collect
 from directmax.tool.paper.report.layout import Cell, Section, Table, compared, signed
 from directmax.tool.paper.report.sections import sections
 from directmax.tool.paper.report.sections.structured import overtaking
 
 
-def config(seed: int = 0, **settings: object) -> TrainConfig:
-    return TrainConfig(**{"data": "mnist", "seed": seed, "starts": 1, **settings})  # type: ignore[arg-type]
+def config(seed: int = 0, **settings: object) -> ResolvedConfig:
+    return TrainConfig(**{"data": "mnist", "seed": seed, "starts": 1, **settings}).resolve()  # type: ignore[arg-type]
 
 
 def only_section(folder: ReportFolder) -> Section:
@@ -54,7 +54,7 @@ def table1(tmp_path: Path) -> ReportFolder:
         {"data": "mnist", "values": 20, "method": "gumbel-softmax", "seed": 0},
         state="failed", error="loss became NaN",
     )  # fmt: skip
-    folder.training(["table1"], "digits", TrainConfig(), 17.0, method="direct")
+    folder.training(["table1"], "digits", TrainConfig().resolve(), 17.0, method="direct")
     em = folder.add(
         ["table1"], "em", "mixture", {"data": "mnist", "values": 10},
         {"data": "mnist", "values": 10, "method": "em", "seed": 0}, state="done",
@@ -198,7 +198,7 @@ def structured(
 ) -> None:
     flags = {"data": "fashion-mnist", "variables": 15, "values": 2, "encoder": encoder, **settings}
     name = f"{encoder}-{len(folder.jobs)}"
-    made = TrainConfig(**{"estimator": "direct", **flags})  # type: ignore[arg-type]
+    made = TrainConfig(**{"estimator": "direct", **flags}).resolve()  # type: ignore[arg-type]
     folder.training(
         ["figure3"], name, made, curve[-1], curve=curve, nll=curve[-1] - 5, encoder=encoder,
         method=made.estimator, machine=machine, seconds_per_epoch=measured,
@@ -356,7 +356,7 @@ def test_table_2_says_who_is_ahead(tmp_path: Path) -> None:
 def test_figure_5_has_the_accuracy_of_every_attribute(tmp_path: Path) -> None:
     folder = ReportFolder(tmp_path / "out")
     for method, male in (("local-expectation", 1.0), ("direct", 0.98)):
-        made = TrainConfig(data="celeba", model="attributes", labels=48, estimator=method)
+        made = TrainConfig(data="celeba", model="attributes", labels=48, estimator=method).resolve()
         folder.training(
             ["figure5"], f"figure5-{method}", made, 50_000.0,
             attributes={"Smiling": 0.96, "Male": male}, labels=48, method=method,
@@ -380,7 +380,7 @@ def test_figure_5_has_the_accuracy_of_every_attribute(tmp_path: Path) -> None:
 
 
 def attributes(folder: ReportFolder, labels: int, seed: int, smiling: float) -> None:
-    made = TrainConfig(data="celeba", model="attributes", labels=labels, seed=seed)
+    made = TrainConfig(data="celeba", model="attributes", labels=labels, seed=seed).resolve()
     shares = {"Smiling": smiling, "Male": 0.9}
     folder.training(
         ["figure5"], f"{labels}-{seed}", made, 50_000.0, attributes=shares, labels=labels,

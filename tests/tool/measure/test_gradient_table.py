@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 
 from command_line import TINY, Outcome, call, read, refuse, succeed
+from directmax.estimators import ESTIMATORS
 from directmax.laboratory import Point, Setting, _timing
-from directmax.tool.config.rules import ESTIMATOR_NAMES
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.measure import gradients as gradient_table
 from directmax.tool.measure.gradient_grid import build, setting_seed, settings_of
 from directmax.tool.measure.gradients import (
@@ -139,7 +139,7 @@ def test_everything_that_can_be_used() -> None:
     out = json.loads(succeed(*SMALL, "--epsilons", 1, "--temperatures", 1, "--json").out)
     families = {row["family"].split()[0] for row in out["rows"]}
     left_out = {re.findall(r"without ([a-z-]+):", note)[0] for note in out["notes"]}
-    assert families | left_out == set(ESTIMATOR_NAMES)
+    assert families | left_out == set(ESTIMATORS)
     assert left_out == {"clamped-argmax", "arm", "disarm"}
     by_label = {row["label"]: row for row in out["rows"]}
     assert by_label["exact"]["variance"]["value"] == 0
@@ -348,7 +348,9 @@ def test_a_picture_of_exact_gradients() -> None:
 
 
 def test_settings() -> None:
-    grid, notes = settings_of(TrainConfig(), request(epsilons=(0.1, "auto"), sides=("one", "two")))
+    grid, notes = settings_of(
+        TrainConfig().resolve(), request(epsilons=(0.1, "auto"), sides=("one", "two"))
+    )
     labels = [setting.label for setting in grid]
     assert len(set(labels)) == len(labels)
     direct = [label for label in labels if label.startswith("direct")]
@@ -362,10 +364,11 @@ def test_settings() -> None:
     assert (config.epsilon, config.two_sided, config.num_samples) == (0.1, True, 1)
     assert config.anneal_rate == 0
     assert len(notes) == 3
-    only, _ = settings_of(TrainConfig(), request(sides=("two",), estimators=("direct",)))
+    only, _ = settings_of(TrainConfig().resolve(), request(sides=("two",), estimators=("direct",)))
     assert [setting.label for setting in only] == ["direct two-sided ε=1"]
     summed, _ = settings_of(
-        TrainConfig(), request(estimators=("direct", "gumbel-softmax"), rao_blackwell=True)
+        TrainConfig().resolve(),
+        request(estimators=("direct", "gumbel-softmax"), rao_blackwell=True),
     )
     assert [setting.label for setting in summed] == [
         "direct ε=1",
@@ -390,13 +393,13 @@ def test_seeds() -> None:
 def test_adapting() -> None:
     model = load_model(None, request(), data_dir=None, device="cpu", hidden=8)
     for name, learns in (("rebar", True), ("relax", True), ("direct", False)):
-        estimator = build(TrainConfig(estimator=name))
+        estimator = build(TrainConfig(estimator=name).resolve())
         before = [p.detach().clone() for p in estimator.parameters()]
         adapt(estimator, model, 3, seed=0)
         assert estimator.step == (3 if learns else 0)
         moved = [not torch.equal(p, q) for p, q in zip(estimator.parameters(), before, strict=True)]
         assert any(moved) == learns
-    mean = build(TrainConfig(estimator="score-function", num_samples=1))
+    mean = build(TrainConfig(estimator="score-function", num_samples=1).resolve())
     adapt(mean, model, 3, seed=0)
     assert mean.step == 3
     assert mean.latest()["baseline"] > 0

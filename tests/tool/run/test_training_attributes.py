@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from command_line import Forked, call, metrics, read, refuse, succeed, two_processes
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.data import ImagesInMemory, load_attributes
 from directmax.tool.run import attribute_pictures, attribute_task
 from directmax.tool.run.attribute_task import AttributeTask, labelled_rows
@@ -193,7 +193,7 @@ def test_two_processes_with_an_odd_image_and_one_label(tmp_path: Path, no_report
 
 def test_too_few_last_images_for_all_processes(faces: Path) -> None:
     """81 images in batches of 40: the last one goes to the first process alone."""
-    config = TrainConfig(data="celeba", model="attributes", image_size=16, batch_size=40)
+    config = TrainConfig(data="celeba", model="attributes", image_size=16, batch_size=40).resolve()
     data = load_attributes("celeba", data_dir=faces, size=16)
     rows = [*range(80), 0]
     images = ImagesInMemory(torch.stack([data.train.images[row] for row in rows]))

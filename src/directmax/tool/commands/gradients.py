@@ -25,11 +25,11 @@ class Gradients:
     ] = None
     """Folder of a run, whose best checkpoint is measured."""
     data: ModelName = None
-    """Of a fresh model: digits, mnist, fashion-mnist or omniglot."""
+    """Of a fresh model: as --data of directmax train."""
     binarize: ModelName = None
-    """Of a fresh model: threshold, static, dynamic or none."""
+    """Of a fresh model: as --binarize of directmax train."""
     encoder: ModelName = None
-    """Of a fresh model: independent, pairwise or supermodular."""
+    """Of a fresh model: as --encoder of directmax train."""
     variables: ModelSize = None
     """Of a fresh model: number n of latent variables."""
     values: ModelSize = None

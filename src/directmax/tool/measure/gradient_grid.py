@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
 import math
@@ -12,11 +11,10 @@ from typing import Any, Literal
 import torch
 
 from directmax._choices import check_choice
-from directmax.estimators import Estimator
+from directmax.estimators import ESTIMATORS, Estimator
 from directmax.laboratory import Setting
+from directmax.tool.config import ResolvedConfig, changed
 from directmax.tool.config.build import build_estimator
-from directmax.tool.config.rules import ESTIMATOR_NAMES
-from directmax.tool.config.train import TrainConfig
 from directmax.tool.run.finished import SPLITS
 
 VARIANTS = {
@@ -59,7 +57,7 @@ class Request:
 
     def __post_init__(self) -> None:
         for name in self.estimators:
-            check_choice("estimator", name, ESTIMATOR_NAMES)
+            check_choice("estimator", name, tuple(ESTIMATORS))
         for side in self.sides:
             check_choice("side", side, ("one", "two"))
         check_choice("split", self.split, SPLITS)
@@ -78,21 +76,20 @@ class Request:
 
 
 def settings_of(
-    config: TrainConfig, request: Request
-) -> tuple[dict[Setting, TrainConfig], list[str]]:
+    config: ResolvedConfig, request: Request
+) -> tuple[dict[Setting, ResolvedConfig], list[str]]:
     """Every setting with the configuration that makes it, and why names were left out.
 
     Raises:
         ValueError: a name that was asked for cannot be used with the model, or none can.
     """
-    settings: dict[Setting, TrainConfig] = {}
+    settings: dict[Setting, ResolvedConfig] = {}
     notes = []
-    defaults = TrainConfig()
-    common: dict[str, Any] = {name: getattr(defaults, name) for name in ESTIMATOR_FIELDS}
+    common: dict[str, Any] = dict.fromkeys(ESTIMATOR_FIELDS)
     common |= {"num_samples": request.samples, "anneal_rate": 0.0}
-    for name in request.estimators or ESTIMATOR_NAMES:
+    for name in request.estimators or tuple(ESTIMATORS):
         try:
-            base = dataclasses.replace(config, estimator=name, **common)
+            base = changed(config, estimator=name, **common)
             learns = any(p.requires_grad for p in build(base).parameters())
         except (TypeError, ValueError) as error:
             if request.estimators:
@@ -101,16 +98,14 @@ def settings_of(
             continue
         switches: list[list[bool | None]] = []
         for switch in VARIANTS:
-            values: list[bool | None] = (
-                [False, True] if _matters(base, switch, False, True) else [None]
-            )
+            values: list[bool | None] = [False, True] if _uses(base, switch) else [None]
             if switch == "two_sided" and values != [None]:
                 values = [side == "two" for side in dict.fromkeys(request.sides)]
             if switch == "rao_blackwell" and values != [None] and not request.rao_blackwell:
                 values = [False]
             switches.append(values)
-        epsilons = request.epsilons if _matters(base, "epsilon", 0.5, 1.0) else (None,)
-        tempered = _matters(base, "temperature", 0.5, 1.0) and not learns
+        epsilons = request.epsilons if _uses(base, "epsilon") else (None,)
+        tempered = _uses(base, "temperature") and not learns
         temperatures = request.temperatures if tempered else (None,)
         for chosen, epsilon, temperature in itertools.product(
             itertools.product(*switches), epsilons, temperatures
@@ -120,22 +115,19 @@ def settings_of(
             setting = Setting(" ".join(words), epsilon, temperature)
             changes: dict[str, Any] = {**on, "epsilon": epsilon, "temperature": temperature}
             changes = {key: value for key, value in changes.items() if value is not None}
-            settings[setting] = dataclasses.replace(base, **changes)
+            settings[setting] = changed(base, **changes)
     if not settings:
         raise ValueError(f"no estimator can be used with this model: {'; '.join(notes)}")
     return settings, notes
 
 
-def _matters(config: TrainConfig, field: str, *values: Any) -> bool:
-    """Whether estimators with other values of a field are there and different."""
-    try:
-        configs = [dataclasses.replace(config, **{field: value}) for value in values]
-    except ValueError:
-        return False
-    return len({str(build(each).requires_grad_(False)) for each in configs}) > 1
+def _uses(config: ResolvedConfig, name: str) -> bool:
+    """Whether the estimator has the setting, with this encoder."""
+    coupled = name == "rao_blackwell" and config.encoder != "independent"
+    return name in ESTIMATORS[config.estimator].uses and not coupled
 
 
-def build(config: TrainConfig, seed: int = 0) -> Estimator:
+def build(config: ResolvedConfig, seed: int = 0) -> Estimator:
     """The estimator; torch's global random state, which draws its networks, stays."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

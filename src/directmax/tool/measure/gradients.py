@@ -39,8 +39,8 @@ from directmax.laboratory import (
 )
 from directmax.models import DiscreteVAE, MixedVAE
 from directmax.objectives import Reconstruction
+from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.build import build_model
-from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import load_images
 from directmax.tool.files import write_atomic
 from directmax.tool.measure.gradient_grid import Request, build, setting_seed, settings_of
@@ -65,7 +65,7 @@ PERTURB_AND_MAP = (
 class Model:
     """A model, images, and the digest of its weights and of these."""
 
-    config: TrainConfig
+    config: ResolvedConfig
     vae: DiscreteVAE | MixedVAE
     images: Float[Tensor, "b d"]
     split: Float[Tensor, "N d"]
@@ -99,7 +99,7 @@ def load_model(
             raise ValueError(f"--{name} comes from the run {run_dir}; leave it out")
         config, data, vae = load_binary_run(run_dir, data_dir=data_dir, device=device)
     else:
-        config = TrainConfig(**given, seed=request.seed)
+        config = TrainConfig(**given, seed=request.seed).resolve()
         data = load_images(config.data, data_dir=data_dir)
         vae = build_model(config, data.train.images.shape[1])
         vae.to(make_fabric(device, 1, "32-true").device).eval()
@@ -166,7 +166,7 @@ def _gradients(model: Model, images: Tensor) -> PotentialGradients:
 
 def measure(
     model: Model,
-    settings: dict[Setting, TrainConfig],
+    settings: dict[Setting, ResolvedConfig],
     request: Request,
     reference: Reference,
     done: set[Setting],

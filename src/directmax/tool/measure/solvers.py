@@ -107,7 +107,7 @@ def rows() -> list[Row]:
             max_variables=solver.max_variables,
             on_device=solver.on_device,
         )
-        for name, solver in SOLVERS.items()
+        for name, solver in ((name, each.cls) for name, each in SOLVERS.items())
     ]
 
 
@@ -230,7 +230,7 @@ def _time(name: str, unary: Tensor, pairwise: Tensor, timing: Timing) -> Solutio
 
 def _solver(name: str, *, limited: bool) -> PairwiseSolver:
     """The solver, with a time limit where it takes one."""
-    solver: Any = SOLVERS[name]
+    solver: Any = SOLVERS[name].cls
     if limited and "time_limit" in inspect.signature(solver).parameters:
         return solver(time_limit=LIMIT_SECONDS)
     return solver()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 
 SCALES: dict[str, str] = {
     "smoke": (
@@ -33,13 +33,13 @@ class Job:
         name: unique and readable, such as `table1-mnist-10-direct-0`.
         kind: `train`; `gradients`, bias and variance of estimators; or `mixture`,
             expectation-maximisation of the model of table 1.
-        settings: of a training `TrainConfig.to_dict()`, else the arguments of the measurement.
+        settings: of a training `ResolvedConfig.to_dict()`, else the arguments of the measurement.
         cell: where the result belongs, such as `{"data": "mnist", "values": 10, "method": "direct",
             "seed": 0}`.
         after: names of jobs whose results it needs.
 
     Example:
-        >>> job = train_job("mine", TrainConfig(values=20), method="direct")
+        >>> job = train_job("mine", TrainConfig(values=20).resolve(), method="direct")
         >>> job.cell["values"], job.key() == f"mine-{job.digest()[:8]}"
         (20, True)
     """
@@ -183,7 +183,7 @@ class Item:
         )
 
 
-def train_job(name: str, config: TrainConfig, **cell: Any) -> Job:
+def train_job(name: str, config: ResolvedConfig, **cell: Any) -> Job:
     """A training; its cell has data, values and seed, and what else is given."""
     where = {"data": config.data, "values": config.values, "seed": config.seed, **cell}
     return Job(name, "train", config.to_dict(), where)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from directmax._precision import sum_dtype
 from directmax.models import AttributeVAE
 from directmax.schedules import GeometricDecay
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.build import build_attribute_model
-from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import AttributeData, AttributeSplit, Augmentation, ImageStream
 from directmax.tool.run.evaluation import Metrics, mean_metrics
 from directmax.tool.run.labelled import LABELLED_SHARE, LabelledBatches
@@ -84,7 +84,7 @@ class AttributeTask(Task):
     model: AttributeVAE
 
     def __init__(
-        self, config: TrainConfig, data: AttributeData, fabric: Fabric, *, workers: int = 0
+        self, config: ResolvedConfig, data: AttributeData, fabric: Fabric, *, workers: int = 0
     ) -> None:
         super().__init__(config, fabric)
         if config.batch_size > len(data.train):
@@ -121,7 +121,7 @@ class AttributeTask(Task):
                 images = torch.cat(list(stream.batches(rows)))
             self._labelled_images = images.to(fabric.device)
 
-    def fresh_model(self, config: TrainConfig) -> AttributeVAE:
+    def fresh_model(self, config: ResolvedConfig) -> AttributeVAE:
         """One like `model`, of another seed."""
         return build_attribute_model(config, self.data.shape)
 
@@ -200,7 +200,7 @@ class AttributeTask(Task):
 
 @torch.no_grad()
 def evaluate_attributes(
-    config: TrainConfig,
+    config: ResolvedConfig,
     model: AttributeVAE,
     data: AttributeData,
     split: str,

@@ -13,7 +13,7 @@ from torch import Tensor
 from directmax._precision import sum_dtype
 from directmax.distributions import DEFAULT_MAX_STATES
 from directmax.models import DiscreteVAE, MixedVAE
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 
 VALIDATION_TABLE = 2**24
 """(image, state) pairs at every epoch's validation: with more states, it looks at fewer images."""
@@ -30,7 +30,7 @@ MAX_STATES = 2**20
 """States enumerated when a run is evaluated; beyond, the bound is sampled."""
 
 
-def max_states(config: TrainConfig) -> int:
+def max_states(config: ResolvedConfig) -> int:
     """States enumerated during and at the end of training.
 
     More for structured encoders, whose samples give no bound.

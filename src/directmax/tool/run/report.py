@@ -10,7 +10,7 @@ import torch
 
 from directmax.distributions import number_of_states
 from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import AttributeData, ImageData
 from directmax.tool.files import write_atomic
 from directmax.tool.run import attribute_report, pictures
@@ -96,7 +96,7 @@ def render(folder: RunFolder, model: Model, data: Data, summary: dict[str, Any])
     )
 
 
-def _binary(config: TrainConfig, model: DiscreteVAE | MixedVAE, data: ImageData) -> str:
+def _binary(config: ResolvedConfig, model: DiscreteVAE | MixedVAE, data: ImageData) -> str:
     """Codes, reconstructions and the use of codes."""
     generator = torch.Generator().manual_seed(config.seed)
     validation = split_images(config, data, "validation")
@@ -132,7 +132,7 @@ def _attributes(
     )
 
 
-def _length(config: TrainConfig, summary: dict[str, Any]) -> str:
+def _length(config: ResolvedConfig, summary: dict[str, Any]) -> str:
     epochs = summary["epochs"]
     length = f"{epochs} epochs"
     if summary.get("stopped_early"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import stored_config
 from directmax.tool.paper.report.layout import Chart, Series
 from directmax.tool.paper.report.methods import Look
 from directmax.tool.paper.report.results import (
@@ -65,7 +65,7 @@ def by_time(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str, c
 def _other_epochs(runs: Sequence[Outcome]) -> int:
     """Epochs of starts that were not continued."""
     several = [run.settings for run in runs if run.settings.get("starts", 1) > 1]
-    configs = [TrainConfig.from_dict(dict(settings)) for settings in several]
+    configs = [stored_config(dict(settings)) for settings in several]
     return max((config.total_epochs - config.epochs for config in configs), default=0)
 
 
