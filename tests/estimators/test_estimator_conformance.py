@@ -7,7 +7,8 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from estimator_conformance import EstimatorConformance, OverPairs
+from coupled_conformance import OverPairs
+from estimator_conformance import EstimatorConformance
 from torch import Tensor, nn
 
 from directmax import (

@@ -14,12 +14,16 @@ from directmax import objectives
 from directmax._choices import check_choice
 from directmax._precision import widened
 from directmax._validation import check_count
-from directmax.distributions import DiscreteDistribution, enumerate_states, number_of_states
-from directmax.distributions._observed import observed_one_hot
+from directmax.distributions import (
+    DiscreteDistribution,
+    enumerate_states,
+    number_of_states,
+    observed_one_hot,
+)
 from directmax.estimators import Estimator, LabelledDirect
-from directmax.estimators._base import check_estimator
 from directmax.models._attribute_networks import AttributeDecoder, AttributeEncoder
 from directmax.models._bound import Bound
+from directmax.models._checks import check_estimator
 from directmax.models._distortion import distorted
 from directmax.objectives import (
     LIKELIHOODS,

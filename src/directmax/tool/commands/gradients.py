@@ -72,7 +72,7 @@ def _print(table: GradientTable) -> None:
 
     console = Console()
     console = console if console.is_terminal else Console(width=140)
-    console.print(table.comparison.table(width=console.width))
+    console.print(Text(table.comparison.table(width=console.width)), soft_wrap=True)
     for note in table.notes:
         console.print(Text(note), soft_wrap=True)
 
