@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from directmax.solvers import SOLVERS, Highs, PairwiseSolver
+from directmax.solvers import SOLVERS, Exhaustive, Highs, PairwiseSolver
 from reference import all_states, pairwise_argmax, pairwise_scores
 
 
@@ -23,7 +23,7 @@ def masked_problem(n: int, seed: int, scale: float = 1.0) -> tuple[Tensor, Tenso
 
 
 def solvers() -> list[PairwiseSolver]:
-    return [each() for each in SOLVERS.values() if each.missing() is None]
+    return [each.cls() for each in SOLVERS.values() if each.cls.missing() is None]
 
 
 @pytest.mark.parametrize("solver", solvers(), ids=lambda solver: solver.name)
@@ -57,10 +57,10 @@ def test_others_are_refused(value: float) -> None:
     unary = torch.zeros(1, 2, 2)
     unary[0, 1, 0] = value
     with pytest.raises(ValueError, match=r"^unary must be finite, or −inf for forbidden values"):
-        SOLVERS["exhaustive"]()(unary, torch.zeros(1, 1))
+        Exhaustive()(unary, torch.zeros(1, 1))
     unary[0, 1] = -torch.inf
     with pytest.raises(ValueError, match=r"^unary must leave every variable a value.*\(0, 1\)"):
-        SOLVERS["exhaustive"]()(unary, torch.zeros(1, 1))
+        Exhaustive()(unary, torch.zeros(1, 1))
 
 
 def test_a_solver_of_ones_own_may_write_to_what_it_gets() -> None:
@@ -68,7 +68,7 @@ def test_a_solver_of_ones_own_may_write_to_what_it_gets() -> None:
         name = "rude"
 
         def _maximise(self, field: Tensor, pairwise: Tensor) -> object:
-            found = SOLVERS["exhaustive"]()._maximise(field.clone(), pairwise.clone())
+            found = Exhaustive()._maximise(field.clone(), pairwise.clone())
             field.zero_()
             pairwise.zero_()
             return found
@@ -76,7 +76,7 @@ def test_a_solver_of_ones_own_may_write_to_what_it_gets() -> None:
     unary, pairwise = masked_problem(3, seed=1)
     before = unary.clone(), pairwise.clone()
     value = Rude()(unary, pairwise).value
-    assert torch.equal(value, SOLVERS["exhaustive"]()(unary, pairwise).value)
+    assert torch.equal(value, Exhaustive()(unary, pairwise).value)
     assert torch.equal(unary, before[0])
     assert torch.equal(pairwise, before[1])
 
@@ -84,12 +84,12 @@ def test_a_solver_of_ones_own_may_write_to_what_it_gets() -> None:
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
 @pytest.mark.parametrize("name", ["highs", "cplex"])
 def test_alternatives_of_tiny_and_huge_potentials(name: str, scale: float) -> None:
-    if SOLVERS[name].missing() is not None:
-        pytest.skip(str(SOLVERS[name].missing()))
+    if SOLVERS[name].cls.missing() is not None:
+        pytest.skip(str(SOLVERS[name].cls.missing()))
     g = torch.Generator().manual_seed(5)
     unary = scale * torch.randn(3, 6, 2, generator=g, dtype=torch.float64)
     pairwise = scale * torch.randn(3, 15, generator=g, dtype=torch.float64)
-    solver = SOLVERS[name]()
+    solver = SOLVERS[name].cls()
     value = solver(unary, pairwise).value
     found = solver.alternatives(unary, pairwise, value).objective
     for variable in range(6):
@@ -111,7 +111,7 @@ def test_a_time_limit_does_not_lose_the_start(monkeypatch: pytest.MonkeyPatch) -
     unary = torch.stack([torch.zeros(1, 6), torch.ones(1, 6)], -1)
     pairwise = torch.full((1, 15), -0.1)
     pairwise[0, 0] = -20.0
-    best = SOLVERS["exhaustive"]()(unary, pairwise).objective
+    best = Exhaustive()(unary, pairwise).objective
     assert solver(unary, pairwise).objective >= best - 1e-5
 
 

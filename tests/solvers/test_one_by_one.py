@@ -91,7 +91,7 @@ def test_a_solver_of_a_factory_has_one_caller_at_a_time() -> None:
 def test_processes() -> None:
     given = potentials(2, 5, 3, 4)
     assert torch.equal(OneByOne(best, processes=1)(given), given.argmax(-1))
-    with pytest.raises(RuntimeError, match="^a process of OneByOne ended while it solved$"):
+    with pytest.raises(RuntimeError, match=r"^a process of OneByOne ended while it solved$"):
         OneByOne(ends, processes=1)(given)
 
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from directmax import objectives
 from directmax._choices import check_choice
 from directmax._precision import widened
 from directmax._randomness import draw
@@ -26,14 +27,12 @@ from directmax.models._bound import Bound
 from directmax.models._checks import check_estimator
 from directmax.models._distortion import distorted
 from directmax.objectives import (
+    LIKELIHOODS,
     AttributeReconstruction,
     gaussian_kl,
-    gaussian_loss,
-    logistic_loss,
     unit_pixels,
 )
 
-LIKELIHOODS = {"gaussian": gaussian_loss, "logistic": logistic_loss}
 CONFIDENT = 0.95
 """Probability from which an attribute of an image without label counts as known."""
 SCALE_RATE = 10.0
@@ -158,7 +157,7 @@ class AttributeVAE(nn.Module):
         shape = (len(images), self.encoder.num_dimensions)
         settings = {"dtype": self.scale.dtype, "device": images.device}
         noise = draw(torch.randn, shape, generator, **settings)
-        loss = LIKELIHOODS[self.likelihood]
+        loss = getattr(objectives, LIKELIHOODS[self.likelihood])
         return AttributeReconstruction(
             self.decoder,
             partial(self.encoder.gaussians, features),

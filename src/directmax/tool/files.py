@@ -53,14 +53,43 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: the file is missing, unreadable or no JSON object.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device would not end
+            raise RunError(f"{path} is damaged: expected a file")
         value = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise RunError(f"{path} does not exist; is this the folder of a run?") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise RunError(f"{path} is damaged or unreadable ({error})") from error
     if not isinstance(value, dict):
         raise RunError(f"{path} is damaged: expected a JSON object, got {type(value).__name__}")
     return value
+
+
+@contextlib.contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """What lacks an entry, or has one of another type, is this file.
+
+    Raises:
+        RunError: it was so.
+    """
+    try:
+        yield
+    except RunError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{file} is damaged: {error!r}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those it is in, unless it is there.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def cannot_write(path: Path, error: OSError) -> RunError:

@@ -36,11 +36,11 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluate."""
+        from directmax.tool.look.progress import bars
         from directmax.tool.run.finished import evaluate_run
-        from directmax.tool.run.progress import share_bar
 
         quiet()
-        with share_bar() as progress:
+        with bars() as progress:
             metrics = evaluate_run(
                 self.run_dir,
                 data_dir=self.data_dir,
@@ -63,9 +63,8 @@ class Evaluate:
         for split, values in metrics.items():
             if "confusion" in values:
                 console.print(confusion_table(split, values["confusion"]))
-        attributes = {s: v["attributes"] for s, v in metrics.items() if "attributes" in v}
-        if attributes:
-            console.print(attribute_table(attributes))
+        if any("attributes" in values for values in metrics.values()):
+            console.print(attribute_table(metrics))
         console.print(bound_table(metrics))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from directmax.tool.config.train import TrainConfig
-from directmax.tool.paper.jobs import Item, Job, Request, train_job
+from directmax.tool.config import TrainConfig
+from directmax.tool.jobs.job import Job
+from directmax.tool.paper.item import Item, Request, train_job
 
 IMAGES = {"celeba": 162_770, "fashion-mnist": 50_000}
 """Training images, unless the data set at hand says otherwise."""
@@ -25,12 +26,12 @@ def training(request: Request, data: str, method: str, seed: int) -> Job:
         data=data,
         model="attributes",
         labels=request.pick(50, labels, labels),
-        image_size=request.pick(16, 0, 0),
+        image_size=request.pick(16, None, None),
         epochs=request.pick(1, 10, 40),
         precision="bf16-mixed",
         seed=seed,
         **METHODS[method],
-    )
+    ).resolve()
     name = f"figure5-{data}-{method}-{seed}"
     return train_job(name, config, method=method, labels=config.labels)
 
