@@ -43,12 +43,8 @@ def observed_one_hot(
     if not isinstance(labels, Tensor):
         raise TypeError(f"labels must be a torch.Tensor, got {type(labels).__name__}")
     batch, n, k = shape
-    if labels.is_complex():
-        raise TypeError(f"labels must be integers or one-hot floats, got {labels.dtype}")
-    if k == 2 and labels.ndim < 3 and (labels.is_floating_point() or labels.dtype == torch.bool):
-        if validate and labels.is_floating_point() and not bool((labels == labels.round()).all()):
-            raise ValueError("labels of binary variables must be 0 or 1, or −1 where unobserved")
-        labels = labels.to(torch.int64)
+    if k == 2 and labels.ndim < 3:
+        labels = _binary_indices(labels, validate)
     if labels.is_floating_point():
         if labels.shape != shape:
             raise ValueError(
@@ -59,7 +55,7 @@ def observed_one_hot(
         if validate and not bool((((rows == 0) | (rows == 1)).all(-1) & (rows.sum(-1) <= 1)).all()):
             raise ValueError("each row of labels must be one-hot, or zero where unobserved")
         return rows
-    if labels.dtype == torch.bool:
+    if labels.dtype == torch.bool or labels.is_complex():
         raise TypeError(f"labels must be integers or one-hot floats, got {labels.dtype}")
     if n == 1 and labels.ndim == 1:
         labels = labels.unsqueeze(-1)
@@ -76,6 +72,15 @@ def observed_one_hot(
         )
     values = torch.arange(k, device=device)
     return (labels.unsqueeze(-1) == values).to(dtype or torch.get_default_dtype())
+
+
+def _binary_indices(labels: Tensor, validate: bool) -> Tensor:
+    """Labels of binary variables that are bool or floating-point, as integers."""
+    if labels.is_floating_point():
+        if validate and not bool((labels == labels.round()).all()):
+            raise ValueError("labels of binary variables must be 0 or 1, or −1 where unobserved")
+        return labels.to(torch.int64)
+    return labels.to(torch.int64) if labels.dtype == torch.bool else labels
 
 
 class Remaining(NamedTuple):
