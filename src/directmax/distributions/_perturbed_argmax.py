@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from directmax._masks import allowed, binary_potentials, check_masked, without_infinities
+from directmax._validation import check_flag, check_tensor
 from directmax.distributions._linear import LinearPotentials
 
 Maximiser = Callable[[Float[Tensor, "s b n k"]], Int[Tensor, "s b n"]]
@@ -85,7 +86,7 @@ class PerturbedArgmax(LinearPotentials):
             raise TypeError(
                 f"maximise must be a function of potentials, got {type(maximise).__name__}"
             )
-        self.maximise, self.validate = maximise, validate
+        self.maximise, self.validate = maximise, check_flag("validate", validate)
 
     @property
     def potentials(self) -> Float[Tensor, "b n k"]:
@@ -131,6 +132,7 @@ class PerturbedArgmax(LinearPotentials):
         self, noise: Float[Tensor, "*s b n k"], shift: Float[Tensor, "*s b n k"] | None = None
     ) -> Float[Tensor, "*s b n k"]:
         """One-hot argmax_{z ∈ Z} Σ_i h_i(z_i) + γ_i(z_i) + shift_i(z_i), without gradient."""
+        check_tensor("noise", noise, self._shape, "batch, variables, values")
         scores = self.unary.detach() + noise
         return self._solve(scores if shift is None else scores + shift)
 

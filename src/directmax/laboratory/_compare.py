@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from directmax._choices import check_choice
-from directmax._validation import check_count
+from directmax._validation import check_count, check_flag
 from directmax.distributions import DEFAULT_MAX_STATES, DiscreteDistribution
 from directmax.estimators import Estimator
 from directmax.laboratory._gradients import Gradients, ParameterGradients, PotentialGradients
@@ -79,6 +79,7 @@ def compare_gradients(
 
     Reference: Lorberbom et al. 2019, figure 1; the intervals and the other columns are additions.
     """
+    check_flag("timing", timing)
     _check(objective, estimators, num_draws, reference, max_states, confidence, max_problems)
     gradients = _gradients(q, objective, parameters)
     draws = _Draws(gradients, num_draws, max_problems, generator, progress)
