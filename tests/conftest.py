@@ -18,6 +18,7 @@ for module in (
     "reference",
     "solver_conformance",
     "pairwise_conformance",
+    "structure_conformance",
     "estimator_conformance",
     "estimator_problems",
 ):
