@@ -257,13 +257,13 @@ class StructureConformance(ABC):
         for case in self.tractable():
             weights = case.weights()
             expected = case.scores(weights).softmax(-1)
-            draws = case.structure.sample(weights, 3000, generator=generator)
-            assert draws.shape == (3000, *weights.shape)
+            draws = case.structure.sample(weights, 4000, generator=generator)
+            assert draws.shape == (4000, *weights.shape)
             same = draws.flatten(2).unsqueeze(-2) == case.candidates.flatten(1)
-            found = same.all(-1).double()  # (3000, 3, K)
-            assert torch.equal(found.sum(-1), torch.ones(3000, PROBLEMS, dtype=torch.float64))
+            found = same.all(-1).double()  # (4000, 3, K)
+            assert torch.equal(found.sum(-1), torch.ones(4000, PROBLEMS, dtype=torch.float64))
             for problem in range(PROBLEMS):
-                inside = expected[problem] > 0.003  # the rarer ones are as good as never drawn
+                inside = expected[problem] > 0.01  # the rarer ones are drawn too rarely
                 assert_mean(found[:, problem, inside], expected[problem, inside])
 
     def test_without_sums_it_says_so(self) -> None:

@@ -112,6 +112,31 @@ class Structure(ABC):
         binary = ((rows == 0) | (rows == 1)).flatten(1).all(1)
         return (binary & self._feasible(rows)).reshape(self._leading(z))
 
+    # One-hot variables, as distributions and estimators have them.
+
+    @property
+    def num_values(self) -> int:
+        """Of a variable: k, and 2 where elements are chosen or not."""
+        return self.shape[1] if len(self.shape) == 2 else 2
+
+    def potentials(self, weights: Float[Tensor, "*s b ..."]) -> Float[Tensor, "*s b n k"]:
+        """What every value of every variable adds to the score; 0 and w_i for elements."""
+        if len(self.shape) == 2:
+            return weights
+        return torch.stack([torch.zeros_like(weights), weights], -1)
+
+    def one_hot(self, z: Float[Tensor, "*s b ..."]) -> Float[Tensor, "*s b n k"]:
+        """z as one-hot variables, of which 1 − z_i, z_i stand for an element."""
+        return z if len(self.shape) == 2 else torch.stack([1 - z, z], -1)
+
+    def argmax_potentials(
+        self, potentials: Float[Tensor, "*s b n k"], *, validate: bool = True
+    ) -> Float[Tensor, "*s b n k"]:
+        """The best z for any such potentials, one-hot."""
+        if len(self.shape) == 2:
+            return self.argmax(potentials, validate=validate)
+        return self.one_hot(self.argmax(potentials[..., 1] - potentials[..., 0], validate=validate))
+
     @torch.no_grad()
     def alternatives(
         self, weights: Float[Tensor, "*s b m"], z: Float[Tensor, "*s b m"]
@@ -260,8 +285,10 @@ class Structure(ABC):
         if len(self.shape) == 1:
             z, _ = self._argmax(rows, True)
             other, reached = self._alternatives(rows, z)
-            values = self.score(rows, other.to(rows.dtype)).masked_fill(~reached, -torch.inf).T
-            own = self.score(rows, z).unsqueeze(-1)
+            values = (
+                self._row_scores(rows, other.to(rows.dtype)).masked_fill(~reached, -torch.inf).T
+            )
+            own = self._row_scores(rows, z).unsqueeze(-1)
             chosen = z > 0
             without = torch.where(chosen, values, own)
             return torch.stack([without, torch.where(chosen, own, values)], -1)
@@ -271,11 +298,18 @@ class Structure(ABC):
         pushed = wide - self._dominating(wide) * rest
         z, ok = self._argmax(pushed.flatten(0, 1).contiguous(), True)
         z = z.reshape(pushed.shape).to(rows.dtype)
-        values = self.score(rows, z)
+        values = self._row_scores(rows, z)
         reached = (z * held).sum((-2, -1)) > 0
         if ok is not None:
             reached = reached & ok.reshape(reached.shape)
         return values.masked_fill(~reached, -torch.inf).T.reshape(-1, n, k)
+
+    def _row_scores(self, rows: Float[Tensor, "r ..."], z: Float[Tensor, "*s r ..."]) -> Tensor:
+        """`score` of rows, `(*s, r)`; parameters are of b problems."""
+        if self.batch_size is None:
+            return self.score(rows, z)
+        apart = -1 - len(self.shape), (-1, self.batch_size)
+        return self.score(rows.unflatten(*apart), z.unflatten(*apart)).flatten(-2)
 
     def _dominating(self, rows: Float[Tensor, "r ..."]) -> Float[Tensor, "r ..."]:
         """More than any two assignments can differ by."""

@@ -28,7 +28,7 @@ class Enumerated(Structure):
         with no_autocast(rows.device):
             return rows.flatten(1) @ self._states(rows).flatten(1).T
 
-    def _argmax(self, rows: Float[Tensor, r * shape], masked: bool) -> Answer:
+    def _argmax(self, rows: Float[Tensor, "r ..."], masked: bool) -> Answer:
         best = self._scores(self._finite(rows) if masked else rows, 1.0).argmax(-1)
         z = self._states(rows)[best]
         return z, ~((z > 0) & (rows == -torch.inf)).flatten(1).any(-1) if masked else None

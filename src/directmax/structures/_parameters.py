@@ -39,6 +39,17 @@ def check_numbers(
     return value.long().clone(), len(value)
 
 
+def common(names: str, first: int | None, second: int | None) -> int | None:
+    """How many problems two parameters are for, where None is any number.
+
+    Raises:
+        ValueError: they are for different ones.
+    """
+    if first is not None and second is not None and first != second:
+        raise ValueError(f"{names} must be for the same problems, got {first} and {second}")
+    return second if first is None else first
+
+
 def per_row(numbers: Int[Tensor, " b_or_1"], rows: Tensor) -> Int[Tensor, " r_or_1"]:
     """Parameters of the rows: row i belongs to problem i mod b."""
     numbers = numbers.to(rows.device)
