@@ -247,9 +247,9 @@ class StructureConformance(ABC):
             s = case.structure
             (gradient,) = torch.autograd.grad(s.log_partition(weights).sum(), weights)
             torch.testing.assert_close(gradient, s.marginals(weights).detach())
-            assert torch.autograd.gradcheck(s.log_partition, weights)
-            assert torch.autograd.gradcheck(s.marginals, weights)
-            assert torch.autograd.gradcheck(s.kl_to_uniform, weights)
+            assert torch.autograd.gradcheck(s.log_partition, weights, fast_mode=True)
+            assert torch.autograd.gradcheck(s.marginals, weights, fast_mode=True)
+            assert torch.autograd.gradcheck(s.kl_to_uniform, weights, fast_mode=True)
             with torch.no_grad():
                 assert not s.entropy(weights).requires_grad
 

@@ -260,7 +260,10 @@ class Structure(ABC):
         """One sample a row. Here one variable after the other, from its marginals given those."""
         rows, z = rows.clone(), torch.zeros_like(rows)
         for i in range(self.shape[0]):
-            probs = self.marginals(rows)[:, i]
+            with torch.enable_grad():
+                leaf = rows.detach().requires_grad_()
+                (marginals,) = torch.autograd.grad(self._log_partition(leaf, 1.0).sum(), leaf)
+            probs = marginals[:, i]
             z[:, i] = categorical(probs.clamp_min(0).log(), generator) * (
                 probs.sum(-1, keepdim=True) > 0.5  # beyond a problem's length there is nothing
             )

@@ -14,6 +14,7 @@ from torch import Tensor
 from directmax._choices import check_choice
 from directmax._validation import check_count
 from directmax.structures._base import Structure, categorical, forbidden
+from directmax.structures._edges import check_edges
 from directmax.structures._parameters import check_numbers, common, per_row
 from directmax.structures._rows import Answer, solve_rows
 
@@ -63,7 +64,7 @@ class Paths(Structure):
         on: Literal["edges", "vertices"] = "edges",
         clip: bool = False,
     ) -> None:
-        self.edges = _checked(edges)
+        self.edges = check_edges(edges)
         self.on, self.clip = check_choice("on", on, ("edges", "vertices")), clip
         self.num_vertices = int(self.edges.max()) + 1
         last = self.num_vertices - 1
@@ -234,23 +235,6 @@ class Paths(Structure):
             step = moving.to(z.dtype).unsqueeze(-1)
             z.scatter_reduce_(-1, passed.unsqueeze(-1), step, "amax")
         return z
-
-
-def _checked(edges: object) -> Int[Tensor, "m 2"]:
-    """The edges as a tensor of their own, on the CPU."""
-    try:
-        table = torch.as_tensor(edges).cpu()
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError("edges must be pairs of vertices, (tail, head)") from None
-    if table.is_floating_point() or table.ndim != 2 or table.shape[1] != 2 or not len(table):
-        raise ValueError(
-            f"edges must be integers (edges, 2), got {table.dtype} of shape {tuple(table.shape)}"
-        )
-    if int(table.min()) < 0 or bool((table[:, 0] == table[:, 1]).any()):
-        raise ValueError("edges must be between different vertices, numbered from 0")
-    if len(table.unique(dim=0)) != len(table):
-        raise ValueError("edges must be different, got one of them twice")
-    return table.long().clone()
 
 
 def _levels(edges: Int[Tensor, "m 2"], vertices: int) -> np.ndarray | None:
