@@ -5,6 +5,8 @@ from directmax.structures._chain import Chain
 from directmax.structures._knapsack import Knapsack
 from directmax.structures._listed import Listed
 from directmax.structures._matching import Matching, Ranking
+from directmax.structures._milp import Milp
+from directmax.structures._pairwise import Pairwise
 from directmax.structures._paths import Paths
 from directmax.structures._spanning_tree import SpanningTree
 from directmax.structures._subsets import Subsets
@@ -16,6 +18,8 @@ __all__ = [
     "Knapsack",
     "Listed",
     "Matching",
+    "Milp",
+    "Pairwise",
     "Paths",
     "ProjectiveTree",
     "Ranking",
