@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -128,6 +129,10 @@ class Structure(ABC):
     def one_hot(self, z: Float[Tensor, "*s b ..."]) -> Float[Tensor, "*s b n k"]:
         """z as one-hot variables, of which 1 − z_i, z_i stand for an element."""
         return z if len(self.shape) == 2 else torch.stack([1 - z, z], -1)
+
+    def from_one_hot(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b ..."]:
+        """z as the structure has it."""
+        return z if len(self.shape) == 2 else z[..., 1]
 
     def argmax_potentials(
         self, potentials: Float[Tensor, "*s b n k"], *, validate: bool = True
@@ -325,6 +330,21 @@ class Structure(ABC):
         return 0.0
 
     # Checks.
+
+    def check(self, weights: Tensor, *, validate: bool = True) -> None:
+        """Refuse weights that do not fit.
+
+        Raises:
+            TypeError, ValueError: as `argmax`.
+        """
+        self._rows(weights, validate)
+
+    def reach(self, weights: Float[Tensor, "*s b ..."]) -> Float[Tensor, "*s b"]:
+        """More than any two z can differ by in score, and than their number matters in sums."""
+        rows = self._rows(weights.detach(), False)
+        sizes = self._dominating(rows).reshape(len(rows)) - math.log(torch.finfo(rows.dtype).eps)
+        count = math.log(2) * math.prod(self.shape)
+        return (sizes + count).to(rows.dtype).reshape(self._leading(weights))
 
     def _rows(self, weights: Tensor, validate: bool) -> Float[Tensor, "r ..."]:
         """The weights, checked, with one axis in front of a problem's."""

@@ -103,6 +103,10 @@ class Ranking(Structure):
         ranks = torch.arange(self.shape[0], dtype=z.dtype, device=z.device)
         return (z.unsqueeze(-1) == ranks).to(z.dtype)
 
+    def from_one_hot(self, z: Float[Tensor, "*s b n n"]) -> Float[Tensor, "*s b n"]:
+        """Ranks, from one-hot ones."""
+        return (z * torch.arange(self.shape[0], dtype=z.dtype, device=z.device)).sum(-1)
+
     def argmax_potentials(
         self, potentials: Float[Tensor, "*s b n n"], *, validate: bool = True
     ) -> Float[Tensor, "*s b n n"]:
