@@ -10,6 +10,7 @@ from directmax.estimators._gumbel_softmax import GumbelSoftmax
 from directmax.estimators._implicit_mle import ImplicitMLE
 from directmax.estimators._labelled_direct import LabelledDirect
 from directmax.estimators._local_expectation import LocalExpectation
+from directmax.estimators._noise_score import NoiseScore
 from directmax.estimators._rebar import Rebar, Relax, Surrogate
 from directmax.estimators._score_function import ScoreFunction
 from directmax.estimators._straight_through import GumbelRao, ReinMax, StraightThrough
@@ -48,6 +49,7 @@ __all__ = [
     "ImplicitMLE",
     "LabelledDirect",
     "LocalExpectation",
+    "NoiseScore",
     "Rebar",
     "ReinMax",
     "Relax",

@@ -133,7 +133,7 @@ class Direct(Estimator):
         if isinstance(q, Categorical) and self.rao_blackwell:
             gradient = self.expected_difference(q, changes, epsilon)
             return Estimate(loss=q.with_gradient(loss, gradient), sample=z)
-        push = _each(epsilon) * changes
+        push = each(epsilon) * changes
         lower = q.argmax(noise, -push)  # z^ε
         upper = q.argmax(noise, push) if self.two_sided else z
         return Estimate(loss=self._attach(q, loss, upper, lower, epsilon, changes), sample=z)
@@ -171,11 +171,11 @@ class Direct(Estimator):
 
         mean_s (softmax(h_i) − softmax(h_i − ε f̃_i))/ε, or its central analogue.
         """
-        each = _each(epsilon)
-        lower = (q.logits - each * changes).softmax(-1)
+        step = each(epsilon)
+        lower = (q.logits - step * changes).softmax(-1)
         if self.two_sided:
-            return average((q.logits + each * changes).softmax(-1) - lower) * (0.5 / each)
-        return average(q.logits.softmax(-1) - lower) * (1.0 / each)
+            return average((q.logits + step * changes).softmax(-1) - lower) * (0.5 / step)
+        return average(q.logits.softmax(-1) - lower) * (1.0 / step)
 
     def _epsilon(self, changes: Float[Tensor, "s b n k"]) -> Tensor | float:
         """ε, a number, or for "auto" one of each problem, `(b,)`."""
@@ -203,7 +203,7 @@ class Direct(Estimator):
         )
 
 
-def _each(epsilon: Tensor | float) -> Tensor | float:
+def each(epsilon: Tensor | float) -> Tensor | float:
     """ε of every problem (or variable), broadcast over its variables and values."""
     if not isinstance(epsilon, Tensor):
         return epsilon

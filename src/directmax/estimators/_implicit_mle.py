@@ -9,9 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._transforms import refuse_in_transforms
-from directmax.distributions import DiscreteDistribution
-from directmax.estimators._base import average
-from directmax.estimators._direct import Direct
+from directmax.distributions import Categorical, DiscreteDistribution
+from directmax.estimators._base import average, check_independent
+from directmax.estimators._direct import Direct, each
+from directmax.estimators._layer import check_linear, with_backward
 from directmax.objectives import Objective, evaluate
 
 
@@ -70,3 +71,23 @@ class ImplicitMLE(Direct):
         if slopes is None:
             raise TypeError("ImplicitMLE needs an f that is differentiable in z")
         return average(losses), slopes
+
+    def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:
+        if self.rao_blackwell:
+            q = check_independent("rao_blackwell", q, "; leave it out")
+        linear = check_linear("ImplicitMLE", q)
+        noise = q.noise(self.num_samples, generator=generator)
+
+        def backward(z: Tensor, slopes: Tensor) -> Tensor:
+            # Those of a mean over the draws; relative to the smallest as in `Direct`.
+            slopes = slopes * len(z)
+            slopes = slopes - slopes.amin(-1, keepdim=True)
+            epsilon = self._latest = self._epsilon(slopes)
+            if isinstance(q, Categorical) and self.rao_blackwell:
+                return self.expected_difference(q, slopes, epsilon)
+            push = each(epsilon) * slopes
+            upper = q.argmax(noise, push) if self.two_sided else z
+            difference = average(upper - q.argmax(noise, -push))
+            return difference * each(self._inverse(epsilon))
+
+        return with_backward(linear.potentials, q.argmax(noise), backward)

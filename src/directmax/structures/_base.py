@@ -101,13 +101,14 @@ class Structure(ABC):
         """c(z), the structure's own part of the score; None where it is 0."""
         return None
 
+    @torch.no_grad()
     def is_feasible(self, z: Float[Tensor, "*s b *shape"]) -> Bool[Tensor, "*s b"]:
         """Whether z is in Z. Slow: a check, not for an inner loop.
 
         Raises:
             TypeError, ValueError: z of another type or shape.
         """
-        rows = self._rows(z, True)
+        rows = self._rows(z.detach() if isinstance(z, Tensor) else z, True)
         if not len(rows):
             return torch.ones(0, dtype=torch.bool, device=z.device).reshape(self._leading(z))
         binary = ((rows == 0) | (rows == 1)).flatten(1).all(1)
@@ -119,6 +120,11 @@ class Structure(ABC):
     def num_values(self) -> int:
         """Of a variable: k, and 2 where elements are chosen or not."""
         return self.shape[1] if len(self.shape) == 2 else 2
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether z is zeros and ones of elements or one-hot: `Ranking` has numbers."""
+        return True
 
     def potentials(self, weights: Float[Tensor, "*s b ..."]) -> Float[Tensor, "*s b n k"]:
         """What every value of every variable adds to the score; 0 and w_i for elements."""

@@ -82,6 +82,11 @@ class Ranking(Structure):
         """As many ranks as items."""
         return self.shape[0]
 
+    @property
+    def is_binary(self) -> bool:
+        """z are ranks."""
+        return False
+
     def score(
         self, weights: Float[Tensor, "*s b n"], z: Float[Tensor, "*s b n"]
     ) -> Float[Tensor, "*s b"]:
