@@ -139,7 +139,7 @@ class Estimator(nn.Module, ABC):
             tensor([[[0., 1., 1.]]], grad_fn=<SelectBackward0>)
             >>> z[..., 2].sum().backward()  # the third costs 1: with ε = 2 the first is better
             >>> weights.grad
-            tensor([[-0.0000, 0.0000, 0.5000]])
+            tensor([[-0.5000,  0.0000,  0.5000]])
         """
         if not isinstance(q, DiscreteDistribution):
             raise TypeError(

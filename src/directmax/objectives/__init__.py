@@ -2,6 +2,14 @@
 
 from directmax.objectives._attribute_reconstruction import AttributeReconstruction
 from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table
+from directmax.objectives._decision_tasks import (
+    DecisionTask,
+    knapsack_task,
+    matching_task,
+    polynomial_costs,
+    shortest_path_task,
+)
+from directmax.objectives._decisions import fenchel_young, noise_contrastive, regret, spo_plus
 from directmax.objectives._evaluate import (
     Objective,
     evaluate,
@@ -16,6 +24,7 @@ from directmax.objectives._reconstruction import FactoredDecoder, Reconstruction
 
 __all__ = [
     "AttributeReconstruction",
+    "DecisionTask",
     "FactoredDecoder",
     "MixedReconstruction",
     "Objective",
@@ -24,10 +33,18 @@ __all__ = [
     "bernoulli_table",
     "evaluate",
     "evaluate_many",
+    "fenchel_young",
     "gaussian_kl",
     "gaussian_loss",
+    "knapsack_task",
     "logistic_loss",
+    "matching_task",
+    "noise_contrastive",
+    "polynomial_costs",
+    "regret",
+    "shortest_path_task",
     "single_change_losses",
+    "spo_plus",
     "state_losses",
     "unit_pixels",
 ]

@@ -112,7 +112,7 @@ class Arborescence(_DirectedTrees):
         TypeError, ValueError: n < 1, or lengths that do not fit.
 
     Example:
-        >>> weights = torch.tensor([[[1.0, 0.0, 3.0], [0.0, 2.0, 0.0]]])
+        >>> weights = torch.tensor([[[1.0, 0.0, 2.0], [0.0, 2.0, 0.0]]])
         >>> Arborescence(2).argmax(weights).argmax(-1)  # 1 hangs from the root, 2 from 1
         tensor([[0, 1]])
         >>> Arborescence(2).log_partition(torch.zeros(1, 2, 3)).exp()
