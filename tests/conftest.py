@@ -19,7 +19,11 @@ for module in (
     "solver_conformance",
     "pairwise_conformance",
     "structure_conformance",
+    "estimator_suite",
+    "estimator_modes",
     "estimator_conformance",
+    "coupled_conformance",
+    "comparisons",
     "estimator_problems",
 ):
     pytest.register_assert_rewrite(module)

@@ -10,6 +10,7 @@ from directmax.distributions._enumeration import (
 )
 from directmax.distributions._gibbs_structure import Gibbs
 from directmax.distributions._noise import SumOfGamma
+from directmax.distributions._observed import observed_one_hot
 from directmax.distributions._pairwise_binary import PairwiseBinary
 from directmax.distributions._perturbed_argmax import Maximiser, PerturbedArgmax
 
@@ -24,5 +25,6 @@ __all__ = [
     "SumOfGamma",
     "enumerate_states",
     "number_of_states",
+    "observed_one_hot",
     "state_block",
 ]

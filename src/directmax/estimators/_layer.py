@@ -9,8 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.distributions import DiscreteDistribution
-from directmax.distributions._linear import LinearPotentials
+from directmax.distributions import Categorical, DiscreteDistribution, PerturbedArgmax
 
 Backward = Callable[[Tensor, Tensor], Tensor]
 """From z and ∂f/∂z, `(s, b, n, k)`, to the gradient of the potentials, `(b, n, k)`."""
@@ -40,7 +39,7 @@ def with_backward(
     return result
 
 
-def check_linear(name: str, q: DiscreteDistribution) -> LinearPotentials:
+def check_linear(name: str, q: DiscreteDistribution) -> Categorical | PerturbedArgmax:
     """q, if its potentials are all on single variables, so that ∂f/∂z is enough.
 
     Raises:
@@ -48,7 +47,9 @@ def check_linear(name: str, q: DiscreteDistribution) -> LinearPotentials:
     """
     structure = getattr(q, "structure", None)
     own = structure is not None and structure.offset(structure.from_one_hot(q.mode()))
-    if not isinstance(q, LinearPotentials) or (isinstance(own, Tensor) and own.requires_grad):
+    if not isinstance(q, Categorical | PerturbedArgmax) or (
+        isinstance(own, Tensor) and own.requires_grad
+    ):
         raise TypeError(
             f"{name}.rsample needs potentials of single variables, got {type(q).__name__} with "
             f"others that learn; use {name}()(q, f)"

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax.distributions import Categorical, DiscreteDistribution, PerturbedArgmax
-from directmax.distributions._linear import LinearPotentials
 from directmax.estimators._base import Estimate, Estimator, average, check_num_samples
 from directmax.estimators._layer import check_linear, with_backward
 from directmax.gumbel import EULER_GAMMA
@@ -80,7 +79,7 @@ class NoiseScore(Estimator):
 
     def _draw(
         self, q: DiscreteDistribution, generator: torch.Generator | None
-    ) -> tuple[LinearPotentials, Float[Tensor, "s b n k"], Float[Tensor, "s b n k"]]:
+    ) -> tuple[Categorical | PerturbedArgmax, Float[Tensor, "s b n k"], Float[Tensor, "s b n k"]]:
         """q, z*, and −∇log p of its noise."""
         kind = getattr(q, "noise_kind", "gumbel")
         if not isinstance(q, Categorical | PerturbedArgmax) or kind not in ("gumbel", "gaussian"):

@@ -26,61 +26,60 @@ def maximise(
         start: first row.
         stop: one past the last.
     """
-    n = rows.shape[1]
+    for row in range(start, stop):
+        penalty = _reach(rows[row]) if single_root else 0.0
+        ok[row] = _one(rows[row], z[row], penalty)
+        if single_root and ok[row]:
+            ok[row] = z[row, :, 0].sum() == 1
+
+
+@njit(cache=True, nogil=True)
+def _one(weights: NDArray, z: NDArray, penalty: float) -> bool:  # pragma: no cover (compiled)
+    """One problem, with edges from the root worth less by the penalty; whether there is a tree."""
+    n = len(weights)
     size = 2 * n + 1
     gain = np.empty((size, n + 1))  # of node or cycle c: what an edge from each node is worth
     enters = np.empty((size, n + 1), np.int64)  # and the part of the cycle that it goes into
     chosen, worth = np.empty(size, np.int64), np.empty(size)
-    member = np.empty(n + 1, np.int64)  # the cycle in which a node is now
-    state, path = np.empty(size, np.int64), np.empty(size, np.int64)
-    for row in range(start, stop):
-        penalty = _reach(rows[row]) if single_root else 0.0
-        for j in range(1, n + 1):
-            gain[j] = rows[row, j - 1]
-            gain[j, 0] -= penalty
-        member[:] = np.arange(n + 1)
-        state[:] = 0
-        state[0] = 2  # settled
-        cycles, good = n + 1, True
-        for first in range(1, n + 1):
-            if state[member[first]] == 2:
-                continue
-            length = 1
-            path[0] = member[first]
-            state[path[0]] = 1
-            while good:
-                now = path[length - 1]
-                best, at = -np.inf, -1
-                for i in range(n + 1):
-                    if member[i] != now and gain[now, i] > best:
-                        best, at = gain[now, i], i
-                if at < 0:
-                    good = False
-                    break
-                chosen[now], worth[now] = at, best
-                head = member[at]
-                if state[head] == 2:
-                    break
-                if state[head] == 0:
-                    path[length], length = head, length + 1
-                    state[head] = 1
-                    continue
-                length = _contract(gain, enters, worth, member, path, length, head, cycles)
-                state[cycles] = 1
-                cycles += 1
-            for i in range(length):
-                state[path[i]] = 2
-            if not good:
+    member = np.arange(n + 1)  # the cycle in which a node is now
+    state, path = np.zeros(size, np.int64), np.empty(size, np.int64)
+    for j in range(1, n + 1):
+        gain[j] = weights[j - 1]
+        gain[j, 0] -= penalty
+    state[0] = 2  # settled
+    cycles = n + 1
+    for first in range(1, n + 1):
+        if state[member[first]] == 2:
+            continue
+        length = 1
+        path[0] = member[first]
+        state[path[0]] = 1
+        while True:
+            now = path[length - 1]
+            best, at = -np.inf, -1
+            for i in range(n + 1):
+                if member[i] != now and gain[now, i] > best:
+                    best, at = gain[now, i], i
+            if at < 0:
+                return False
+            chosen[now], worth[now] = at, best
+            head = member[at]
+            if state[head] == 2:
                 break
-        ok[row] = good
-        if good:
-            for c in range(cycles - 1, n, -1):  # the edge into a cycle goes into one of its parts
-                chosen[enters[c, chosen[c]]] = chosen[c]
-            roots = 0
-            for j in range(1, n + 1):
-                z[row, j - 1, chosen[j]] = 1
-                roots += chosen[j] == 0
-            ok[row] = roots == 1 or not single_root
+            if state[head] == 0:
+                path[length], length = head, length + 1
+                state[head] = 1
+                continue
+            length = _contract(gain, enters, worth, member, path, length, head, cycles)
+            state[cycles] = 1
+            cycles += 1
+        for i in range(length):
+            state[path[i]] = 2
+    for c in range(cycles - 1, n, -1):  # the edge into a cycle goes into one of its parts
+        chosen[enters[c, chosen[c]]] = chosen[c]
+    for j in range(1, n + 1):
+        z[j - 1, chosen[j]] = 1
+    return True
 
 
 @njit(cache=True, nogil=True)

@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._precision import no_autocast
-from directmax.structures._base import Structure, categorical
+from directmax.structures._base import Structure
 from directmax.structures._rows import Answer
+from directmax.structures._weights import categorical
 
 
 class Enumerated(Structure):

@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from directmax._kernels import over_rows
 from directmax._validation import check_float_tensor, check_positive
 from directmax.solvers import Solution, Status
-from directmax.solvers._parallel import over_rows
 from directmax.structures._base import Structure
 from directmax.structures._rows import Answer
 

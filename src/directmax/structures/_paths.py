@@ -13,10 +13,11 @@ from torch import Tensor
 
 from directmax._choices import check_choice
 from directmax._validation import check_count
-from directmax.structures._base import Structure, categorical, forbidden
+from directmax.structures._base import Structure
 from directmax.structures._edges import check_edges
 from directmax.structures._parameters import check_numbers, common, per_row
 from directmax.structures._rows import Answer, solve_rows
+from directmax.structures._weights import categorical, forbidden
 
 
 class Paths(Structure):

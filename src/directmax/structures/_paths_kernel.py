@@ -90,19 +90,19 @@ def dijkstra(
     """As `without_cycles`, for weights of at most 0; larger ones count as 0.
 
     Args:
-        rows: as above.
-        z: as above.
-        ok: as above.
+        rows: as there, as the others.
+        z: `(r, m)`.
+        ok: False where no path is left.
         tails: of the edges, in the order of their tails.
-        heads: as above.
-        variable: as above.
-        sources: as above.
-        targets: as above.
-        vertices: as above.
-        on_vertices: as above.
+        heads: of the edges.
+        variable: which weight an edge collects.
+        sources: `(b or 1,)`.
+        targets: `(b or 1,)`.
+        vertices: their number.
+        on_vertices: weights are of vertices.
         first: edges first[v] … first[v + 1] − 1 leave vertex v.
-        start: as above.
-        stop: as above.
+        start: first row.
+        stop: one past the last.
     """
     cost = np.empty(vertices)
     into, place = np.empty(vertices, np.int64), np.empty(vertices, np.int64)
@@ -111,28 +111,45 @@ def dijkstra(
         source, target = sources[row % len(sources)], targets[row % len(targets)]
         cost[:], into[:], place[:] = np.inf, -1, -1
         cost[source] = max(0.0, -rows[row, source]) if on_vertices else 0.0
-        heap[0], place[source], size = source, 0, 1
-        while size > 0:
-            vertex = heap[0]
-            if vertex == target or cost[vertex] == np.inf:
-                break
-            size -= 1
-            if size > 0:
-                heap[0] = heap[size]
-                _down(heap, place, cost, size)
-            place[vertex] = -2  # done
-            for e in range(first[vertex], first[vertex + 1]):
-                head = heads[e]
-                value = cost[vertex] + max(0.0, -rows[row, variable[e]])
-                if place[head] != -2 and value < cost[head]:
-                    cost[head], into[head] = value, e
-                    if place[head] == -1:
-                        place[head], heap[size] = size, head
-                        size += 1
-                    _up(heap, place, cost, place[head])
+        heap[0], place[source] = source, 0
+        _spread(rows[row], heads, variable, first, target, cost, into, place, heap)
         ok[row] = cost[target] < np.inf
         if ok[row]:
             _walk(z[row], into, tails, variable, source, target, on_vertices)
+
+
+@njit(cache=True, nogil=True)
+def _spread(
+    weights: NDArray,
+    heads: NDArray,
+    variable: NDArray,
+    first: NDArray,
+    target: int,
+    cost: NDArray,
+    into: NDArray,
+    place: NDArray,
+    heap: NDArray,
+) -> None:  # pragma: no cover (compiled)
+    """From the one vertex in the heap to the target, the nearest vertex first."""
+    size = 1
+    while size > 0:
+        vertex = heap[0]
+        if vertex == target or cost[vertex] == np.inf:
+            break
+        size -= 1
+        if size > 0:
+            heap[0] = heap[size]
+            _down(heap, place, cost, size)
+        place[vertex] = -2  # done
+        for e in range(first[vertex], first[vertex + 1]):
+            head = heads[e]
+            value = cost[vertex] + max(0.0, -weights[variable[e]])
+            if place[head] != -2 and value < cost[head]:
+                cost[head], into[head] = value, e
+                if place[head] == -1:
+                    place[head], heap[size] = size, head
+                    size += 1
+                _up(heap, place, cost, place[head])
 
 
 @njit(cache=True, nogil=True)

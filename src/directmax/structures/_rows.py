@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from directmax.solvers._parallel import over_rows
+from directmax._kernels import over_rows
 
 Answer = tuple[Float[Tensor, "r ..."], Bool[Tensor, " r"] | None]
 """z of every row, and which rows have one; None where all do."""

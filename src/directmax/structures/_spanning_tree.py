@@ -10,10 +10,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from directmax._validation import check_count
-from directmax.structures._base import Structure, forbidden
+from directmax.structures._base import Structure
 from directmax.structures._edges import check_edges
 from directmax.structures._rows import Answer, solve_rows
 from directmax.structures._trees import Arborescence
+from directmax.structures._weights import forbidden
 
 
 class SpanningTree(Structure):

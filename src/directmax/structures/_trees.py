@@ -12,9 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from directmax._validation import check_count
-from directmax.structures._base import Structure, forbidden
+from directmax.structures._base import Structure
 from directmax.structures._parameters import check_numbers, per_row
 from directmax.structures._rows import Answer, solve_rows
+from directmax.structures._weights import forbidden
 
 
 class _DirectedTrees(Structure):

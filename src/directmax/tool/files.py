@@ -53,10 +53,12 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: the file is missing, unreadable or no JSON object.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device would not end
+            raise RunError(f"{path} is damaged: expected a file")
         value = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise RunError(f"{path} does not exist; is this the folder of a run?") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise RunError(f"{path} is damaged or unreadable ({error})") from error
     if not isinstance(value, dict):
         raise RunError(f"{path} is damaged: expected a JSON object, got {type(value).__name__}")

@@ -5,75 +5,26 @@ Names resolve on first use, so that `directmax.tool.data.names` can be read with
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from directmax._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from directmax.tool.data.attributes import (
-        AttributeData,
-        AttributeSplit,
-        ImagesInMemory,
-        load_attributes,
-    )
-    from directmax.tool.data.binarization import binarize
-    from directmax.tool.data.errors import DataError
-    from directmax.tool.data.labelled import balanced_indices
-    from directmax.tool.data.load import load_images
-    from directmax.tool.data.names import (
-        ATTRIBUTE_DATASETS,
-        BINARIZATIONS,
-        DATASETS,
-        DEFAULT_ATTRIBUTES,
-    )
-    from directmax.tool.data.streams import Augmentation, ImageStream
-    from directmax.tool.data.types import ImageData, Split
+    from directmax.tool.data.attributes import AttributeData as AttributeData
+    from directmax.tool.data.attributes import AttributeSplit as AttributeSplit
+    from directmax.tool.data.attributes import ImagesInMemory as ImagesInMemory
+    from directmax.tool.data.attributes import load_attributes as load_attributes
+    from directmax.tool.data.binarization import binarize as binarize
+    from directmax.tool.data.errors import DataError as DataError
+    from directmax.tool.data.labelled import balanced_indices as balanced_indices
+    from directmax.tool.data.load import load_images as load_images
+    from directmax.tool.data.names import ATTRIBUTE_DATASETS as ATTRIBUTE_DATASETS
+    from directmax.tool.data.names import BINARIZATIONS as BINARIZATIONS
+    from directmax.tool.data.names import DATASETS as DATASETS
+    from directmax.tool.data.names import DEFAULT_ATTRIBUTES as DEFAULT_ATTRIBUTES
+    from directmax.tool.data.streams import Augmentation as Augmentation
+    from directmax.tool.data.streams import ImageStream as ImageStream
+    from directmax.tool.data.types import ImageData as ImageData
+    from directmax.tool.data.types import Split as Split
 
-__all__ = [
-    "ATTRIBUTE_DATASETS",
-    "BINARIZATIONS",
-    "DATASETS",
-    "DEFAULT_ATTRIBUTES",
-    "AttributeData",
-    "AttributeSplit",
-    "Augmentation",
-    "DataError",
-    "ImageData",
-    "ImageStream",
-    "ImagesInMemory",
-    "Split",
-    "balanced_indices",
-    "binarize",
-    "load_attributes",
-    "load_images",
-]
-
-_HOMES = {
-    "ATTRIBUTE_DATASETS": "names",
-    "AttributeData": "attributes",
-    "AttributeSplit": "attributes",
-    "Augmentation": "streams",
-    "BINARIZATIONS": "names",
-    "DATASETS": "names",
-    "DEFAULT_ATTRIBUTES": "names",
-    "DataError": "errors",
-    "ImageData": "types",
-    "ImageStream": "streams",
-    "ImagesInMemory": "attributes",
-    "Split": "types",
-    "balanced_indices": "labelled",
-    "binarize": "binarization",
-    "load_attributes": "attributes",
-    "load_images": "load",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__all__, __getattr__, __dir__ = lazy_names(__name__)

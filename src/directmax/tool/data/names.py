@@ -1,35 +1,59 @@
-"""The data sets' names and where their loaders live; imports nothing, so that it is fast.
+"""The data sets: a declaration each. Imports no loader, so that it is fast.
 
-To add a data set, write one file with a function `load(places) -> ImageData` and add one line here.
+To add a data set, write one file with a function `load(places) -> ImageData`, or with attributes
+`load(places, attributes, size) -> AttributeData`, and add one entry here.
 """
 
 from __future__ import annotations
 
-LOADERS: dict[str, str] = {
-    "digits": "directmax.tool.data.digits:load",
-    "mnist": "directmax.tool.data.mnist:load_mnist",
-    "fashion-mnist": "directmax.tool.data.mnist:load_fashion_mnist",
-    "omniglot": "directmax.tool.data.omniglot:load",
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What is known of a data set without loading it.
+
+    Attributes:
+        images: "module:function" of the loader of small grey images; None where there is none.
+        photographs: the same of images with binary attributes.
+        attributes: those that are loaded where none are named.
+        size: height and width of images with attributes, unless another is asked for.
+    """
+
+    images: str | None = None
+    photographs: str | None = None
+    attributes: tuple[str, ...] = ()
+    size: int = 32
+
+
+ALL: dict[str, DataSet] = {
+    "digits": DataSet("directmax.tool.data.digits:load"),
+    "mnist": DataSet("directmax.tool.data.mnist:load_mnist"),
+    "fashion-mnist": DataSet(
+        "directmax.tool.data.mnist:load_fashion_mnist",
+        "directmax.tool.data.fashion_attributes:load",
+        ("Footwear", "Upper_Body", "Warm"),
+    ),
+    "omniglot": DataSet("directmax.tool.data.omniglot:load"),
+    "celeba": DataSet(
+        photographs="directmax.tool.data.celeba:load",
+        attributes=("Eyeglasses", "Smiling", "Male"),
+        size=64,
+    ),
 }
-"""Name of a data set → "module:function" of its loader."""
+"""Every data set by its name."""
+
+LOADERS: dict[str, str] = {name: each.images for name, each in ALL.items() if each.images}
+ATTRIBUTE_LOADERS: dict[str, str] = {
+    name: each.photographs for name, each in sorted(ALL.items()) if each.photographs
+}
+DEFAULT_ATTRIBUTES: dict[str, tuple[str, ...]] = {n: ALL[n].attributes for n in ATTRIBUTE_LOADERS}
+"""Attributes that `load_attributes` loads where none are named."""
 
 DATASETS: tuple[str, ...] = tuple(LOADERS)
 """Names that `load_images` accepts."""
-
-BINARIZATIONS: tuple[str, ...] = ("threshold", "static", "dynamic", "none")
-"""Modes that `binarize` accepts."""
-
-ATTRIBUTE_LOADERS: dict[str, str] = {
-    "celeba": "directmax.tool.data.celeba:load",
-    "fashion-mnist": "directmax.tool.data.fashion_attributes:load",
-}
-"""Name of a data set with attributes → "module:function" of its loader."""
-
 ATTRIBUTE_DATASETS: tuple[str, ...] = tuple(ATTRIBUTE_LOADERS)
 """Names that `load_attributes` accepts."""
 
-DEFAULT_ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "celeba": ("Eyeglasses", "Smiling", "Male"),
-    "fashion-mnist": ("Footwear", "Upper_Body", "Warm"),
-}
-"""Attributes that `load_attributes` loads where none are named."""
+BINARIZATIONS: tuple[str, ...] = ("threshold", "static", "dynamic", "none")
+"""Modes that `binarize` accepts."""

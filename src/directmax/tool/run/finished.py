@@ -13,7 +13,7 @@ from torch import Tensor
 from directmax._choices import check_choice
 from directmax._validation import check_count
 from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import AttributeData, ImageData
 from directmax.tool.files import RunError, cannot_write, write_atomic
 from directmax.tool.run import attribute_pictures, pictures
@@ -32,7 +32,7 @@ SPLITS = ("train", "validation", "test")
 
 def load_run(
     run_dir: str | Path, *, data_dir: str | Path | None = None, device: str = "auto"
-) -> tuple[TrainConfig, Data, Model]:
+) -> tuple[ResolvedConfig, Data, Model]:
     """The configuration, the images and the best model of a run.
 
     Raises:
@@ -57,7 +57,7 @@ def load_run(
 
 def load_binary_run(
     run_dir: str | Path, *, data_dir: str | Path | None = None, device: str = "auto"
-) -> tuple[TrainConfig, ImageData, DiscreteVAE | MixedVAE]:
+) -> tuple[ResolvedConfig, ImageData, DiscreteVAE | MixedVAE]:
     """As `load_run`, for what needs binary images.
 
     Raises:
@@ -71,7 +71,7 @@ def load_binary_run(
 
 def load_attribute_run(
     run_dir: str | Path, *, data_dir: str | Path | None = None, device: str = "auto"
-) -> tuple[TrainConfig, AttributeData, AttributeVAE]:
+) -> tuple[ResolvedConfig, AttributeData, AttributeVAE]:
     """As `load_run`, for what needs attributes.
 
     Raises:
@@ -139,7 +139,7 @@ def evaluate_run(
 
 
 def _evaluate_binary(
-    config: TrainConfig,
+    config: ResolvedConfig,
     data: ImageData,
     model: DiscreteVAE | MixedVAE,
     split: str,
@@ -163,7 +163,7 @@ def _evaluate_binary(
     return metrics
 
 
-def _classes(config: TrainConfig, data: ImageData, model: DiscreteVAE | MixedVAE) -> Tensor:
+def _classes(config: ResolvedConfig, data: ImageData, model: DiscreteVAE | MixedVAE) -> Tensor:
     """The class of every value of a mixed model, from the validation images; else nothing."""
     if not isinstance(model, MixedVAE):
         return torch.empty(0, dtype=torch.int64)

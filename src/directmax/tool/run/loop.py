@@ -101,7 +101,7 @@ class Trainer:
             return
         checkpoint = load_checkpoint(self.folder.last)
         state = checkpoint.state
-        if state["digest"] != self.config.digest():
+        if state["digest"] not in (self.config.digest(), self.folder.digest()):
             raise RunError(
                 f"the checkpoint {self.folder.last} is of another configuration than "
                 f"{self.folder.config_file}; restore that file, or train into a new folder"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from directmax._version import __version__
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import VERSION, ResolvedConfig, digest_of, stored_config
 from directmax.tool.files import (
     RunError,
     cannot_write,
@@ -52,7 +52,7 @@ class RunFolder:
         self.start = self.path / "checkpoints" / "start"
 
     @contextlib.contextmanager
-    def create(self, config: TrainConfig, device: torch.device) -> Iterator[None]:
+    def create(self, config: ResolvedConfig, device: torch.device) -> Iterator[None]:
         """Make the folder for a new run, and hold its lock. Leaves no folder when it fails.
 
         Args:
@@ -76,6 +76,7 @@ class RunFolder:
                         "another --run-dir"
                     )
                 record = {
+                    "version": VERSION,
                     "config": config.to_dict(),
                     "digest": config.digest(),
                     **environment(device),
@@ -87,7 +88,7 @@ class RunFolder:
                 raise
             yield
 
-    def config(self) -> TrainConfig:
+    def config(self) -> ResolvedConfig:
         """The configuration of the run that the folder holds.
 
         Raises:
@@ -95,9 +96,15 @@ class RunFolder:
         """
         record = read_json(self.config_file)
         try:
-            return TrainConfig.from_dict(record["config"])
+            if record.get("version", 1) > VERSION:
+                raise ValueError("it was written by a later version of directmax")
+            return stored_config(record["config"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"{self.config_file} is damaged: {error}") from error
+
+    def digest(self) -> str:
+        """The digest of the configuration as it was written, perhaps by an earlier version."""
+        return digest_of(read_json(self.config_file)["config"])
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

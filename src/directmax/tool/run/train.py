@@ -14,7 +14,7 @@ import torch
 from lightning_fabric import Fabric
 
 from directmax._choices import check_choice
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.files import RunError, write_json
 from directmax.tool.run.denormals import flushed_denormals
 from directmax.tool.run.loop import Trainer
@@ -28,7 +28,7 @@ STRATEGIES = ("auto", "ddp")
 
 @flushed_denormals()
 def train(
-    config: TrainConfig,
+    config: TrainConfig | ResolvedConfig,
     run_dir: str | Path,
     *,
     data_dir: str | Path | None = None,
@@ -71,6 +71,7 @@ def train(
         >>> sorted(summary["test"])
         ['authors', 'bound', 'kl', 'nll', 'num_samples', 'reconstruction', 'valid']
     """
+    config = config.resolve()
     progress = progress or Progress()
     fabric = make_fabric(device, devices, config.precision, strategy)
     fabric.launch()
@@ -154,7 +155,9 @@ def _compiler(compiled: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _claim(folder: RunFolder, config: TrainConfig, resume: bool, fabric: Fabric) -> Iterator[None]:
+def _claim(
+    folder: RunFolder, config: ResolvedConfig, resume: bool, fabric: Fabric
+) -> Iterator[None]:
     """Be the only writer in the folder. The first process decides, all hear of a refusal."""
     refusal = None
     with contextlib.ExitStack() as stack:
@@ -171,7 +174,7 @@ def _claim(folder: RunFolder, config: TrainConfig, resume: bool, fabric: Fabric)
 
 
 @contextlib.contextmanager
-def _locked(folder: RunFolder, config: TrainConfig) -> Iterator[None]:
+def _locked(folder: RunFolder, config: ResolvedConfig) -> Iterator[None]:
     stored = folder.config()
     if differences := config.differences(stored):
         raise RunError(
