@@ -33,7 +33,7 @@ class Gibbs(StructuredPotentials):
         >>> from directmax.structures import Subsets
         >>> weights = torch.zeros(2, 4, requires_grad=True)
         >>> q = Gibbs(weights, Subsets(4, 2))
-        >>> q.sample(3).shape, round(float(q.marginals()[0, 0, 1]), 4)
+        >>> q.sample(3).shape, round(q.marginals()[0, 0, 1].item(), 4)
         (torch.Size([3, 2, 4, 2]), 0.5)
         >>> estimate = ScoreFunction(num_samples=5)(q, lambda z: z[..., 0, 1])
         >>> (estimate.loss + q.kl_to_uniform()).sum().backward()

@@ -28,6 +28,7 @@ class Knapsack(Structure):
         TypeError, ValueError: sizes or capacities that are no such integers.
 
     Example:
+        >>> import torch
         >>> sack = Knapsack(torch.tensor([3, 4, 5]), 7)
         >>> sack.argmax(torch.tensor([[2.0, 2.5, 4.0]]))
         tensor([[1., 1., 0.]])
