@@ -133,7 +133,7 @@ class Chain(Structure):
             scores = sums[t]
             if t + 1 < self.shape[0]:
                 follows = self._step(rows, t + 1, 1.0).expand(len(rows), -1, -1)
-                scores = scores + (follows @ z[:, t + 1].unsqueeze(-1)).squeeze(-1)
+                scores = scores + (follows * z[:, t + 1].unsqueeze(-2)).sum(-1)
             z[:, t] = categorical(scores, generator) * inside[:, t : t + 1]
         return z
 

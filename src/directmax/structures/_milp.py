@@ -118,6 +118,8 @@ class Milp(Structure):
         finite = finite / max(np.abs(finite).max(initial=0.0), 1e-300)
         highs.changeColsCost(size, columns, finite)
         highs.changeColsBounds(size, columns, np.zeros(size), allowed.astype(np.float64))
+        if self._models.last is not None:
+            highs.setSolution(self._models.last)
         highs.run()
         status, kinds = highs.getModelStatus(), highspy.HighsModelStatus
         solved = highs.getInfo().primal_solution_status == 2  # kSolutionStatusFeasible
@@ -125,13 +127,15 @@ class Milp(Structure):
             return None, True
         if status not in (kinds.kOptimal, kinds.kTimeLimit):
             raise RuntimeError(f"highs failed with status '{highs.modelStatusToString(status)}'")
-        answer = np.array(highs.getSolution().col_value) if solved else None
-        return answer, status == kinds.kOptimal
+        if not solved:
+            return None, False
+        self._models.last = highs.getSolution()
+        return np.array(self._models.last.col_value), status == kinds.kOptimal
 
     def _model(self) -> Any:
         """This thread's model."""
         if not hasattr(self._models, "highs"):
-            self._models.highs = self._build()
+            self._models.highs, self._models.last = self._build(), None
         return self._models.highs
 
     def _build(self) -> Any:

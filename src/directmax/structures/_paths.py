@@ -221,7 +221,8 @@ class Paths(Structure):
         self, rows: Float[Tensor, "r m"], generator: torch.Generator | None
     ) -> Float[Tensor, "r m"]:
         """Back from the target: an edge into it, by the sum up to its tail."""
-        sums, z, place = self._forward(rows), torch.zeros_like(rows), self._places()
+        sums, z = self._forward(rows), torch.zeros_like(rows)
+        place = self._places().to(rows.device)
         tails, heads, variable = (torch.from_numpy(x).to(rows.device) for x in self._edges)
         source = per_row(self.source, rows).expand(len(rows))
         at = per_row(self.target, rows).expand(len(rows))
