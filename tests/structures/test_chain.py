@@ -34,6 +34,11 @@ class TestChain(StructureConformance):
             Case(Chain(4, 2), full),
             Case(Chain(1, 3), full),
             Case(Chain(4, 3, SHARED), full, lambda z, p: walk(z, SHARED.expand(3, 3, 3))),
+            Case(
+                Chain(3, 2, 40 * SHARED[:2, :2]),
+                full,
+                lambda z, p: walk(z, 40 * SHARED[:2, :2].expand(2, 2, 2)),
+            ),
             Case(Chain(4, 2, OWN), full, lambda z, p: walk(z, OWN[p])),
             Case(
                 Chain(3, 3, BANNED),

@@ -9,11 +9,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from directmax._precision import no_autocast
 from directmax._validation import check_count
 from directmax.structures._base import Structure
-from directmax.structures._parameters import check_numbers, per_row
+from directmax.structures._parameters import check_numbers, common, per_row
 from directmax.structures._rows import Answer, solve_rows
 from directmax.structures._weights import categorical, forbidden
+
+MODERATE = 30.0
+"""e to this, either sign, is far from the ends of float32."""
 
 
 class Chain(Structure):
@@ -55,16 +59,11 @@ class Chain(Structure):
     ) -> None:
         n, k = check_count("length", length), check_count("states", states, 2)
         self.shape = (n, k)
-        self.lengths, self.batch_size = check_numbers(
-            "lengths", n if lengths is None else lengths, 1, n
-        )
+        ends = n if lengths is None else lengths
+        self.lengths, with_length = check_numbers("lengths", ends, 1, n)
         self._table, problems = _checked(transitions, n, k)
-        if None not in (problems, self.batch_size) and problems != self.batch_size:
-            raise ValueError(
-                f"transitions and lengths must be for the same problems, got {problems} and "
-                f"{self.batch_size}"
-            )
-        self.batch_size = self.batch_size if problems is None else problems
+        self.batch_size = common("transitions and lengths", problems, with_length)
+        self._largest = float(self._table.detach().abs().max()) if self._table.numel() else 0.0
 
     def __repr__(self) -> str:
         return f"Chain({self.shape[0]}, {self.shape[1]})"
@@ -104,11 +103,25 @@ class Chain(Structure):
         Beyond the length they stay what they were.
         """
         inside, sums = self._inside(rows), [rows[:, 0]]
+        places = self._table.shape[1]
+        steps = [self._step(rows, t, scale) for t in range(1, min(places, self.shape[0] - 1) + 1)]
+        if self._moderate:
+            factors = [step.exp() for step in steps]
         for t in range(1, self.shape[0]):
-            into = (sums[-1].unsqueeze(-1) + self._step(rows, t, scale)).logsumexp(-2)
-            now = torch.where(inside[:, t : t + 1], into + rows[:, t], sums[-1])
-            sums.append(now)
+            before, at = sums[-1].unsqueeze(-2), (t - 1) % places
+            if self._moderate:
+                top = before.detach().amax(-1, keepdim=True)
+                with no_autocast(rows.device):
+                    into = (((before - top).exp() @ factors[at]).log() + top).squeeze(-2)
+            else:
+                into = (before.mT + steps[at]).logsumexp(-2)
+            sums.append(torch.where(inside[:, t : t + 1], into + rows[:, t], sums[-1]))
         return sums
+
+    @property
+    def _moderate(self) -> bool:
+        """Whether no sum of e^T underflows, so that products of matrices will do."""
+        return self._largest <= MODERATE
 
     def _step(self, rows: Tensor, t: int, scale: Tensor | float) -> Float[Tensor, "r_or_1 k k"]:
         """The transitions into place t of every row."""
