@@ -166,7 +166,7 @@ def test_gibbs_is_what_enumeration_says(structure: Structure) -> None:
     q = Gibbs(weights, structure)
     table = q.log_prob_table()
     probs = table.exp()
-    assert float(probs.sum()) == pytest.approx(1)
+    assert probs.sum().item() == pytest.approx(1)
     inside = table > -torch.inf
     entropy = -(probs * table.masked_fill(~inside, 0)).sum(-1)
     torch.testing.assert_close(q.entropy(), entropy)
