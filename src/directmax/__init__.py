@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from directmax.models import MixedVAE as MixedVAE
     from directmax.models import PairwiseEncoder as PairwiseEncoder
     from directmax.objectives import AttributeReconstruction as AttributeReconstruction
+    from directmax.objectives import LinearCost as LinearCost
     from directmax.objectives import MixedReconstruction as MixedReconstruction
     from directmax.objectives import Reconstruction as Reconstruction
+    from directmax.objectives import batched as batched
     from directmax.schedules import ExponentialDecay as ExponentialDecay
     from directmax.schedules import GeometricDecay as GeometricDecay
 

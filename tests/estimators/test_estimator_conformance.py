@@ -86,6 +86,7 @@ class TestCorrectedDirectAutoTwoSided(EstimatorConformance):
 
 
 class TestExact(EstimatorConformance):
+    twice = True
     samples = False
     discrete = False
 
@@ -94,6 +95,7 @@ class TestExact(EstimatorConformance):
 
 
 class TestGumbelSoftmax(EstimatorConformance):
+    twice = True
     discrete = False
 
     def make(self, num_samples: int = 1) -> Estimator:
@@ -189,6 +191,7 @@ class Anywhere(nn.Module):
 
 
 class TestRelax(EstimatorConformance):
+    blind = False
     quiet = False
     transforms = DIFFERENTIATES
     compiles = False

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from directmax._precision import widened
-from directmax._validation import check_float_tensor, check_positive
-from directmax.distributions._enumeration import DEFAULT_MAX_STATES
+from directmax._masks import allowed, binary_potentials, check_masked, without_infinities
+from directmax._validation import check_positive
 from directmax.distributions._noise import Noise, check_noise, draw
 from directmax.distributions._structured import StructuredPotentials
 from directmax.structures import Structure
@@ -40,13 +38,14 @@ class PerturbedArgmax(StructuredPotentials):
 
     Args:
         unary: for a structure its weights, `(b, m)` or `(b, n, k)`, −∞ for masks. For a function
-            h_i(j), `(b, n, k)`; for binary variables that are on or off, mostly
-            `torch.stack([torch.zeros_like(weights), weights], -1)`.
+            h_i(j), `(b, n, k)`, −∞ for a forbidden value; or the weights of variables that are on
+            or off, `(b, n)`: h_i(1) is the weight, h_i(0) is 0.
         maximise: a `Structure`; or a function from finite potentials `(s, b, n, k)`, no gradient,
-            to the z in Z of the highest sum, exactly, with nothing of its own added: values
-            0 … k − 1, integers or bool `(s, b, n)`. Along the second axis lie the b problems, along
-            the first any number of samples of each. `directmax.solvers.OneByOne` makes such a
-            function of one for a single problem.
+            its own to write to, to the z in Z of the highest sum, exactly, with nothing of its own
+            added: values 0 … k − 1, integers or bool `(s, b, n)`. A forbidden value has a potential
+            so low that it is chosen only where every z in Z has one, which is refused. Along the
+            second axis lie the b problems, along the first any number of samples of each.
+            `directmax.solvers.OneByOne` makes such a function of one for a single problem.
         noise: "gumbel"; "gaussian", of deviation 1; "none"; or a function such as
             `SumOfGamma(kappa)`. `ClampedArgmax` is right for Gumbel noise only.
         scale: what the noise is multiplied by, above 0.
@@ -65,7 +64,7 @@ class PerturbedArgmax(StructuredPotentials):
         ...     best = weights.topk(2, -1).indices
         ...     return torch.zeros_like(weights, dtype=torch.bool).scatter(-1, best, True)
         >>> weights = torch.tensor([[3.0, 0.0, 2.0, 0.0]], requires_grad=True)
-        >>> q = PerturbedArgmax(torch.stack([torch.zeros_like(weights), weights], -1), two_of)
+        >>> q = PerturbedArgmax(weights, two_of)
         >>> q.mode()[0, :, 1]
         tensor([1., 0., 1., 0.])
         >>> estimate = ClampedArgmax(num_samples=100)(q, lambda z: (z[..., 0, 1] - 1) ** 2)
@@ -91,8 +90,11 @@ class PerturbedArgmax(StructuredPotentials):
             self._set(unary, maximise, validate)
             return
         self.structure = None
-        check_float_tensor("unary", unary, ("batch", "variables", "values"), finite=validate)
-        self.unary = widened(unary)
+        if isinstance(unary, Tensor) and unary.ndim == 2:
+            unary = binary_potentials("unary", unary)
+        self.unary = check_masked("unary", unary, ("batch", "variables", "values"), validate)
+        if unary.is_meta:
+            raise TypeError("PerturbedArgmax needs data: a maximiser cannot look at a meta tensor")
         self.batch_size, self.num_variables, self.num_values = unary.shape
         self.dtype, self.device = self.unary.dtype, unary.device
         if self.num_variables < 1 or self.num_values < 2:
@@ -106,23 +108,14 @@ class PerturbedArgmax(StructuredPotentials):
             )
         self.maximise, self.validate = maximise, validate
 
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(batch_size={self.batch_size}, "
-            f"num_variables={self.num_variables}, num_values={self.num_values})"
-        )
-
     def noise(
         self, num_samples: int, *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "s b n k"]:
         """γ on the values, `(num_samples, b, n, k)`, by `noise` and `scale`."""
         like, lifted = self.unary, False
-        if self.structure is not None:
+        if self.structure is not None and len(self.structure.shape) == 1:
             # On elements Gumbel noise is on both values; on ranks it moves a whole item.
-            elements = self.structure.num_values == 2 and len(self.structure.shape) == 1
-            lifted = len(self.structure.shape) == 1 and not (
-                elements and self.noise_kind == "gumbel"
-            )
+            lifted = self.noise_kind != "gumbel" or not self.structure.is_binary
             like = self.weights if lifted else self.unary
         drawn = draw(self.noise_kind, (num_samples, *like.shape), generator, like.detach())
         drawn = drawn if self.scale == 1 else drawn * self.scale
@@ -134,8 +127,9 @@ class PerturbedArgmax(StructuredPotentials):
         if self.structure is not None:
             return self.structure.argmax_potentials(potentials, validate=self.validate)
         shape = (self.batch_size, self.num_variables)
-        rows = potentials.reshape(-1, *shape, self.num_values)
-        values = self.maximise(rows)
+        finite = without_infinities(potentials, _dominating(potentials))
+        rows = finite.reshape(-1, *shape, self.num_values)
+        values = self.maximise(rows.clone())
         if not isinstance(values, Tensor):
             raise TypeError(f"maximise must return a torch.Tensor, got {type(values).__name__}")
         if values.is_floating_point() or values.is_complex():
@@ -154,7 +148,15 @@ class PerturbedArgmax(StructuredPotentials):
                     f"{least} to {most}"
                 )
         each = torch.arange(self.num_values, device=self.device)
-        return (values.unsqueeze(-1) == each).to(self.dtype).view(potentials.shape)
+        z = (values.unsqueeze(-1) == each).to(self.dtype).view(potentials.shape)
+        if self.validate:
+            wrong = ((z > 0) & (self.unary == -torch.inf)).any(-1).any(-1)
+            if bool(wrong.any()):
+                raise ValueError(
+                    "maximise found no z without the forbidden values of problem "
+                    f"{int(wrong.nonzero()[0, -1])}: it must be able to return one"
+                )
+        return z
 
     def argmax(
         self, noise: Float[Tensor, "*s b n k"], shift: Float[Tensor, "*s b n k"] | None = None
@@ -185,13 +187,13 @@ class PerturbedArgmax(StructuredPotentials):
         infinities.
 
         Raises:
-            ValueError: no z in Z has the labels (asked with `validate` only, and of a structure
-                only where some variable is unobserved).
+            ValueError: no z in Z has the labels (asked with `validate` only, and only where some
+                variable is unobserved).
         """
+        if bool((labels.sum(-1) > 0).all()):
+            return labels.expand(noise.shape)
         scores = self.unary.detach() + noise
         if self.structure is not None:
-            if bool((labels.sum(-1) > 0).all()):
-                return labels.expand(scores.shape)
             reach = self.structure.reach(self._weights(scores))
             z = self._solve(scores + reach[..., None, None] * labels)
         else:
@@ -240,50 +242,17 @@ class PerturbedArgmax(StructuredPotentials):
         if structure is not None:
             gap = structure.score(scores, z) - structure.score(scores, other) - own
         else:
-            gap = ((z - other) * scores).sum((-2, -1)) - own
+            finite = scores.masked_fill(scores == -torch.inf, 0.0)
+            gap = ((z - other) * finite).sum((-2, -1)) - own
         return other, gap.masked_fill(~reached, torch.inf)
 
     def mode(self) -> Float[Tensor, "b n k"]:
         """argmax_{z ∈ Z} h(z), one-hot: the answer without noise."""
         return self._solve(self.unary.detach())
 
-    def log_prob(self, z: Float[Tensor, "*s b n k"]) -> NoReturn:
-        """Refused: the probabilities of perturb-and-MAP samples are not known."""
-        _refuse()
-
-    def log_prob_given(self, labels: Float[Tensor, "b n k"]) -> NoReturn:
-        """Refused, as `log_prob`."""
-        _refuse()
-
-    def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> NoReturn:
-        """Refused, as `log_prob`."""
-        _refuse()
-
-    def log_prob_states(self, states: Float[Tensor, "c n k"]) -> NoReturn:
-        """Refused, as `log_prob`."""
-        _refuse()
-
-    def entropy(self) -> NoReturn:
-        """Refused, as `log_prob`."""
-        _refuse()
-
-    def kl_to_uniform(self) -> NoReturn:
-        """Refused, as `log_prob`."""
-        _refuse()
-
-    def marginals(self) -> NoReturn:
-        """Refused; the mean of `sample(m)` estimates them."""
-        _refuse()
-
-
-def _refuse() -> NoReturn:
-    raise TypeError(
-        "PerturbedArgmax is known by its samples only, expected a distribution with probabilities; "
-        "use ClampedArgmax, Direct, ImplicitMLE or LabelledDirect, or the mean of q.sample(m)"
-    )
-
 
 def _dominating(scores: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b 1 1"]:
-    """More than any two assignments can differ by."""
-    spread = scores.amax(-1, keepdim=True) - scores.amin(-1, keepdim=True)
-    return spread.sum(-2, keepdim=True) + 1
+    """More than any two assignments without forbidden values can differ by."""
+    lowest = torch.where(allowed(scores), scores, torch.inf).amin(-1, keepdim=True)
+    spread = (scores.amax(-1, keepdim=True) - lowest).sum(-2, keepdim=True)
+    return torch.where(spread > 0, 2 * spread, 1.0)

@@ -7,6 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from directmax._transforms import once
+from directmax._validation import check_flag
 from directmax.distributions import DiscreteDistribution
 from directmax.estimators._base import (
     Estimate,
@@ -64,14 +66,10 @@ class GumbelSoftmax(Estimator):
     ) -> None:
         super().__init__()
         self.temperature = check_scheduled("temperature", temperature)
-        self.straight_through = straight_through
+        self.straight_through = check_flag("straight_through", straight_through)
         self.num_samples = check_num_samples(num_samples)
         self._latest: float | None = None
         self._checked = False
-
-    def evaluations(self, num_variables: int, num_values: int) -> int:
-        """One a sample."""
-        return self.num_samples
 
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
@@ -86,17 +84,11 @@ class GumbelSoftmax(Estimator):
             "GumbelSoftmax", q, ": its softmax would sum over all states; use Direct"
         )
         temperature = self._latest = at(self.temperature, self.step)
-        noisy = q.logits + q.noise(self.num_samples, generator=generator)  # (s, b, n, k)
+        logits = once(q.logits) if self.straight_through else q.logits
+        noisy = logits + q.noise(self.num_samples, generator=generator)  # (s, b, n, k)
         z = (noisy / temperature).softmax(-1)
         return one_hot_argmax(noisy) - z.detach() + z if self.straight_through else z
 
     def latest(self) -> dict[str, float]:
         """τ of the latest call."""
         return {} if self._latest is None else {"temperature": self._latest}
-
-    def extra_repr(self) -> str:
-        """The settings, for `repr`."""
-        return (
-            f"temperature={self.temperature}, straight_through={self.straight_through}, "
-            f"num_samples={self.num_samples}"
-        )

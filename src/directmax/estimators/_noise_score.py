@@ -95,7 +95,10 @@ class NoiseScore(Estimator):
         structure = q.structure if isinstance(q, PerturbedArgmax) else None
         if structure is not None and len(structure.shape) == 1 and not structure.is_binary:
             score = torch.where(torch.arange(score.shape[-1], device=score.device) == 1, score, 0)
-        return linear, q.argmax(noise), score / scale
+        # Noise on a forbidden value, or on a variable's only one, moves nothing.
+        possible = (q.unary if isinstance(q, PerturbedArgmax) else q.logits).detach() > -torch.inf
+        possible = possible & (possible.sum(-1, keepdim=True) > 1)
+        return linear, q.argmax(noise), score * possible / scale
 
     def extra_repr(self) -> str:
         """The settings, for `repr`."""

@@ -77,14 +77,11 @@ class ScoreFunction(Estimator):
             )
         self.baseline = baseline
         if baseline == "running-mean":
-            self.register_buffer("running_mean", torch.zeros(()))
-            self.register_buffer(
-                "running_weight", torch.zeros(())
-            )  # of the calls so far; 1 in the end
-
-    def evaluations(self, num_variables: int, num_values: int) -> int:
-        """One a sample."""
-        return self.num_samples
+            # Not of inference mode, where the estimator may be made.
+            with torch.inference_mode(False):
+                self.register_buffer("running_mean", torch.zeros(()))
+                # Of the calls so far; 1 in the end.
+                self.register_buffer("running_weight", torch.zeros(()))
 
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
@@ -104,6 +101,9 @@ class ScoreFunction(Estimator):
         losses = evaluate(objective, z)  # (s, b)
         weight = self._centred(losses.detach())
         return Estimate(loss=q.attach_log_prob(average(losses), z, weight), sample=z)
+
+    def _has_state(self) -> bool:
+        return self.baseline == "running-mean"
 
     def _centred(self, losses: Float[Tensor, "s b"]) -> Float[Tensor, "s b"]:
         """f − β."""
@@ -133,7 +133,3 @@ class ScoreFunction(Estimator):
         if self.baseline != "running-mean" or not self.running_weight:
             return {}
         return {"baseline": float(self.running_mean / self.running_weight)}
-
-    def extra_repr(self) -> str:
-        """The settings, for `repr`."""
-        return f"num_samples={self.num_samples}, baseline={self.baseline!r}"

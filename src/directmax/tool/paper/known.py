@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from directmax.tool.files import RunError, write_json
-from directmax.tool.jobs.store import OUTCOME, State, Store
-from directmax.tool.paper.jobs import Job
+from directmax.tool.jobs.job import Job
+from directmax.tool.jobs.store import OUTCOME, JobFolder, State
 from directmax.tool.paper.report.results import Outcome, Results
 
 
@@ -49,53 +49,44 @@ def usable(jobs: Sequence[Job], known: Mapping[str, Outcome]) -> dict[str, Outco
     return {name: outcome for name, outcome in found.items() if outcome is not None}
 
 
-def without_model(store: Store, jobs: Sequence[Job], left: Sequence[Job]) -> list[Job]:
+def without_model(folders: Mapping[str, JobFolder], left: Container[str]) -> list[str]:
     """Jobs that were taken over by an earlier call, but whose model one that is left needs.
 
     Args:
-        store: where they are.
-        jobs: that are asked for.
-        left: those of them that are to be run.
+        folders: of the jobs that are asked for, by name.
+        left: names of those that are to be run.
     """
-    needed = {each for job in left for each in job.after}
-    folders = ((job, store.folder(job)) for job in jobs if job.name in needed)
-    return [job for job, folder in folders if folder.is_done and not folder.has_model]
+    needed = {each for name in folders if name in left for each in folders[name].job.after}
+    return [n for n, f in folders.items() if n in needed and f.is_done and not f.has_model]
 
 
-def give_back(store: Store, jobs: Sequence[Job]) -> None:
+def give_back(folders: Iterable[JobFolder]) -> None:
     """Have jobs that were taken over run all the same.
 
-    Args:
-        store: where they are.
-        jobs: of `without_model`.
-
     Raises:
-        RunError: the folder cannot be written.
+        RunError: a folder cannot be written.
     """
-    for job in jobs:
-        folder = store.folder(job)
+    for folder in folders:
         with folder.claim() as mine:
             if mine:
                 folder.write_state(State())
 
 
-def take_over(store: Store, jobs: Sequence[Job], known: Mapping[str, Outcome]) -> None:
+def take_over(folders: Mapping[str, JobFolder], known: Mapping[str, Outcome]) -> None:
     """Put known outcomes into the folders of their jobs, which are then done.
 
     Args:
-        store: where.
-        jobs: that are asked for.
+        folders: of the jobs that are asked for, by name.
         known: by name; see `usable`.
 
     Raises:
-        RunError: the folder cannot be written.
+        RunError: a folder cannot be written.
     """
-    for job in jobs:
-        folder = store.folder(job)
-        if job.name not in known or folder.is_done:
+    for name, outcome in known.items():
+        folder = folders[name]
+        if folder.is_done:
             continue
-        folder.create(job)
-        outcome = known[job.name]
+        folder.create()
         with folder.claim() as mine:
             if mine:
                 write_json(folder.path / OUTCOME, dataclasses.asdict(outcome))

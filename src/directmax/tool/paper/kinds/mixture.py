@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,14 +13,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax.tool.config import TrainConfig
-from directmax.tool.data import ImageData
+from directmax.tool.data import ImageData, load_images
+from directmax.tool.files import read_json, reading, write_json
+from directmax.tool.jobs.bench import START_SECONDS, Bench, Images
+from directmax.tool.jobs.job import Job
+from directmax.tool.jobs.kind import Estimate, Kind
+from directmax.tool.jobs.task import Task
+from directmax.tool.paper.kinds.shared import origin, small
 from directmax.tool.run.images import split_images
+from directmax.tool.run.run_folder import environment
+from directmax.tool.run.train import make_fabric
 
 PRIOR = 1.0
 """Pseudo-images with the mean image in every component, so that no probability is 0 or 1."""
 TOLERANCE = 1e-4
 """Nats per image; an iteration that gains less is the last."""
 CHUNK = 10_000
+FEW_ITERATIONS = 3
 
 
 @dataclass(frozen=True)
@@ -135,3 +146,42 @@ def _joint(logits: Float[Tensor, "k d"], x: Float[Tensor, "N d"]) -> Float[Tenso
     constant = torch.nn.functional.logsigmoid(-logits).sum(1)
     log_k = torch.log(torch.tensor(float(len(logits)), device=x.device))
     return x @ logits.T + constant - log_k
+
+
+class Fitting(Kind):
+    """A mixture; the settings are those of `measure_mixture`."""
+
+    def run(self, job: Job, folder: Path, task: Task) -> None:
+        """Fit it from all starts."""
+        data = load_images(str(job.settings["data"]), data_dir=task.data_dir)
+        device = make_fabric(task.device, 1, "32-true").device
+        found = measure_mixture(job.settings, data, device)
+        write_json(folder / "result.json", {**found, **environment(device)})
+
+    def load(self, job: Job, images: Images) -> None:
+        """Its images."""
+        images.binary(job.settings["data"])
+
+    def estimate(self, job: Job, bench: Bench) -> Estimate:
+        """From a few iterations; it may need fewer than are allowed."""
+        few = {**job.settings, "seed": 0, "restarts": 1, "iterations": FEW_ITERATIONS}
+
+        def measure() -> tuple[float]:
+
+            device = make_fabric(bench.device, 1, "32-true").device
+            began = time.perf_counter()
+            found = measure_mixture(few, bench.images.binary(few["data"]), device)
+            return ((time.perf_counter() - began) / sum(found["iterations"]),)
+
+        (each,) = bench.seconds(("mixture", few), measure)
+        iterations = job.settings["restarts"] * job.settings["iterations"]
+        return Estimate(None, START_SECONDS + iterations * each)
+
+    def result(self, folder: Path, *, done: bool) -> dict[str, Any]:
+        """Losses of validation and test images."""
+        if not done:
+            return {}
+        record = read_json(folder / "result.json")
+        with reading(folder / "result.json"):
+            losses = {split: small(record.get(split)) for split in ("validation", "test")}
+            return {**losses, **origin(record)}
