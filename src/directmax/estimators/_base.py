@@ -215,8 +215,8 @@ def _check_losses(loss: Tensor) -> None:
         return
     problem = int(loss.isnan().nonzero()[0])
     raise ValueError(
-        f"the objective must not be NaN, got NaN for problem {problem}, or for a change of its "
-        "assignment"
+        "the objective must not be NaN, nor infinite at assignments that q draws: that of problem "
+        f"{problem} is, or that of a change of its assignment"
     )
 
 

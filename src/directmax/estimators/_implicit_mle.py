@@ -129,7 +129,7 @@ def conditional_argmax(
 
     Example:
         >>> logits, push = torch.zeros(1, 1, 2), torch.tensor([[[0.0, -1e3]]])
-        >>> conditional_argmax(logits, torch.tensor([[[[1.0, 0.0]]]]), push.unsqueeze(0))
+        >>> conditional_argmax(logits, torch.tensor([[[[1.0, 0.0]]]]), push.unsqueeze(0)).round()
         tensor([[[[0., 1.]]]])
     """
     wide = torch.float32 if logits.device.type == "mps" else torch.float64

@@ -290,7 +290,8 @@ class Relax(Rebar):
         self.black_box = scale is None
         self.needs_derivative = not self.black_box  # type: ignore[misc]
         if self.black_box:
-            self.scale.requires_grad_(False)
+            with torch.inference_mode(False):
+                self.scale = nn.Parameter(torch.zeros(()), requires_grad=False)
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """Three a sample, at z, s and s̃; one with a black box."""

@@ -33,6 +33,7 @@ def batched(
             for another number of problems.
 
     Example:
+        >>> import torch
         >>> from torch.nn import functional as F
         >>> from directmax import Categorical, Direct
         >>> q, targets = Categorical(torch.zeros(5, 2, 3)), torch.tensor([0, 1, 2, 3, 0])
