@@ -19,7 +19,7 @@ from directmax.tool.config.build import build_estimator, build_model
 from directmax.tool.config.rules import BINARY_ESTIMATORS, ESTIMATOR_NAMES
 from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import Split, load_images
-from directmax.tool.run import binary_task, classes, evaluation, images, loop, make, report
+from directmax.tool.run import binary_task, classes, evaluation, images, make, report, state
 from directmax.tool.run.checkpoint import load_checkpoint
 from directmax.tool.run.evaluation import validation_subset
 from directmax.tool.run.finished import evaluate_run
@@ -210,7 +210,7 @@ def test_a_device_without_float64(
     more = {"discrete": ("--kl-start", "1"), "mixed": ("--labels", "50")}  # auto looks on the CPU
     command = (*TINY, "--model", model, *more[model], "--run-dir")
     succeed(*command, tmp_path / "float64")
-    for module in (loop, evaluation, classes):
+    for module in (state, evaluation, classes):
         monkeypatch.setattr(module, "sum_dtype", lambda device: torch.float32)
     with WithoutFloat64():
         succeed(*command, tmp_path / "float32")

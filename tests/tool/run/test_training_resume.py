@@ -19,7 +19,7 @@ from lightning_fabric.plugins import MixedPrecision
 
 from command_line import STEPS, TINY, Forked, call, metrics, read, refuse, succeed
 from directmax.tool import files
-from directmax.tool.run import checkpoint, loop
+from directmax.tool.run import checkpoint, loop, state
 from directmax.tool.run import train as run
 from directmax.tool.run.binary_task import BinaryTask
 from directmax.tool.run.checkpoint import load_checkpoint
@@ -80,19 +80,19 @@ def assert_resumes(folder: Path, expected: dict[str, Any], *, tidy: bool = True)
 MOMENTS: dict[str, tuple[Any, str, int, bool]] = {
     "before the first step": (Trainer, "_train_step", 1, False),
     "in the first epoch": (Trainer, "_train_step", 2, True),
-    "before the first checkpoint": (loop, "save_checkpoint", 1, False),
+    "before the first checkpoint": (state, "save_checkpoint", 1, False),
     "inside best, before its tensors": (checkpoint, "write_atomic", 1, False),
     "inside best, before its state": (checkpoint, "write_json", 1, False),
     "inside best, after its state": (checkpoint, "write_json", 1, True),
-    "after best": (loop, "save_checkpoint", 1, True),
+    "after best": (state, "save_checkpoint", 1, True),
     "after the first line": (RunFolder, "append_metrics", 1, True),
     "after the first events": (Events, "add", 1, True),
-    "before the first last": (loop, "save_checkpoint", 2, False),
+    "before the first last": (state, "save_checkpoint", 2, False),
     "inside the first last": (checkpoint, "write_json", 2, False),
-    "after the first last": (loop, "save_checkpoint", 2, True),
+    "after the first last": (state, "save_checkpoint", 2, True),
     "in the second epoch": (Trainer, "_train_step", STEPS + 1, True),
     "after the last step": (Trainer, "_train_step", 2 * STEPS, True),
-    "between two checkpoints": (loop, "save_checkpoint", 3, True),
+    "between two checkpoints": (state, "save_checkpoint", 3, True),
     "before the second line": (RunFolder, "append_metrics", 2, False),
     "inside the second last": (checkpoint, "write_json", 4, False),
     "before the old tensors are removed": (checkpoint, "write_json", 4, True),

@@ -28,7 +28,6 @@ ATTRIBUTES = "list_attr_celeba.txt"
 PARTITION = "list_eval_partition.txt"
 ADDRESS = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 
-DEFAULT_SIZE = 64
 WIDTH, HEIGHT = 178, 218
 """Pixels of an aligned image."""
 
@@ -108,7 +107,7 @@ def read_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     return np.array(square)
 
 
-def load(places: Places, attributes: tuple[str, ...], size: int | None) -> AttributeData:
+def load(places: Places, attributes: tuple[str, ...], size: int) -> AttributeData:
     """Load CelebA: 202,599 images, 40 attributes, the official split.
 
     Below a data folder, as torchvision has it:
@@ -123,7 +122,7 @@ def load(places: Places, attributes: tuple[str, ...], size: int | None) -> Attri
     Args:
         places: where to look.
         attributes: which, in the order of the columns.
-        size: height and width of the images; 64 if None.
+        size: height and width of the images.
 
     Raises:
         ValueError: an unknown attribute.
@@ -141,7 +140,6 @@ def load(places: Places, attributes: tuple[str, ...], size: int | None) -> Attri
     for attribute in attributes:
         check_choice("attribute", attribute, table.names)
         columns.append(table.names.index(attribute))
-    size = size or DEFAULT_SIZE
     values = torch.from_numpy(table.values[:, columns]).long()  # (N, n)
     splits = []
     for number, name in enumerate(("training", "validation", "test")):

@@ -41,12 +41,13 @@ from directmax.models import DiscreteVAE, MixedVAE
 from directmax.objectives import Reconstruction
 from directmax.tool.config.build import build_model
 from directmax.tool.config.train import TrainConfig
-from directmax.tool.data import load_images
+from directmax.tool.data import ImageData
 from directmax.tool.files import write_atomic
 from directmax.tool.measure.gradient_grid import Request, build, setting_seed, settings_of
 from directmax.tool.measure.gradient_record import Record, Stopped, read_points
 from directmax.tool.run.finished import load_binary_run
 from directmax.tool.run.images import split_images
+from directmax.tool.run.make import load_data
 from directmax.tool.run.train import make_fabric
 
 CONFIDENCE = 0.95
@@ -100,7 +101,9 @@ def load_model(
         config, data, vae = load_binary_run(run_dir, data_dir=data_dir, device=device)
     else:
         config = TrainConfig(**given, seed=request.seed)
-        data = load_images(config.data, data_dir=data_dir)
+        found = load_data(config, data_dir)
+        assert isinstance(found, ImageData)  # as of every model but that with attributes
+        data = found
         vae = build_model(config, data.train.images.shape[1])
         vae.to(make_fabric(device, 1, "32-true").device).eval()
     states = number_of_states(config.variables, config.values)

@@ -16,7 +16,7 @@ from directmax.tool.files import write_atomic
 from directmax.tool.run import attribute_report, pictures
 from directmax.tool.run.evaluation import NO_BOUND
 from directmax.tool.run.images import split_images
-from directmax.tool.run.make import Data, Model
+from directmax.tool.run.make import Data, Model, title_of
 from directmax.tool.run.run_folder import RunFolder
 
 MAX_CODES = 200
@@ -55,7 +55,7 @@ def render(folder: RunFolder, model: Model, data: Data, summary: dict[str, Any])
     """The page as text."""
     config = folder.config()
     lines, others = folder.metrics(), folder.other_starts()
-    title = config.title
+    title = title_of(config, data)
     if isinstance(model, AttributeVAE):
         assert isinstance(data, AttributeData)
         found, drawn = _attributes(model, data, summary)

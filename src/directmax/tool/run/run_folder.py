@@ -52,12 +52,15 @@ class RunFolder:
         self.start = self.path / "checkpoints" / "start"
 
     @contextlib.contextmanager
-    def create(self, config: TrainConfig, device: torch.device) -> Iterator[None]:
+    def create(
+        self, config: TrainConfig, device: torch.device, images: dict[str, Any] | None = None
+    ) -> Iterator[None]:
         """Make the folder for a new run, and hold its lock. Leaves no folder when it fails.
 
         Args:
             config: what is trained.
             device: where, for the record.
+            images: `identity()` of those that were handed over; see `check_images`.
 
         Raises:
             RunError: it already holds a run, or cannot be written.
@@ -78,6 +81,7 @@ class RunFolder:
                 record = {
                     "config": config.to_dict(),
                     "digest": config.digest(),
+                    **({"images": images} if images else {}),
                     **environment(device),
                 }
                 write_json(self.config_file, record)
@@ -98,6 +102,46 @@ class RunFolder:
             return TrainConfig.from_dict(record["config"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"{self.config_file} is damaged: {error}") from error
+
+    @contextlib.contextmanager
+    def resume(self, config: TrainConfig) -> Iterator[None]:
+        """Hold the folder's lock to continue its run.
+
+        Raises:
+            RunError: it holds none, or one of another configuration.
+        """
+        if differences := config.differences(self.config()):
+            raise RunError(
+                f"cannot resume {self.path} with another configuration: {'; '.join(differences)}; "
+                "leave these flags out, or train into a new folder"
+            )
+        with self.lock():
+            yield
+
+    def check_images(self, given: dict[str, Any] | None) -> None:
+        """Make sure that images are those that the run was trained on.
+
+        Args:
+            given: `identity()` of those that were handed over; None: those that the configuration
+                names are used.
+
+        Raises:
+            RunError: they are others.
+        """
+        trained = read_json(self.config_file).get("images")
+        if trained == given:
+            return
+        if trained is None:
+            raise RunError(f"{self.path} was trained on a data set by name: leave images out")
+        raise RunError(
+            f"{self.path} was trained on images that were handed over in Python "
+            f"({_described(trained)}), got "
+            + (
+                "none: give them with images=…"
+                if given is None
+                else f"others ({_described(given)})"
+            )
+        )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -151,6 +195,11 @@ class RunFolder:
                 os.fsync(file.fileno())
         except OSError as error:
             raise cannot_write(self.metrics_file, error) from error
+
+
+def _described(identity: dict[str, Any]) -> str:
+    shape = "×".join(map(str, identity["shape"]))
+    return f"{identity['name']!r}, {shape}, SHA-256 {identity['sha256'][:12]}…"
 
 
 def of_start(lines: Sequence[dict[str, Any]], start: int | None = None) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from directmax.tool.config.train import TrainConfig
 from directmax.tool.files import RunError, write_json
 from directmax.tool.run.denormals import flushed_denormals
 from directmax.tool.run.loop import Trainer
-from directmax.tool.run.make import load_data, make_task
+from directmax.tool.run.make import Data, load_data, make_task, title_of
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.report import write_report
 from directmax.tool.run.run_folder import RunFolder, environment
@@ -31,6 +31,7 @@ def train(
     config: TrainConfig,
     run_dir: str | Path,
     *,
+    images: Data | None = None,
     data_dir: str | Path | None = None,
     resume: bool = False,
     device: str = "auto",
@@ -45,6 +46,8 @@ def train(
     Args:
         config: what to train.
         run_dir: folder of the run; must not hold one unless `resume`.
+        images: to train on, in place of the data set that `config` names, such as
+            `ImageData.from_arrays(…)`; the same again to resume.
         data_dir: where to look for images first.
         resume: continue the run in `run_dir`; the result is the same as without the interruption.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -64,31 +67,43 @@ def train(
         Interrupted: Ctrl-C; the state is saved.
 
     Example:
-        >>> import tempfile
-        >>> config = TrainConfig(epochs=2)
+        >>> import tempfile, torch
+        >>> from directmax.tool.data import ImageData
+        >>> noise = ImageData.from_arrays(torch.rand(200, 4, 6), name="noise")
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     summary = train(config, Path(folder) / "run", device="cpu")
-        >>> sorted(summary["test"])
-        ['authors', 'bound', 'kl', 'nll', 'num_samples', 'reconstruction', 'valid']
+        ...     run = f"{folder}/run"
+        ...     summary = train(TrainConfig(epochs=2), run, images=noise, device="cpu")
+        >>> summary["test"]["bound"] > 0
+        True
     """
-    progress = progress or Progress()
     fabric = make_fabric(device, devices, config.precision, strategy)
     fabric.launch()
     folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
-    task = make_task(config, load_data(config, data_dir), fabric, workers=workers)
-    trainer = Trainer(task, folder, progress, compiled=compiled)
-    with _claim(folder, config, resume, fabric):
-        progress.start(config.title, config.total_epochs, trainer.steps_per_epoch)
-        try:
-            if resume:
-                trainer.resume()
-            with _compiler(compiled):
-                trainer.run()
-        finally:
-            progress.stop()
-            trainer.close()
-        summary = _finish(trainer)
-    fabric.barrier()
+    identity = None if images is None else images.identity()
+    if resume:
+        folder.check_images(identity)
+    task = make_task(config, load_data(config, data_dir, images=images), fabric, workers=workers)
+    trainer = Trainer(task, folder, progress or Progress(), compiled=compiled)
+    with _claim(folder, config, identity, resume, fabric):
+        return _train(trainer, resume=resume)
+
+
+def _train(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
+    trainer.progress.start(
+        title_of(trainer.config, trainer.task.data),
+        trainer.config.total_epochs,
+        trainer.steps_per_epoch,
+    )
+    try:
+        if resume:
+            trainer.resume()
+        with _compiler(trainer.compiled):
+            trainer.run()
+    finally:
+        trainer.progress.stop()
+        trainer.close()
+    summary = _finish(trainer)
+    trainer.fabric.barrier()
     return summary
 
 
@@ -154,14 +169,22 @@ def _compiler(compiled: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _claim(folder: RunFolder, config: TrainConfig, resume: bool, fabric: Fabric) -> Iterator[None]:
+def _claim(
+    folder: RunFolder,
+    config: TrainConfig,
+    images: dict[str, Any] | None,
+    resume: bool,
+    fabric: Fabric,
+) -> Iterator[None]:
     """Be the only writer in the folder. The first process decides, all hear of a refusal."""
     refusal = None
     with contextlib.ExitStack() as stack:
         if fabric.is_global_zero:
             try:
                 stack.enter_context(
-                    _locked(folder, config) if resume else folder.create(config, fabric.device)
+                    folder.resume(config)
+                    if resume
+                    else folder.create(config, fabric.device, images)
                 )
             except RunError as error:
                 refusal = str(error)
@@ -170,21 +193,9 @@ def _claim(folder: RunFolder, config: TrainConfig, resume: bool, fabric: Fabric)
         yield
 
 
-@contextlib.contextmanager
-def _locked(folder: RunFolder, config: TrainConfig) -> Iterator[None]:
-    stored = folder.config()
-    if differences := config.differences(stored):
-        raise RunError(
-            f"cannot resume {folder.path} with another configuration: {'; '.join(differences)}; "
-            "leave these flags out, or train into a new folder"
-        )
-    with folder.lock():
-        yield
-
-
 def _finish(trainer: Trainer) -> dict[str, Any]:
     """Evaluate the best weights, on the test set for the first time, and write the results."""
-    trainer.load_best()
+    trainer.state.load_weights(trainer.folder.best)
     results = trainer.task.results()
     folder, config = trainer.folder, trainer.config
     summary = {
