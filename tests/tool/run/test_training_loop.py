@@ -43,28 +43,40 @@ def bounds(folder: Path, split: str = "train") -> list[float]:
 
 
 @pytest.mark.parametrize("estimator", INDEPENDENT)
-@pytest.mark.parametrize(("variables", "values"), [(1, 10), (4, 3)])
-def test_every_estimator_learns(
-    tmp_path: Path, estimator: str, variables: int, values: int
-) -> None:
-    learns(tmp_path, estimator, variables, values)
+def test_every_estimator_learns(tmp_path: Path, estimator: str) -> None:
+    """Of one variable in two precisions, of several in the third; evaluated as in the run."""
+    for precision in ("32-true", "bf16-mixed"):
+        learns(tmp_path / precision, estimator, 1, 10, precision)
+    single, mixed = bounds(tmp_path / "32-true"), bounds(tmp_path / "bf16-mixed")
+    assert mixed == pytest.approx(single, rel=0.03)
+    weights = load_checkpoint(tmp_path / "bf16-mixed" / "checkpoints" / "best").part("model")
+    assert all(w.dtype != torch.bfloat16 for w in weights.values())
+    learns(tmp_path / "64-true", estimator, 4, 3, "64-true")
+    weight = load_checkpoint(tmp_path / "64-true" / "checkpoints" / "best").part("model")
+    weight = weight["decoder.last.weight"]
+    assert weight.dtype == torch.float64
+    assert bool((weight.float() != weight).any())
 
 
 @pytest.mark.parametrize("estimator", BINARY)
 def test_every_binary_estimator_learns(tmp_path: Path, estimator: str) -> None:
-    learns(tmp_path, estimator, 6, 2)
+    learns(tmp_path, estimator, 6, 2, "32-true")
 
 
-def learns(tmp_path: Path, estimator: str, variables: int, values: int) -> None:
+def learns(folder: Path, estimator: str, variables: int, values: int, precision: str) -> None:
     size = ("--variables", variables, "--values", values, "--estimator", estimator)
-    succeed(*TINY, *size, *LONGER, "--run-dir", tmp_path / "run")
-    training, validation = bounds(tmp_path / "run"), bounds(tmp_path / "run", "validation")
+    succeed(*TINY, *size, *LONGER, "--precision", precision, "--run-dir", folder)
+    training, validation = bounds(folder), bounds(folder, "validation")
     assert training[-1] < training[0] - 1
     assert validation[-1] < validation[0] - 1
-    assert read(tmp_path / "run" / "summary.json")["test"]["nll"] is not None
+    summary = read(folder / "summary.json")
+    assert summary["test"]["nll"] is not None
+    results = evaluate_run(folder, device="cpu")
+    assert results["test"] == summary["test"]
+    assert results["validation"] == summary["validation"]
 
 
-@pytest.mark.parametrize("estimator", sorted(set(INDEPENDENT) - {"exact"}))
+@pytest.mark.parametrize("estimator", ["direct", "local-expectation", "relax"])
 def test_many_variables_are_sampled(tmp_path: Path, estimator: str) -> None:
     folder = tmp_path / "run"
     size = ("--variables", "21", "--values", "2", "--estimator", estimator)
@@ -153,35 +165,6 @@ def test_seeds_differ_and_the_same_seed_repeats(tmp_path: Path) -> None:
 
 
 # Precision
-
-
-@pytest.mark.parametrize("estimator", INDEPENDENT)
-def test_bfloat16(tmp_path: Path, estimator: str) -> None:
-    long = (*LONGER, "--estimator", estimator)
-    for precision in ("32-true", "bf16-mixed"):
-        folder = tmp_path / precision
-        succeed(*TINY, *long, "--precision", precision, "--run-dir", folder)
-    single, mixed = bounds(tmp_path / "32-true"), bounds(tmp_path / "bf16-mixed")
-    assert mixed == pytest.approx(single, rel=0.03)
-    assert mixed[-1] < mixed[0] - 1
-    weights = load_checkpoint(tmp_path / "bf16-mixed" / "checkpoints" / "best").part("model")
-    assert all(w.dtype != torch.bfloat16 for w in weights.values())
-    results = evaluate_run(tmp_path / "bf16-mixed", device="cpu")
-    assert results["test"] == read(tmp_path / "bf16-mixed" / "summary.json")["test"]
-
-
-@pytest.mark.parametrize("estimator", INDEPENDENT)
-def test_float64(tmp_path: Path, estimator: str) -> None:
-    folder = tmp_path / "run"
-    size = ("--variables", "2", "--values", "3", "--estimator", estimator)
-    succeed(*TINY, *size, "--precision", "64-true", "--run-dir", folder)
-    weights = load_checkpoint(folder / "checkpoints" / "best").part("model")
-    assert weights["decoder.last.weight"].dtype == torch.float64
-    assert bool((weights["decoder.last.weight"].float() != weights["decoder.last.weight"]).any())
-    results = evaluate_run(folder, device="cpu")
-    summary = read(folder / "summary.json")
-    assert results["test"] == summary["test"]
-    assert results["validation"] == summary["validation"]
 
 
 def test_float64_and_float32_agree_for_the_exact_gradient(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ pytestmark = pytest.mark.usefixtures("no_report")
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "direct": (),
+    "long": ("--epochs", "5"),
     "longer": ("--epochs", "8"),
     "dynamic": ("--binarize", "dynamic", "--variables", "3", "--values", "3"),
     "gumbel-softmax": ("--estimator", "gumbel-softmax", "--binarize", "static"),
@@ -97,21 +98,24 @@ IN_AN_EPOCH: tuple[tuple[Any, str, int, bool], ...] = (
 AT_THE_END = ((run, "write_json", 1, False), (run, "write_json", 1, True))
 
 
-@pytest.mark.parametrize("act", [kill, crash])
+@pytest.mark.parametrize(("act", "times", "variant"), [(kill, 2, "longer"), (crash, 1, "long")])
 def test_disturbed_at_every_moment_of_an_epoch(
-    tmp_path: Path, undisturbed: Callable[[str], Any], act: Callable[[], object]
+    tmp_path: Path,
+    undisturbed: Callable[[str], Any],
+    act: Callable[[], object],
+    times: int,
+    variant: str,
 ) -> None:
     """In the first epoch, again in the second, and while the results are written."""
-    moments = [(*moment[:3], act, moment[3]) for moment in (*IN_AN_EPOCH, *IN_AN_EPOCH)]
-    moments += [(*moment[:3], act, moment[3]) for moment in AT_THE_END]
+    moments = [(*moment[:3], act, moment[3]) for moment in (*IN_AN_EPOCH * times, *AT_THE_END)]
     code = -signal.SIGKILL if act is kill else 70
-    expected = undisturbed("longer")
-    ends = list(disturbed((*TINY, *VARIANTS["longer"]), tmp_path / "run", *moments))
+    expected = undisturbed(variant)
+    ends = list(disturbed((*TINY, *VARIANTS[variant]), tmp_path / "run", *moments))
     assert [end.code for end in ends] == [code] * len(moments), ends
     assert_resumes(tmp_path / "run", expected)
 
 
-@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - {"longer"}))
+@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - {"long", "longer"}))
 def test_disturbed(tmp_path: Path, variant: str, undisturbed: Callable[[str], Any]) -> None:
     """Stopped in the first epoch, killed in the second, stopped there."""
     folder = tmp_path / "run"

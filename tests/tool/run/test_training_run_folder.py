@@ -274,24 +274,25 @@ def test_no_space_at_the_start_leaves_no_folder(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("call_number", range(2, 13))
 @pytest.mark.usefixtures("no_report")
 def test_no_space_later_can_be_resumed(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call_number: int
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Per epoch: best tensors and state, the line, last tensors and state. Then the summary.
-    folder = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        no_space(patch, call_number)
-        message = refuse(*TINY, "--run-dir", folder)
-    assert "No space left on device" in message
-    assert not [path for path in folder.rglob(".*") if path.name != ".lock"]
-    succeed("train", "--device", "cpu", "--resume", "--run-dir", folder)
+    """Per epoch: best tensors and state, the line, last tensors and state. Then the summary."""
+    folder, command = tmp_path / "run", (*TINY,)
+    for call_number in (2, *range(1, 8), 6, 1):  # one more than before is cutting metrics.jsonl
+        with monkeypatch.context() as patch:
+            no_space(patch, call_number)
+            message = refuse(*command, "--run-dir", folder)
+        assert "No space left on device" in message
+        assert not [path for path in folder.rglob(".*") if path.name != ".lock"]
+        command = ("train", "--device", "cpu", "--resume")
+    succeed(*command, "--run-dir", folder)
     assert metrics(folder) == metrics(finished)
     assert read(folder / "summary.json")["test"] == read(finished / "summary.json")["test"]
 
 
-@pytest.mark.parametrize("limit", [2_000, 10_000, 24_000])
+@pytest.mark.parametrize("limit", [2_000, 24_000])
 def test_files_may_not_grow(tmp_path: Path, limit: int) -> None:
     outcome = Forked(
         *TINY,
