@@ -152,6 +152,7 @@ def two_processes(*arguments: object, torchrun: bool = False) -> tuple[Outcome, 
             *arguments,
             *(() if torchrun else ("--devices", 2)),
             environment={
+                "DIRECTMAX_LAUNCHER": str(os.getpid()),
                 "LOCAL_RANK": str(rank),
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": port,
@@ -179,7 +180,7 @@ def _torchrun(rank: int) -> dict[str, str]:
 def program(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     """Start the command as a program of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "directmax.tool.cli", *map(str, arguments)],
+        [sys.executable, "-m", "directmax", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

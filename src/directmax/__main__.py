@@ -2,6 +2,6 @@
 
 import sys
 
-from directmax.tool.cli import main
+from directmax.tool.start import main
 
 sys.exit(main())

@@ -25,10 +25,10 @@ from directmax.tool.commands import (
     Sample,
     Solvers,
     Train,
-    is_helper,
 )
 from directmax.tool.config.rules import CHOSEN
 from directmax.tool.config.train import PRESETS, TrainConfig
+from directmax.tool.environment import is_helper
 
 COMMANDS = ("train", "evaluate", "sample", "edit", "solvers", "gradients", "reproduce")
 
@@ -52,14 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UsageError, ValueError, TypeError) as error:
         if os.environ.get("DIRECTMAX_TRACEBACK"):
             raise
-        return _fail(str(error), 2)
+        return _fail(str(error), getattr(error, "exit_code", 2))
     except Exception as error:
         from directmax.tool.run.interrupt import Interrupted
 
         if isinstance(error, Interrupted):
             return _fail(str(error), 130)
-        if "Connection" in str(error):  # of several processes
-            return _fail(f"{'the first' if is_helper() else 'another'} process ended", 1)
         from directmax.tool.jobs.faults import is_memory
 
         if is_memory(error):

@@ -355,7 +355,7 @@ def test_edit_of_a_missing_and_of_a_broken_image(run: Path, tmp_path: Path) -> N
     with pytest.raises(ValueError, match="does not exist"):
         edit_image(run, tmp_path / "nothing.png", out, changes={"Male": True})
     (tmp_path / "text.png").write_text("no image")
-    with pytest.raises(ValueError, match="is no image"):
+    with pytest.raises(ValueError, match="is no image of a known format"):
         edit_image(run, tmp_path / "text.png", out, changes={"Male": True})
 
 

@@ -147,22 +147,26 @@ def test_killed_inside_a_line(tmp_path: Path, undisturbed: Callable[[str], Any])
     assert_resumes(folder, undisturbed("direct"))
 
 
+STOPPED = "stopped; saved is what was done"
+
+
 def test_what_is_said_when_it_is_stopped(tmp_path: Path, undisturbed: Callable[[str], Any]) -> None:
     """At any moment, by Ctrl-C or SIGTERM; a second Ctrl-C ends it at once."""
     folder = tmp_path / "run"
     said = (
-        ((Events, "open", 1, interrupt, False), "interrupted"),
-        ((Trainer, "_train_step", 1, twice, True), "interrupted"),
+        ((Events, "open", 1, interrupt, False), f"{STOPPED} (after epoch 0)"),
+        ((Trainer, "_train_step", 1, twice, True), f"{STOPPED} (after epoch 0)"),
         ((Trainer, "_train_step", 2, terminate, False), "stopped and saved (epoch 1, step 2)"),
         ((BinaryTask, "validate", 1, interrupt, False), "stopped and saved (after epoch 1)"),
         ((Trainer, "_train_step", STEPS, interrupt, False), "stopped and saved (after epoch 2)"),
+        ((BinaryTask, "results", 1, terminate, False), f"{STOPPED} (after epoch 8)"),
+        ((run, "write_json", 1, interrupt, True), f"{STOPPED} (after epoch 8)"),
     )
     tries = disturbed((*TINY, *VARIANTS["longer"]), folder, *(moment for moment, _ in said))
     for end, (_, words) in zip(tries, said, strict=True):
         assert end.code == 130
         assert end.message.startswith(words)
-        if "saved" in words:
-            assert f"directmax train --resume --run-dir {folder}" in end.message
+        assert f"directmax train --resume --run-dir {folder}" in end.message
     assert_resumes(folder, undisturbed("longer"))
 
 

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import tyro
 
-from directmax.tool.commands.shared import DataDir, is_helper, quiet
+from directmax.tool.commands.shared import DataDir, quiet
 from directmax.tool.config.train import TrainConfig
+from directmax.tool.environment import is_helper
 
 
 @dataclass(frozen=True)

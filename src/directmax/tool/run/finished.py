@@ -15,7 +15,7 @@ from directmax._validation import check_count
 from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
 from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import AttributeData, ImageData
-from directmax.tool.files import RunError, cannot_write, write_atomic
+from directmax.tool.files import RunError, cannot_write, user_path, write_atomic
 from directmax.tool.run import attribute_pictures, pictures
 from directmax.tool.run.attribute_task import evaluate_attributes
 from directmax.tool.run.checkpoint import load_checkpoint, restore_model
@@ -23,9 +23,9 @@ from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
 from directmax.tool.run.evaluation import MAX_STATES, Metrics, evaluate_images
 from directmax.tool.run.images import split_images
 from directmax.tool.run.make import Data, Model, load_data, make_model
+from directmax.tool.run.processes import make_fabric
 from directmax.tool.run.randomness import Stream, derive_seed
 from directmax.tool.run.run_folder import RunFolder
-from directmax.tool.run.train import make_fabric
 
 SPLITS = ("train", "validation", "test")
 
@@ -288,7 +288,7 @@ def edit_image(
         )
     for name in changes:
         check_choice("attribute", name, data.attribute_names)
-    pixels = attribute_pictures.read_image(Path(image), data.shape)
+    pixels = attribute_pictures.read_image(user_path(image), data.shape)
     edit = attribute_pictures.edited(model, data, pixels, changes, keep_detail=keep_detail)
     write_atomic(path, attribute_pictures.png(edit.image))
     return edit.attributes
@@ -300,7 +300,7 @@ def _picture_path(output: str | Path) -> Path:
     Raises:
         ValueError: it cannot.
     """
-    path = Path(output)
+    path = user_path(output)
     if path.suffix.lower() != ".png":
         raise ValueError(f"--output must end in .png, got {output}")
     try:

@@ -84,7 +84,7 @@ class Trainer:
             return
         checkpoint = load_checkpoint(self.folder.last)
         record = checkpoint.state
-        if record["digest"] != self.config.digest():
+        if record.get("digest") != self.config.digest():
             raise RunError(
                 f"the checkpoint {self.folder.last} is of another configuration than "
                 f"{self.folder.config_file}; restore that file, or train into a new folder"
@@ -95,13 +95,13 @@ class Trainer:
                 f"trained with --devices {record['processes']}, and noise differs by process"
             )
         self.state.restore(checkpoint, self.folder.last)
-        self.state.position = Position(**record["position"])
+        self.state.position = Position.of(checkpoint, self.folder.last)
         if self.position.best_epoch:
             load_checkpoint(self.folder.best)  # damaged? better known now than after the training
-        lines = self.folder.keep_metrics(self.state.epochs_done)
+        lines = self.folder.keep_metrics(self.position.epochs_done(self.config))
         if self.position.step:
             self._start_epoch()
-            self.state.restore_epoch(checkpoint)
+            self.state.restore_epoch(checkpoint, self.folder.last)
         self.starts.drop()
         self.progress.resumed(lines, self.position.start)
 
@@ -119,7 +119,7 @@ class Trainer:
                 self._run_epoch(guard)
                 requested = torch.tensor([float(guard.requested)], device=self.fabric.device)
                 if bool(self.task.reduce(requested)):  # of any process; the epoch is saved
-                    raise self._interrupted()
+                    raise self.interrupted()
 
     @property
     def stopped_early(self) -> bool:
@@ -142,6 +142,22 @@ class Trainer:
             self._train_step(batch, step)
         self.state.history.sum().item()
 
+    def interrupted(self, *, saved: bool = True) -> Interrupted:
+        """What to say when the run is stopped.
+
+        Args:
+            saved: whether all that was done is; else the last checkpoint is what remains.
+        """
+        position = self.position
+        if not saved:
+            try:
+                position = Position.of(load_checkpoint(self.folder.last), self.folder.last)
+            except RunError:  # none yet
+                position = Position()
+        done, processes = position.epochs_done(self.config), self.fabric.world_size
+        where = (self.folder.path, done, position.step)
+        return Interrupted(*where, processes=processes, saved=saved)
+
     def close(self) -> None:
         """Close the event file and what reads images."""
         self.task.close()
@@ -153,7 +169,7 @@ class Trainer:
         if position.step == 0:
             self._start_epoch()
         began = time.perf_counter() - position.seconds
-        start, done = position.step, self.state.epochs_done
+        start, done = position.step, self.position.epochs_done(self.config)
         for step, batch in enumerate(self.task.batches(position.epoch, start=start), start):
             self._train_step(batch, step)
             if (step + 1) % CHECK_EVERY == 0:
@@ -164,7 +180,7 @@ class Trainer:
                 self._check_finite(step + 1)
                 position.step, position.seconds = step + 1, time.perf_counter() - began
                 self._save_last()
-                raise self._interrupted()
+                raise self.interrupted()
         self._check_finite(self.steps_per_epoch)
         self._finish_epoch(time.perf_counter() - began)
 
@@ -247,7 +263,7 @@ class Trainer:
         raise self._diverged(int(bad.nonzero()[0]) + 1, "loss")
 
     def _diverged(self, step: int, what: str) -> DivergedError:
-        done = self.state.epochs_done
+        done = self.position.epochs_done(self.config)
         kept = "no checkpoint was written yet"
         if done:
             kept = f"the checkpoint of epoch {done} is kept in {self.folder.last}"
@@ -260,10 +276,6 @@ class Trainer:
 
     def _save_last(self) -> None:
         self.state.save(self.folder.last)
-
-    def _interrupted(self) -> Interrupted:
-        step, processes = self.position.step, self.fabric.world_size
-        return Interrupted(self.folder.path, self.state.epochs_done, step, processes=processes)
 
 
 def _endless(task: Task) -> Iterator[tuple[int, Batch]]:

@@ -12,13 +12,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import directmax
 from directmax._version import __version__
 from directmax.tool.config.train import TrainConfig
 from directmax.tool.files import (
+    LARGEST_JSON,
     RunError,
     cannot_write,
     lock,
+    read_bytes,
     read_json,
+    tidy,
+    user_path,
     write_atomic,
     write_json,
 )
@@ -42,7 +47,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = user_path(path)
         self.config_file = self.path / "config.json"
         self.metrics_file = self.path / "metrics.jsonl"
         self.summary_file = self.path / "summary.json"
@@ -100,7 +105,7 @@ class RunFolder:
         record = read_json(self.config_file)
         try:
             return TrainConfig.from_dict(record["config"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise RunError(f"{self.config_file} is damaged: {error}") from error
 
     @contextlib.contextmanager
@@ -153,6 +158,8 @@ class RunFolder:
         with lock(self.path / ".lock") as mine:
             if not mine:
                 raise RunError(f"another process is training in {self.path}; wait for it")
+            for folder in (self.path, self.last, self.best, self.start):
+                tidy(folder)
             yield
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -168,14 +175,20 @@ class RunFolder:
 
     def all_metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`; an incomplete last line (a crash) is left out."""
-        if not self.metrics_file.exists():
+        if not os.path.lexists(self.metrics_file):
             return []
         lines = []
-        for line in self.metrics_file.read_bytes().splitlines():
+        for number, line in enumerate(read_bytes(self.metrics_file, LARGEST_JSON).splitlines(), 1):
             try:
-                lines.append(json.loads(line))
-            except ValueError:
+                epoch = json.loads(line)
+            except (ValueError, RecursionError):
                 break
+            if not _is_epoch(epoch):
+                raise RunError(
+                    f"{self.metrics_file} is damaged: line {number} is no epoch; restore the file, "
+                    "or train into a new folder"
+                )
+            lines.append(epoch)
         return lines
 
     def keep_metrics(self, count: int) -> list[dict[str, Any]]:
@@ -195,6 +208,24 @@ class RunFolder:
                 os.fsync(file.fileno())
         except OSError as error:
             raise cannot_write(self.metrics_file, error) from error
+
+
+def _is_epoch(line: Any) -> bool:
+    """Whether a value of JSON has the numbers that are read of every epoch."""
+
+    def number(value: Any) -> bool:
+        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+    if not isinstance(line, dict) or not isinstance(line.get("epoch"), int):
+        return False
+    if not isinstance(line.get("start", 0), int) or not number(line.get("seconds")):
+        return False
+    terms = [line.get("train"), line.get("validation")]
+    return all(
+        isinstance(part, dict)
+        and all(number(part.get(name, "")) for name in ("bound", "reconstruction", "kl"))
+        for part in terms
+    )
 
 
 def _described(identity: dict[str, Any]) -> str:
@@ -237,7 +268,7 @@ def environment(device: torch.device | None = None) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "cuda": _card(device),
         },
-        "git_commit": _git_commit(Path(__file__).resolve().parents[3]),
+        "git_commit": _git_commit(Path(directmax.__file__).resolve().parents[2]),
     }
 
 
@@ -251,8 +282,10 @@ def _card(device: torch.device | None) -> str | None:
 
 
 def _git_commit(source: Path) -> str | None:
-    """The commit of a checkout; None where there is none, as for an installed package."""
+    """The commit of a checkout, or that which an installed package was built from; else None."""
     if not (source / ".git").exists():
+        with contextlib.suppress(OSError):
+            return (Path(directmax.__file__).parent / "_commit.txt").read_text().strip() or None
         return None
 
     def git(*arguments: str) -> str:

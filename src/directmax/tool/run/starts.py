@@ -6,7 +6,7 @@ import shutil
 
 from directmax.tool.run.checkpoint import load_checkpoint
 from directmax.tool.run.run_folder import RunFolder
-from directmax.tool.run.state import TrainingState
+from directmax.tool.run.state import Position, TrainingState
 from directmax.tool.run.task import Task
 
 
@@ -46,8 +46,9 @@ class Starts:
         self.fabric.barrier()  # it is written
         kept = load_checkpoint(self.folder.start)
         state.restore(kept, self.folder.start)
+        chosen = Position.of(kept, self.folder.start)
         for name in ("start", "best_epoch", "best_score"):
-            setattr(position, name, kept.state["position"][name])
+            setattr(position, name, getattr(chosen, name))
         if self.fabric.is_global_zero:
             state.save_weights(self.folder.best, kept.part("best"))
         return position.best_score

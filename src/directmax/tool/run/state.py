@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 
 from directmax._precision import sum_dtype
 from directmax.tool.config.train import TrainConfig
+from directmax.tool.files import RunError
 from directmax.tool.run.checkpoint import (
     Checkpoint,
+    fitting,
     load_checkpoint,
     optimizer_tensors,
     restore_model,
@@ -33,6 +36,25 @@ class Position:
     seconds: float = 0.0  # spent on the steps of this epoch before it was stopped
     start: int = 0  # that is trained
     start_score: list[float] | None = None  # of the best start
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, folder: Path) -> Position:
+        """Of a checkpoint.
+
+        Raises:
+            RunError: it says none.
+        """
+        record = checkpoint.state.get("position")
+        kinds = {each.name: each.type for each in dataclasses.fields(cls)}
+        if not isinstance(record, dict) or not all(
+            name in kinds and _is(value, str(kinds[name])) for name, value in record.items()
+        ):
+            raise RunError(f"{folder / 'state.json'} is damaged: it names no position in the run")
+        return cls(**record)
+
+    def epochs_done(self, config: TrainConfig) -> int:
+        """Whole epochs of all starts; as many lines has `metrics.jsonl`."""
+        return self.epoch + config.epochs_before(self.start, self.epoch + 1)
 
 
 class TrainingState:
@@ -65,12 +87,6 @@ class TrainingState:
         self.generator = torch.Generator(device)
         self.history = torch.zeros(steps, 2, dtype=sum_dtype(device), device=device)
 
-    @property
-    def epochs_done(self) -> int:
-        """Whole epochs of all starts; as many lines has `metrics.jsonl`."""
-        epoch = self.position.epoch
-        return epoch + self.config.epochs_before(self.position.start, epoch + 1)
-
     def save(self, folder: Path, best: dict[str, Tensor] | None = None) -> None:
         """Write all of it; `best` are weights to keep beside its own."""
         tensors = {**_under("best", best or {}), **_under("model", self.model.state_dict())}
@@ -88,14 +104,16 @@ class TrainingState:
     def restore(self, checkpoint: Checkpoint, folder: Path) -> None:
         """Take over weights and the optimizer's state; not the position."""
         restore_model(self.model, checkpoint.part("model"), folder)
-        restore_optimizer(self.optimizer, checkpoint.part("optimizer"))
-        if scaling := checkpoint.state.get("loss_scaling"):
-            self.fabric.strategy.precision.load_state_dict(scaling)
+        with fitting(folder):
+            restore_optimizer(self.optimizer, checkpoint.part("optimizer"))
+            if scaling := checkpoint.state.get("loss_scaling"):
+                self.fabric.strategy.precision.load_state_dict(scaling)
 
-    def restore_epoch(self, checkpoint: Checkpoint) -> None:
+    def restore_epoch(self, checkpoint: Checkpoint, folder: Path) -> None:
         """Go on in the middle of an epoch."""
-        self.history.copy_(checkpoint.tensors["history"])
-        self.generator.set_state(checkpoint.tensors["generator"])
+        with fitting(folder):
+            self.history.copy_(checkpoint.tensors["history"])
+            self.generator.set_state(checkpoint.tensors["generator"])
 
     def load_weights(self, folder: Path) -> None:
         """Put the weights of a checkpoint into the model."""
@@ -109,6 +127,16 @@ class TrainingState:
             # Of float16: the scale of the loss, and for how many steps it has held.
             "loss_scaling": self.fabric.strategy.precision.state_dict(),
         }
+
+
+def _is(value: object, kind: str) -> bool:
+    """Whether a value of JSON has the type of a field of `Position`."""
+    if kind.startswith("list"):
+        return value is None or (
+            isinstance(value, list) and all(isinstance(each, float | int) for each in value)
+        )
+    kinds = (int, float) if kind == "float" else (int,)
+    return isinstance(value, kinds) and not isinstance(value, bool) and value >= 0
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 
-from directmax._choices import check_choice
 from directmax.tool.config.train import TrainConfig
 from directmax.tool.files import RunError, write_json
 from directmax.tool.run.denormals import flushed_denormals
 from directmax.tool.run.loop import Trainer
 from directmax.tool.run.make import Data, load_data, make_task, title_of
+from directmax.tool.run.processes import joined, make_fabric
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.report import write_report
 from directmax.tool.run.run_folder import RunFolder, environment
-
-STRATEGIES = ("auto", "ddp")
 
 
 @flushed_denormals()
@@ -77,18 +73,27 @@ def train(
         True
     """
     fabric = make_fabric(device, devices, config.precision, strategy)
-    fabric.launch()
-    folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
-    identity = None if images is None else images.identity()
-    if resume:
-        folder.check_images(identity)
-    task = make_task(config, load_data(config, data_dir, images=images), fabric, workers=workers)
-    trainer = Trainer(task, folder, progress or Progress(), compiled=compiled)
-    with _claim(folder, config, identity, resume, fabric):
-        return _train(trainer, resume=resume)
+    with joined(fabric):
+        folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
+        identity = None if images is None else images.identity()
+        if resume:
+            folder.check_images(identity)
+        data = load_data(config, data_dir, images=images)
+        task = make_task(config, data, fabric, workers=workers)
+        trainer = Trainer(task, folder, progress or Progress(), compiled=compiled)
+        with _claim(folder, config, identity, resume, fabric):
+            return _train(trainer, resume=resume)
 
 
 def _train(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
+    """The run in its folder, to its summary; whenever it is stopped it says how to go on."""
+    try:
+        return _phases(trainer, resume=resume)
+    except KeyboardInterrupt:
+        raise trainer.interrupted(saved=False) from None
+
+
+def _phases(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
     trainer.progress.start(
         title_of(trainer.config, trainer.task.data),
         trainer.config.total_epochs,
@@ -105,49 +110,6 @@ def _train(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
     summary = _finish(trainer)
     trainer.fabric.barrier()
     return summary
-
-
-def make_fabric(device: str, devices: int, precision: str, strategy: str = "auto") -> Fabric:
-    """Lightning Fabric for a device name such as cpu, cuda or cuda:1.
-
-    Raises:
-        ValueError: the device or the strategy is not there, or torchrun says another number.
-    """
-    check_choice("strategy", strategy, STRATEGIES)
-    kind, _, index = device.partition(":")
-    available = {"cpu": True, "auto": True}
-    available["cuda"] = torch.cuda.is_available()
-    available["mps"] = torch.backends.mps.is_available()
-    if kind not in available or (index and not index.isdigit()):
-        raise ValueError(f"unknown device '{device}': choose auto, cpu, cuda, cuda:N or mps")
-    if not available[kind] or (index and int(index) >= torch.cuda.device_count()):
-        raise ValueError(f"--device {device} is not available here; choose auto or cpu")
-    if devices < 1:
-        raise ValueError(f"--devices must be at least 1, got {devices}")
-    if precision == "16-mixed" and (kind == "cpu" or not (available["cuda"] or available["mps"])):
-        raise ValueError("--precision 16-mixed needs a GPU; choose bf16-mixed or 32-true")
-    nodes = 1
-    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
-        devices, nodes = _torchrun(devices)
-    if index and devices > 1:
-        raise ValueError(f"--device {device} is one device, and there are {devices} processes")
-    return Fabric(
-        accelerator=kind,
-        devices=[int(index)] if index else devices,
-        num_nodes=nodes,
-        strategy="ddp" if devices * nodes > 1 else strategy,
-        precision=precision,  # type: ignore[arg-type]
-    )
-
-
-def _torchrun(devices: int) -> tuple[int, int]:
-    """Processes of this machine, and machines, as torchrun started them."""
-    local = int(os.environ["LOCAL_WORLD_SIZE"])
-    if devices not in (1, local):
-        raise ValueError(
-            f"torchrun started {local} processes here, and --devices says {devices}; leave it out"
-        )
-    return local, int(os.environ["WORLD_SIZE"]) // local
 
 
 @contextlib.contextmanager
