@@ -21,20 +21,22 @@ is due to the number of draws taken out, ± its size; variances are of one draw,
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from common import command_line, parse
 from directmax import ClampedArgmax, Decoder, Direct, Exact, PairwiseBinary, Reconstruction
 from directmax.distributions import enumerate_states
 from directmax.objectives import state_losses
 from directmax.solvers import pair_products
 
+TINY = "--draws 20 --truth-draws 40 --variables 3 --couplings weak"
 EPSILONS = (0.02, 0.1, 0.5, 1.0, "auto")
 SIGNS = ("attractive", "repulsive", "mixed")
 COUPLINGS = {"weak": 0.5, "strong": 2.5}
@@ -128,23 +130,24 @@ def with_the_loss_itself(
     return (features[best] - lower) / step
 
 
-def truths(problem: Problem, generator: object) -> tuple[Tensor, Tensor, float, float]:
+def truths(problem: Problem, draws: int, generator: object) -> tuple[Tensor, Tensor, float, float]:
     """Gradients (a) and (b), the standard error of (a), and how far a finite difference is off."""
-    parts = [gradients(ClampedArgmax(), problem, 20_000, generator) for _ in range(8)]
-    draws = torch.cat(parts)
-    truth = draws.mean(0)
-    error = float((draws.var(0).sum() / len(draws)).sqrt() / truth.norm())
+    parts = [gradients(ClampedArgmax(), problem, draws // 8, generator) for _ in range(8)]
+    found = torch.cat(parts)
+    truth = found.mean(0)
+    error = float((found.var(0).sum() / len(found)).sqrt() / truth.norm())
     gibbs = gradients(Exact(), problem, 1, generator)[0]
     # Along (a), E[f(z*)] should change by ‖a‖ a unit.
     direction, step = truth / truth.norm(), 0.1
-    noise = PairwiseBinary(*problem.copies(100_000), validate=False).noise(1, generator=generator)
+    copies = draws * 5 // 8
+    noise = PairwiseBinary(*problem.copies(copies), validate=False).noise(1, generator=generator)
     ends = []
     for sign in (1, -1):
         unary, pairwise = problem.unary.clone(), problem.pairwise.clone()
         unary[0, :, 1] += sign * step * direction[: problem.n]
         pairwise[0] += sign * step * direction[problem.n :]
         moved = Problem(unary, pairwise, problem.losses)
-        q = PairwiseBinary(*moved.copies(100_000), validate=False)
+        q = PairwiseBinary(*moved.copies(copies), validate=False)
         ends.append(problem.objective(q.argmax(noise))[0])
     slope = (ends[0] - ends[1]) / (2 * step)
     off = (slope.mean() - truth.norm()) / (slope.std() / len(slope) ** 0.5)
@@ -175,48 +178,58 @@ def estimators() -> dict[str, Callable[..., Tensor]]:
     return table
 
 
+def group(title: str, problems: list[Problem], options: Namespace) -> float:
+    """Print a table of problems that differ by the sign of their couplings.
+
+    Returns:
+        How far the finite differences are from truth (a), in standard errors.
+    """
+    truth = [
+        truths(problem, options.truth_draws, torch.Generator().manual_seed(options.seed))
+        for problem in problems
+    ]
+    print(f"\n{title}")
+    spread = [float(p.losses.std()) for p in problems]
+    print("deviation of f over states: " + ", ".join(f"{x:.2g}" for x in spread))
+    print(f"{'':27s}" + "".join(f"{sign:>34s}" for sign in SIGNS))
+    print(f"{'':27s}" + f"{'bias to a':>14s}{'to b':>9s}{'variance':>11s}" * 3)
+    cells = []
+    for a, b, error, _ in truth:
+        apart = float((a - b).norm() / b.norm())
+        cells.append(f"{f'±{error:.3f}':>14s}{apart:9.2f}{'':11s}")
+    print(f"{'truth a':27s}" + "".join(cells))
+    for name, run in estimators().items():
+        cells = []
+        for problem, (a, b, _, _) in zip(problems, truth, strict=True):
+            draws = run(problem, options.draws, torch.Generator().manual_seed(options.seed + 1))
+            to_a, noise = debiased(draws, a)
+            variance = float(draws.var(0).sum() / a.square().sum())
+            bias = f"{to_a:.3f} ±{noise:.3f}"
+            cells.append(f"{bias:>14s}{debiased(draws, b)[0]:9.2f}{variance:11.3g}")
+        print(f"{name:27s}" + "".join(cells))
+    return max(abs(off) for *_, off in truth)
+
+
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_line(__doc__)
     parser.add_argument("--draws", type=int, default=20_000)
+    parser.add_argument("--truth-draws", type=int, default=160_000)
+    parser.add_argument("--variables", type=int, nargs="+", default=(4, 8))
+    parser.add_argument("--couplings", nargs="+", choices=COUPLINGS, default=tuple(COUPLINGS))
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
+    parser.set_defaults(threads=1)
+    options = parse(parser)
     began, worst = time.perf_counter(), 0.0
     for loss in ("network", "reconstruction"):
-        for n in (4, 8):
-            for strength, coupling in COUPLINGS.items():
-                problems, truth = [], []
+        for n in options.variables:
+            for strength in options.couplings:
+                problems = []
                 for number, sign in enumerate(SIGNS):
-                    g = torch.Generator().manual_seed(options.seed)
                     seed = 100 * options.seed + 10 * number + n
-                    problems.append(random_problem(n, sign, coupling, loss, seed))
-                    truth.append(truths(problems[-1], g))
-                    worst = max(worst, abs(truth[-1][-1]))
-                print(f"\n{loss}, n = {n}, {strength} couplings")
-                spread = [float(p.losses.std()) for p in problems]
-                print("deviation of f over states: " + ", ".join(f"{x:.2g}" for x in spread))
-                print(f"{'':27s}" + "".join(f"{sign:>34s}" for sign in SIGNS))
-                print(f"{'':27s}" + f"{'bias to a':>14s}{'to b':>9s}{'variance':>11s}" * 3)
-                error = [t[2] for t in truth]
-                apart = [float((t[0] - t[1]).norm() / t[1].norm()) for t in truth]
-                print(
-                    f"{'truth a':27s}"
-                    + "".join(
-                        f"{f'±{e:.3f}':>14s}{a:9.2f}{'':11s}"
-                        for e, a in zip(error, apart, strict=True)
-                    )
-                )
-                for name, run in estimators().items():
-                    cells = []
-                    for problem, (a, b, _, _) in zip(problems, truth, strict=True):
-                        g = torch.Generator().manual_seed(options.seed + 1)
-                        draws = run(problem, options.draws, g)
-                        to_a, noise = debiased(draws, a)
-                        variance = float(draws.var(0).sum() / a.square().sum())
-                        bias = f"{to_a:.3f} ±{noise:.3f}"
-                        cells.append(f"{bias:>14s}{debiased(draws, b)[0]:9.2f}{variance:11.3g}")
-                    print(f"{name:27s}" + "".join(cells))
+                    problems.append(random_problem(n, sign, COUPLINGS[strength], loss, seed))
+                title = f"{loss}, n = {n}, {strength} couplings"
+                worst = max(worst, group(title, problems, options))
     print(
         f"\nfinite differences agree with truth a within {worst:.1f} standard errors; "
         f"{time.perf_counter() - began:.0f} s"

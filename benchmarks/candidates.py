@@ -1,23 +1,24 @@
 """What bfloat16 candidates change: the encoder's gradient with and without, under the same noise.
 
-    python benchmarks/candidates.py RUN_DIR [--batches 20]
+    python benchmarks/candidates.py [RUN_DIR] [--batches 20]
 
 For mini-batches of real training images prints the relative difference of the two gradients beside
-the relative spread of the gradient over noise, which training averages over in any case.
+the relative spread of the gradient over noise, which training averages over in any case. Without a
+run the model is a fresh one of the digits.
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
+from common import command_line, parse
 from directmax._precision import fast_bfloat16
 from directmax.models import DiscreteVAE
-from directmax.tool.run.finished import load_binary_run
-from directmax.tool.run.images import split_images
+from directmax.tool.measure.gradient_model import load_model
+from directmax.tool.measure.gradient_request import GradientRequest
+
+TINY = "--threads 1 --batches 2"
 
 
 def gradient(model: DiscreteVAE, images: Tensor, seed: int, *, reduced: bool) -> Tensor:
@@ -31,13 +32,14 @@ def gradient(model: DiscreteVAE, images: Tensor, seed: int, *, reduced: bool) ->
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
+    parser = command_line(__doc__)
+    parser.add_argument("run", nargs="?", help="folder of a run")
     parser.add_argument("--batches", type=int, default=20)
-    options = parser.parse_args()
-    config, data, model = load_binary_run(options.run, device="cpu")
-    print(f"{config.title}; bfloat16 is used here: {fast_bfloat16(torch.device('cpu'))}")
-    images = split_images(config, data, "train")
+    options = parse(parser)
+    loaded = load_model(GradientRequest(), run_dir=options.run, device="cpu")
+    model, images = loaded.vae, loaded.split
+    assert isinstance(model, DiscreteVAE), "a run of another model"
+    print(f"{loaded.config.title}; bfloat16 is used here: {fast_bfloat16(torch.device('cpu'))}")
     rounding, noise = [], []
     for batch in range(options.batches):
         part = images[100 * batch : 100 * (batch + 1)]

@@ -1,7 +1,12 @@
-"""What the benchmarks share: the yardstick G, interleaved timing, real images."""
+"""What the benchmarks share: the command line, the yardstick G, interleaved timing, real images.
+
+Every program has a constant `TINY`: flags with which it does all that it can do in a second. The
+tests run it with them.
+"""
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import statistics
@@ -18,13 +23,34 @@ from directmax.tool.data import DataError, binarize, load_images
 Step = Callable[[], object]
 
 
+def command_line(description: str, *, rounds: int | None = None) -> argparse.ArgumentParser:
+    """Flags that the benchmarks have in common, to which each adds its own; the first line says it.
+
+    Args:
+        description: docstring of the program.
+        rounds: by default; None for a program without.
+    """
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=2)
+    if rounds is not None:
+        parser.add_argument("--rounds", type=int, default=rounds, help="at least 2, for quartiles")
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The flags of this call; torch gets its threads."""
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    return options
+
+
 def mnist() -> Tensor:
-    """50,000 binarised training images; random ones of the same shape and density if absent."""
+    """50,000 binarised training images; 10,000 random ones of their size and density if absent."""
     try:
         data = load_images("mnist", data_dir=os.environ.get("DIRECTMAX_DATA"), download=False)
     except DataError as error:
         print(f"using random images instead of MNIST: {error}")
-        return (torch.rand(50_000, 784, generator=torch.Generator().manual_seed(0)) < 0.13).float()
+        return (torch.rand(10_000, 784, generator=torch.Generator().manual_seed(0)) < 0.13).float()
     return binarize(data.train.images, "threshold")
 
 

@@ -9,22 +9,34 @@ progress) is timed against the bare step in the same rounds.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from common import Step, interleaved, mnist, model_step, ratio, yardstick
+from common import (
+    Step,
+    command_line,
+    interleaved,
+    mnist,
+    model_step,
+    parse,
+    ratio,
+    yardstick,
+)
 from directmax import Decoder, DiscreteVAE, Encoder
+from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.build import build_estimator
-from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import ImageData, Split
 from directmax.tool.run.loop import Trainer
+from directmax.tool.run.make import make_task
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.train import make_fabric
+
+TINY = "--threads 1 --rounds 2 --calls 1"
 
 
 def floor(k: int) -> Step:
@@ -55,43 +67,36 @@ def floor(k: int) -> Step:
     return step
 
 
-def trainer_steps(config: TrainConfig, images: torch.Tensor, folder: Path) -> tuple[Trainer, Step]:
-    """A trainer, and one step of its loop with everything that happens at every step."""
+@contextmanager
+def trainer_step(config: ResolvedConfig, images: Tensor) -> Iterator[Step]:
+    """One step of the trainer's loop, with everything that happens at every step."""
     split = Split(images=images, labels=torch.zeros(len(images), dtype=torch.int64))
     data = ImageData("mnist", (28, 28), split, split, split, "benchmark", 10)
-    trainer = Trainer(
-        config, data, RunFolder(folder), make_fabric("cpu", 1, config.precision), Progress()
-    )
-    order = torch.randperm(len(images))
-    state = {"step": 0}
-
-    def step() -> None:
-        trainer._train_step(trainer._train_images(0), order, state["step"])
-        state["step"] = (state["step"] + 1) % trainer.steps_per_epoch
-
-    return trainer, step
+    fabric = make_fabric("cpu", 1, config.precision)
+    fabric.launch()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(make_task(config, data, fabric), RunFolder(folder), Progress())
+        yield lambda: trainer.train_steps(1)
+        trainer.close()
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    parser = command_line(__doc__, rounds=30)
+    parser.add_argument("--calls", type=int, default=10, help="steps in a round")
+    options = parse(parser)
     images = mnist()[:10_000]
     for k in (10, 50):
-        config = TrainConfig(data="mnist", values=k)
+        config = TrainConfig(data="mnist", values=k).resolve()
         model = DiscreteVAE(Encoder(784, 1, k), Decoder(1, k, 784), build_estimator(config))
-        with tempfile.TemporaryDirectory() as folder:
-            _, trainer_step = trainer_steps(config, images, Path(folder))
+        with trainer_step(config, images) as step:
             steps = {
                 "floor": floor(k),
                 "bare step": model_step(model, images),
-                "trainer": trainer_step,
+                "trainer": step,
                 "G": yardstick(images, k),
             }
-            seconds = interleaved(steps, rounds=options.rounds)
+            seconds = interleaved(steps, rounds=options.rounds, calls=options.calls)
         print(f"default direct, k={k}, threads {options.threads}")
         for name, yard in (("bare step", "floor"), ("trainer", "bare step"), ("floor", "G")):
             median, low, high = ratio(seconds, name, yard)

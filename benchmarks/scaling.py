@@ -8,7 +8,6 @@ encoder, should not grow. Peak memory is the whole process's, images included.
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import statistics
@@ -16,20 +15,17 @@ import subprocess
 import sys
 import time
 
-VALUES = (10, 100, 1_000, 3_000, 10_000)
+from common import command_line, mnist, model_step, parse
+from directmax import Decoder, DiscreteVAE, Encoder
+from directmax.estimators import ESTIMATORS
+
+TINY = "--threads 1 --values 10"
 
 
-def measure(k: int, estimator: str, threads: int) -> None:
+def measure(k: int, estimator: str) -> None:
     """One k: prints JSON with seconds a step and peak memory."""
-    import torch
-
-    from common import mnist, model_step
-    from directmax import Decoder, DiscreteVAE, Encoder
-    from directmax.estimators import ESTIMATORS
-
-    torch.set_num_threads(threads)
     images = mnist()[:5000]
-    model = DiscreteVAE(Encoder(784, 1, k), Decoder(1, k, 784), ESTIMATORS[estimator]())
+    model = DiscreteVAE(Encoder(784, 1, k), Decoder(1, k, 784), ESTIMATORS[estimator].cls())
     step = model_step(model, images)
     for _ in range(3):
         step()
@@ -44,20 +40,20 @@ def measure(k: int, estimator: str, threads: int) -> None:
 
 def main() -> None:
     """Measure every k in its own process and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_line(__doc__)
     parser.add_argument("--estimator", default="direct", choices=("direct", "exact"))
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    parser.add_argument("--values", type=int, nargs="+", default=(10, 100, 1_000, 3_000, 10_000))
+    parser.add_argument("--one", type=int, help="only this k, in this process")
+    options = parse(parser)
     if options.one:
-        measure(options.one, options.estimator, options.threads)
+        measure(options.one, options.estimator)
         return
     print(f"{options.estimator}, batch 100, threads {options.threads}")
     print(
         f"{'k':>6s} {'ms a step':>10s} {'ratio to k=10':>14s} {'µs a code':>10s} {'peak GiB':>9s}"
     )
     first = None
-    for k in VALUES:
+    for k in options.values:
         command = [sys.executable, __file__, "--one", str(k), "--estimator", options.estimator]
         command += ["--threads", str(options.threads)]
         result = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -9,7 +9,6 @@ centred, so that about half of the variables are on. Answers are compared before
 
 from __future__ import annotations
 
-import argparse
 import functools
 import itertools
 import json
@@ -24,7 +23,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from common import Step, interleaved, ratio
+from common import Step, command_line, interleaved, parse, ratio
 from directmax.solvers import (
     BranchAndBound,
     Cplex,
@@ -36,10 +35,12 @@ from directmax.solvers import (
     Status,
 )
 from directmax.tool.files import write_atomic
+from directmax.tool.look.figures import style, svg_file
+from directmax.tool.look.palette import LIGHT
 from directmax.tool.measure.solvers import instances
-from directmax.tool.run.pictures import BLUE, GREEN, INK, ORANGE, svg
 from directmax.tool.run.run_folder import environment
 
+TINY = "--threads 1 --rounds 2 --batch 4 --seconds 0.001 --largest 5 --folder ."
 PURPLE, VERMILION = "#cc79a7", "#d55e00"  # also Okabe and Ito's
 AUTHORS, LEAN = "PyMaxflow loop, authors'", "PyMaxflow loop, lean"
 TARGETS = (
@@ -104,15 +105,15 @@ def lean_loop(unary: Tensor, pairwise: Tensor) -> Tensor:
     return torch.from_numpy(np.array(bits))
 
 
-def steps(generator: torch.Generator) -> dict[str, Step]:
+def steps(batch: int, generator: torch.Generator) -> dict[str, Step]:
     """What is timed, after a comparison of the answers."""
-    dense = instances(15, 100, supermodular=False, generator=generator)
-    positive = instances(15, 100, supermodular=True, generator=generator)
+    dense = instances(15, batch, supermodular=False, generator=generator)
+    positive = instances(15, batch, supermodular=True, generator=generator)
     best = {id(p): Exhaustive()(*p) for p in (dense, positive)}
     loops = {AUTHORS: authors_loop, LEAN: lean_loop}
     for name, loop in loops.items():
         equal = (loop(*positive) == (best[id(positive)].value[..., 1] > 0)).all(-1).sum()
-        print(f"{name}: {int(equal)} of 100 assignments are those of exhaustive search")
+        print(f"{name}: {int(equal)} of {batch} assignments are those of exhaustive search")
     on = float(best[id(positive)].value[..., 1].mean())
     print(f"super-modular instances: {100 * on:.0f} % of the variables are on")
 
@@ -141,19 +142,19 @@ def steps(generator: torch.Generator) -> dict[str, Step]:
     return result
 
 
-def ratios(rounds: int) -> None:
+def ratios(rounds: int, batch: int) -> None:
     """Print times, and ratios with their targets."""
     threads = torch.get_num_threads()
-    made = steps(torch.Generator().manual_seed(0))
+    made = steps(batch, torch.Generator().manual_seed(0))
     seconds = interleaved(made, rounds=rounds, calls=1, warmup=2)
     for name, times in seconds.items():
         seconds[name] = [each / REPEATS.get(name, 1) for each in times]
-    print(f"n = 15, batch 100, {rounds} rounds; super-modular where no signs are given")
+    print(f"n = 15, batch {batch}, {rounds} rounds; super-modular where no signs are given")
     print(f"cplex: one thread an instance, {threads} instances at a time; PyMaxflow: one thread")
     print(f"{'solver':28s} {'ms':>9s} {'µs an instance':>15s}")
     for name, times in seconds.items():
         median = statistics.median(times)
-        print(f"{name:28s} {1e3 * median:9.3f} {1e6 * median / 100:15.1f}")
+        print(f"{name:28s} {1e3 * median:9.3f} {1e6 * median / batch:15.1f}")
     print(f"{'ratio':50s} {'median':>8s} {'quartiles':>15s} {'target':>7s}")
     for name, yard, target in TARGETS:
         median, low, high = ratio(seconds, name, yard)
@@ -171,13 +172,13 @@ GROWTH: tuple[tuple[str, type[PairwiseSolver], bool, tuple[int, ...], int], ...]
 """Name, class, whether super-modular, n, instances at most."""
 
 
-def growth(seconds: float) -> dict[str, list[dict[str, float]]]:
+def growth(seconds: float, largest: int) -> dict[str, list[dict[str, float]]]:
     """Time an instance against n, of the batch as a whole; about `seconds` a point at most."""
     curves: dict[str, list[dict[str, float]]] = {}
     for name, kind, supermodular, sizes, most in GROWTH:
         curves[name] = []
         solver = kind()
-        for n in sizes:
+        for n in (n for n in sizes if n <= largest):
             generator = torch.Generator().manual_seed(n)
             problem = instances(n, most, supermodular=supermodular, generator=generator)
             point = measure(solver, problem, seconds)
@@ -230,56 +231,39 @@ def growth_figure(
     curves: list[Curve], *, xlabel: str, ylabel: str, right: float, log_x: bool = False
 ) -> Figure:
     """Curves on a logarithmic scale, each with its name beside it."""
-    figure = Figure(figsize=(7.6, 4.4), layout="constrained")
-    axes = figure.subplots()
-    for label, x, y, color, marker, offset, align in curves:
-        axes.plot(x, y, color=color, marker=marker, markersize=5, linewidth=1.6)
-        axes.annotate(
-            label,
-            (x[-1], y[-1]),
-            xytext=offset,
-            textcoords="offset points",
-            ha=align,
-            va="center",
-            color=INK,
-        )
-    axes.set_yscale("log")
-    if log_x:
-        axes.set_xscale("log")
-    axes.set_xlim(right=right)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    axes.grid(axis="y", color="#808080", alpha=0.3, linewidth=0.6)
-    for side, spine in axes.spines.items():
-        spine.set_color(INK)
-        spine.set_visible(side in ("left", "bottom"))
-    axes.tick_params(colors=INK, which="both")
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
+    with style():
+        figure = Figure(figsize=(7.6, 4.4), layout="constrained")
+        axes = figure.subplots()
+        for label, x, y, color, marker, offset, align in curves:
+            axes.plot(x, y, color=LIGHT[color], marker=marker, markersize=5, linewidth=1.6)
+            axes.annotate(
+                label, (x[-1], y[-1]), xytext=offset, textcoords="offset points", ha=align,
+                va="center",
+            )  # fmt: skip
+        axes.set_yscale("log")
+        if log_x:
+            axes.set_xscale("log")
+        axes.set_xlim(right=right)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.grid(visible=False, axis="x")
     return figure
-
-
-STYLE = (
-    "<style>svg{color:#1f2328;background:#fff}@media (prefers-color-scheme:dark)"
-    "{svg{color:#e6edf3;background:#0d1117;--blue:#56b4e9}}</style>"
-)
 
 
 def save(figure: Figure, path: Path) -> None:
     """An SVG file that follows the reader's choice of a light or dark screen."""
-    text = svg(figure, path.stem)
-    end = text.index(">") + 1
-    write_atomic(path, text[:end] + STYLE + text[end:])
+    axes = figure.axes[0]
+    title = f"{axes.get_ylabel()} by {axes.get_xlabel()}"
+    write_atomic(path, svg_file(figure, path.stem, title))
 
 
 def draw(record: dict[str, Any]) -> Figure:
     """Time an instance against n."""
     styles: dict[str, tuple[str, str, tuple[float, float], str]] = {
-        "exhaustive": (BLUE, "o", (7, 0), "left"),
-        "branch-and-bound": (VERMILION, "s", (7, 0), "left"),
-        "max-flow": (GREEN, "D", (7, 0), "left"),
-        "highs": (PURPLE, "^", (-8, 4), "right"),
-        "cplex": (ORANGE, "v", (8, 0), "left"),
+        "exhaustive": ("blue", "o", (7, 0), "left"),
+        "branch-and-bound": ("vermillion", "s", (7, 0), "left"),
+        "max-flow": ("green", "D", (7, 0), "left"),
+        "highs": ("purple", "^", (-8, 4), "right"),
+        "cplex": ("orange", "v", (8, 0), "left"),
     }
     names = {"max-flow": "max-flow\n(super-modular)"}
     curves: list[Curve] = []
@@ -304,25 +288,24 @@ def draw(record: dict[str, Any]) -> Figure:
 
 def main() -> None:
     """Measure, print, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = command_line(__doc__, rounds=20)
+    parser.add_argument("--batch", type=int, default=100, help="instances of the ratios")
+    parser.add_argument("--largest", type=int, default=200, help="n of the growth")
     parser.add_argument("--seconds", type=float, default=0.5, help="for a point of the growth")
     parser.add_argument("--no-growth", action="store_true", help="only the ratios")
     parser.add_argument("--redraw", action="store_true", help="draw solvers.json again")
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "reproductions")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    options = parse(parser)
     file = options.folder / "solvers.json"
     if not options.redraw:
-        ratios(options.rounds)
+        ratios(options.rounds, options.batch)
         if options.no_growth:
             return
         record = {
             "command": f"python benchmarks/solvers.py --seconds {options.seconds:g}",
             "threads": options.threads,
             **environment(),
-            "curves": growth(options.seconds),
+            "curves": growth(options.seconds, options.largest),
         }
         write_atomic(file, json.dumps(record) + "\n")
     save(draw(json.loads(file.read_text())), options.folder / "solvers.svg")

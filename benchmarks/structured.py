@@ -10,7 +10,6 @@ reproductions/structured_steps.svg.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 from pathlib import Path
@@ -20,7 +19,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from common import Step, interleaved, mnist, model_step, ratio, yardstick
+from common import Step, command_line, interleaved, mnist, model_step, parse, ratio, yardstick
 from directmax import (
     ClampedArgmax,
     Decoder,
@@ -33,10 +32,11 @@ from directmax import (
 )
 from directmax._precision import fast_bfloat16
 from directmax.tool.files import write_atomic
-from directmax.tool.run.pictures import BLUE, GREEN, INK, ORANGE
+from directmax.tool.look.palette import LIGHT
 from directmax.tool.run.run_folder import environment
-from solvers import PURPLE, VERMILION, Curve, growth_figure, save
+from solvers import Curve, growth_figure, save
 
+TINY = "--threads 1 --rounds 2 --calls 1 --variables 5 --folder ."
 TARGETS = {"independent, direct": 2.0, "super-modular, direct": 2.5, "general, direct": 3.0}
 ESTIMATORS: dict[str, dict[str, type[Estimator]]] = {
     "independent": {"direct": Direct, "local-expectation": LocalExpectation},
@@ -80,20 +80,20 @@ def report(steps: dict[str, Step], *, rounds: int, calls: int) -> dict[str, list
     return seconds
 
 
-def ratios(images: Tensor, rounds: int) -> None:
-    """Every estimator at n = 15, and the same step with other packages."""
-    print(f"{'step, n=15':40s} {'ms':>8s} {'ratio to G':>10s} {'quartiles':>14s} {'target':>6s}")
+def ratios(images: Tensor, n: int, rounds: int, calls: int) -> None:
+    """Every estimator, and the same step with other packages."""
+    print(f"{f'step, n={n}':40s} {'ms':>8s} {'ratio to G':>10s} {'quartiles':>14s} {'target':>6s}")
     steps = {"G": yardstick(images, 10, 1)}
     for kind, estimators in ESTIMATORS.items():
         for name, estimator in estimators.items():
             for reduced in (True, False):
                 label = f"{kind}, {name}" + ("" if reduced else ", float32")
-                model = build(kind, estimator(), reduced=reduced)
+                model = build(kind, estimator(), n=n, reduced=reduced)
                 steps[label] = model_step(model, images)
-    report(steps, rounds=rounds, calls=5)
+    report(steps, rounds=rounds, calls=calls)
     steps = {"G": steps["G"]}
     for kind, solver in (("super-modular", "pymaxflow"), ("general", "cplex")):
-        model = build(kind, Direct(), solver=solver)
+        model = build(kind, Direct(), n=n, solver=solver)
         steps[f"{kind}, direct, {solver}"] = model_step(model, images)
     report(steps, rounds=min(5, rounds), calls=1)
 
@@ -107,18 +107,20 @@ GROWTH: tuple[tuple[str, str, bool, tuple[int, ...]], ...] = (
 """Label, encoder, whether the KL is that of the unary potentials, n."""
 
 
-def growth(images: Tensor, rounds: int) -> dict[str, list[dict[str, float]]]:
+def growth(
+    images: Tensor, largest: int, rounds: int, calls: int
+) -> dict[str, list[dict[str, float]]]:
     """The ratio of a Direct() step to G against n."""
     curves: dict[str, list[dict[str, float]]] = {}
     yard = yardstick(images, 10, 1)
     for label, kind, unary_kl, sizes in GROWTH:
         curves[label] = []
-        for n in sizes:
+        for n in (n for n in sizes if n <= largest):
             model = build(kind, Direct(), n=n, unary_kl=unary_kl)
             steps = {"G": yard, f"{label}, n={n}": model_step(model, images)}
             few = n >= 18 and not unary_kl and kind != "independent"
             seconds = interleaved(
-                steps, rounds=4 if few else max(4, rounds), calls=1 if few else 3, warmup=2
+                steps, rounds=min(4, rounds) if few else rounds, calls=1 if few else calls, warmup=2
             )
             name = f"{label}, n={n}"
             median, low, high = (round(each, 4) for each in ratio(seconds, name, "G"))
@@ -133,10 +135,10 @@ def growth(images: Tensor, rounds: int) -> dict[str, list[dict[str, float]]]:
 def draw(record: dict[str, Any]) -> Figure:
     """The ratio to G against n."""
     styles: dict[str, tuple[str, str, tuple[float, float], str]] = {
-        "independent": (BLUE, "o", (7, -7), "left"),
-        "super-modular, Gibbs KL": (GREEN, "D", (7, -5), "left"),
-        "super-modular, unary KL": (PURPLE, "^", (7, 7), "left"),
-        "general, Gibbs KL": (VERMILION, "s", (7, 5), "left"),
+        "independent": ("blue", "o", (7, -7), "left"),
+        "super-modular, Gibbs KL": ("green", "D", (7, -5), "left"),
+        "super-modular, unary KL": ("purple", "^", (7, 7), "left"),
+        "general, Gibbs KL": ("vermillion", "s", (7, 5), "left"),
     }
     curves: list[Curve] = []
     for label, points in record["curves"].items():
@@ -154,29 +156,28 @@ def draw(record: dict[str, Any]) -> Figure:
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_ylim(0.7, top)
     axes.minorticks_off()
-    axes.axhline(1, color=ORANGE, linewidth=1.2, linestyle="--")
+    axes.axhline(1, color=LIGHT["orange"], linewidth=1.2, linestyle="--")
     axes.annotate(
         f"G, {record['milliseconds_of_g']:.1f} ms",
         (55, 1),
         xytext=(0, 7),
         textcoords="offset points",
         ha="right",
-        color=INK,
+        color=LIGHT["ink"],
     )
     return figure
 
 
 def main() -> None:
     """Measure, print, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = command_line(__doc__, rounds=20)
+    parser.add_argument("--calls", type=int, default=5, help="steps in a round")
+    parser.add_argument("--variables", type=int, default=15, help="n of the ratios")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--no-growth", action="store_true", help="only n = 15")
+    parser.add_argument("--no-growth", action="store_true", help="only the ratios")
     parser.add_argument("--redraw", action="store_true", help="draw structured_steps.json again")
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "reproductions")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    options = parse(parser)
     file = options.folder / "structured_steps.json"
     if not options.redraw:
         images = mnist().to(options.device)
@@ -185,10 +186,11 @@ def main() -> None:
             f"threads {options.threads}, device {options.device}, batch 100, "
             f"{options.rounds} rounds, candidates in {kind}"
         )
-        ratios(images, options.rounds)
+        ratios(images, options.variables, options.rounds, options.calls)
         if options.no_growth:
             return
-        curves = growth(images, options.rounds // 2)
+        largest = 40 if options.variables == 15 else options.variables
+        curves = growth(images, largest, max(2, options.rounds // 2), min(3, options.calls))
         quotients = [p["milliseconds"] / p["ratio"] for points in curves.values() for p in points]
         record = {
             "command": f"python benchmarks/structured.py --rounds {options.rounds}",

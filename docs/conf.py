@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -11,6 +13,10 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 
 from directmax import __version__
+from directmax.estimators import ESTIMATORS
+from directmax.solvers import SOLVERS
+
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 project = "directmax"
 author = "The directmax developers"
@@ -18,17 +24,40 @@ project_copyright = author
 version = release = __version__
 
 extensions = [
+    "mathml",
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"directmax {__version__}"
 html_static_path = ["_static"]
+html_css_files = ["directmax.css"]
+html_math_renderer = "mathml"
+smartquotes_action = "q"  # dashes stay as they are: --flag
 
-myst_enable_extensions = ["amsmath", "dollarmath"]
+
+def table(*rows: tuple[str, ...]) -> str:
+    """In Markdown; the first row is the head."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+
+
+myst_enable_extensions = ["amsmath", "deflist", "dollarmath", "substitution"]
+myst_substitutions = {  # tables that follow from the declarations
+    "estimators": table(
+        ("", "bias", "needs", "$f$ for a problem and sample"),
+        *((f"`{e.class_name}`", e.bias, e.needs, e.evaluations) for e in ESTIMATORS.values()),
+    ),
+    "solvers": table(
+        ("name", "potentials", "n", "when"),
+        *(
+            (f"`{name}`", r"$h_{ij} \ge 0$" if s.supermodular_only else "any", s.variables, s.when)
+            for name, s in SOLVERS.items()
+        ),
+    ),
+}
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
@@ -118,9 +147,16 @@ def plain_properties(app: Sphinx, doctree: nodes.document) -> None:
             node.children = [nodes.Text(ARRAY.sub(r"\1", text))]
 
 
+def dashes_of_fields(app: Sphinx, doctree: nodes.document) -> None:
+    """Write the dash that Sphinx puts behind the name of an argument, which smart quotes would."""
+    for node in [node for node in doctree.findall(nodes.Text) if node == " -- "]:
+        node.parent.replace(node, nodes.Text(" – "))
+
+
 def setup(app: Sphinx) -> None:
     """Connect the hooks."""
     app.connect("autodoc-process-signature", process_signature)
     app.connect("autodoc-process-docstring", process_docstring, priority=600)  # after napoleon
     app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon
     app.connect("doctree-read", plain_properties)
+    app.connect("doctree-read", dashes_of_fields)

@@ -60,6 +60,8 @@ ESTIMATORS: dict[str, Callable[[Settings], Estimator | None]] = {
     "clamped-argmax": lambda settings: ClampedArgmax(),
 }
 COUPLED = ("direct", "clamped-argmax")
+TINY = "--epochs 1 --seeds 0 --batch-size 400 --rows logistic direct --picture picture.png"
+"""Flags of a quick look at everything; the tests run it."""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ COSTS: dict[str, Callable[[Tensor], Tensor]] = {
     "largest": lambda entered: entered.amax(-1),
 }
 """Of a path, from the digits of the cells that it enters, 0 elsewhere."""
+TINY = "--size 3 --epochs 1 --seeds 0 --picture picture.png"
+"""Flags of a quick look at everything; the tests run it."""
 
 
 @dataclass(frozen=True)

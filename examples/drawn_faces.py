@@ -176,6 +176,10 @@ def _write_one(job: tuple[Path, int, int]) -> tuple[str, frozenset[str]]:
     return name, frozenset(key for key, present in attributes(face).items() if present)
 
 
+TINY = "data --count 10 --processes 1 --sheet sheet.png"
+"""Flags of a quick look at everything; the tests run it."""
+
+
 @dataclasses.dataclass
 class Settings:
     """Draw faces in CelebA's folder layout.

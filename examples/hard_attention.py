@@ -43,6 +43,8 @@ ESTIMATORS: dict[str, Callable[[float], Estimator]] = {
     "blind": lambda temperature: Exact(),
 }
 """What is compared; everything else stays the same (but for the empty canvas of "blind")."""
+TINY = "--epochs 1 --seeds 0 --estimators direct blind --picture picture.png"
+"""Flags of a quick look at everything; the tests run it."""
 
 
 @dataclass(frozen=True)

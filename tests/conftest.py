@@ -18,7 +18,11 @@ for module in (
     "reference",
     "solver_conformance",
     "pairwise_conformance",
+    "estimator_suite",
+    "estimator_modes",
     "estimator_conformance",
+    "coupled_conformance",
+    "comparisons",
     "estimator_problems",
 ):
     pytest.register_assert_rewrite(module)

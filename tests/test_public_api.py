@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import directmax
 
@@ -47,7 +48,8 @@ def test_signatures_are_annotated(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["data", "distributions", "estimators", "models", "objectives", "solvers"]
+    "module",
+    ["tool.data", "tool", "distributions", "estimators", "models", "objectives", "solvers"],
 )
 def test_rooms_name_what_they_export(module: str) -> None:
     room = importlib.import_module(f"directmax.{module}")
@@ -71,3 +73,25 @@ assert "torch" not in sys.modules
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_without_the_packages_of_the_tool() -> None:
+    script = """
+import runpy, sys
+sys.modules["tyro"] = None  # as if it were not installed
+runpy.run_module("directmax", run_name="__main__")
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+    assert "pip install 'directmax[tool]'" in result.stderr
+
+
+def test_estimators_of_others_need_no_declaration() -> None:
+    class Mine(directmax.LocalExpectation):
+        unbiased = True
+
+    q = directmax.Categorical(torch.zeros(2, 1, 3, requires_grad=True))
+    Mine()(q, lambda z: z[..., 0].sum(-1)).loss.sum().backward()
+    model = directmax.DiscreteVAE(directmax.Encoder(4, 1, 3), directmax.Decoder(1, 3, 4), Mine())
+    assert isinstance(model.estimator, Mine)

@@ -169,12 +169,8 @@ def draw_mouth(head: Head) -> None:
                 [(side * 0.26, 0.42), (side * 0.5, 0.56), (side * (wide + 0.13), y - 0.02)],
                 closed=False,
             )
-            canvas.fill(
-                head.feature(stroke(fold, 0.035, 0.9)),
-                head.shadow * 0.92,
-                opacity=0.6,
-                blur=0.6,
-            )
+            line = head.feature(stroke(fold, 0.035, 0.9))
+            canvas.fill(line, head.shadow * 0.92, opacity=0.6, blur=0.6)
     else:
         canvas.fill(head.feature(stroke(corner, 0.032, 0.5), 0.1), lips * 0.45)
     for side in (0, -1):

@@ -1,7 +1,23 @@
 """`python -m directmax` is the same as `directmax`."""
 
+from __future__ import annotations
+
 import sys
 
-from directmax.tool.start import main
 
-sys.exit(main())
+def main() -> int:
+    """The command line, or one line where its packages are not installed."""
+    try:
+        from directmax.tool.start import main as command_line
+
+        return command_line()
+    except ModuleNotFoundError as error:
+        if (error.name or "directmax").partition(".")[0] == "directmax":
+            raise
+        needs = "the command line needs pip install 'directmax[tool]'"
+        print(f"directmax: {needs} ({error.name} is not installed)", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

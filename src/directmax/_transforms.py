@@ -1,8 +1,14 @@
-"""What cannot work inside torch.func transforms, said clearly."""
+"""What cannot work inside torch.func transforms or torch.compile: refused, or left out."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import torch
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def in_transforms() -> bool:
@@ -23,3 +29,23 @@ def refuse_in_transforms(what: str, instead: str) -> None:
     """
     if in_transforms():
         raise TypeError(f"{what} does not work inside torch.func transforms: {instead}")
+
+
+def uncompiled(function: Function) -> Function:
+    """`function`, which torch.compile leaves as it is: one that differentiates inside, say.
+
+    That is `torch.compiler.disable`, without its import of the compiler, which takes as long and as
+    much memory as that of torch, where nothing is compiled.
+
+    Example:
+        >>> uncompiled(abs)(-1)
+        1
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **settings: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return torch.compiler.disable(function)(*args, **settings)
+        return function(*args, **settings)
+
+    return call  # type: ignore[return-value]

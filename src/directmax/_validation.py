@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
 
 import torch
@@ -44,7 +45,7 @@ def check_float_tensor(
 
 def check_positive(name: str, value: object) -> float:
     """Return `value` as a float if it is a finite number above zero."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number above 0, got {value!r}")
     if not math.isfinite(value) or value <= 0:
         raise ValueError(f"{name} must be a finite number above 0, got {value}")
@@ -52,9 +53,9 @@ def check_positive(name: str, value: object) -> float:
 
 
 def check_count(name: str, value: object, minimum: int = 1) -> int:
-    """Return `value` if it is an integer of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    """Return `value` as an int if it is an integer of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}")
     if value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value}")
-    return value
+    return int(value)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import json
 import math
-import pickle
-from typing import Any, ClassVar
 
-import numpy as np
 import pytest
 import torch
-from rich.console import Console
+from comparisons import SURE, Noisy, compared, logits_of, norm, smooth
 from torch import Tensor
 
 from directmax import (
@@ -22,10 +17,8 @@ from directmax import (
     Decoder,
     Direct,
     DisArm,
-    Estimate,
     Estimator,
     Exact,
-    GradientComparison,
     GumbelRao,
     GumbelSoftmax,
     ImplicitMLE,
@@ -38,68 +31,14 @@ from directmax import (
     ScoreFunction,
     StraightThrough,
     Surrogate,
-    compare_gradients,
 )
 from directmax.laboratory import (
-    Measured,
     PotentialGradients,
     Reference,
-    _measure,
-    _timing,
     measure_gradient,
 )
 from reference import Interaction, direct_expectation, expected_gradient, gibbs_probs, separable
 from significance import ALPHA, assert_mean, quantile
-
-SURE = 1 - ALPHA
-"""Intervals at the level of the suite: they fail on a right implementation as rarely."""
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short timings."""
-    monkeypatch.setattr(_timing, "SECONDS", 0.0)
-
-
-def logits_of(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def smooth(*shape: int) -> Interaction:
-    return Interaction(*shape).requires_grad_(False)
-
-
-def compared(
-    q: Any, objective: Any, estimator: Estimator, seed: int = 0, **settings: Any
-) -> GradientComparison:
-    return compare_gradients(
-        q, objective, {"it": estimator}, generator=torch.Generator().manual_seed(seed), **settings
-    )
-
-
-def norm(vectors: Tensor) -> float:
-    """√mean_b‖v_b‖²."""
-    return float(vectors.flatten(1).square().sum(-1).mean().sqrt())
-
-
-class Noisy(Estimator):
-    """The gradient `mean` plus independent normal noise: everything about it is known."""
-
-    unbiased: ClassVar[bool] = False
-
-    def __init__(self, mean: Tensor, deviation: float) -> None:
-        super().__init__()
-        self.mean, self.deviation = mean, deviation
-
-    def evaluations(self, num_variables: int, num_values: int) -> int:
-        return 0
-
-    def _estimate(self, q: Any, objective: Any, generator: torch.Generator | None) -> Estimate:
-        copies = q.batch_size // len(self.mean)
-        noise = torch.randn(q.logits.shape, generator=generator, dtype=torch.float64)
-        gradient = self.mean.repeat(copies, 1, 1) + self.deviation * noise
-        return Estimate(loss=(q.logits * gradient).sum((-2, -1)), sample=None)
-
 
 # Closed forms
 
@@ -227,7 +166,7 @@ def test_coupled_variables() -> None:
 @pytest.mark.parametrize("shift", [0.0, 0.3])
 def test_intervals_cover(shift: float) -> None:
     """Of an estimator with normal noise, whose bias and variance are known."""
-    repeats, deviation = 200, 1.0
+    repeats, deviation = 100, 1.0
     exact = logits_of(2, 1, 3)
     q = Categorical(torch.zeros(2, 1, 3, dtype=torch.float64))
     gradients = PotentialGradients(q, separable(torch.zeros(3)))
@@ -280,7 +219,7 @@ def test_means_of_the_estimates_are_right() -> None:
             timing=False,
             generator=generator,
         )
-        for _ in range(100)
+        for _ in range(60)
     ]
     assert_mean(torch.tensor([row.variance.value for row in rows]), 12.0)
     mse = [row.mse.value for row in rows if row.mse is not None]
@@ -429,121 +368,3 @@ def test_gradients_of_parameters() -> None:
     assert (
         compared(posterior, model, LocalExpectation(), **encoder_only)["it"].variance.value < 1e-20
     )
-
-
-# Results
-
-
-@pytest.fixture(scope="module")
-def result() -> GradientComparison:
-    estimators = {"exact": Exact(), "direct": Direct(1.0), "relaxed": GumbelSoftmax()}
-    generator = torch.Generator().manual_seed(0)
-    return compare_gradients(
-        Categorical(logits_of(3, 1, 4)), smooth(3, 1, 4), estimators, generator=generator
-    )
-
-
-def test_results_survive_json_and_pickle(result: GradientComparison) -> None:
-    text = json.dumps(result.to_dict(), allow_nan=False)
-    assert GradientComparison.from_dict(json.loads(text)) == result
-    assert pickle.loads(pickle.dumps(result)) == result
-
-
-def test_results_for_people(result: GradientComparison) -> None:
-    text = str(result)
-    for words in ("exact", "direct", "relaxed", "bias", "variance", "cosine", "∞", "nats"):
-        assert words in text
-    assert (
-        repr(result) == "GradientComparison(3 estimators, 3 problems of 4 entries, reference exact)"
-    )
-    assert [row.label for row in result] == ["exact", "direct", "relaxed"]
-    assert len(result) == 3
-    with pytest.raises(KeyError):
-        result["nothing"]
-
-
-def test_narrow_tables_leave_columns_out(result: GradientComparison) -> None:
-    for width in (60, 200):
-        file = io.StringIO()
-        Console(file=file, width=width).print(result.table(width=width))
-        lines = file.getvalue().splitlines()
-        assert "…" not in file.getvalue()
-        assert all(any(line.startswith(row.label) for line in lines) for row in result)
-        for title, least in (("bias", 60), ("variance", 60), ("zero", 60), ("S/N", 200)):
-            assert (title in lines[1]) == (width >= least), (width, title)
-
-
-@pytest.mark.parametrize(
-    ("measured", "text"),
-    [
-        (Measured(0.123456, 0.12, 0.127), "0.123 ±0.004"),
-        (Measured(0.01, 0.0, 0.5), "≤ 0.5"),
-        (Measured(1234.5, 1200.0, 1300.0), "1234 ±50"),
-        (Measured(1.5e-7, 1.4e-7, 1.6e-7), "1.50e-7 ±1e-8"),
-        (Measured(math.inf, math.inf, math.inf), "∞"),
-        (Measured(0.0, 0.0, 0.0), "0"),
-    ],
-)
-def test_numbers_for_people(measured: Measured, text: str) -> None:
-    assert str(measured) == text
-
-
-def test_progress() -> None:
-    told: list[tuple[str, float]] = []
-    q, f = Categorical(logits_of(3, 1, 4)), smooth(3, 1, 4)
-    estimators = {"one": Direct(), "two": GumbelSoftmax()}
-    compare_gradients(q, f, estimators, num_draws=50, progress=lambda *each: told.append(each))
-    assert list(dict.fromkeys(label for label, _ in told)) == ["one", "two"]
-    shares = [share for label, share in told if label == "one"]
-    assert shares == sorted(shares)
-    assert shares[-1] == 1.0
-
-
-# Refusals
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"q": 3}, "q must be a Categorical or a PairwiseBinary"),
-        ({"q": lambda: None}, "needs parameters="),
-        ({"objective": 3}, "objective must be callable, got int"),
-        ({"estimators": [Direct()]}, "estimators must be a mapping"),
-        ({"estimators": {}}, "must name at least one estimator"),
-        ({"estimators": {"x": 1}}, "got 'x': int"),
-        ({"estimators": {1: Direct()}}, "got 1: Direct"),
-        ({"num_draws": 3}, "num_draws must be an integer of at least 4, got 3"),
-        ({"num_draws": 2.5}, "num_draws must be an integer"),
-        ({"max_problems": 0}, "max_problems must be"),
-        ({"max_states": 0}, "max_states must be"),
-        ({"confidence": 1.0}, "confidence must be between 0 and 1, got 1.0"),
-        ({"confidence": "high"}, "confidence must be a number"),
-        ({"reference": "exct"}, "did you mean 'exact'?"),
-        ({"reference": 1}, "reference must be 'exact', 'none' or an estimator"),
-        ({"parameters": [torch.zeros(1, requires_grad=True)]}, "q must be a function"),
-        ({"q": lambda: None, "parameters": []}, "parameters must not be empty"),
-        ({"q": lambda: None, "parameters": [torch.zeros(1)]}, "got one that does not"),
-        ({"objective": lambda z: z.sum()}, "must return one loss per assignment"),
-        ({"estimators": {"arm": Arm()}}, "needs binary variables"),
-        (
-            {"estimators": {"nan": Noisy(torch.full((2, 1, 3), np.nan), 1.0)}},
-            "'nan' has a gradient",
-        ),
-    ],
-)
-def test_refused(settings: dict[str, Any], words: str) -> None:
-    arguments = {
-        "q": Categorical(torch.zeros(2, 1, 3, dtype=torch.float64)),
-        "objective": separable(torch.ones(3)),
-        "estimators": {"direct": Direct()},
-    }
-    with pytest.raises((TypeError, ValueError), match=r"\w") as error:
-        compare_gradients(**{**arguments, **settings})
-    assert words in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_few_draws() -> None:
-    assert _measure.FEWEST_DRAWS == 4
-    row = compared(Categorical(logits_of(2, 1, 3)), smooth(2, 1, 3), Direct(1.0), num_draws=4)["it"]
-    assert row.num_draws == 4

@@ -21,31 +21,13 @@ from directmax.solvers import (
     Status,
 )
 
-
-class TestExhaustive(PairwiseConformance):
-    solver = Exhaustive
-
-
-class TestBranchAndBound(PairwiseConformance):
-    solver = BranchAndBound
-
-
-class TestHighs(PairwiseConformance):
-    solver = Highs
-
-
-class TestCplex(PairwiseConformance):
-    solver = Cplex
-
-
-class TestMaxFlow(PairwiseConformance):
-    solver = MaxFlow
-    supermodular = True
-
-
-class TestPyMaxflow(PairwiseConformance):
-    solver = PyMaxflow
-    supermodular = True
+for each in SOLVERS.values():  # a suite for every one that is declared
+    suite = f"Test{each.class_name}"
+    globals()[suite] = type(
+        suite,
+        (PairwiseConformance,),
+        {"solver": each.cls, "supermodular": each.supermodular_only, "__module__": __name__},
+    )
 
 
 def make(solver: type[PairwiseSolver]) -> PairwiseSolver:
@@ -71,9 +53,10 @@ def supermodular(n: int, batch: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_the_registry(name: str) -> None:
-    assert SOLVERS[name].name == name
+    solver = SOLVERS[name].cls
+    assert (solver.name, solver.supermodular_only) == (name, SOLVERS[name].supermodular_only)
     unary, pairwise = supermodular(8, 5)
-    solution = make(SOLVERS[name])(unary, pairwise)
+    solution = make(solver)(unary, pairwise)
     best = Exhaustive()(unary, pairwise).objective
     torch.testing.assert_close(solution.objective, best, rtol=0, atol=1e-12)
     assert 0 < float(solution.value[..., 1].mean()) < 1

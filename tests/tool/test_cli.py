@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -9,6 +10,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,14 +18,16 @@ import torch
 import directmax
 from command_line import TINY, call, read, refuse, succeed
 from directmax.tool import cli
-from directmax.tool.config.train import PRESETS, TrainConfig
+from directmax.tool.config import PRESETS, ResolvedConfig, TrainConfig
+from directmax.tool.config.settings import SETTINGS
+from settings_in_use import USED
 
 
-def parsed(*arguments: str) -> TrainConfig:
+def parsed(*arguments: str) -> ResolvedConfig:
     """The configuration that the flags of `train` make."""
     command = cli._parse(["train", *arguments])
     assert isinstance(command, cli.Train)
-    return command.config
+    return command.config()
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def test_help(command: tuple[str, ...]) -> None:
 
 def test_help_explains_every_flag() -> None:
     text = succeed("train", "--help").out
-    for name in TrainConfig().to_dict():
+    for name in SETTINGS:
         assert f"--{name.replace('_', '-')}" in text
     for word in ("omniglot", "local-expectation", "paper", "dynamic", "bf16-mixed"):
         assert word in text
@@ -76,7 +80,7 @@ def test_help_and_refusals_do_not_import_torch() -> None:
 import contextlib, sys
 from directmax.tool.cli import main
 for arguments in (["--help"], ["train", "--help"], ["evaluate", "-h"], ["sample", "-h"],
-                  ["gradients", "-h"], ["--version"], ["train", "--values", "1"],
+                  ["gradients", "-h"], ["solvers", "-h"], ["--version"], ["train", "--values", "1"],
                   ["train", "--estimator", "x"],
                   ["train", "--preset", "x"], ["trian"], ["evaluate"], ["train", "--resume"],
                   ["train", "--resume", "--run-dir", "/none"]):
@@ -110,8 +114,8 @@ def test_help_is_fast() -> None:
 
 
 def test_presets() -> None:
-    assert parsed() == parsed("--preset", "default") == TrainConfig()
-    assert parsed("--preset", "paper") == PRESETS["paper"]
+    assert parsed() == parsed("--preset", "default") == TrainConfig().resolve()
+    assert parsed("--preset", "paper") == PRESETS["paper"].resolve()
 
 
 @pytest.mark.parametrize(
@@ -124,130 +128,39 @@ def test_presets() -> None:
     ],
 )
 def test_flags_win_over_the_preset_in_any_order(arguments: tuple[str, ...]) -> None:
-    config = parsed(*arguments)
-    assert (config.data, config.epochs) == ("omniglot", 3)
-    assert config.differences(PRESETS["paper"]) == TrainConfig(
-        **{**PRESETS["paper"].to_dict(), "data": "omniglot", "epochs": 3}
-    ).differences(PRESETS["paper"])
+    given = {"--kl-start": {"kl_start": 1.0}}
+    more = [values for flag, values in given.items() if any(flag in each for each in arguments)]
+    expected = dataclasses.replace(PRESETS["paper"], data="omniglot", epochs=3)
+    assert parsed(*arguments) == dataclasses.replace(expected, **(more or [{}])[0]).resolve()
 
 
 def test_a_flag_that_repeats_the_default_wins_over_the_preset() -> None:
-    assert parsed("--preset", "paper", "--learning-rate-schedule", "cosine") != PRESETS["paper"]
-    assert parsed("--preset", "paper", "--data", "digits").epochs == PRESETS["paper"].epochs
+    paper = PRESETS["paper"].resolve()
+    assert parsed("--preset", "paper", "--learning-rate-schedule", "cosine") != paper
+    assert parsed("--preset", "paper", "--data", "digits").epochs == paper.epochs
 
 
-def test_epochs_follow_the_data() -> None:
-    assert parsed("--data", "mnist").epochs == TrainConfig(data="mnist").epochs
-    assert parsed("--data=mnist", "--epochs=7").epochs == 7
-    assert parsed("--data", "mnist", "--epochs", "0") == TrainConfig(data="mnist")
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_flag(name: str) -> None:
+    common, value = USED.get(name, ({}, None))
+    plain = TrainConfig(**common).resolve()
+    value = getattr(plain, name) + 1 if value is None else value
+    flags = [word for key, each in {**common, name: value}.items() for word in words(key, each)]
+    assert parsed(*flags) == TrainConfig(**{**common, name: value}).resolve()
+    assert parsed(*flags) != plain
 
 
-def test_every_flag() -> None:
-    config = parsed(
-        *("--data=fashion-mnist", "--binarize=static", "--variables=3", "--values=4"),
-        *("--hidden=5", "--estimator=gumbel-softmax", "--epsilon=0.25", "--epsilon-scale=2"),
-        *("--no-two-sided", "--num-samples=2", "--temperature=0.5", "--straight-through"),
-        *(
-            "--baseline=none",
-            "--anneal-rate=0",
-            "--kl-gradient=off",
-            "--kl-start=2",
-            "--kl-fraction=0.5",
-        ),
-        *("--epochs=6", "--patience=3", "--batch-size=7", "--learning-rate=0.01"),
-        *("--learning-rate-schedule=constant", "--seed=8", "--precision=64-true"),
-        "--eval-samples=9",
-    )
-    expected = TrainConfig(
-        data="fashion-mnist",
-        binarize="static",
-        variables=3,
-        values=4,
-        hidden=5,
-        estimator="gumbel-softmax",
-        epsilon=0.25,
-        epsilon_scale=2.0,
-        two_sided=False,
-        num_samples=2,
-        temperature=0.5,
-        straight_through=True,
-        baseline="none",
-        anneal_rate=0.0,
-        kl_gradient="off",
-        kl_start=2.0,
-        kl_fraction=0.5,
-        epochs=6,
-        patience=3,
-        batch_size=7,
-        learning_rate=0.01,
-        learning_rate_schedule="constant",
-        seed=8,
-        precision="64-true",
-        eval_samples=9,
-    )
-    assert config == expected
-    structured = parsed(
-        *("--encoder=supermodular", "--solver=max-flow", "--perturbation=states", "--kl=unary"),
-        "--candidates=full",
-    )
-    also = TrainConfig(
-        encoder="supermodular",
-        solver="max-flow",
-        perturbation="states",
-        kl="unary",
-        candidates="full",
-    )
-    assert structured == also
-    mixed = parsed(
-        *("--model=mixed", "--labels=20", "--label-weight=2", "--smoothness=1", "--shift=0"),
-        "--gaussian=4",
-        *("--estimator=direct", "--rao-blackwell", "--baseline=none"),
-    )
-    third = TrainConfig(
-        model="mixed",
-        labels=20,
-        label_weight=2.0,
-        smoothness=1.0,
-        shift=0,
-        gaussian=4,
-        estimator="direct",
-        rao_blackwell=True,
-        baseline="none",
-    )
-    assert mixed == third
-    faces = parsed(
-        *("--data=celeba", "--model=attributes", "--attributes", "Male", "Smiling"),
-        *("--image-size=32", "--likelihood=logistic", "--labels=9", "--distortion=0.2"),
-    )
-    fourth = TrainConfig(
-        data="celeba",
-        model="attributes",
-        attributes=("Male", "Smiling"),
-        image_size=32,
-        likelihood="logistic",
-        labels=9,
-        distortion=0.2,
-    )
-    assert faces == fourth
-    changed = {
-        name
-        for config in (expected, also, third, fourth)
-        for name, value in config.to_dict().items()
-        if value != TrainConfig().to_dict()[name]
-    }
-    assert changed == set(expected.to_dict())
-
-
-def test_samples_follow_variables_and_estimator() -> None:
-    for flags in (("--variables", "3"), ("--estimator", "local-expectation"), ()):
-        options = {flags[0][2:]: int(flags[1]) if flags[1].isdigit() else flags[1]} if flags else {}
-        assert parsed(*flags) == TrainConfig(**options)  # type: ignore[arg-type]
+def words(name: str, value: Any) -> list[str]:
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [f"--{flag}", *(value if isinstance(value, tuple) else [str(value)])]
 
 
 def test_words_for_numbers() -> None:
     assert parsed("--epsilon", "auto").epsilon == "auto"
     assert parsed("--epsilon", "1e-2").epsilon == 0.01
-    assert parsed("--no-two-sided") == TrainConfig(two_sided=False)
+    assert parsed("--no-two-sided") == TrainConfig(two_sided=False).resolve()
     assert parsed("--learning_rate", "0.5").learning_rate == 0.5
 
 
@@ -265,15 +178,15 @@ def test_words_for_numbers() -> None:
         ("--binarize dynamically", "did you mean 'dynamic'?"),
         ("--values 1", "--values must be at least 2, got 1"),
         ("--variables=-1", "--variables must be at least 1, got -1"),
-        ("--epsilon 0", "--epsilon must be a finite number above 0, got 0.0"),
-        ("--epsilon -1", "--epsilon must be a finite number above 0, got -1.0"),
-        ("--epsilon nan", "--epsilon must be a finite number above 0, got nan"),
+        ("--epsilon 0", "--epsilon must be a finite number above 0 or auto, got 0.0"),
+        ("--epsilon -1", "--epsilon must be a finite number above 0 or auto, got -1.0"),
+        ("--epsilon nan", "--epsilon must be a finite number above 0 or auto, got nan"),
         ("--epsilon atuo", "--epsilon must be a number or auto, got 'atuo'"),
         ("--temperature 0", "--temperature must be a finite number above 0"),
         ("--temperature nan", "--temperature must be a finite number above 0"),
         ("--learning-rate inf", "--learning-rate must be a finite number above 0, got inf"),
         ("--learning-rate fast", "--learning-rate must be a number, got 'fast'"),
-        ("--kl-fraction nan", "--kl-fraction must be auto or between 0 and 1"),
+        ("--kl-fraction nan", "--kl-fraction must be a number between 0 and 1"),
         ("--kl-gradient maybe", "--kl-gradient"),
         ("--epochs -1", "--epochs must be at least 1, got -1"),
         ("--epochs 1.5", "--epochs must be an integer, got '1.5'"),
@@ -285,18 +198,21 @@ def test_words_for_numbers() -> None:
         ("--batch-size -1", "--batch-size must be at least 1"),
         ("--batch-size 1198", "--batch-size 1198 is more than the 1197 training images"),
         ("--seed -1", "--seed must be at least 0"),
-        ("--seed 99999999999999999999", "--seed must be below 2^63"),
+        ("--seed 99999999999999999999", "--seed must be at most 9,223,372,036,854,775,807"),
         ("--precision 8", "unknown precision '8'"),
         ("--estimator exact --variables 20 --values 2", "2^20 states"),
         ("--estimator exact --variables 9999 --values 9", "9^9999 states"),
         ("--estimator exact --variables 1 --values 65537", "65537^1 states"),
-        ("--hidden 100000000000000", "try a smaller"),
+        ("--hidden 100000000000000", "--hidden must be at most 65,536"),
         ("--device gpu", "unknown device 'gpu': choose auto, cpu, cuda, cuda:N or mps"),
         ("--device cuda:x", "unknown device"),
         ("--device cuda:99", "--device cuda:99 is not available here"),
         ("--devices 0", "--devices must be at least 1, got 0"),
         ("--devices two", "--devices must be an integer, got 'two'"),
         ("--epsion 0.1", "Unrecognized options: --epsion, 0.1 (did you mean --epsilon?)"),
+        ("--variables 1000000000", "--variables must be at most 10,000, got 1000000000"),
+        ("--estimator exact --epsilon 1", "--epsilon 1.0 is for --estimator direct"),
+        ("--temperature 2", "--temperature 2.0 is for"),
         ("--values", "Missing value for argument '--values'"),
         ("--preset", "Missing value for argument '--preset'"),
         ("--run-dir", "Missing value for argument '--run-dir'"),
@@ -504,6 +420,6 @@ def test_train_with_no_flags(here: Path) -> None:
     report = Path(last.removeprefix("report: "))
     summary = read(report.parent / "summary.json")
     assert report.is_file()
-    assert read(report.parent / "config.json")["config"] == TrainConfig().to_dict()
+    assert read(report.parent / "config.json")["config"] == TrainConfig().resolve().to_dict()
     assert summary["test"]["bound"] < 23
     assert len(result.stdout.splitlines()) < 40

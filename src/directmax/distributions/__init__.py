@@ -8,6 +8,7 @@ from directmax.distributions._enumeration import (
     number_of_states,
     state_block,
 )
+from directmax.distributions._observed import observed_one_hot
 from directmax.distributions._pairwise_binary import PairwiseBinary
 from directmax.distributions._perturbed_argmax import Maximiser, PerturbedArgmax
 
@@ -20,5 +21,6 @@ __all__ = [
     "PerturbedArgmax",
     "enumerate_states",
     "number_of_states",
+    "observed_one_hot",
     "state_block",
 ]

@@ -9,10 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from directmax._kernels import LOW_VARIABLES, over_rows
 from directmax.distributions._enumeration import number_of_states, state_block
-from directmax.solvers._exhaustive import LOW_VARIABLES
-from directmax.solvers._pairwise import pair_products
-from directmax.solvers._parallel import over_rows
+from directmax.solvers import pair_products
 
 MAX_VARIABLES = 24
 """Sums over 2^n states are refused beyond."""

@@ -7,8 +7,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from directmax._compiled_math import FAST, exp
-from directmax.solvers._exhaustive import LOW_VARIABLES
-from directmax.solvers._exhaustive_kernel import descend, prepare
+from directmax._kernels import LOW_VARIABLES
+from directmax._state_tables import descend, prepare
 
 SIZE = 2**LOW_VARIABLES
 # Places in the one work array of a problem, at fixed distances: so the compiler knows that they do
@@ -48,22 +48,19 @@ def moments(
         start: first row.
         stop: one past the last.
     """
-    n = field.shape[1]
-    low, high = LOW_VARIABLES, n - LOW_VARIABLES
+    n, high = field.shape[1], field.shape[1] - LOW_VARIABLES
     leaves = 1 << high
     kind = field.dtype
     too_large = 1e30 if field.itemsize == 4 else 1e290
-    tables = np.empty((high + 1, SIZE), kind)
-    coupling = np.empty((high, SIZE), kind)
-    upper = np.zeros(leaves, kind)
-    linear = np.empty(leaves, kind)
-    where = np.zeros(high + 1, np.int64)
-    work = np.empty(6 * SIZE, kind)
+    tables, coupling = np.empty((high + 1, SIZE), kind), np.empty((high, SIZE), kind)
+    upper, linear = np.zeros(leaves, kind), np.empty(leaves, kind)
+    where, work = np.zeros(high + 1, np.int64), np.empty(6 * SIZE, kind)
     # w above and w·h behind it: of finished left subtrees, and of all states with variable d on.
     kept, on = np.empty((high, 2 * SIZE), kind), np.empty((high, 2 * SIZE), kind)
     leaf = np.empty((2, leaves), kind)  # sums over the low states
     scratch = np.empty(max(SIZE, leaves), kind)
     single, pair, cross = np.empty((2, n), kind), np.empty((2, n, n), kind), np.empty(n, kind)
+    out = (first, first_weighted, second, second_weighted)
     for row in range(start, stop):
         pairs = pairwise[row]
         prepare(field[row], pairs, tables[0], coupling, upper, linear)
@@ -79,23 +76,7 @@ def moments(
                 tables, coupling, upper, where, work, kept, on, leaf, reference, high
             )
         scale[row, 0], scale[row, 1], scale[row, 2] = reference, total, weighted
-        for q in range(2):  # bit b of a low state is variable n−1−b, of a leaf high−1−b
-            _pair_sums(work[q * SIZE : (q + 1) * SIZE], low, scratch, single[q], pair[q])
-            for i in range(high, n):
-                _put(i, single[q, n - 1 - i], first, first_weighted, q, row)
-                for j in range(i + 1, n):
-                    value = pair[q, n - 1 - i, n - 1 - j]
-                    _put_pair(i, j, n, value, second, second_weighted, q, row)
-            _pair_sums(leaf[q], high, scratch, single[q], pair[q])
-            for i in range(high):
-                _put(i, single[q, high - 1 - i], first, first_weighted, q, row)
-                for j in range(i + 1, high):
-                    value = pair[q, high - 1 - i, high - 1 - j]
-                    _put_pair(i, j, n, value, second, second_weighted, q, row)
-                _single_sums(on[i, q * SIZE : (q + 1) * SIZE], low, cross)
-                for j in range(high, n):
-                    value = cross[n - 1 - j]
-                    _put_pair(i, j, n, value, second, second_weighted, q, row)
+        _features((work, leaf, on), (scratch, single, pair, cross), out, high, row)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
@@ -177,6 +158,46 @@ def _four_leaves(
     c = 4 * code
     leaf[0, c], leaf[0, c + 1], leaf[0, c + 2], leaf[0, c + 3] = sum0, sum1, sum2, sum3
     leaf[1, c], leaf[1, c + 1], leaf[1, c + 2], leaf[1, c + 3] = mean0, mean1, mean2, mean3
+
+
+@njit(cache=True, nogil=True, inline="always")  # as if written there: sums keep their order
+def _features(
+    sums: tuple[NDArray, NDArray, NDArray],
+    parts: tuple[NDArray, NDArray, NDArray, NDArray],
+    out: tuple[NDArray, NDArray, NDArray, NDArray],
+    high: int,
+    row: int,
+) -> None:  # pragma: no cover (compiled)
+    """The sums for z_i and z_i z_j from those for every low state and every leaf, which are lost.
+
+    Args:
+        sums: work, leaf and on, as `_sums` leaves them.
+        parts: memory for the sums of bits, see `_pair_sums`: of w, and behind it of w g.
+        out: first, first_weighted, second, second_weighted, of all rows.
+        high: number of high variables.
+        row: which one to write.
+    """
+    work, leaf, on = sums
+    scratch, single, pair, cross = parts
+    first, first_weighted, second, second_weighted = out
+    n = first.shape[1]
+    for q in range(2):  # bit b of a low state is variable n−1−b, of a leaf high−1−b
+        _pair_sums(work[q * SIZE : (q + 1) * SIZE], LOW_VARIABLES, scratch, single[q], pair[q])
+        for i in range(high, n):
+            _put(i, single[q, n - 1 - i], first, first_weighted, q, row)
+            for j in range(i + 1, n):
+                value = pair[q, n - 1 - i, n - 1 - j]
+                _put_pair(i, j, n, value, second, second_weighted, q, row)
+        _pair_sums(leaf[q], high, scratch, single[q], pair[q])
+        for i in range(high):
+            _put(i, single[q, high - 1 - i], first, first_weighted, q, row)
+            for j in range(i + 1, high):
+                value = pair[q, high - 1 - i, high - 1 - j]
+                _put_pair(i, j, n, value, second, second_weighted, q, row)
+            _single_sums(on[i, q * SIZE : (q + 1) * SIZE], LOW_VARIABLES, cross)
+            for j in range(high, n):
+                value = cross[n - 1 - j]
+                _put_pair(i, j, n, value, second, second_weighted, q, row)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)

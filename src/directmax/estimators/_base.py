@@ -140,14 +140,6 @@ class Estimator(nn.Module, ABC):
         self.step = int(state)
 
 
-def check_estimator(value: object) -> None:
-    """Refuse, as argument `estimator` of a model, what is none."""
-    if not isinstance(value, Estimator):
-        raise TypeError(
-            f"estimator must be an Estimator, such as Direct(), got {type(value).__name__}"
-        )
-
-
 def check_scheduled(name: str, value: float | Schedule) -> float | Schedule:
     """A positive number, or a schedule that starts with one."""
     check_positive(name, at(value, 0))

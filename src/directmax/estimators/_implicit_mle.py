@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._transforms import refuse_in_transforms
+from directmax._transforms import refuse_in_transforms, uncompiled
 from directmax.distributions import DiscreteDistribution
 from directmax.estimators._base import average
 from directmax.estimators._direct import Direct
@@ -55,7 +55,7 @@ class ImplicitMLE(Direct):
         """One a sample."""
         return self.num_samples
 
-    @torch.compiler.disable  # differentiates inside, which the compiler cannot trace
+    @uncompiled  # differentiates inside, which the compiler cannot trace
     def _losses_and_changes(
         self, q: DiscreteDistribution, objective: Objective, z: Float[Tensor, "s b n k"]
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, "s b n k"]]:

@@ -7,8 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from directmax._validation import check_positive
-from directmax.distributions import DiscreteDistribution
-from directmax.distributions._observed import observed_one_hot
+from directmax.distributions import DiscreteDistribution, observed_one_hot
 from directmax.estimators._base import Estimate, check_num_samples
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from directmax._precision import widened
-from directmax._transforms import refuse_in_transforms
+from directmax._transforms import refuse_in_transforms, uncompiled
 from directmax._validation import check_count, check_positive
 from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.estimators._base import (
@@ -92,7 +92,7 @@ class Rebar(Estimator):
         """Three a sample: at z, s and s̃."""
         return 3 * self.num_samples
 
-    @torch.compiler.disable  # differentiates inside, which the compiler cannot trace
+    @uncompiled  # differentiates inside, which the compiler cannot trace
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -23,7 +24,7 @@ from directmax.laboratory._measure import (
     exact_reference,
     measure_gradient,
 )
-from directmax.laboratory._results import GradientComparison
+from directmax.laboratory._results import GradientComparison, GradientStatistics
 from directmax.objectives import Objective
 
 Progress = Callable[[str, float], object]
@@ -46,39 +47,23 @@ def compare_gradients(
 ) -> GradientComparison:
     r"""Draw estimators many times: bias, variance and cost, with confidence intervals.
 
-    The gradient is that of E_q[f] with respect to the potentials of the single variables (`logits`
-    of a `Categorical`, `unary` of a `PairwiseBinary`), for every problem of the batch. Many draws
-    are made by one call, with copies of the problems. So an estimator that looks at other problems
-    of the batch sees more of them than in training.
-
-    With `parameters` it is that of the mean loss of the batch with respect to a model's weights,
-    one call and one backward pass a draw; `q` is then a function that computes the distribution
-    anew.
-
-    Draws are streamed: memory holds one chunk of them, and means of 20 groups of draws. Intervals
-    are Student's, from the jackknife over the groups. Estimators are copied, and drawn in
-    evaluation mode: train what they learn before. Time and evaluations of f are those of a plain
-    call in training mode. What is measured is defined at `GradientStatistics`.
-
-    For coupled variables with noise on the single variables the samples are not those of q, the
-    Gibbs distribution, but the reference is the gradient of E_q[f]. An estimator that is unbiased
-    for the samples' distribution then shows a bias.
+    The gradient is that of E_q[f] with respect to the potentials of the single variables, for every
+    problem of the batch; with `parameters` that of the batch's mean loss with respect to a model's
+    weights. What is measured is said at `GradientStatistics`, how at `GradientComparison`.
 
     Args:
-        q: the distribution; with `parameters` a function that returns it.
+        q: the distribution; with `parameters` a function that computes it anew.
         objective: f, from one-hot `(*s, b, n, k)` to losses `(*s, b)` in nats.
         estimators: what to compare, by any names.
         parameters: tensors that require a gradient, such as `list(model.parameters())`.
         num_draws: draws of every estimator, at least 4.
-        reference: "exact", by enumeration; "none"; or an estimator whose mean over ten times
-            `num_draws` is taken, for problems too large to enumerate. The noise of that mean is
-            subtracted from the bias, and is not in the intervals.
+        reference: "exact", by enumeration; "none"; or an estimator, see `GradientComparison`.
         max_states: the largest k^n to enumerate.
         confidence: of the intervals.
         timing: also measure seconds and evaluations of f.
         max_problems: draws times batch in one call; bounds memory. The draws depend on it.
         generator: source of randomness, on q's device; torch's default one when None.
-        progress: told of the name and the share that is done.
+        progress: called with a name and the share that is done.
 
     Raises:
         TypeError: an argument of the wrong type, or an estimator that cannot be used with q.
@@ -86,71 +71,78 @@ def compare_gradients(
 
     Example:
         >>> import torch
-        >>> from directmax import Categorical, Direct, LocalExpectation
-        >>> q = Categorical(torch.zeros(5, 1, 3))
-        >>> cost = torch.tensor([0.0, 1.0, 2.0])
-        >>> result = compare_gradients(
-        ...     q,
-        ...     lambda z: (z * cost).sum((-2, -1)),
-        ...     {"ε = 1": Direct(1.0), "exact in one": LocalExpectation()},
-        ...     generator=torch.Generator().manual_seed(0),
-        ... )
-        >>> result["ε = 1"].bias.low > 0.05, result["exact in one"].variance.value
-        (True, 0.0)
+        >>> from directmax import Categorical, Direct
+        >>> q, cost = Categorical(torch.zeros(5, 1, 3)), torch.tensor([0.0, 1.0, 2.0])
+        >>> objective = lambda z: (z * cost).sum((-2, -1))
+        >>> compare_gradients(q, objective, {"ε = 1": Direct(1.0)})["ε = 1"].bias.low > 0.05
+        True
 
     Reference: Lorberbom et al. 2019, figure 1; the intervals and the other columns are additions.
     """
     _check(objective, estimators, num_draws, reference, max_states, confidence, max_problems)
-    gradients: Gradients
-    if parameters is None:
-        if callable(q):
-            raise TypeError(
-                "q must be a distribution; a function that returns one needs parameters=[...]"
-            )
-        gradients = PotentialGradients(q, objective)
-    else:
-        gradients = ParameterGradients(q, objective, parameters)  # type: ignore[arg-type]
+    gradients = _gradients(q, objective, parameters)
+    draws = _Draws(gradients, num_draws, max_problems, generator, progress)
+    target = draws.reference(reference, max_states)
+    rows = tuple(draws.measure(*each, target, confidence, timing) for each in estimators.items())
+    problems, entries = gradients.shape
+    return GradientComparison(rows, target.name, target.norm, problems, entries, confidence)
 
-    def told(label: str) -> Callable[[float], object]:
-        return lambda share: progress(label, share) if progress else None
 
-    target: Reference
-    if reference == "exact":
-        target = exact_reference(gradients, max_states=max_states)
-    elif isinstance(reference, Estimator):
-        target = average_reference(
-            gradients,
-            reference,
-            REFERENCE_FACTOR * num_draws,
-            generator=generator,
-            max_problems=max_problems,
-            progress=told("reference"),
+def _gradients(q: object, objective: Objective, parameters: Sequence[Tensor] | None) -> Gradients:
+    """Which gradient is measured."""
+    if parameters is not None:
+        return ParameterGradients(q, objective, parameters)  # type: ignore[arg-type]
+    if callable(q):
+        raise TypeError(
+            "q must be a distribution; a function that returns one needs parameters=[...]"
         )
-    else:
-        target = NO_REFERENCE
-    rows = [
-        measure_gradient(
-            gradients,
+    return PotentialGradients(q, objective)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """How draws are made."""
+
+    gradients: Gradients
+    count: int
+    max_problems: int
+    generator: torch.Generator | None
+    progress: Progress | None
+
+    def _report(self, label: str) -> Callable[[float], object]:
+        return lambda share: self.progress(label, share) if self.progress else None
+
+    def reference(self, choice: str | Estimator, max_states: int) -> Reference:
+        """What estimators are compared with."""
+        if choice == "exact":
+            return exact_reference(self.gradients, max_states=max_states)
+        if not isinstance(choice, Estimator):
+            return NO_REFERENCE
+        return average_reference(
+            self.gradients,
+            choice,
+            REFERENCE_FACTOR * self.count,
+            generator=self.generator,
+            max_problems=self.max_problems,
+            progress=self._report("reference"),
+        )
+
+    def measure(
+        self, label: str, estimator: Estimator, target: Reference, confidence: float, timing: bool
+    ) -> GradientStatistics:
+        """One row."""
+        return measure_gradient(
+            self.gradients,
             label,
             estimator,
             target,
-            num_draws=num_draws,
+            num_draws=self.count,
             confidence=confidence,
             timing=timing,
-            max_problems=max_problems,
-            generator=generator,
-            progress=told(label),
+            max_problems=self.max_problems,
+            generator=self.generator,
+            progress=self._report(label),
         )
-        for label, estimator in estimators.items()
-    ]
-    return GradientComparison(
-        rows=tuple(rows),
-        reference=target.name,
-        norm=target.norm,
-        num_problems=gradients.shape[0],
-        num_entries=gradients.shape[1],
-        confidence=confidence,
-    )
 
 
 def _check(

@@ -16,7 +16,7 @@ from directmax.estimators import Estimator, Exact
 from directmax.laboratory._gradients import Gradients
 from directmax.laboratory._moments import GroupMoments, Jackknifed, Pooled, jackknife
 from directmax.laboratory._results import GradientStatistics, Measured
-from directmax.laboratory._timing import measure_cost
+from directmax.laboratory._timing import Cost, measure_cost
 
 GROUPS = 20
 """Groups of draws that the jackknife leaves out one at a time."""
@@ -175,6 +175,18 @@ def measure_gradient(
     moments = _stream(
         gradients, frozen, num_draws, reference.value, generator, max_problems, progress, label
     )
+    return _statistics(label, frozen, num_draws, moments, reference, confidence, cost)
+
+
+def _statistics(
+    label: str,
+    estimator: Estimator,
+    num_draws: int,
+    moments: GroupMoments,
+    reference: Reference,
+    confidence: float,
+    cost: Cost | None,
+) -> GradientStatistics:
     found = jackknife(moments, lambda pooled: _metrics(pooled, reference))
     interval = _Intervals(found, _student(len(moments.counts) - 1, confidence))
     norm = reference.norm
@@ -183,7 +195,7 @@ def measure_gradient(
     bias = interval.root("squared_bias") if known else None
     return GradientStatistics(
         label=label,
-        estimator=" ".join(str(frozen).split()),
+        estimator=" ".join(str(estimator).split()),
         unbiased=estimator.unbiased,
         num_draws=num_draws,
         bias=bias,

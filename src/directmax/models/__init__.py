@@ -1,26 +1,26 @@
 """Networks and the auto-encoders: discrete, mixed discrete-continuous, images with attributes."""
 
-from directmax.models._attribute_networks import AttributeDecoder, AttributeEncoder
-from directmax.models._attribute_vae import AttributeTerms, AttributeVAE
-from directmax.models._bound import Bound
-from directmax.models._discrete_vae import DiscreteVAE, LossTerms
-from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
-from directmax.models._mixed_vae import MixedTerms, MixedVAE
-from directmax.models._networks import Decoder, Encoder, PairwiseEncoder
+from __future__ import annotations
 
-__all__ = [
-    "AttributeDecoder",
-    "AttributeEncoder",
-    "AttributeTerms",
-    "AttributeVAE",
-    "Bound",
-    "Decoder",
-    "DiscreteVAE",
-    "Encoder",
-    "LossTerms",
-    "MixedEncoder",
-    "MixedPosterior",
-    "MixedTerms",
-    "MixedVAE",
-    "PairwiseEncoder",
-]
+from typing import TYPE_CHECKING
+
+from directmax._lazy import lazy_names
+from directmax.models._encoders import ENCODERS as ENCODERS
+
+if TYPE_CHECKING:
+    from directmax.models._attribute_networks import AttributeDecoder as AttributeDecoder
+    from directmax.models._attribute_networks import AttributeEncoder as AttributeEncoder
+    from directmax.models._attribute_vae import AttributeTerms as AttributeTerms
+    from directmax.models._attribute_vae import AttributeVAE as AttributeVAE
+    from directmax.models._bound import Bound as Bound
+    from directmax.models._discrete_vae import DiscreteVAE as DiscreteVAE
+    from directmax.models._discrete_vae import LossTerms as LossTerms
+    from directmax.models._mixed_networks import MixedEncoder as MixedEncoder
+    from directmax.models._mixed_networks import MixedPosterior as MixedPosterior
+    from directmax.models._mixed_vae import MixedTerms as MixedTerms
+    from directmax.models._mixed_vae import MixedVAE as MixedVAE
+    from directmax.models._networks import Decoder as Decoder
+    from directmax.models._networks import Encoder as Encoder
+    from directmax.models._networks import PairwiseEncoder as PairwiseEncoder
+
+__all__, __getattr__, __dir__ = lazy_names(__name__)

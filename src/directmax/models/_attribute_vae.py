@@ -10,25 +10,28 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from directmax import objectives
 from directmax._choices import check_choice
 from directmax._precision import widened
 from directmax._validation import check_count
-from directmax.distributions import DiscreteDistribution, enumerate_states, number_of_states
-from directmax.distributions._observed import observed_one_hot
+from directmax.distributions import (
+    DiscreteDistribution,
+    enumerate_states,
+    number_of_states,
+    observed_one_hot,
+)
 from directmax.estimators import Estimator, LabelledDirect
-from directmax.estimators._base import check_estimator
 from directmax.models._attribute_networks import AttributeDecoder, AttributeEncoder
 from directmax.models._bound import Bound
+from directmax.models._checks import check_estimator
 from directmax.models._distortion import distorted
 from directmax.objectives import (
+    LIKELIHOODS,
     AttributeReconstruction,
     gaussian_kl,
-    gaussian_loss,
-    logistic_loss,
     unit_pixels,
 )
 
-LIKELIHOODS = {"gaussian": gaussian_loss, "logistic": logistic_loss}
 CONFIDENT = 0.95
 """Probability from which an attribute of an image without label counts as known."""
 SCALE_RATE = 10.0
@@ -157,7 +160,7 @@ class AttributeVAE(nn.Module):
             dtype=self.scale.dtype,
             device=images.device,
         )
-        loss = LIKELIHOODS[self.likelihood]
+        loss = getattr(objectives, LIKELIHOODS[self.likelihood])
         return AttributeReconstruction(
             self.decoder,
             partial(self.encoder.gaussians, features),

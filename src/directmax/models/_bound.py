@@ -16,8 +16,7 @@ from directmax.distributions import (
     number_of_states,
     state_block,
 )
-from directmax.objectives import Reconstruction, bernoulli_table, evaluate
-from directmax.objectives._reconstruction import FactoredDecoder
+from directmax.objectives import FactoredDecoder, Reconstruction, bernoulli_table, evaluate
 
 TABLE_ELEMENTS = 2**24
 """Losses of (state, image) pairs held at a time."""

@@ -19,8 +19,8 @@ from directmax.distributions import (
     number_of_states,
 )
 from directmax.estimators import Estimator
-from directmax.estimators._base import check_estimator
 from directmax.models._bound import NUM_AUTHORS_SAMPLES, Bound, enumerated, sampled
+from directmax.models._checks import check_estimator
 from directmax.models._networks import Decoder, Encoder, PairwiseEncoder
 from directmax.objectives import Reconstruction
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -10,11 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from directmax._validation import check_count
-from directmax.distributions import Categorical
-from directmax.distributions._observed import observed_one_hot
+from directmax.distributions import Categorical, observed_one_hot
 from directmax.estimators import Estimator, LabelledDirect
-from directmax.estimators._base import check_estimator
 from directmax.models._bound import Bound
+from directmax.models._checks import check_estimator
 from directmax.models._distortion import turned
 from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
 from directmax.models._networks import Decoder
@@ -53,6 +53,25 @@ class MixedTerms(NamedTuple):
     labelled: Tensor | None = None
     supervision: Tensor | None = None
     regularity: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """Images shifted and distorted at random, before they are classified."""
+
+    shape: tuple[int, int] | None
+    shift: int
+    distortion: float
+    generator: torch.Generator | None
+
+    def __call__(self, images: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
+        if self.shape is None:
+            return images
+        images = shifted(images, self.shape, self.shift, generator=self.generator)
+        if self.distortion == 0:
+            return images
+        grid = images.view(-1, 1, *self.shape)
+        return turned(grid, self.distortion, generator=self.generator).flatten(1)
 
 
 class MixedVAE(nn.Module):
@@ -172,34 +191,17 @@ class MixedVAE(nn.Module):
         if (shift or distortion) and shape is None:
             raise ValueError("shape, (height, width), is needed for a shift and a distortion")
         posterior = self.encoder(images)
-        q = Categorical(posterior.logits, validate=False)
-        objective = self.objective(images, posterior, kl_weight=kl_weight, generator=generator)
-        estimate = self.estimator(q, objective, generator=generator)
-        with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
-            kl = q.kl_to_uniform()
-        with torch.no_grad():
-            gaussian = (q.probs.squeeze(1) * posterior.row_kl()).sum(-1)
-        terms = MixedTerms(estimate.loss, kl, gaussian)
-
-        def moved(x: Tensor) -> Tensor:
-            if shape is None:
-                return x
-            x = shifted(x, shape, shift, generator=generator)
-            if distortion == 0:
-                return x
-            grid = x.view(-1, 1, *shape)
-            return turned(grid, distortion, generator=generator).flatten(1)
-
+        terms = self._without_labels(images, posterior, kl_weight, kl_gradient, generator)
+        move = _Moved(shape, shift, distortion, generator)
         near = []  # images to classify: around those without labels, and those with
         logits, classify = posterior.logits.squeeze(1), self.encoder.classify
         if radius > 0:
-            far = adversarial(classify, moved(images), logits, radius, generator=generator)
-            near.append(far)
+            near.append(adversarial(classify, move(images), logits, radius, generator=generator))
         elif shift or distortion:
-            near.append(moved(images))
+            near.append(move(images))
         count = len(images) if near else 0
         if labelled is not None and labels is not None:
-            near.append(moved(labelled))
+            near.append(move(labelled))
         if not near:
             return terms
         around = classify(torch.cat(near))
@@ -208,11 +210,40 @@ class MixedVAE(nn.Module):
             terms = terms._replace(regularity=regularity)
         if labelled is None or labels is None:
             return terms
-        q = Categorical(around[count:].unsqueeze(1), validate=False)
-        shape_of_z = (len(labels), 1, q.num_values)
-        z = observed_one_hot(labels, shape_of_z, dtype=q.dtype, device=q.device, validate=False)
+        return self._with_labels(terms, around[count:], labelled, labels, kl_weight, generator)
+
+    def _without_labels(
+        self,
+        images: Float[Tensor, "b d"],
+        posterior: MixedPosterior,
+        kl_weight: float,
+        kl_gradient: bool,
+        generator: torch.Generator | None,
+    ) -> MixedTerms:
+        q = Categorical(posterior.logits, validate=False)
+        objective = self.objective(images, posterior, kl_weight=kl_weight, generator=generator)
+        estimate = self.estimator(q, objective, generator=generator)
+        with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
+            kl = q.kl_to_uniform()
+        with torch.no_grad():
+            gaussian = (q.probs.squeeze(1) * posterior.row_kl()).sum(-1)
+        return MixedTerms(estimate.loss, kl, gaussian)
+
+    def _with_labels(
+        self,
+        terms: MixedTerms,
+        logits: Float[Tensor, "m k"],
+        images: Float[Tensor, "m d"],
+        labels: Int[Tensor, " m"],
+        kl_weight: float,
+        generator: torch.Generator | None,
+    ) -> MixedTerms:
+        """The terms of labelled images, classified."""
+        q = Categorical(logits.unsqueeze(1), validate=False)
+        shape = (len(labels), 1, q.num_values)
+        z = observed_one_hot(labels, shape, dtype=q.dtype, device=q.device, validate=False)
         supervision = self.supervision(q, z, generator=generator, validate=False).loss
-        loss = self._labelled_loss(labelled, labels, z, kl_weight, generator)
+        loss = self._labelled_loss(images, labels, z, kl_weight, generator)
         return terms._replace(labelled=loss, supervision=supervision)
 
     def _labelled_loss(

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from directmax._kernels import over_rows
 from directmax._precision import fast_bfloat16, no_autocast, widened
 from directmax.objectives._bernoulli import softplus
-from directmax.solvers._parallel import over_rows
 
 CHUNK_ELEMENTS_CPU = 2**21
 CHUNK_ELEMENTS_CUDA = 2**27

@@ -3,15 +3,8 @@
 Inside, variables are spins s = 2z − 1 in {−1, 1}: the potential is a constant plus g·s + ½ sᵀJs
 with J_ij = h_ij / 4 and g_i = field_i / 2 + Σ_j h_ij / 4.
 
-The bound of a node: for any diagonal d with A = diag(d) − J positive definite, s_i² = 1 gives
-
-    max_s g·s + ½ sᵀJs = max_s g·s − ½ sᵀAs + ½ Σd  ≤  ½ gᵀA⁻¹g + ½ Σd,
-
-the maximum over all real s, at x = A⁻¹g. The best d is the semidefinite bound; a few Newton steps
-on the right side minus μ log det A come close. With s_i held at ±1 the right side falls by
-(1 ∓ x_i)² / (2 A⁻¹_ii): that bounds both children of every variable at once.
-
-One file, since numba's cache does not see a change in a function called from another file.
+Edits of `_branch_and_bound_bound` need the cached code of this file to be deleted too (see
+`_compiled_math`).
 """
 
 from __future__ import annotations
@@ -22,16 +15,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from directmax.solvers._branch_and_bound_bound import bound
+
 OPTIMAL, NODE_LIMIT, TIME_LIMIT = 0, 1, 2
 LEAF = 9
 """So many free variables are enumerated, which takes as long as a bound or two."""
 ROUNDING = 1e-13
 """What rounding may cost, relative to the sum of the absolute potentials."""
-BARRIER = 0.5
-"""μ, as a part of the gap per variable. The barrier hides a gain of m μ: above 1 it prunes less."""
-WORTHWHILE = 0.2
-"""A Newton step is made if it promises at least this part of the gap."""
-STEPS = 30
 
 
 @njit(cache=True, nogil=True)
@@ -167,131 +157,32 @@ def _enumerate(
 
 
 @njit(cache=True, nogil=True)
-def _evaluate(
-    couplings: NDArray,
-    free: NDArray,
-    m: int,
-    g: NDArray,
-    diagonal: NDArray,
-    inverse: NDArray,
-    x: NDArray,
-) -> tuple[bool, float, float]:  # pragma: no cover (compiled)
-    """Whether A is positive definite, log det A, and the bound; A⁻¹ and A⁻¹g as outputs."""
-    largest = 0.0
+def _fix_bounded(
+    gap: float, free: NDArray, m: int, inverse: NDArray, x: NDArray, spins: NDArray
+) -> int:  # pragma: no cover (compiled)
+    """Fix the spins of which one value is bounded away; −1 if any, else which one to branch on."""
+    fixed, branch, score = 0, 0, -1.0
     for a in range(m):
-        for b in range(m):
-            inverse[a, b] = -couplings[free[a], free[b]]
-        inverse[a, a] = diagonal[a]
-        largest = max(largest, diagonal[a])
-    log_det = 0.0
-    for k in range(m):  # Gauss–Jordan, whole rows at a time
-        pivot = inverse[k, k]
-        if not pivot > 1e-11 * largest:
-            return False, 0.0, 0.0
-        log_det += math.log(pivot)
-        inverse[k, k] = 1.0
-        for b in range(m):
-            inverse[k, b] /= pivot
-        for a in range(m):
-            if a != k:
-                factor = inverse[a, k]
-                inverse[a, k] = 0.0
-                for b in range(m):
-                    inverse[a, b] -= factor * inverse[k, b]
-    value = 0.0
-    for a in range(m):
-        x[a] = 0.0
-        for b in range(m):
-            x[a] += inverse[a, b] * g[b]
-        value += 0.5 * diagonal[a]
-    # ½ gᵀA⁻¹g to rounding also where A is nearly singular: at the x that was found, and what its
-    # residual r may add, ½ rᵀA⁻¹r.
-    rest = np.empty(m)
-    for a in range(m):
-        rest[a] = g[a] - diagonal[a] * x[a]
-        for b in range(m):
-            rest[a] += couplings[free[a], free[b]] * x[b]
-        value += 0.5 * (g[a] + rest[a]) * x[a]
-    for a in range(m):
-        for b in range(m):
-            value += 0.5 * rest[a] * inverse[a, b] * rest[b]
-    return True, log_det, value
+        fall_up = (1.0 - x[a]) ** 2 / (2.0 * inverse[a, a])
+        fall_down = (1.0 + x[a]) ** 2 / (2.0 * inverse[a, a])
+        if gap <= fall_up or gap <= fall_down:
+            # If neither child can be better, either will do: the next bound ends the node.
+            spins[free[a]] = -1 if gap <= fall_up else 1
+            fixed += 1
+        elif min(fall_up, fall_down) > score:
+            branch, score = a, min(fall_up, fall_down)
+    return -1 if fixed else branch
 
 
 @njit(cache=True, nogil=True)
-def _solve(matrix: NDArray, right: NDArray, m: int) -> None:  # pragma: no cover (compiled)
-    """right := matrix⁻¹ right; the matrix is positive definite and is overwritten."""
-    for k in range(m):
-        for a in range(k + 1, m):
-            factor = matrix[k, a] / matrix[k, k]  # what is left stays symmetric
-            for b in range(a, m):
-                matrix[a, b] -= factor * matrix[k, b]
-            right[a] -= factor * right[k]
-    for k in range(m - 1, -1, -1):
-        for b in range(k + 1, m):
-            right[k] -= matrix[k, b] * right[b]
-        right[k] /= matrix[k, k]
-
-
-@njit(cache=True, nogil=True)
-def _bound(
-    couplings: NDArray,
-    free: NDArray,
-    m: int,
-    g: NDArray,
-    diagonal: NDArray,
-    base: float,
-    inverse: NDArray,
-    scratch: NDArray,
-    x: NDArray,
+def _keep(
+    value: float, best_value: float, spins: NDArray, best: NDArray
 ) -> float:  # pragma: no cover (compiled)
-    """base + bound, lowered by Newton steps until it is ≤ 0, decides a variable, or hardly falls.
-
-    `diagonal` (by variable) is where they start and end; `inverse` and `x` (by free variable) are
-    A⁻¹ and A⁻¹g there.
-    """
-    trial, descent, slope = np.empty(m), np.empty(m), np.empty(m)
-    for a in range(m):
-        trial[a] = diagonal[free[a]]
-    definite, log_det, value = _evaluate(couplings, free, m, g, trial, inverse, x)
-    while not definite:
-        trial = 1.1 * trial + 1e-6
-        definite, log_det, value = _evaluate(couplings, free, m, g, trial, inverse, x)
-    now = trial.copy()
-    for _ in range(STEPS):
-        gap = base + value
-        decided = gap <= 0.0
-        for a in range(m):
-            decided |= gap <= (1.0 + abs(x[a])) ** 2 / (2.0 * inverse[a, a])
-        if decided:
-            break
-        barrier = BARRIER * gap / m
-        for a in range(m):
-            slope[a] = 0.5 - 0.5 * x[a] * x[a] - barrier * inverse[a, a]
-            descent[a] = slope[a]
-            for b in range(m):
-                scratch[a, b] = inverse[a, b] * (x[a] * x[b] + barrier * inverse[a, b])
-        _solve(scratch, descent, m)
-        promise = 0.0
-        for a in range(m):
-            promise += 0.5 * slope[a] * descent[a]
-        if not promise >= WORTHWHILE * gap:
-            break
-        before = value - barrier * log_det
-        better, length = False, 1.0
-        while not better and length > 1e-3:
-            for a in range(m):
-                trial[a] = now[a] - length * descent[a]
-            definite, log_det, value = _evaluate(couplings, free, m, g, trial, inverse, x)
-            better = definite and value - barrier * log_det < before
-            length *= 0.5
-        if not better:  # rounding: stay at the last point
-            definite, log_det, value = _evaluate(couplings, free, m, g, now, inverse, x)
-            break
-        now[:] = trial
-    for a in range(m):
-        diagonal[free[a]] = now[a]
-    return base + value
+    """The better of two values; `spins` into `best` where it is theirs."""
+    if not value > best_value:
+        return best_value
+    best[:] = spins
+    return value
 
 
 @njit(cache=True, nogil=True)
@@ -331,35 +222,21 @@ def _search(
             m, base = _reduce(g, couplings, spins, free, local)
             if m <= LEAF:
                 value = _enumerate(local, couplings, free, m, base, spins)
-                if value > best_value:
-                    best_value = value
-                    best[:] = spins
+                best_value = _keep(value, best_value, spins, best)
                 break
-            gap = _bound(
-                couplings, free, m, local, diagonal, base - best_value - margin, inverse, scratch, x
-            )
+            excess = base - best_value - margin
+            gap = bound(couplings, free, m, local, diagonal, excess, inverse, scratch, x)
             if gap <= 0.0:
                 break
-            fixed, branch, score = 0, 0, -1.0
-            for a in range(m):
-                fall_up = (1.0 - x[a]) ** 2 / (2.0 * inverse[a, a])
-                fall_down = (1.0 + x[a]) ** 2 / (2.0 * inverse[a, a])
-                if gap <= fall_up or gap <= fall_down:
-                    # If neither child can be better, either will do: the next bound ends the node.
-                    spins[free[a]] = -1 if gap <= fall_up else 1
-                    fixed += 1
-                elif min(fall_up, fall_down) > score:
-                    branch, score = a, min(fall_up, fall_down)
-            if fixed:
+            branch = _fix_bounded(gap, free, m, inverse, x, spins)
+            if branch < 0:
                 continue
             open_spins[waiting] = spins
             for a in range(m):
                 spins[free[a]] = 1 if x[a] >= 0.0 else -1
             likely = spins[free[branch]]
             value = _tabu(g, couplings, spins)
-            if value > best_value:
-                best_value = value
-                best[:] = spins
+            best_value = _keep(value, best_value, spins, best)
             open_spins[waiting + 1] = open_spins[waiting]
             open_diagonal[waiting] = open_diagonal[waiting + 1] = diagonal
             open_spins[waiting, free[branch]] = -likely

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from directmax._kernels import over_rows
 from directmax._precision import no_autocast, widened
 from directmax.solvers._pairwise import (
     PairwiseSolver,
@@ -15,11 +16,7 @@ from directmax.solvers._pairwise import (
     pair_products,
     potential,
 )
-from directmax.solvers._parallel import over_rows
 from directmax.solvers._solution import Solution, Status
-
-LOW_VARIABLES = 7
-"""Variables inside a table of the compiled search: 2^7 entries stay in the innermost cache."""
 
 CHUNK_ELEMENTS = 2**26
 """Scores held at a time on a GPU."""

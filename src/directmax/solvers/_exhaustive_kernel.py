@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from directmax.solvers._exhaustive import LOW_VARIABLES
+from directmax._kernels import LOW_VARIABLES
+from directmax._state_tables import descend, prepare
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -105,23 +106,7 @@ def alternatives(
         prepare(field[row], pairs, tables[0], coupling, upper, linear)
         for code in range(leaves):
             descend(tables, coupling, where, high, size, code)
-            table = tables[where[high]]
-            offset = upper[code]
-            local = table[0]
-            if code == 0:
-                for z in range(size):
-                    best[z] = table[z] + offset
-                    code_of[z] = 0
-                    local = max(local, table[z])
-            else:
-                this = np.int32(code)
-                for z in range(size):
-                    score = table[z] + offset
-                    better = score > best[z]
-                    best[z] = score if better else best[z]
-                    code_of[z] = this if better else code_of[z]
-                    local = max(local, table[z])
-            leaf[code] = local + offset
+            leaf[code] = _take(tables[where[high]], upper[code], code, best, code_of)
         for i in range(n):
             wanted = 1 - bits[row, i]
             if i < high:
@@ -135,6 +120,28 @@ def alternatives(
                     out[i, row, d] = (state >> (n - 1 - d)) & 1
 
 
+@njit(cache=True, nogil=True, fastmath=True, forceinline=True)
+def _take(
+    table: NDArray, offset: float, code: int, best: NDArray, code_of: NDArray
+) -> float:  # pragma: no cover (compiled)
+    """Into `best` and `code_of` what a leaf improves for each low state; its best score."""
+    local = table[0]
+    if code == 0:
+        for z in range(table.shape[0]):
+            best[z] = table[z] + offset
+            code_of[z] = 0
+            local = max(local, table[z])
+    else:
+        this = np.int32(code)
+        for z in range(table.shape[0]):
+            score = table[z] + offset
+            better = score > best[z]
+            best[z] = score if better else best[z]
+            code_of[z] = this if better else code_of[z]
+            local = max(local, table[z])
+    return local + offset
+
+
 @njit(cache=True, nogil=True)
 def _argmax_with(scores: NDArray, bit: int, wanted: int) -> int:  # pragma: no cover (compiled)
     """The index of the largest score among those whose index has a bit as wanted."""
@@ -143,27 +150,6 @@ def _argmax_with(scores: NDArray, bit: int, wanted: int) -> int:  # pragma: no c
         if (z >> bit) & 1 == wanted and scores[z] > best:
             best, index = scores[z], z
     return index
-
-
-@njit(cache=True, nogil=True, fastmath=True, forceinline=True)
-def descend(
-    tables: NDArray, coupling: NDArray, where: NDArray, high: int, size: int, code: int
-) -> None:  # pragma: no cover (compiled)
-    """Rebuild the tables on the path to a leaf from the level that changed by counting up."""
-    level = 0
-    if code:
-        trailing = 0
-        while not (code >> trailing) & 1:
-            trailing += 1
-        level = high - 1 - trailing
-    for d in range(level, high):
-        if (code >> (high - 1 - d)) & 1:
-            parent, child, add = tables[where[d]], tables[d + 1], coupling[d]
-            for z in range(size):
-                child[z] = parent[z] + add[z]
-            where[d + 1] = d + 1
-        else:
-            where[d + 1] = where[d]
 
 
 @njit(cache=True, nogil=True)
@@ -184,58 +170,3 @@ def _write(
         bits[d] = (code >> (high - 1 - d)) & 1
     for d in range(high, n):
         bits[d] = (best_low >> (n - 1 - d)) & 1
-
-
-@njit(cache=True, nogil=True, fastmath=True, forceinline=True)
-def prepare(
-    field: NDArray,
-    pairs: NDArray,
-    table: NDArray,
-    coupling: NDArray,
-    upper: NDArray,
-    scratch: NDArray,
-) -> None:  # pragma: no cover (compiled)
-    """The tables that a search of one problem starts from.
-
-    Args:
-        field: `(n,)`.
-        pairs: `(P,)`.
-        table: out, `(2^L,)`, the score of the low variables among themselves.
-        coupling: out, `(n − L or 1, 2^L)`, Σ_l h_dl z_l of every high variable d.
-        upper: out, `(2^(n − L),)`, the score of the high variables among themselves.
-        scratch: of the size of `upper`.
-    """
-    n = field.shape[0]
-    high = max(n - LOW_VARIABLES, 0)
-    sums_table(field, pairs, n, high, n, table, coupling[0])
-    for d in range(high):
-        couplings(pairs, n, d, high, n, coupling[d])
-    sums_table(field, pairs, n, 0, high, upper, scratch)
-
-
-@njit(cache=True, nogil=True, fastmath=True, forceinline=True)
-def couplings(
-    pairs: NDArray, n: int, variable: int, first: int, stop: int, out: NDArray
-) -> None:  # pragma: no cover (compiled)
-    """Σ_j h_{variable, j} z_j for all assignments of variables first … stop−1 (all above it)."""
-    out[0] = 0
-    filled = 1
-    for j in range(stop - 1, first - 1, -1):  # the last variable is the lowest bit
-        add = pairs[variable * n - variable * (variable + 1) // 2 + j - variable - 1]
-        for z in range(filled):
-            out[filled + z] = out[z] + add
-        filled *= 2
-
-
-@njit(cache=True, nogil=True, fastmath=True, forceinline=True)
-def sums_table(
-    field: NDArray, pairs: NDArray, n: int, first: int, stop: int, out: NDArray, scratch: NDArray
-) -> None:  # pragma: no cover (compiled)
-    """The score of all assignments of variables first … stop−1 among themselves, by doubling."""
-    out[0] = 0
-    filled = 1
-    for i in range(stop - 1, first - 1, -1):
-        couplings(pairs, n, i, i + 1, stop, scratch)
-        for z in range(filled):
-            out[filled + z] = out[z] + scratch[z] + field[i]
-        filled *= 2

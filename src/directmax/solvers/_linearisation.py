@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from directmax._kernels import over_rows
 from directmax._validation import check_positive
 from directmax.solvers._pairwise import PairwiseSolver
-from directmax.solvers._parallel import over_rows
 from directmax.solvers._solution import Status
 
 

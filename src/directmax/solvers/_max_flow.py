@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from directmax._kernels import over_rows
 from directmax.solvers._pairwise import PairwiseSolver
-from directmax.solvers._parallel import over_rows
 from directmax.solvers._solution import Status
 from directmax.solvers._supermodular import check_supermodular
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from directmax.solvers._parallel import over_rows
+from directmax._kernels import over_rows
 
 
 class OneByOne:

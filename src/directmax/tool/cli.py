@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import functools
 import io
+import operator
 import os
 import re
 import sys
@@ -26,11 +27,18 @@ from directmax.tool.commands import (
     Solvers,
     Train,
 )
-from directmax.tool.config.rules import CHOSEN
-from directmax.tool.config.train import PRESETS, TrainConfig
+from directmax.tool.config.settings import SETTINGS
 from directmax.tool.environment import is_helper
 
-COMMANDS = ("train", "evaluate", "sample", "edit", "solvers", "gradients", "reproduce")
+COMMANDS: dict[str, Any] = {
+    "train": Train,
+    "evaluate": Evaluate,
+    "sample": Sample,
+    "edit": Edit,
+    "solvers": Solvers,
+    "gradients": Gradients,
+    "reproduce": Reproduce,
+}
 
 
 class UsageError(Exception):
@@ -96,66 +104,33 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _parse(
-    arguments: list[str],
-) -> Train | Evaluate | Sample | Edit | Solvers | Gradients | Reproduce:
+def _parse(arguments: list[str]) -> Any:
+    """The command, its flags set."""
     if arguments and not arguments[0].startswith("-"):
-        check_choice("command", arguments[0], COMMANDS)
-    default = _default_config(arguments)
-    commands = Annotated[Train, tyro.conf.subcommand("train", default=Train(default))]
-    everything: Any = (
-        commands
-        | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-        | Annotated[Sample, tyro.conf.subcommand("sample")]
-        | Annotated[Edit, tyro.conf.subcommand("edit")]
-        | Annotated[Solvers, tyro.conf.subcommand("solvers")]
-        | Annotated[Gradients, tyro.conf.subcommand("gradients")]
-        | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
+        check_choice("command", arguments[0], tuple(COMMANDS))
+    everything: Any = functools.reduce(
+        operator.or_,
+        (Annotated[cls, tyro.conf.subcommand(name)] for name, cls in COMMANDS.items()),
     )
     description = f"directmax {__version__}: train through arg max. Try: directmax train"
     if not arguments:
         arguments = ["--help"]
+    if arguments[0] == "train":
+        arguments = [_switch(argument) for argument in arguments]
     return _one_line_errors(
         lambda: tyro.cli(everything, prog="directmax", description=description, args=arguments),
         f"directmax {arguments[0]} --help" if arguments[0] in COMMANDS else "directmax --help",
     )
 
 
-def _default_config(arguments: list[str]) -> TrainConfig:
-    """What flags are laid over: a preset, or with --resume the stored configuration."""
-    if arguments[:1] != ["train"] or {"-h", "--help"} & set(arguments):
-        return _unresolved(TrainConfig())
-    if "--resume" in arguments:
-        folder = _flag_value(arguments, "--run-dir")
-        if not folder:
-            raise UsageError("--resume needs --run-dir, the folder of the run to continue")
-        if _flag_value(arguments, "--preset") is None:
-            from directmax.tool.run.run_folder import RunFolder
-
-            return RunFolder(folder).config()
-    name = _flag_value(arguments, "--preset") or "default"
-    check_choice("preset", name, tuple(PRESETS))
-    preset = PRESETS[name]
-    if name == "default":  # what 0 stands for depends on flags that are not yet parsed
-        return _unresolved(preset)
-    return preset
-
-
-def _unresolved(preset: TrainConfig) -> TrainConfig:
-    """The preset with 0 or auto for what the configuration chooses by itself."""
-    config = dataclasses.replace(preset)
-    for name in CHOSEN:
-        object.__setattr__(config, name, getattr(TrainConfig, name))
-    return config
-
-
-def _flag_value(arguments: list[str], flag: str) -> str | None:
-    value = None
-    for index, argument in enumerate(arguments):
-        name, separator, rest = argument.partition("=")
-        if name.replace("_", "-") == flag:
-            value = rest if separator else "".join(arguments[index + 1 : index + 2])
-    return value
+def _switch(argument: str) -> str:
+    """`--two-sided` and `--no-two-sided` as `--two-sided=yes` and `--two-sided=no`."""
+    name = argument.replace("_", "-")
+    switches = [each.flag for each in SETTINGS.values() if each.kind == "bool"]
+    if name in switches:
+        return f"{name}=yes"
+    positive = name.replace("--no-", "--", 1)
+    return f"{positive}=no" if name != positive and positive in switches else argument
 
 
 def _one_line_errors(parse: Callable[[], Any], help_command: str) -> Any:

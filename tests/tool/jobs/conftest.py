@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from report_folder import ReportFolder
 
-from directmax.tool.config.train import TrainConfig
-from directmax.tool.measure.gradients import command as measure_gradients
+from directmax.tool.config import TrainConfig
+from directmax.tool.measure.gradient_request import GradientRequest
+from directmax.tool.measure.gradients import measure_gradients
 from directmax.tool.paper.report import write_report
 from directmax.tool.run.train import train
 
@@ -27,31 +28,30 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             measured = path.parent / "figure1-initialisation" / "gradients.json"
             (path / "gradients.json").write_bytes(measured.read_bytes())
-    for data in ("mnist", "omniglot"):
-        for values in (10, 20, 30):
-            for number, method in enumerate(("exact", "direct", "gumbel-softmax", "ours")):
-                for seed in (0, 1):
-                    bound = 165.0 - values / 3 + number + seed / 10
-                    folder.training(
-                        ["table1", "figure2"] if values == 10 else ["table1"],
-                        f"table1-{data}-{values}-{method}-{seed}",
-                        TrainConfig(data=data, values=values, seed=seed, epochs=300),
-                        bound,
-                        curve=[bound + 40.0 / (epoch + 1) for epoch in range(60)],
-                        seconds=1.0 + number / 5,
-                        stopped_early=method == "exact",
-                        method=method,
-                    )
+    for values in (10, 20):
+        for number, method in enumerate(("exact", "direct", "gumbel-softmax", "ours")):
+            for seed in (0, 1):
+                bound = 165.0 - values / 3 + number + seed / 10
+                folder.training(
+                    ["table1", "figure2"] if values == 10 else ["table1"],
+                    f"table1-mnist-{values}-{method}-{seed}",
+                    TrainConfig(data="mnist", values=values, seed=seed, epochs=300).resolve(),
+                    bound,
+                    curve=[bound + 40.0 / (epoch + 1) for epoch in range(60)],
+                    seconds=1.0 + number / 5,
+                    stopped_early=method == "exact",
+                    method=method,
+                )
     for encoder in ("independent", "supermodular", "pairwise"):
         for estimator in ("direct", "rebar" if encoder == "independent" else "clamped-argmax"):
             config = TrainConfig(
                 data="fashion-mnist", variables=15, values=2, encoder=encoder, estimator=estimator
-            )
+            ).resolve()
             folder.training(
                 ["figure3"], f"figure3-{encoder}-{estimator}", config, 160.0, nll=150.0,
                 encoder=encoder, method=estimator,
             )  # fmt: skip
-    mixed = TrainConfig(model="mixed", labels=50, hidden=20, epochs=1, batch_size=400)
+    mixed = TrainConfig(model="mixed", labels=50, hidden=20, epochs=1, batch_size=400).resolve()
     cell = {"data": "digits", "labels": 50, "method": "direct", "seed": 0}
     path = folder.add(["table2", "figure4"], "mixed", "train", mixed.to_dict(), cell, state="done")
     state = (path / "state.json").read_bytes()
@@ -59,7 +59,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.rmdir()
     train(mixed, path, device="cpu")
     (path / "state.json").write_bytes(state)
-    failed = TrainConfig(data="mnist", seed=2).to_dict()
+    failed = TrainConfig(data="mnist", seed=2).resolve().to_dict()
     folder.add(
         ["table1"], "table1-mnist-10-direct-2", "train", failed, {}, state="failed", error=LONG
     )
@@ -71,24 +71,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _measure(folder: Path) -> None:
     state = (folder / "state.json").read_bytes()
     (folder / "state.json").unlink()
-    measure_gradients(
-        run_dir=None,
-        data_dir=None,
-        device="cpu",
-        output=str(folder),
-        resume=False,
-        json=False,
-        model_flags={"data": "digits", "values": 10, "hidden": 20},
+    request = GradientRequest(
+        hidden=20,
         estimators=("direct", "gumbel-softmax", "score-function"),
         epsilons=(0.01, 0.1, 1.0),
         temperatures=(0.2, 1.0),
         sides=("one",),
-        rao_blackwell=False,
-        samples=1,
         draws=20,
         images=10,
-        split="train",
         adapt=0,
-        seed=0,
     )
+    measure_gradients(request, device="cpu", output=folder)
     (folder / "state.json").write_bytes(state)

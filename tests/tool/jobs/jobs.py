@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.jobs import worker
 from directmax.tool.jobs.engine import Engine
 from directmax.tool.jobs.faults import Exit, code_of
@@ -31,7 +31,7 @@ from directmax.tool.run.checkpoint import load_checkpoint
 def tiny(name: str, **settings: Any) -> Job:
     """Three steps an epoch on the digits."""
     common: dict[str, Any] = {"epochs": 3, "batch_size": 400, "hidden": 12}
-    return train_job(name, TrainConfig(**{**common, **settings}), method="direct")
+    return train_job(name, TrainConfig(**{**common, **settings}).resolve(), method="direct")
 
 
 class ForkEngine:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 
 VERSIONS = {"directmax": "0.1.0", "python": "3.11.7", "torch": "2.13.0", "numpy": "2.4.6"}
 MACHINE = {"platform": "Linux", "processor": "x86_64", "threads": 1, "cuda": None}
@@ -54,7 +54,7 @@ class ReportFolder:
         self,
         items: Sequence[str],
         name: str,
-        config: TrainConfig,
+        config: ResolvedConfig,
         bound: float,
         *,
         curve: Sequence[float] = (),

@@ -1,8 +1,9 @@
-"""The report in a real browser: wide and on a phone, light and dark."""
+"""The reports in a real browser: wide and on a phone, light and dark."""
 
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,41 +80,55 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-@pytest.fixture(scope="module", params=WINDOWS, ids=NAMES)
-def page(
-    request: pytest.FixtureRequest, browser: Browser, report: Path
-) -> tuple[Browser, int, bool]:
-    width, dark = request.param
-    browser.open(report / "reproduction.html", width=width, dark=dark)
-    return browser, width, dark
+@pytest.fixture(scope="module")
+def pages(report: Path) -> dict[str, Path]:
+    """Both reports: of a reproduction, and of a run."""
+    return {
+        "reproduction": report / "reproduction.html",
+        "run": report / "jobs" / "mixed" / "report.html",
+    }
 
 
 def picture(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
 
 
-def test_nothing_is_wider_than_the_window(page: tuple[Browser, int, bool]) -> None:
-    browser, width, _ = page
+def check_theme(image: Image.Image, dark: bool) -> None:
+    corner = sum(image.getpixel((2, 2)))  # type: ignore[arg-type]
+    assert corner < 120 if dark else corner > 700
+
+
+def check_width(browser: Browser, width: int) -> None:
     assert browser.evaluate("document.documentElement.scrollWidth") == width
     assert browser.evaluate(OVERFLOWS) == []
 
 
-def test_what_is_folded_fits_too(page: tuple[Browser, int, bool]) -> None:
-    browser, width, _ = page
+@pytest.mark.parametrize(("width", "dark"), WINDOWS, ids=NAMES)
+@pytest.mark.parametrize(
+    ("name", "words", "lines"), [("reproduction", 250, 20), ("run", 100, 4)], ids=["all", "run"]
+)
+def test_a_page_fits_and_can_be_read(
+    browser: Browser,
+    pages: dict[str, Path],
+    name: str,
+    words: int,
+    lines: int,
+    width: int,
+    dark: bool,
+) -> None:
+    """In the reader's theme, without anything from elsewhere; what is folded fits too."""
+    browser.open(pages[name], width=width, dark=dark)
+    assert sum(url.startswith("file:") for url in browser.requests) == 1
+    assert {url.partition(":")[0] for url in browser.requests} <= {"file", "data"}
+    image = picture(browser.screenshot())
+    assert image.width == width
+    check_theme(image, dark)
+    check_width(browser, width)
     browser.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
-    assert browser.evaluate("document.documentElement.scrollWidth") == width
-    assert browser.evaluate(OVERFLOWS) == []
-    words = browser.evaluate(CONTRASTS)["words"]
-    assert len(words) > 900
-    assert min(contrast for _, contrast, _, _ in words) >= 4.5
-    browser.evaluate("document.querySelectorAll('details').forEach(e => { e.open = false; })")
-
-
-def test_words_and_lines_stand_out(page: tuple[Browser, int, bool]) -> None:
-    browser, _, _ = page
+    check_width(browser, width)
     found: dict[str, Any] = browser.evaluate(CONTRASTS)
-    assert len(found["words"]) > 300
-    assert len(found["lines"]) > 20
+    assert len(found["words"]) > words
+    assert len(found["lines"]) >= lines
     for text, contrast, size, area in found["words"]:
         assert contrast >= 4.5, (text, contrast)
         assert size >= 7.5, (text, size)
@@ -121,18 +136,32 @@ def test_words_and_lines_stand_out(page: tuple[Browser, int, bool]) -> None:
     assert min(found["lines"]) >= 3.0
 
 
-def test_the_theme_is_the_readers(page: tuple[Browser, int, bool]) -> None:
-    browser, width, dark = page
-    image = picture(browser.screenshot())
-    assert image.width == width
-    corner = sum(image.getpixel((2, 2)))  # type: ignore[arg-type]
-    assert corner < 120 if dark else corner > 700
+@pytest.mark.parametrize("name", ["reproduction", "run"])
+def test_a_page_is_for_everybody(browser: Browser, pages: dict[str, Path], name: str) -> None:
+    """Headings in order, a text for every picture, and what scrolls is reached by keyboard."""
+    browser.open(pages[name], width=1280, dark=False)
+    levels = browser.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(e => +e.tagName[1])")
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    assert browser.evaluate(
+        "[...document.querySelectorAll('img')].every(e => e.alt) && "
+        "[...document.querySelectorAll('svg:not([aria-hidden])')]"
+        ".every(e => e.ariaLabel && e.getAttribute('role') == 'img') && "
+        "[...document.querySelectorAll('.wide')].every(e => e.tabIndex == 0 && e.ariaLabel)"
+    )
+    assert browser.evaluate(
+        "[...document.querySelectorAll('.charts svg, .charts img')]"
+        ".every(e => e.getBoundingClientRect().width > 250)"
+    )
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
-def test_every_section_is_drawn(browser: Browser, report: Path, width: int, dark: bool) -> None:
-    """No section is blank, and figures have their colours and sizes."""
-    browser.open(report / "reproduction.html", width=width, dark=dark)
+@pytest.mark.parametrize(("width", "dark", "columns"), [(1280, False, 2), (390, True, 1)])
+def test_every_section_is_drawn(
+    browser: Browser, pages: dict[str, Path], width: int, dark: bool, columns: int
+) -> None:
+    """No section is blank, and charts stand side by side where there is room."""
+    browser.open(pages["reproduction"], width=width, dark=dark)
     names = browser.evaluate("[...document.querySelectorAll('section[id]')].map(e => e.id)")
     assert len(names) == 10
     for name in names:
@@ -141,28 +170,8 @@ def test_every_section_is_drawn(browser: Browser, report: Path, width: int, dark
         )
         image = picture(browser.screenshot())
         assert len(image.getcolors(1 << 24) or ()) > 40, name
-    charts = browser.evaluate("document.querySelectorAll('.charts svg').length")
-    assert charts == 4 + 4 + 4 + 4
-    assert browser.evaluate(
-        "[...document.querySelectorAll('.charts svg, .charts img')]"
-        ".every(e => e.getBoundingClientRect().width > 250)"
-    )
-
-
-def test_nothing_else_is_asked_for(page: tuple[Browser, int, bool]) -> None:
-    browser, _, _ = page
-    assert browser.requests
-    assert {url.partition(":")[0] for url in browser.requests} <= {"file", "data"}
-    assert sum(url.startswith("file:") for url in browser.requests) == 1
-
-
-def test_pages_of_a_phone_are_one_column(browser: Browser, report: Path) -> None:
     charts = "[...document.querySelectorAll('#figure2 .charts > div')]"
-    places = f"new Set({charts}.map(e => e.offsetLeft)).size"
-    browser.open(report / "reproduction.html", width=390, dark=False)
-    assert browser.evaluate(places) == 1
-    browser.open(report / "reproduction.html", width=1280, dark=False)
-    assert browser.evaluate(places) == 2
+    assert browser.evaluate(f"new Set({charts}.map(e => e.offsetLeft)).size") == columns
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -171,6 +180,5 @@ def test_a_figure_by_itself_has_its_own_page_colour(
 ) -> None:
     browser.open(report / "figures" / "figure2.svg", width=900, height=600, dark=dark)
     image = picture(browser.screenshot())
-    corner = sum(image.getpixel((4, 4)))  # type: ignore[arg-type]
-    assert corner < 120 if dark else corner > 700
+    check_theme(image, dark)
     assert len(image.getcolors(1 << 24) or ()) > 50

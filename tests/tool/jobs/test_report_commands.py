@@ -9,7 +9,7 @@ from report_folder import VERSIONS
 
 from directmax.tool import cli
 from directmax.tool.commands import Gradients, Train
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig, stored_config
 from directmax.tool.paper import Job, plan_item
 from directmax.tool.paper.report.commands import command_of, train_flags
 from directmax.tool.paper.report.results import Outcome
@@ -34,12 +34,12 @@ def test_the_printed_command_gives_the_same_configuration(job: Job) -> None:
     command = cli._parse(words[1:])
     assert isinstance(command, Train)
     assert command.run_dir == "jobs/name"
-    assert command.config == TrainConfig.from_dict(settings)
+    assert command.config() == stored_config(settings)
 
 
 def test_as_few_flags_as_possible() -> None:
-    assert train_flags(TrainConfig().to_dict()) == []
-    structured = TrainConfig(encoder="pairwise", seed=1).to_dict()
+    assert train_flags(TrainConfig().resolve().to_dict()) == []
+    structured = TrainConfig(encoder="pairwise", seed=1).resolve().to_dict()
     assert train_flags(structured) == ["--encoder", "pairwise", "--seed", "1"]
 
 

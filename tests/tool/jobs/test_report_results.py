@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from report_folder import MACHINE, ReportFolder
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.files import RunError
 from directmax.tool.paper.report import Results, collect
 from directmax.tool.paper.report.results import (
@@ -25,8 +25,8 @@ from directmax.tool.paper.report.results import (
 from directmax.tool.run.train import train
 
 
-def config(seed: int = 0, **settings: object) -> TrainConfig:
-    return TrainConfig(**{"data": "mnist", "epochs": 300, "seed": seed, **settings})  # type: ignore[arg-type]
+def config(seed: int = 0, **settings: object) -> ResolvedConfig:
+    return TrainConfig(**{"data": "mnist", "epochs": 300, "seed": seed, **settings}).resolve()  # type: ignore[arg-type]
 
 
 def test_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_results_json_gives_the_same_results_again(tmp_path: Path) -> None:
 
 
 def test_a_real_run_is_read(tmp_path: Path) -> None:
-    real = TrainConfig(epochs=2, hidden=12, batch_size=400)
+    real = TrainConfig(epochs=2, hidden=12, batch_size=400).resolve()
     folder = ReportFolder(tmp_path / "out")
     path = folder.add(["table1"], "run", "train", real.to_dict(), {"seed": 0}, state="done")
     (path / "state.json").rename(tmp_path / "state.json")

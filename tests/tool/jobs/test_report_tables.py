@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 from report_folder import MACHINE, ReportFolder
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig, TrainConfig
+from directmax.tool.look.content import Cell, Table
 from directmax.tool.paper.report import collect
-from directmax.tool.paper.report.layout import Cell, Section, Table, compared, signed
+from directmax.tool.paper.report.layout import Section, compared
+from directmax.tool.paper.report.results import Spread
 from directmax.tool.paper.report.sections import sections
 from directmax.tool.paper.report.sections.structured import overtaking
 
 
-def config(seed: int = 0, **settings: object) -> TrainConfig:
-    return TrainConfig(**{"data": "mnist", "seed": seed, "starts": 1, **settings})  # type: ignore[arg-type]
+def config(seed: int = 0, **settings: object) -> ResolvedConfig:
+    return TrainConfig(**{"data": "mnist", "seed": seed, "starts": 1, **settings}).resolve()  # type: ignore[arg-type]
 
 
 def only_section(folder: ReportFolder) -> Section:
@@ -28,7 +30,7 @@ def only_section(folder: ReportFolder) -> Section:
 
 def row(table: Table, head: str) -> dict[str, Cell]:
     """The cells of a row, by column."""
-    (found,) = [cells for cells in table.rows if cells[0].main == head]
+    (found,) = [cells for cells in table.cells if cells[0].main == head]
     return dict(zip(table.columns, found, strict=True))
 
 
@@ -54,7 +56,7 @@ def table1(tmp_path: Path) -> ReportFolder:
         {"data": "mnist", "values": 20, "method": "gumbel-softmax", "seed": 0},
         state="failed", error="loss became NaN",
     )  # fmt: skip
-    folder.training(["table1"], "digits", TrainConfig(), 17.0, method="direct")
+    folder.training(["table1"], "digits", TrainConfig().resolve(), 17.0, method="direct")
     em = folder.add(
         ["table1"], "em", "mixture", {"data": "mnist", "values": 10},
         {"data": "mnist", "values": 10, "method": "em", "seed": 0}, state="done",
@@ -79,7 +81,7 @@ def test_table_1_has_published_ours_and_difference(table1: ReportFolder) -> None
     )
     assert ten["reference: EM"] == Cell("164.49", "ours − EM", "+0.02")
     twenty = row(section.tables[1], "20")
-    assert twenty["Gumbel-Softmax"] == Cell("–", "paper 156.41", faint=True)
+    assert twenty["Gumbel-Softmax"] == Cell("–", "paper 156.41")
     assert twenty["reference: EM"].faint
     assert row(section.tables[0], "10")["direct"] == Cell("17.00")
 
@@ -97,7 +99,7 @@ def test_figure_2_compares_times_and_names_their_source(tmp_path: Path) -> None:
         folder.training(["figure2"], method, made, 165.0, seconds=seconds, method=method)
     section = only_section(folder)
     (table,) = section.tables
-    rows = {cells[1].main: cells for cells in table.rows}
+    rows = {cells[1].main: cells for cells in table.cells}
     assert rows["direct"][3] == Cell("1.50", "paper 1.50", "0.00", "good")
     assert rows["ours, the default"][3] == Cell("0.50")
     assert "median of the run itself" in table.note
@@ -105,7 +107,7 @@ def test_figure_2_compares_times_and_names_their_source(tmp_path: Path) -> None:
         "An epoch of our default takes 0.50 times that of Gumbel-Softmax."
     )
     epochs, time = section.figures[0].charts
-    assert epochs.series[0].x == (1, 2, 3, 4)
+    assert epochs.series[0].x == [1, 2, 3, 4]
     ends = {series.label: series.x[-1] for series in time.series}
     assert ends["direct"] == pytest.approx(4 * 3.0)
     # Two more starts of a sixth of 120 epochs, before the fourth epoch.
@@ -120,7 +122,7 @@ def test_times_measured_in_turn_win(tmp_path: Path) -> None:
             method=method,
         )  # fmt: skip
     (table,) = only_section(folder).tables
-    rows = {cells[1].main: cells for cells in table.rows}
+    rows = {cells[1].main: cells for cells in table.cells}
     assert rows["direct"][3] == Cell("0.50", "paper 1.50", "−1.00", "good")
     assert "each configuration in turn" in table.note
 
@@ -135,7 +137,7 @@ def test_times_of_two_kinds_are_not_compared(tmp_path: Path) -> None:
         )  # fmt: skip
     section = only_section(folder)
     (table,) = section.tables
-    assert {cells[1].main: cells[3].main for cells in table.rows}["direct"] == "1.00"
+    assert {cells[1].main: cells[3].main for cells in table.cells}["direct"] == "1.00"
     assert "median of the run itself" in table.note
     ends = [series.x[-1] for series in section.figures[0].charts[1].series]
     assert ends == [16.0, 16.0]
@@ -156,8 +158,8 @@ def test_times_of_different_machines_are_not_compared(tmp_path: Path) -> None:
             )  # fmt: skip
     section = only_section(folder)
     (table,) = section.tables
-    assert [cells[3].main for cells in table.rows] == ["1.00", "1.00", "–", "–"]
-    assert [cells[2].main for cells in table.rows] == ["2.00", "2.00", "3.00", "3.00"]
+    assert [cells[3].main for cells in table.cells] == ["1.00", "1.00", "–", "–"]
+    assert [cells[2].main for cells in table.cells] == ["2.00", "2.00", "3.00", "3.00"]
     assert "scikit-learn digits, k = 10: Seconds of an epoch were measured" in table.note
     assert "MNIST, k = 10: The runs are of different machines, so their times" in table.note
     assert [(c.title, c.x_label) for c in section.figures[0].charts] == [
@@ -175,7 +177,7 @@ def test_seeds_of_different_machines_have_no_mean_time(tmp_path: Path) -> None:
             ["figure2"], f"run-{seed}", config(seed), 165.0, machine=machine, method="direct"
         )
     (table,) = only_section(folder).tables
-    assert table.rows[0][2] == Cell("–", faint=True)
+    assert table.cells[0][2] == Cell("–")
 
 
 def test_curves_are_means_with_deviations(tmp_path: Path) -> None:
@@ -183,7 +185,7 @@ def test_curves_are_means_with_deviations(tmp_path: Path) -> None:
     for seed, curve in enumerate(([10.0, 8.0, 6.0], [12.0, 8.0, 4.0])):
         folder.training(["figure2"], f"run-{seed}", config(seed), 5.0, curve=curve, method="direct")
     series = only_section(folder).figures[0].charts[0].series[0]
-    assert series.y == (11.0, 8.0, 5.0)
+    assert series.y == [11.0, 8.0, 5.0]
     assert series.low == pytest.approx((11 - 2**0.5, 8.0, 5 - 2**0.5))
 
 
@@ -198,7 +200,7 @@ def structured(
 ) -> None:
     flags = {"data": "fashion-mnist", "variables": 15, "values": 2, "encoder": encoder, **settings}
     name = f"{encoder}-{len(folder.jobs)}"
-    made = TrainConfig(**{"estimator": "direct", **flags})  # type: ignore[arg-type]
+    made = TrainConfig(**{"estimator": "direct", **flags}).resolve()  # type: ignore[arg-type]
     folder.training(
         ["figure3"], name, made, curve[-1], curve=curve, nll=curve[-1] - 5, encoder=encoder,
         method=made.estimator, machine=machine, seconds_per_epoch=measured,
@@ -215,8 +217,8 @@ def test_figure_3_separates_estimators_and_encoders(tmp_path: Path) -> None:
     section = only_section(folder)
     estimators, encoders = section.tables
     names = ["local expectation (ours)", "REBAR", "direct"]
-    assert [cells[0].main for cells in estimators.rows] == names  # the best first
-    assert [(cells[0].main, cells[1].main) for cells in encoders.rows] == [
+    assert [cells[0].main for cells in estimators.cells] == names  # the best first
+    assert [(cells[0].main, cells[1].main) for cells in encoders.cells] == [
         ("independent", "direct"),
         ("independent", "local expectation (ours)"),
         ("super-modular, max-flow", "direct"),
@@ -246,7 +248,7 @@ def test_a_table_of_figure_3_has_the_times_of_its_curves(tmp_path: Path) -> None
     structured(folder, "independent", [200.0, 155.0], estimator="rebar")
     structured(folder, "pairwise", [195.0, 154.0], measured=3.0)
     section = only_section(folder)
-    assert [cells[-1].main for cells in section.tables[1].rows] == ["1.00", "3.00"]
+    assert [cells[-1].main for cells in section.tables[1].cells] == ["1.00", "3.00"]
     assert [series.x[-1] for series in section.figures[1].charts[1].series] == [2.0, 6.0]
 
 
@@ -267,7 +269,7 @@ def test_figure_3_keeps_data_sets_apart(tmp_path: Path) -> None:
         "Omniglot, independent variables: estimators",
         "Omniglot: encoders",
     ]
-    assert [table.rows[0][-5].main for table in section.tables[::2]] == [
+    assert [table.cells[0][-5].main for table in section.tables[::2]] == [
         "160.50 ± 0.71",
         "110.50 ± 0.71",
     ]
@@ -278,8 +280,8 @@ def test_figure_3_keeps_data_sets_apart(tmp_path: Path) -> None:
         "figure3-omniglot-encoders",
     ]
     assert [figure.charts[0].series[0].y for figure in section.figures[::2]] == [
-        (169.0, 160.5),
-        (119.0, 110.5),
+        [169.0, 160.5],
+        [119.0, 110.5],
     ]
     lowest = "{}: of the estimators with independent variables direct has the lowest"
     overtakes = "{}: the general encoder's validation bound"
@@ -347,16 +349,16 @@ def test_table_2_says_who_is_ahead(tmp_path: Path) -> None:
                 ["table2"], f"{method}-{labels}", made, 100.0, accuracy=accuracy, labels=labels,
                 method=method,
             )  # fmt: skip
-    assert only_section(folder).findings == (
+    assert only_section(folder).findings == [
         "MNIST: direct is more accurate than Gumbel-Softmax with 2 of 3 numbers of labels "
         "(by −2.00 to +1.00 points).",
-    )
+    ]
 
 
 def test_figure_5_has_the_accuracy_of_every_attribute(tmp_path: Path) -> None:
     folder = ReportFolder(tmp_path / "out")
     for method, male in (("local-expectation", 1.0), ("direct", 0.98)):
-        made = TrainConfig(data="celeba", model="attributes", labels=48, estimator=method)
+        made = TrainConfig(data="celeba", model="attributes", labels=48, estimator=method).resolve()
         folder.training(
             ["figure5"], f"figure5-{method}", made, 50_000.0,
             attributes={"Smiling": 0.96, "Male": male}, labels=48, method=method,
@@ -370,7 +372,7 @@ def test_figure_5_has_the_accuracy_of_every_attribute(tmp_path: Path) -> None:
     (table,) = section.tables
     assert table.title == "CelebA"
     assert table.columns[1:] == ("labels", "Smiling", "Male", "mean", "bound")
-    assert [cell.main for cell in table.rows[0]] == [
+    assert [cell.main for cell in table.cells[0]] == [
         "direct", "48", "96.00", "98.00", "97.00", "50000.00",
     ]  # fmt: skip
     assert [picture.title for picture in section.pictures] == [
@@ -380,7 +382,7 @@ def test_figure_5_has_the_accuracy_of_every_attribute(tmp_path: Path) -> None:
 
 
 def attributes(folder: ReportFolder, labels: int, seed: int, smiling: float) -> None:
-    made = TrainConfig(data="celeba", model="attributes", labels=labels, seed=seed)
+    made = TrainConfig(data="celeba", model="attributes", labels=labels, seed=seed).resolve()
     shares = {"Smiling": smiling, "Male": 0.9}
     folder.training(
         ["figure5"], f"{labels}-{seed}", made, 50_000.0, attributes=shares, labels=labels,
@@ -395,7 +397,7 @@ def test_figure_5_has_deviations_over_seeds_and_every_number_of_labels(tmp_path:
     attributes(folder, 48, 0, 0.80)
     section = only_section(folder)
     (table,) = section.tables
-    assert [[cell.main for cell in cells[:4]] for cells in table.rows] == [
+    assert [[cell.main for cell in cells[:4]] for cells in table.cells] == [
         ["direct", "1,628", "95.00 ± 1.41", "90.00 ± 0.00"],
         ["direct", "48", "80.00", "90.00"],
     ]
@@ -414,7 +416,7 @@ def test_figure_4_names_the_seeds_where_there_are_several(tmp_path: Path) -> Non
         folder.training(["figure4"], f"run-{seed}", made, 100.0, labels=0, method="direct")
         section = only_section(folder)
         assert [picture.title for picture in section.pictures] == titles
-        assert [cells[0].main for cells in section.tables[0].rows] == titles
+        assert [cells[0].main for cells in section.tables[0].cells] == titles
         titles = ["MNIST, no labels, direct, seed 0", "MNIST, no labels, direct, seed 1"]
 
 
@@ -434,13 +436,7 @@ def test_items_come_in_the_papers_order(tmp_path: Path) -> None:
     assert names == ["figure1", "table1", "table2", "figure4"]
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.5, "+0.50"), (-0.5, "−0.50"), (0.001, "0.00"), (-0.001, "0.00")]
-)
-def test_signs(value: float, text: str) -> None:
-    assert signed(value) == text
-
-
 def test_higher_accuracy_is_better() -> None:
-    cell = compared(95.0, "95.00 %", 94.0, "paper", lower_is_better=False)
-    assert (cell.difference, cell.tone) == ("+1.00", "good")
+    accuracy = Spread.of([95.0])
+    cell = compared(accuracy, 94.0, "paper", unit=" %", lower_is_better=False)
+    assert cell == Cell("95.00 %", "paper 94.00", "+1.00", "good")

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.data import load_images
 from directmax.tool.jobs.mixture import fit_mixture, measure_mixture
 from directmax.tool.run.images import split_images
@@ -36,7 +36,7 @@ def test_a_known_mixture() -> None:
 
 
 def test_it_never_gets_worse() -> None:
-    x = split_images(TrainConfig(), load_images("digits"), "train")
+    x = split_images(TrainConfig().resolve(), load_images("digits"), "train")
     values = [fit_mixture(x, 8, iterations=n, generator=generator()).nll(x) for n in range(1, 30)]
     # The prior is part of what is maximised: its share of the gain is at most this.
     assert all(b <= a + 1e-3 for a, b in pairwise(values))

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig, stored_config
 from directmax.tool.files import RunError
 from directmax.tool.jobs.estimate import makespan
 from directmax.tool.jobs.plan import Plan, make_plan
 from directmax.tool.jobs.store import Store
-from directmax.tool.measure.gradient_grid import Request, settings_of
+from directmax.tool.measure.gradient_grid import settings_of
+from directmax.tool.measure.gradient_request import GradientRequest
 from directmax.tool.paper import ITEMS, SCALES
 from directmax.tool.paper.jobs import SEEDS, Job
 
@@ -31,11 +32,11 @@ def test_every_job_can_be_made(scale: str) -> None:
         assert job.cell["seed"] in SEEDS[scale]
         assert Job.from_dict(job.to_dict()) == job
         if job.kind == "train":
-            assert TrainConfig.from_dict(dict(job.settings)).to_dict() == job.settings
+            assert stored_config(dict(job.settings)).to_dict() == job.settings
         if job.kind == "gradients":
-            flags = {k: tuple(v) if isinstance(v, list) else v for k, v in job.settings.items()}
-            kept = {k: v for k, v in flags.items() if k in Request.__dataclass_fields__}
-            settings, _ = settings_of(TrainConfig(data=job.cell["data"]), Request(**kept))
+            flags = {k: v for k, v in job.settings.items() if k != "trained"}
+            request = GradientRequest.from_dict(flags)
+            settings, _ = settings_of(TrainConfig(data=job.cell["data"]).resolve(), request)
             assert {setting.family for setting in settings} >= {"direct", "gumbel-softmax"}
             if job.after:
                 assert job.settings["trained"] == by_name[job.after[0]].digest()
@@ -59,13 +60,13 @@ def test_table_1_is_whole() -> None:
 
 def test_the_published_protocol() -> None:
     (job,) = make_plan("table1", "paper", only=["table1-mnist-30-direct-1"]).jobs
-    config = TrainConfig.from_dict(dict(job.settings))
+    config = stored_config(dict(job.settings))
     assert (config.estimator, config.epochs, config.values, config.seed) == ("direct", 300, 30, 1)
     assert (config.epsilon, config.two_sided, config.num_samples) == (1.0, False, 1)
     assert (config.kl_start, config.learning_rate_schedule) == (1.0, "constant")
     assert (config.kl_gradient, config.learning_rate, config.anneal_rate) == ("off", 1e-3, 1e-5)
     (ours,) = make_plan("table1", "paper", only=["table1-mnist-30-ours-1"]).jobs
-    assert ours.settings == TrainConfig(data="mnist", values=30, seed=1).to_dict()
+    assert ours.settings == TrainConfig(data="mnist", values=30, seed=1).resolve().to_dict()
 
 
 def test_shared_runs_are_there_once() -> None:

@@ -41,9 +41,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    from directmax.tool.config.train import TrainConfig
+    from directmax.tool.config import stored_config
 
-    run.train(TrainConfig.from_dict(dict(tiny("a").settings)), folder, device="cpu")
+    run.train(stored_config(dict(tiny("a").settings)), folder, device="cpu")
     torch.set_num_threads(threads)
     return outcome(folder)
 

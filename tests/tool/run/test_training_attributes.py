@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from command_line import Forked, call, metrics, read, refuse, succeed, two_processes
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.data import ImagesInMemory, load_attributes
 from directmax.tool.run import attribute_pictures, attribute_task
 from directmax.tool.run.attribute_task import AttributeTask, labelled_rows
@@ -101,6 +101,7 @@ def test_what_a_run_leaves(run: Path) -> None:
     for split in ("validation", "test"):
         found = summary[split]
         assert set(found["attributes"]) == {"Eyeglasses", "Smiling", "Male"}
+        assert all(0.5 <= share <= 1 for share in found["majority"].values())
         mean = sum(found["attributes"].values()) / 3
         assert found["accuracy"] == pytest.approx(mean)
         assert found["bound"] == pytest.approx(found["reconstruction"] + found["kl"])
@@ -109,7 +110,9 @@ def test_what_a_run_leaves(run: Path) -> None:
     order = [(-each["accuracy"], each["bound"]) for each in found]
     assert summary["best_epoch"] == order.index(min(order)) + 1
     page = (run / "report.html").read_text()
-    assert "Accuracy of every attribute" in page
+    assert "accuracy of every attribute" in page
+    smiling = [summary["test"][name]["Smiling"] for name in ("attributes", "majority")]
+    assert "{:.2f}</span><small><span>majority {:.2f}".format(*(100 * x for x in smiling)) in page
     assert page.count("<img") == 1
 
 
@@ -193,7 +196,7 @@ def test_two_processes_with_an_odd_image_and_one_label(tmp_path: Path, no_report
 
 def test_too_few_last_images_for_all_processes(faces: Path) -> None:
     """81 images in batches of 40: the last one goes to the first process alone."""
-    config = TrainConfig(data="celeba", model="attributes", image_size=16, batch_size=40)
+    config = TrainConfig(data="celeba", model="attributes", image_size=16, batch_size=40).resolve()
     data = load_attributes("celeba", data_dir=faces, size=16)
     rows = [*range(80), 0]
     images = ImagesInMemory(torch.stack([data.train.images[row] for row in rows]))

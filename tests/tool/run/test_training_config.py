@@ -1,4 +1,4 @@
-"""The configuration: bounds, presets, and what is stored."""
+"""The configuration: types, ranges, what is refused, presets, and what is stored."""
 
 from __future__ import annotations
 
@@ -6,76 +6,159 @@ import dataclasses
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from directmax.tool.config.rules import SOLVER_NAMES
-from directmax.tool.config.train import PRESETS, TrainConfig
+from directmax.estimators import ESTIMATORS
+from directmax.tool.config import (
+    PRESETS,
+    ResolvedConfig,
+    TrainConfig,
+    changed,
+    flag_of,
+    shortest,
+    stored_config,
+)
+from directmax.tool.config.settings import SETTINGS, users
 from directmax.tool.run.randomness import Stream, derive_seed
+from settings_in_use import USED
 
 NAN, INF = float("nan"), float("inf")
+NUMBERS = [name for name, each in SETTINGS.items() if each.kind in ("int", "float")]
+WORDS = [name for name, each in SETTINGS.items() if each.choices] + ["data"]
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("variables", (-1, -2)),
-        ("values", (1, -1)),
-        ("hidden", (-1,)),
-        ("num_samples", (-1,)),
-        ("epochs", (-1,)),
-        ("batch_size", (-1,)),
-        ("seed", (-1, 2**63)),
-        ("eval_samples", (-1,)),
-        ("epsilon", (0.0, -1.0, NAN, INF)),
-        ("epsilon_scale", (0.0, -1.0, NAN, INF)),
-        ("temperature", (0.0, -1.0, NAN, INF)),
-        ("learning_rate", (0.0, -1.0, NAN, INF)),
-        ("kl_start", (0.0, -1.0, NAN, INF)),
-        ("anneal_rate", (-1.0, NAN, INF)),
-        ("kl_fraction", (-0.1, 1.1, NAN)),
-    ],
-)
-def test_out_of_range(name: str, values: tuple[float, ...]) -> None:
+def made(**settings: Any) -> ResolvedConfig:
+    return TrainConfig(**settings).resolve()
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_ranges_have_two_ends(name: str) -> None:
+    each = SETTINGS[name]
+    low, high = (0, each.above_zero_to) if each.above_zero_to else each.range
+    assert -INF < low < high < INF
+    whole = each.kind == "int"
+    step = 1 if whole else 0 if each.above_zero_to else 1e-3
+    values = [low - step, high * 2 + 1, 10**40]
+    values += [] if whole else [NAN, INF, -INF]
     for value in values:
-        with pytest.raises(ValueError, match="--" + name.replace("_", "-")) as caught:
-            TrainConfig(**{name: value})  # type: ignore[arg-type]
-        assert str(value) in str(caught.value)
+        with pytest.raises(ValueError, match=flag_of(name)) as caught:
+            TrainConfig(**{name: value if whole else float(value)})
+        assert len(str(caught.value)) < 120
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "data",
-        "binarize",
-        "estimator",
-        "kl_gradient",
-        "learning_rate_schedule",
-        "precision",
-        "epsilon",
-        "kl_start",
-    ],
-)
+@pytest.mark.parametrize("name", WORDS)
 def test_unknown_words(name: str) -> None:
     with pytest.raises(ValueError, match=r"'nonsense'"):
-        TrainConfig(**{name: "nonsense"})  # type: ignore[arg-type]
+        TrainConfig(**{name: "nonsense"})
 
 
-def test_epochs_depend_on_the_data() -> None:
-    assert TrainConfig(data="digits").epochs > TrainConfig(data="mnist").epochs > 1
-    assert TrainConfig(data="mnist", epochs=3).epochs == 3
+@pytest.mark.parametrize("name", SETTINGS)
+def test_types(name: str) -> None:
+    each = SETTINGS[name]
+    wrong: dict[str, list[Any]] = {
+        "int": [1.5, NAN, "10", True, [3]],
+        "float": ["10", True, [3.0], 1j],
+        "bool": ["no", 1, 0.0],
+        "str": [3, True, ["digits"]],
+        "tuple": ["Male", [3], 3],
+    }
+    for value in wrong[each.kind]:
+        with pytest.raises(TypeError) as caught:
+            TrainConfig(**{name: value})
+        assert str(caught.value) == f"{flag_of(name)} must be {each.wanted}, got {value!r}"
 
 
-def test_samples_depend_on_the_estimator() -> None:
-    assert TrainConfig().num_samples > 1
-    assert TrainConfig(variables=2).num_samples == 1
-    assert TrainConfig(estimator="gumbel-softmax").num_samples == 1
-    assert TrainConfig(variables=2, num_samples=3).num_samples == 3
+def test_numbers_of_numpy() -> None:
+    plain = TrainConfig(values=12, epsilon=0.5, two_sided=False, learning_rate=1)
+    numpy = TrainConfig(
+        values=np.int64(12),
+        epsilon=np.float64(0.5),
+        two_sided=np.bool_(False),  # type: ignore
+        learning_rate=np.int32(1),  # type: ignore[arg-type]
+    )
+    assert json.loads(json.dumps(numpy.resolve().to_dict())) == plain.resolve().to_dict()
+    assert numpy.resolve().digest() == plain.resolve().digest()
+
+
+def test_numbers_that_together_cost_too_much() -> None:
+    with pytest.raises(ValueError, match="--variables, --values and --hidden"):
+        TrainConfig(variables=10_000, values=10_000)
+    with pytest.raises(ValueError, match="--batch-size and --num-samples"):
+        TrainConfig(batch_size=1_000_000, num_samples=10_000)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_settings_of_other_estimators_are_refused(estimator: str) -> None:
+    common: dict[str, Any] = {"estimator": estimator, "variables": 3, "values": 2}
+    if not ESTIMATORS[estimator].independent:
+        common["encoder"] = "pairwise"
+    TrainConfig(**common)
+    for name in SETTINGS:
+        if not users(name) or name == "num_samples":
+            continue
+        value = USED[name][1]
+        if name in ESTIMATORS[estimator].uses:
+            assert getattr(made(**common, **{name: value}), name) == value
+        elif estimator not in users(name):
+            with pytest.raises(ValueError, match=f"^{flag_of(name)} .* not for {estimator};"):
+                TrainConfig(**common, **{name: value})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"gaussian": 5},
+        {"labels": 10},
+        {"solver": "max-flow"},
+        {"kl": "unary"},
+        {"model": "mixed", "distortion": 0.2},
+        {"model": "mixed", "shift": 2},
+        {"epsilon_scale": 2.0, "epsilon": 0.5},
+        {"anneal_rate": 0.0},
+        {"kl_fraction": 0.5, "kl_start": 1.0},
+        {"data": "celeba", "model": "attributes", "binarize": "static"},
+    ],
+)
+def test_what_nothing_uses_is_refused(settings: dict[str, Any]) -> None:
+    named = [name for name in settings if name not in ("model", "data", "epsilon", "kl_start")]
+    with pytest.raises(ValueError, match=f"^{flag_of(named[0])} .* is for "):
+        TrainConfig(**settings)
+    kept = {name: value for name, value in settings.items() if name not in named}
+    default = getattr(made(**kept), named[0])
+    if default is not None:  # to say what is so anyway does no harm
+        assert made(**kept, **{named[0]: default}) == made(**kept)
+
+
+def test_what_is_not_given_is_chosen() -> None:
+    assert made().epochs == 400
+    assert made(data="mnist").epochs == 120
+    assert made(data="mnist", epochs=3).epochs == 3
+    assert [made(variables=n).num_samples for n in (1, 2)] == [8, 1]
+    assert made(estimator="gumbel-softmax").num_samples == 1
+    assert made(estimator="rebar").temperature == 0.5
+    score = [made(estimator="score-function", **more) for more in ({}, {"num_samples": 1})]
+    assert [each.baseline for each in score] == ["leave-one-out", "running-mean"]
+    assert made(estimator="score-function", baseline="running-mean").num_samples == 1
+    assert made(data="celeba", model="attributes").image_size == 64
+
+
+def test_a_changed_configuration_is_chosen_anew() -> None:
+    """Starts, for which two epochs are too few, are no longer there."""
+    config = TrainConfig(data="mnist")
+    assert (config.epochs, config.resolve().starts) == (None, 4)
+    assert dataclasses.replace(config, epochs=2).resolve() == made(data="mnist", epochs=2)
+    assert dataclasses.replace(config, epochs=2).resolve().starts == 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.epochs = 3  # type: ignore[misc]
+    other = changed(made(epsilon=0.5), estimator="exact", epsilon=None, num_samples=None)
+    assert other == made(estimator="exact", starts=4)
 
 
 def test_the_paper() -> None:
-    paper = PRESETS["paper"]
+    paper = PRESETS["paper"].resolve()
     assert (paper.data, paper.epochs, paper.batch_size) == ("mnist", 300, 100)
     assert (paper.estimator, paper.epsilon, paper.anneal_rate) == ("direct", 1.0, 1e-5)
     assert (paper.hidden, paper.learning_rate) == (300, 1e-3)
@@ -83,99 +166,60 @@ def test_the_paper() -> None:
     assert (paper.kl_start, paper.kl_fraction) == (1.0, 0.0)
     assert not paper.two_sided
     assert paper.num_samples == 1
+    exact = dataclasses.replace(PRESETS["paper"], estimator="exact")  # its ε is not given
+    assert shortest(exact.resolve()) == exact
 
 
 @given(seed=st.integers(0, 2**63 - 1), rate=st.floats(1e-6, 1.0), epsilon=st.floats(1e-3, 10))
 def test_stored_and_read_again(seed: int, rate: float, epsilon: float) -> None:
-    config = TrainConfig(seed=seed, learning_rate=rate, epsilon=epsilon)
-    again = TrainConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    config = made(seed=seed, learning_rate=rate, epsilon=epsilon)
+    again = stored_config(json.loads(json.dumps(config.to_dict())))
     assert again == config
     assert again.digest() == config.digest()
     assert config.differences(again) == []
 
 
-def test_names_are_those_of_the_solvers() -> None:
-    """The configuration does not import torch, so it has them again."""
-    from directmax.solvers import SOLVERS
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_counts(name: str) -> None:
+    common, value = USED.get(name, ({}, None))
+    plain = made(**common)
+    other = made(**common, **{name: getattr(plain, name) + 1 if value is None else value})
+    assert other.digest() != plain.digest()
+    assert any(each.startswith(f"{flag_of(name)}:") for each in other.differences(plain))
+    assert stored_config(json.loads(json.dumps(other.to_dict()))) == other
+    assert shortest(other).resolve() == other
 
-    assert set(SOLVERS) == set(SOLVER_NAMES)
+
+def test_digests_stay() -> None:
+    """Of runs that were kept, and of published results."""
+    assert PRESETS["paper"].resolve().digest() == "c27ca7ce1c9c"
+    assert made(data="digits", epochs=40).digest() == "4f07d1766e76"
+    assert made(data="mnist", variables=5, values=4, epochs=2).digest() == "a03b97eeb600"
+    pairs = made(data="digits", encoder="pairwise", variables=8, epochs=10)
+    assert pairs.digest() == "11842985cdd1"
+    assert made(model="mixed", labels=50, epochs=10).digest() == "983be1d4b31b"
+    faces: dict[str, Any] = {"data": "fashion-mnist", "model": "attributes", "labels": 160}
+    assert made(**faces, epochs=1, precision="bf16-mixed").digest() == "0689ffdb9d61"
 
 
-def test_every_field_counts() -> None:
-    config = TrainConfig(variables=3, values=2, encoder="supermodular")
-    other: dict[str, Any] = {
-        "data": "mnist",
-        "encoder": "pairwise",
-        "solver": "exhaustive",
-        "kl": "unary",
-        "candidates": "full",
-        "binarize": "static",
-        "estimator": "exact",
-        "epsilon": 0.5,
-        "two_sided": not config.two_sided,
-        "temperature": 0.5,
-        "baseline": "none",
-        "straight_through": not config.straight_through,
-        "kl_gradient": "off",
-        "kl_start": 3.0,
-        "kl_fraction": 0.5,
-        "learning_rate_schedule": "constant",
-        "precision": "64-true",
-    }
-    mixed = {
-        "model": "mixed",
-        "labels": 10,
-        "label_weight": 2.0,
-        "smoothness": 1.0,
-        "shift": 2,
-        "gaussian": 5,
-    }
-    pictures: dict[str, Any] = {
-        "attributes": ("Male",),
-        "image_size": 32,
-        "likelihood": "logistic",
-        "distortion": 1.0,
-        "label_weight": 3.0,
-        "gaussian": 7,
-    }
-    for field in dataclasses.fields(TrainConfig):
-        if field.name in ("values", "perturbation", "rao_blackwell", *mixed, *pictures):
-            continue  # bound to others, below
-        value = other.get(field.name)
-        changed = dataclasses.replace(
-            config, **{field.name: getattr(config, field.name) + 1 if value is None else value}
-        )
-        assert changed.digest() != config.digest()
-        assert any(
-            difference.startswith("--" + field.name.replace("_", "-") + ":")
-            for difference in changed.differences(config)
-        )
-    assert dataclasses.replace(config, estimator="direct", perturbation="states").digest() != (
-        dataclasses.replace(config, estimator="direct").digest()
-    )
-    plain = TrainConfig(model="mixed", labels=20)
-    assert plain.digest() != TrainConfig().digest()
-    for name, value in mixed.items():
-        if name != "model":
-            assert dataclasses.replace(plain, **{name: value}).digest() != plain.digest()
-    faces = TrainConfig(data="celeba", model="attributes", labels=20)
-    for name, value in pictures.items():
-        more = {"variables": 1} if name == "attributes" else {}
-        changed = dataclasses.replace(faces, **{name: value}, **more)
-        assert changed.digest() != faces.digest()
-        again = TrainConfig.from_dict(json.loads(json.dumps(changed.to_dict())))
-        assert again == changed
-    assert TrainConfig(values=11).digest() != TrainConfig().digest()
-    assert TrainConfig(rao_blackwell=True).digest() != TrainConfig().digest()
+def test_equal_work_has_one_digest() -> None:
+    assert made(temperature=None).digest() == made().digest()
+    soft = made(estimator="gumbel-softmax")
+    assert made(estimator="gumbel-softmax", temperature=1.0).digest() == soft.digest()
+    faces: dict[str, Any] = {"data": "celeba", "model": "attributes"}
+    assert made(**faces, image_size=64).digest() == made(**faces).digest()
+    assert made(epochs=400, kl_fraction=1 / 6, starts=4).digest() == made().digest()
 
 
 def test_of_another_version() -> None:
-    record = TrainConfig().to_dict()
+    record = made().to_dict()
+    old = {**record, "estimator": "exact", "epsilon": 0.3}  # was accepted
+    assert stored_config(old).epsilon == 0.3
     del record["hidden"]
     with pytest.raises(ValueError, match="hidden; it was written by another version"):
-        TrainConfig.from_dict(record)
+        stored_config(record)
     with pytest.raises(ValueError, match="colour"):
-        TrainConfig.from_dict({**TrainConfig().to_dict(), "colour": 3})
+        stored_config({**made().to_dict(), "colour": 3})
 
 
 @given(seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 10**6))

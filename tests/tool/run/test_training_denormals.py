@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.run.denormals import flushed_denormals
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.train import train
@@ -35,6 +35,6 @@ def test_training_flushes_and_leaves_the_setting(tmp_path) -> None:
             self.seen = denormal()
 
     look = Look()
-    train(TrainConfig(epochs=1), tmp_path / "run", device="cpu", progress=look)
+    train(TrainConfig(epochs=1).resolve(), tmp_path / "run", device="cpu", progress=look)
     assert look.seen == 0
     assert denormal() > 0

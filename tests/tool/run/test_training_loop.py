@@ -15,9 +15,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from command_line import STEPS, TINY, metrics, read, refuse, succeed
+from directmax.estimators import ESTIMATORS
+from directmax.tool.config import TrainConfig
 from directmax.tool.config.build import build_estimator, build_model
-from directmax.tool.config.rules import BINARY_ESTIMATORS, ESTIMATOR_NAMES
-from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import Split, load_images
 from directmax.tool.run import binary_task, classes, evaluation, images, make, report, state
 from directmax.tool.run.checkpoint import load_checkpoint
@@ -32,8 +32,8 @@ from directmax.tool.run.train import make_fabric, train
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
-BINARY = sorted(BINARY_ESTIMATORS)
-INDEPENDENT = sorted(set(ESTIMATOR_NAMES) - {"clamped-argmax", *BINARY})
+BINARY = sorted(name for name, row in ESTIMATORS.items() if row.binary)
+INDEPENDENT = sorted(set(ESTIMATORS) - {"clamped-argmax", *BINARY})
 """Those of independent variables; `test_training_structured.py` has the others."""
 LONGER = ("--epochs", "3", "--batch-size", "100", "--hidden", "100")
 
@@ -130,13 +130,14 @@ def test_every_binarisation(tmp_path: Path, mode: str) -> None:
 def test_dynamic_images_change_with_the_epoch_and_others_do_not() -> None:
     data = load_images("digits")
     for mode, changes in (("dynamic", True), ("static", False)):
-        config = TrainConfig(binarize=mode)
+        config = TrainConfig(binarize=mode).resolve()
         epochs = [0, 1] if mode == "dynamic" else [0, 0]
         first, second = (split_images(config, data, "train", epoch=epoch) for epoch in epochs)
         assert torch.equal(first, second) != changes
         assert set(first.unique().tolist()) == {0.0, 1.0}
     seeds = [
-        split_images(TrainConfig(binarize="static", seed=seed), data, "test") for seed in (0, 1)
+        split_images(TrainConfig(binarize="static", seed=seed).resolve(), data, "test")
+        for seed in (0, 1)
     ]
     assert not torch.equal(*seeds)
 
@@ -246,8 +247,8 @@ def test_nan_in_a_long_epoch_stops_inside_it(
 
 
 def test_an_absurd_learning_rate(tmp_path: Path) -> None:
-    message = refuse(*TINY, "--learning-rate", "1e38", "--run-dir", tmp_path / "run")
-    assert "NaN or infinite at step 2 (epoch 1, step 2)" in message
+    message = refuse(*TINY, "--learning-rate", "1e6", "--run-dir", tmp_path / "run")
+    assert "NaN or infinite at step" in message
     assert "--learning-rate" in message
 
 
@@ -310,14 +311,14 @@ def test_test_images_are_asked_for_once(tmp_path: Path, monkeypatch: pytest.Monk
 def test_train_returns_the_summary_and_prints_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    summary = train(TrainConfig(epochs=1, hidden=5), tmp_path / "run", device="cpu")
+    summary = train(TrainConfig(epochs=1, hidden=5).resolve(), tmp_path / "run", device="cpu")
     assert summary == read(tmp_path / "run" / "summary.json")
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_trainer_ends_with_its_last_reference(tmp_path: Path) -> None:
     """Its images too, without a collection of garbage."""
-    config = TrainConfig(hidden=5)
+    config = TrainConfig(hidden=5).resolve()
     fabric = make_fabric("cpu", 1, config.precision)
     task = make.make_task(config, load_images("digits"), fabric)
     trainer = Trainer(task, RunFolder(tmp_path), Progress())
@@ -333,7 +334,7 @@ def test_a_trainer_ends_with_its_last_reference(tmp_path: Path) -> None:
 
 
 def test_weights_are_of_the_seed_alone() -> None:
-    config = TrainConfig(hidden=5)
+    config = TrainConfig(hidden=5).resolve()
     torch.manual_seed(1)
     first = build_model(config, 64).state_dict()
     torch.manual_seed(2)
@@ -341,10 +342,10 @@ def test_weights_are_of_the_seed_alone() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("name", ESTIMATOR_NAMES)
+@pytest.mark.parametrize("name", ESTIMATORS)
 def test_estimators_by_name(name: str) -> None:
     structured = {"encoder": "pairwise", "variables": 3, "values": 2}
     fitting = {"clamped-argmax": structured, **{binary: {"values": 2} for binary in BINARY}}
-    config = TrainConfig(estimator=name, **fitting.get(name, {}))
+    config = TrainConfig(estimator=name, **fitting.get(name, {})).resolve()
     flat = type(build_estimator(config)).__name__.lower()
     assert flat == name.replace("-", "")

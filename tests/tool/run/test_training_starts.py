@@ -13,7 +13,7 @@ from disturbances import RESUME, at_call, disturbed, interrupt, kill, outcome, w
 from lightning_fabric import Fabric
 
 from command_line import STEPS, call, metrics, read, refuse, succeed, two_processes
-from directmax.tool.config.train import LATER, TrainConfig
+from directmax.tool.config import ResolvedConfig, TrainConfig, stored_config
 from directmax.tool.data import load_images
 from directmax.tool.paper.jobs import Request
 from directmax.tool.paper.table1 import build
@@ -39,7 +39,7 @@ def without_start(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if key != "start"} for line in lines]
 
 
-def alone(config: TrainConfig, start: int, folder: Path) -> tuple[list[dict[str, Any]], Any]:
+def alone(config: ResolvedConfig, start: int, folder: Path) -> tuple[list[dict[str, Any]], Any]:
     """One start, without the others."""
     fabric = Fabric(accelerator="cpu", devices=1)
     task = BinaryTask(dataclasses.replace(config, starts=1), load_images("digits"), fabric)
@@ -202,27 +202,27 @@ def test_refused(tmp_path: Path, flags: str, message: str) -> None:
 
 
 def test_when_there_are_several() -> None:
-    assert TrainConfig(data="mnist").starts == 4
-    assert TrainConfig(data="mnist").start_epochs == 20
-    assert TrainConfig(data="mnist").total_epochs == 180
+    assert TrainConfig(data="mnist").resolve().starts == 4
+    assert TrainConfig(data="mnist").resolve().start_epochs == 20
+    assert TrainConfig(data="mnist").resolve().total_epochs == 180
     for config in (
-        TrainConfig(data="mnist", epochs=24),
-        TrainConfig(data="mnist", kl_start=1.0),
-        TrainConfig(data="mnist", kl_fraction=0.5),
-        TrainConfig(data="mnist", variables=2),
-        TrainConfig(data="mnist", model="mixed"),
-        TrainConfig(data="mnist", encoder="pairwise"),
+        TrainConfig(data="mnist", epochs=24).resolve(),
+        TrainConfig(data="mnist", kl_start=1.0).resolve(),
+        TrainConfig(data="mnist", kl_fraction=0.5).resolve(),
+        TrainConfig(data="mnist", variables=2).resolve(),
+        TrainConfig(data="mnist", model="mixed").resolve(),
+        TrainConfig(data="mnist", encoder="pairwise").resolve(),
     ):
         assert (config.starts, config.start_epochs, config.total_epochs) == (1, 0, config.epochs)
 
 
 def test_older_runs_are_recognised() -> None:
     """Settings that came later are in neither files nor digests where they are not used."""
-    old = TrainConfig(data="mnist", kl_fraction=2 / 3)
-    assert not set(LATER) & set(old.to_dict())
-    assert TrainConfig.from_dict(old.to_dict()) == old
-    new = TrainConfig(data="mnist")
-    assert TrainConfig.from_dict(new.to_dict()) == new
+    old = TrainConfig(data="mnist", kl_fraction=2 / 3).resolve()
+    assert "starts" not in old.to_dict()
+    assert stored_config(old.to_dict()) == old
+    new = TrainConfig(data="mnist").resolve()
+    assert stored_config(new.to_dict()) == new
     assert sorted(new.differences(old)) == [
         f"--kl-fraction: {1 / 6} here, {2 / 3} there",
         "--starts: 4 here, 1 there",

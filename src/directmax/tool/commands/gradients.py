@@ -2,66 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from directmax.tool.commands.shared import DataDir, quiet
+from directmax.tool.measure.gradient_request import GradientRequest
 
-AS_TRAIN = "(default: as train, or the run's)"
-ModelName = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint=AS_TRAIN)]
-ModelSize = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint=AS_TRAIN)]
+if TYPE_CHECKING:
+    from directmax.tool.measure.gradients import GradientTable
 
 
 @dataclass(frozen=True)
 class Gradients:
     """Measure bias, variance and cost of gradient estimators against the exact gradient."""
 
+    request: Annotated[GradientRequest, tyro.conf.arg(name="")]
     run_dir: Annotated[
         str | None,
         tyro.conf.Positional,
         tyro.conf.arg(metavar="[RUN_DIR]", help_behavior_hint="(default: a fresh model)"),
     ] = None
     """Folder of a run, whose best checkpoint is measured."""
-    data: ModelName = None
-    """Of a fresh model: digits, mnist, fashion-mnist or omniglot."""
-    binarize: ModelName = None
-    """Of a fresh model: threshold, static, dynamic or none."""
-    encoder: ModelName = None
-    """Of a fresh model: independent, pairwise or supermodular."""
-    variables: ModelSize = None
-    """Of a fresh model: number n of latent variables."""
-    values: ModelSize = None
-    """Of a fresh model: number k of their values."""
-    hidden: ModelSize = None
-    """Of a fresh model: hidden units."""
-    estimators: Annotated[
-        tuple[str, ...] | None,
-        tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: all that can be used)"),
-    ] = None
-    """Which, by the names of directmax train."""
-    epsilons: tuple[float | Literal["auto"], ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, "auto")
-    """Steps ε of direct and its relatives, in 1/nats, or auto."""
-    sides: tuple[str, ...] = ("one", "two")
-    """Differences of direct and its relatives: one, two."""
-    rao_blackwell: bool = False
-    """Of direct and implicit-mle also the mean over each variable's noise."""
-    temperatures: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0)
-    """Temperatures τ of gumbel-softmax and its relatives."""
-    samples: int = 1
-    """Draws that one call of an estimator averages over."""
-    draws: int = 1000
-    """Calls of each estimator."""
-    images: int = 100
-    """How many images: the first of the split."""
-    split: str = "train"
-    """Of which split: train, validation or test."""
-    adapt: int = 300
-    """Mini-batches of that split on which estimators with parameters or a running mean learn
-    before they are measured."""
-    seed: int = 0
-    """Of the draws, and of a fresh model's weights."""
     output: Annotated[
         str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: only the table)")
     ] = None
@@ -76,12 +42,63 @@ class Gradients:
     """Print JSON instead of a table."""
 
     def run(self) -> None:
-        """Measure."""
-        from directmax.tool.measure.gradients import MODEL_FLAGS, command
+        """Measure, save after every setting, print the table (or JSON), draw the picture."""
+        from directmax.tool.measure.gradients import measure_gradients, save_pictures
 
         quiet()
-        if self.estimators == ():
-            raise ValueError("--estimators must name at least one estimator; leave it out for all")
-        flags = {**vars(self), "estimators": self.estimators or ()}
-        model_flags = {name: flags.pop(name) for name in MODEL_FLAGS}
-        command(**flags, model_flags=model_flags)
+        with _display(quiet=self.json) as progress:
+            table = measure_gradients(
+                self.request,
+                run_dir=self.run_dir,
+                data_dir=self.data_dir,
+                device=self.device,
+                output=self.output,
+                resume=self.resume,
+                progress=progress,
+            )
+        if self.json:
+            print(json.dumps(table.to_dict(), indent=2, ensure_ascii=False))
+        else:
+            _print(table)
+        if self.output is not None:
+            save_pictures(table, self.output)
+            if not self.json:
+                print(f"wrote {self.output}/gradients.json, gradients.svg and gradients.png")
+
+
+def _print(table: GradientTable) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    console = console if console.is_terminal else Console(width=140)
+    console.print(Text(table.comparison.table(width=console.width)), soft_wrap=True)
+    for note in table.notes:
+        console.print(Text(note), soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _display(*, quiet: bool) -> Iterator[Callable[[str, float, int], object]]:
+    """Shows how far the measurement is: a bar on a terminal, a line a setting elsewhere."""
+    from rich import progress
+    from rich.console import Console
+
+    def line(text: str, done: float, total: int) -> None:
+        if done == int(done) and not quiet:  # not in the middle of a setting
+            print(f"{done}/{total}  {text}", flush=True)
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield line
+        return
+    columns = (
+        progress.TextColumn("{task.description:34.34s}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda text, done, total: bar.update(
+            task, description=text, completed=done, total=total
+        )

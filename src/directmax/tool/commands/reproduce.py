@@ -10,6 +10,8 @@ from typing import Annotated
 import tyro
 
 from directmax.tool.commands.shared import DataDir, quiet
+from directmax.tool.config.setting import either
+from directmax.tool.paper import ITEMS
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,11 @@ class Reproduce:
     Called again, it does only what is left.
     """
 
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """figure1, table1, figure2, figure3, table2, figure4, figure5 or all."""
+    name: Annotated[
+        str,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="NAME", help=f"{either((*ITEMS, 'all'))}."),
+    ]
     scale: str = "smoke"
     """smoke (minutes, the digits), short (the paper's data, tens of epochs) or paper (its protocol,
     300 epochs)."""

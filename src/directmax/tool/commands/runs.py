@@ -63,9 +63,8 @@ class Evaluate:
         for split, values in metrics.items():
             if "confusion" in values:
                 console.print(confusion_table(split, values["confusion"]))
-        attributes = {s: v["attributes"] for s, v in metrics.items() if "attributes" in v}
-        if attributes:
-            console.print(attribute_table(attributes))
+        if any("attributes" in values for values in metrics.values()):
+            console.print(attribute_table(metrics))
         console.print(bound_table(metrics))
 
 

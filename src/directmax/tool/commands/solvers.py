@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from directmax.tool.measure.solvers import SolverTable, Timing
 
 
 @dataclass(frozen=True)
@@ -24,8 +32,84 @@ class Solvers:
     """Where the instances are: auto, cpu, cuda, cuda:N or mps."""
 
     def run(self) -> None:
-        """List."""
-        from directmax.tool.measure.solvers import command
+        """Print the table (or JSON); exit with 1 if a solver disagrees with another."""
+        from rich.console import Console
+        from rich.text import Text
 
-        if not command(**vars(self)):
+        from directmax.tool.measure.solvers import measure_solvers
+
+        console = Console(stderr=True)
+        line = console.status("") if console.is_terminal and self.timing else None
+        with line or contextlib.nullcontext():
+            found = measure_solvers(
+                variables=self.variables,
+                batch_size=self.batch_size,
+                seed=self.seed,
+                timing=self.timing,
+                device=self.device,
+                progress=line.update if line else lambda text: None,
+            )
+        if self.json:
+            print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+        else:
+            console = Console()
+            console.print(as_table(found))
+            for text, wrong in notes(found):
+                console.print(Text(text, style="bold red" if wrong else ""), soft_wrap=True)
+        if not found.agrees:
             sys.exit(1)
+
+
+def as_table(found: SolverTable) -> Table:
+    """For people."""
+    from rich.table import Table
+
+    sizes = sorted({timing.variables for row in found.rows for timing in row.timings})
+    title = f"µs an instance, {found.batch_size} at a time, {found.device}, {found.threads} threads"
+    table = Table(
+        title=title if sizes else None, title_justify="left", box=None, padding=(0, 1, 0, 0)
+    )
+    for column in ("solver", "installed", "potentials", "exact", "n ≤", "devices"):
+        table.add_column(column, no_wrap=True)
+    for column in (*(f"n = {n}" for n in sizes), *(("compared",) if sizes else ())):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in found.rows:
+        solver = row.solver
+        cells = [
+            row.name,
+            "yes" if row.missing is None else "[yellow]no[/]",
+            "pairs ≥ 0" if solver.supermodular_only else "any",
+            "yes" if solver.exact else "no",
+            "any" if solver.max_variables is None else str(solver.max_variables),
+            "any" if solver.on_device else "CPU",
+        ]
+        by_size = {timing.variables: timing for timing in row.timings}
+        cells += [_cell(by_size.get(n)) for n in sizes]
+        if sizes:
+            each = [timing.compared for timing in row.timings if timing.microseconds is not None]
+            fine = all(timing.agrees for timing in row.timings)
+            words = " + ".join(map(str, each)) or "–"
+            cells.append(words if fine else "[bold red]differs[/]")
+        table.add_row(*cells)
+    return table
+
+
+def _cell(timing: Timing | None) -> str:
+    from directmax.solvers import Status
+
+    if timing is None or timing.microseconds is None:
+        return "–"
+    words = f"{timing.microseconds:,.{1 if timing.microseconds < 100 else 0}f}"
+    if timing.status != Status.OPTIMAL.value:
+        words = f"> {timing.microseconds / 1e6:.2g} s"
+    return words if timing.agrees else f"[bold red]{words}[/]"
+
+
+def notes(found: SolverTable) -> list[tuple[str, bool]]:
+    """Lines below the table, and whether each is a disagreement: what installs, what went wrong."""
+    lines = [(row.missing, False) for row in found.rows if row.missing is not None]
+    for row in found.rows:
+        for timing in row.timings:
+            if timing.note is not None:
+                lines.append((f"{row.name}: {timing.note}", not timing.agrees))
+    return lines

@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from directmax.tool.commands.shared import DataDir, quiet
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig, TrainConfig
+from directmax.tool.config.setting import Setting
+from directmax.tool.config.settings import SETTINGS
 from directmax.tool.environment import is_helper
+
+_METAVARS = {"int": "INT", "float": "FLOAT", "str": "NAME", "tuple": "NAME ..."}
+
+
+def _flag(each: Setting) -> tuple[str, Any, Any]:
+    """The field of a flag: words as they are typed, None where it is not given."""
+    kind: Any = tuple[str, ...] | None if each.kind == "tuple" else str | None
+    metavar = _METAVARS.get(each.kind, f"| --no-{each.name.replace('_', '-')}")
+    if each.choices or each.name == "data":
+        metavar = "NAME"
+    shown = each.shown or each.default
+    if each.kind == "bool":
+        shown = "on" if each.default else "off"
+    about = tyro.conf.arg(
+        help=each.help,
+        metavar=metavar + ("|auto" if each.auto else ""),
+        help_behavior_hint=f"(default: {shown})",
+    )
+    return each.name, Annotated[kind, about], dataclasses.field(default=None)
+
+
+Flags: Any = dataclasses.make_dataclass("Flags", map(_flag, SETTINGS.values()), frozen=True)
+"""The flags that are settings, as they are typed."""
 
 
 @dataclass(frozen=True)
 class Train:
     """Train a variational auto-encoder with discrete variables, and report on it."""
 
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
-    preset: str = "default"
+    flags: Annotated[Flags, tyro.conf.arg(name="")] = Flags()  # noqa: RUF009
+    preset: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: default)")
+    ] = None
     """Starting point: default, or paper (the published protocol). Flags beside it win."""
     run_dir: Annotated[
         str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: new under runs/)")
@@ -44,17 +72,20 @@ class Train:
 
     def run(self) -> None:
         """Train."""
+        config = self.config()  # before torch, which takes seconds
+
         from rich.console import Console
 
         from directmax.tool.run.progress import ConsoleProgress
-        from directmax.tool.run.tables import bound_table
+        from directmax.tool.run.run_folder import RunFolder
+        from directmax.tool.run.tables import bound_table, training_note
         from directmax.tool.run.train import train
 
         quiet()
-        folder = self.run_dir or _new_folder(self.config)
+        folder = self.run_dir or _new_folder(config)
         console = Console()
         summary = train(
-            self.config,
+            config,
             folder,
             data_dir=self.data_dir,
             resume=self.resume,
@@ -68,19 +99,38 @@ class Train:
         if is_helper():
             return
         console.print(bound_table({split: summary[split] for split in ("validation", "test")}))
+        if note := training_note(summary, RunFolder(folder).metrics()):
+            console.print(note)
         console.print(
             f"best epoch {summary['best_epoch']} of {summary['epochs']}, "
             f"{summary['seconds_per_epoch']:.2f} s an epoch"
         )
         if summary["stopped_early"]:
             console.print(
-                f"stopped early: no better epoch in the last {self.config.patience} "
-                f"(--epochs {self.config.epochs})"
+                f"stopped early: no better epoch in the last {config.patience} "
+                f"(--epochs {config.epochs})"
             )
         print(f"report: {os.path.join(folder, 'report.html')}")  # noqa: PTH118 (as the user typed it)
 
+    def config(self) -> ResolvedConfig:
+        """What the flags mean; with --resume, laid over the stored configuration."""
+        typed = {name: value for name, value in vars(self.flags).items() if value is not None}
+        given: dict[str, Any] = {
+            name: value if isinstance(value, tuple) else SETTINGS[name].read(value)
+            for name, value in typed.items()
+        }
+        if not self.resume or self.preset is not None:
+            return TrainConfig(**given, preset=self.preset or "default").resolve()
+        from directmax.tool.run.run_folder import RunFolder
 
-def _new_folder(config: TrainConfig) -> str:
+        if not self.run_dir:
+            raise ValueError("--resume needs --run-dir, the folder of the run to continue")
+        stored = RunFolder(self.run_dir).config()
+        checked = {name: SETTINGS[name].check(value) for name, value in given.items()}
+        return dataclasses.replace(stored, **checked)
+
+
+def _new_folder(config: ResolvedConfig) -> str:
     """A name under runs/ that no other run has."""
     encoder = "" if config.encoder == "independent" else f"-{config.encoder}"
     if config.model != "discrete":

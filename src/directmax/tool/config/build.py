@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.estimators import (
-    Arm,
-    ClampedArgmax,
-    CorrectedDirect,
-    Direct,
-    DisArm,
-    Estimator,
-    Exact,
-    GumbelRao,
-    GumbelSoftmax,
-    ImplicitMLE,
-    LabelledDirect,
-    LocalExpectation,
-    Rebar,
-    ReinMax,
-    Relax,
-    ScoreFunction,
-    StraightThrough,
-    Surrogate,
-)
+from directmax.estimators import ESTIMATORS, Estimator, LabelledDirect
 from directmax.models import (
     AttributeDecoder,
     AttributeEncoder,
@@ -41,127 +21,28 @@ from directmax.models import (
     PairwiseEncoder,
 )
 from directmax.schedules import ExponentialDecay, GeometricDecay, Schedule
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config.resolved import ResolvedConfig
 from directmax.tool.run.annealing import auto_kl_start
 
 
-def build_estimator(config: TrainConfig) -> Estimator:
+def build_estimator(config: ResolvedConfig) -> Estimator:
     """The estimator that a configuration names.
 
     Example:
-        >>> build_estimator(TrainConfig(estimator="exact"))
+        >>> from directmax.tool.config import TrainConfig
+        >>> build_estimator(TrainConfig(estimator="exact").resolve())
         Exact(max_states=65536)
     """
-    return _BUILDERS[config.estimator](config)
+    row = ESTIMATORS[config.estimator]
+    settings: dict[str, Any] = {name: getattr(config, name) for name in row.uses}
+    if row.anneals and settings[row.anneals] != "auto" and config.anneal_rate:
+        initial = settings[row.anneals]
+        rate, minimum = config.anneal_rate, min(0.1, initial)
+        settings[row.anneals] = ExponentialDecay(initial, rate=rate, minimum=minimum)
+    return row.make(settings, config.variables, config.values)
 
 
-def _exact(config: TrainConfig) -> Estimator:
-    return Exact()
-
-
-def _clamped_argmax(config: TrainConfig) -> Estimator:
-    return ClampedArgmax(num_samples=config.num_samples)
-
-
-def _local_expectation(config: TrainConfig) -> Estimator:
-    return LocalExpectation(num_samples=config.num_samples)
-
-
-def _difference(config: TrainConfig) -> dict[str, Any]:
-    """What the estimators with two argmaxes have in common."""
-    epsilon: float | Schedule | Literal["auto"] = "auto"
-    if config.epsilon != "auto":
-        epsilon = _annealed(config.epsilon, config.anneal_rate)
-    return {
-        "epsilon": epsilon,
-        "scale": config.epsilon_scale,
-        "two_sided": config.two_sided,
-        "num_samples": config.num_samples,
-    }
-
-
-def _direct(config: TrainConfig) -> Estimator:
-    return Direct(**_difference(config), rao_blackwell=config.rao_blackwell)
-
-
-def _corrected_direct(config: TrainConfig) -> Estimator:
-    return CorrectedDirect(**_difference(config))
-
-
-def _implicit_mle(config: TrainConfig) -> Estimator:
-    return ImplicitMLE(**_difference(config), rao_blackwell=config.rao_blackwell)
-
-
-def _gumbel_softmax(config: TrainConfig) -> Estimator:
-    return GumbelSoftmax(
-        _annealed(_temperature(config), config.anneal_rate),
-        straight_through=config.straight_through,
-        num_samples=config.num_samples,
-    )
-
-
-def _gumbel_rao(config: TrainConfig) -> Estimator:
-    temperature = _annealed(_temperature(config), config.anneal_rate)
-    return GumbelRao(temperature, num_samples=config.num_samples)
-
-
-def _straight_through(config: TrainConfig) -> Estimator:
-    temperature = _annealed(_temperature(config), config.anneal_rate)
-    return StraightThrough(temperature, num_samples=config.num_samples)
-
-
-def _reinmax(config: TrainConfig) -> Estimator:
-    return ReinMax(_temperature(config), num_samples=config.num_samples)
-
-
-def _rebar(config: TrainConfig) -> Estimator:
-    return Rebar(_temperature(config), num_samples=config.num_samples)
-
-
-def _relax(config: TrainConfig) -> Estimator:
-    surrogate = Surrogate(config.variables, config.values)
-    return Relax(surrogate, _temperature(config), num_samples=config.num_samples)
-
-
-def _score_function(config: TrainConfig) -> Estimator:
-    baseline = config.baseline
-    return ScoreFunction(num_samples=config.num_samples, baseline=baseline)  # type: ignore[arg-type]
-
-
-def _arm(config: TrainConfig) -> Estimator:
-    return Arm(num_samples=config.num_samples)
-
-
-def _disarm(config: TrainConfig) -> Estimator:
-    return DisArm(num_samples=config.num_samples)
-
-
-_BUILDERS: dict[str, Callable[[TrainConfig], Estimator]] = {
-    "arm": _arm,
-    "clamped-argmax": _clamped_argmax,
-    "corrected-direct": _corrected_direct,
-    "direct": _direct,
-    "disarm": _disarm,
-    "exact": _exact,
-    "gumbel-rao": _gumbel_rao,
-    "gumbel-softmax": _gumbel_softmax,
-    "implicit-mle": _implicit_mle,
-    "local-expectation": _local_expectation,
-    "rebar": _rebar,
-    "reinmax": _reinmax,
-    "relax": _relax,
-    "score-function": _score_function,
-    "straight-through": _straight_through,
-}
-
-
-def _temperature(config: TrainConfig) -> float:
-    if config.temperature == "auto":
-        return 0.5 if config.estimator in ("gumbel-rao", "rebar", "relax") else 1.0
-    return config.temperature
-
-
-def build_model(config: TrainConfig, num_pixels: int) -> DiscreteVAE | MixedVAE:
+def build_model(config: ResolvedConfig, num_pixels: int) -> DiscreteVAE | MixedVAE:
     """The model of a configuration, its weights drawn from the configuration's seed.
 
     torch's global random state is left as it was.
@@ -182,7 +63,7 @@ def build_model(config: TrainConfig, num_pixels: int) -> DiscreteVAE | MixedVAE:
     )
 
 
-def build_attribute_model(config: TrainConfig, shape: tuple[int, int, int]) -> AttributeVAE:
+def build_attribute_model(config: ResolvedConfig, shape: tuple[int, int, int]) -> AttributeVAE:
     """The model with attributes, its weights drawn from the configuration's seed.
 
     torch's global random state is left as it was.
@@ -207,7 +88,7 @@ def build_attribute_model(config: TrainConfig, shape: tuple[int, int, int]) -> A
         )
 
 
-def _mixed(config: TrainConfig, num_pixels: int) -> MixedVAE:
+def _mixed(config: ResolvedConfig, num_pixels: int) -> MixedVAE:
     """With direct the labels' gradient is its difference of argmaxes too; else cross-entropy."""
     by_argmax = config.estimator == "direct" and not config.rao_blackwell
     return MixedVAE(
@@ -221,7 +102,7 @@ def _mixed(config: TrainConfig, num_pixels: int) -> MixedVAE:
     )
 
 
-def build_encoder(config: TrainConfig, num_pixels: int) -> Encoder | PairwiseEncoder:
+def build_encoder(config: ResolvedConfig, num_pixels: int) -> Encoder | PairwiseEncoder:
     """The encoder that a configuration names.
 
     Raises:
@@ -239,7 +120,7 @@ def build_encoder(config: TrainConfig, num_pixels: int) -> Encoder | PairwiseEnc
     )
 
 
-def build_kl_schedule(config: TrainConfig, images: Float[Tensor, "N d"], steps: int) -> Schedule:
+def build_kl_schedule(config: ResolvedConfig, images: Float[Tensor, "N d"], steps: int) -> Schedule:
     """The weight of the KL term as a function of the step, falling to 1.
 
     Args:
@@ -252,9 +133,3 @@ def build_kl_schedule(config: TrainConfig, images: Float[Tensor, "N d"], steps: 
     else:
         start = 1.0 if config.model == "mixed" else auto_kl_start(images)
     return GeometricDecay(start, 1.0, config.falling_steps(steps))
-
-
-def _annealed(initial: float, rate: float) -> float | Schedule:
-    if rate == 0:
-        return initial
-    return ExponentialDecay(initial, rate=rate, minimum=min(0.1, initial))

@@ -1,371 +1,164 @@
-"""What a configuration stands for and whether it makes sense. Does not import torch."""
+"""Which settings go together. Does not import torch."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from directmax._choices import check_choice
-from directmax.tool.data.names import (
-    ATTRIBUTE_DATASETS,
-    BINARIZATIONS,
-    DATASETS,
-    DEFAULT_ATTRIBUTES,
-)
+from directmax.estimators import ESTIMATORS
+from directmax.solvers import SOLVERS
+from directmax.tool.config.resolved import ResolvedConfig
+from directmax.tool.config.setting import either, flag_of, short
+from directmax.tool.config.settings import SETTINGS, users
+from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATASETS
 
-if TYPE_CHECKING:
-    from directmax.tool.config.train import TrainConfig
-
-ESTIMATOR_NAMES = (
-    "direct",
-    "exact",
-    "gumbel-softmax",
-    "local-expectation",
-    "clamped-argmax",
-    "corrected-direct",
-    "score-function",
-    "rebar",
-    "relax",
-    "arm",
-    "disarm",
-    "straight-through",
-    "reinmax",
-    "gumbel-rao",
-    "implicit-mle",
-)
-BINARY_ESTIMATORS = ("arm", "disarm")
-COUPLED_ESTIMATORS = ("direct", "clamped-argmax", "exact", "implicit-mle", "score-function")
-"""Those that structured encoders can have."""
-MODELS = ("discrete", "mixed", "attributes")
-LIKELIHOODS = ("gaussian", "logistic")
-ENCODERS = ("independent", "pairwise", "supermodular")
-SOLVER_NAMES = (
-    "auto",
-    "exhaustive",
-    "max-flow",
-    "branch-and-bound",
-    "highs",
-    "cplex",
-    "pymaxflow",
-)
-FEWEST_START_EPOCHS = 5
-"""With fewer, one start is as good as another."""
-SMALLEST_IMAGE = 8
 EXACT_ATTRIBUTES = 6
 MOST_ATTRIBUTES = 16
 """q is tabulated over their 2^n settings where the bound is sampled."""
 GIBBS_VARIABLES = 20
 """Sums over 2^n states at every step are refused beyond."""
-BASELINES = ("auto", "leave-one-out", "running-mean", "none")
-LEARNING_RATE_SCHEDULES = ("constant", "cosine")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
-
-_MINIMUM = {
-    "variables": 1,
-    "values": 2,
-    "hidden": 1,
-    "num_samples": 1,
-    "epochs": 1,
-    "patience": 0,
-    "batch_size": 1,
-    "seed": 0,
-    "eval_samples": 1,
-    "labels": 0,
-    "image_size": 0,
-    "shift": 0,
-    "starts": 1,
-}
-
-_POSITIVE = (
-    "epsilon",
-    "epsilon_scale",
-    "temperature",
-    "learning_rate",
-    "kl_start",
-    "label_weight",
-)
+MOST_NUMBERS = 2**31
+"""In one tensor: 8 GiB of float32."""
+STRUCTURED = "add --encoder pairwise or --encoder supermodular, or leave it out"
 
 
-CHOSEN = (
-    "attributes",
-    "label_weight",
-    "distortion",
-    "gaussian",
-    "variables",
-    "values",
-    "hidden",
-    "estimator",
-    "num_samples",
-    "epochs",
-    "batch_size",
-    "eval_samples",
-    "kl_fraction",
-    "starts",
-)
-"""Settings that a configuration chooses where they are left at 0, auto or none."""
-
-_ONLY_FOR: dict[str, tuple[str, ...]] = {
-    "labels": ("mixed", "attributes"),
-    "label_weight": ("mixed", "attributes"),
-    "gaussian": ("mixed", "attributes"),
-    "shift": ("mixed", "attributes"),
-    "smoothness": ("mixed",),
-    "attributes": ("attributes",),
-    "image_size": ("attributes",),
-    "likelihood": ("attributes",),
-    "distortion": ("mixed", "attributes"),
-    "binarize": ("discrete", "mixed"),
-    "kl": ("discrete",),
-    "candidates": ("discrete", "mixed"),
-}
-"""Models that a setting is for; others leave it at its default."""
-
-
-_STANDS: dict[str, dict[str, float]] = {
-    "label_weight": {"mixed": 50.0, "attributes": 1000.0},  # pixels of photographs weigh more
-    "distortion": {"mixed": 0.5, "attributes": 0.5},
-}
-"""What auto stands for, by model."""
-
-
-def settle(config: TrainConfig) -> None:
-    """Choose what was left at 0, auto or none, and refuse what makes no sense.
+def refuse_unused(given: Mapping[str, Any], config: ResolvedConfig) -> None:
+    """Refuse what was given, differs from the default, and is used by nothing that was chosen.
 
     Raises:
-        ValueError: a value out of range, or two that do not go together; the message names the
-            flag.
+        ValueError: the message names the flag and what it is for.
     """
-    check_choice("model", config.model, MODELS)
-    _check_data(config)
-    for what, value, choices in (
-        ("binarization", config.binarize, BINARIZATIONS),
-        ("estimator", config.estimator, ("auto", *ESTIMATOR_NAMES)),
-        ("encoder", config.encoder, ENCODERS),
-        ("baseline", config.baseline, BASELINES),
-        ("solver", config.solver, SOLVER_NAMES),
-        ("perturbation", config.perturbation, ("unary", "states")),
-        ("KL term", config.kl, ("gibbs", "unary")),
-        ("candidates", config.candidates, ("auto", "full")),
-        ("likelihood", config.likelihood, LIKELIHOODS),
-        ("KL gradient", config.kl_gradient, ("on", "off")),
-        ("learning-rate schedule", config.learning_rate_schedule, LEARNING_RATE_SCHEDULES),
-        ("precision", config.precision, PRECISIONS),
-    ):
-        check_choice(what, value, choices)
-    _choose_all(config)
-    _check_model(config)
-    _check_structured(config)
-    _check_estimator(config)
-    _check_numbers(config)
+    for name, value in given.items():
+        if reason := unused(name, config):
+            default = SETTINGS[name].default
+            if value != (default(config) if callable(default) else default):
+                raise ValueError(f"{flag_of(name)} {short(value)} is for {reason}")
 
 
-def _choose_all(config: TrainConfig) -> None:
-    attributes = config.model == "attributes"
-    two = attributes or config.encoder != "independent"
-    _choose(config, "hidden", discrete=300, mixed=400, attributes=256)
-    _choose(config, "eval_samples", discrete=100, mixed=10, attributes=1)
-    _choose(config, "batch_size", discrete=100, mixed=200, attributes=100)
-    _choose(config, "gaussian", discrete=0, mixed=20, attributes=64)
-    if config.label_weight == "auto":
-        _choose(config, "label_weight", discrete="auto", **_STANDS["label_weight"])
-    if config.distortion == "auto":
-        _choose(config, "distortion", discrete="auto", **_STANDS["distortion"])
-    _choose(config, "variables", len(config.attributes) if attributes else 15 if two else 1)
-    _choose(config, "values", 2 if two else 10)
-    if config.estimator == "auto":
-        _choose(config, "estimator", _best_estimator(config))
-    for name in _STANDS:
-        value = getattr(config, name)
-        if isinstance(value, int):
-            object.__setattr__(config, name, float(value))
-    epochs = {"discrete": 120, "mixed": 40, "attributes": 40}[config.model]
-    _choose(config, "epochs", 400 if config.data == "digits" else epochs)
-    _choose_starts(config)
-    few = {"score-function": 1 if config.baseline == "running-mean" else 4}
-    if config.variables == 1 and config.model == "discrete":
-        few["direct"] = 8
-    _choose(config, "num_samples", few.get(config.estimator, 1))
+def unused(name: str, config: ResolvedConfig) -> str | None:
+    """What a setting is for and what to do, where nothing uses it; None where something does."""
+    each = SETTINGS[name]
+    if each.models and config.model not in each.models:
+        models = [f"--model {model}" for model in each.models]
+        names = " or the ".join(each.models)
+        return f"the {names} model: add {either(models)}, or leave it out"
+    if each.structured and config.encoder == "independent":
+        return f"structured encoders: {STRUCTURED}"
+    if config.model in each.labels and not config.labels:
+        return "runs with labels: add --labels, or leave it out"
+    estimators = users(each.name)
+    if estimators and config.estimator not in estimators:
+        return f"--estimator {either(estimators)}, and not for {config.estimator}; leave it out"
+    row = ESTIMATORS[config.estimator]
+    adaptive = "epsilon" in row.uses and config.epsilon == "auto"
+    if each.name == "epsilon_scale" and not adaptive:
+        return "--epsilon auto; leave one of them out"
+    if each.name == "anneal_rate" and row.anneals == "epsilon" and adaptive:
+        return "an --epsilon that is a number, and not for auto; leave it out"
+    flat = config.kl_start in ((1,) if config.model == "discrete" else (1, "auto"))
+    if each.name == "kl_fraction" and flat and config.starts == 1:
+        return "a --kl-start other than 1; leave it out"
+    return None
 
 
-def _choose(config: TrainConfig, name: str, value: Any = None, **by_model: Any) -> None:
-    """What 0 or auto stands for: the same for all models, or a value for each."""
-    if getattr(config, name) in (0, "auto"):
-        object.__setattr__(config, name, by_model[config.model] if by_model else value)
+def check_data(values: Any) -> None:
+    """Refuse data that the model is not for.
 
+    Args:
+        values: has `model`, `data` and `attributes`.
 
-def _choose_starts(config: TrainConfig) -> None:
-    one = config.model == "discrete" and config.variables == 1
-    auto = config.kl_fraction == "auto"
-    if auto:
-        object.__setattr__(config, "kl_fraction", 1 / 6 if one else 2 / 3)
-    falls = auto and config.kl_start != 1 and config.falling_epochs >= FEWEST_START_EPOCHS
-    _choose(config, "starts", 4 if one and falls else 1)
-
-
-def _check_numbers(config: TrainConfig) -> None:
-    for name, minimum in _MINIMUM.items():
-        if getattr(config, name) < minimum:
+    Raises:
+        ValueError: an unknown data set, or one of another kind.
+    """
+    if values.model == "attributes":
+        if values.data in DATASETS and values.data not in ATTRIBUTE_DATASETS:
             raise ValueError(
-                f"{flag_of(name)} must be at least {minimum}, got {getattr(config, name)}"
+                f"--model attributes needs images with attributes, and {values.data} has none: add "
+                f"{either([f'--data {name}' for name in ATTRIBUTE_DATASETS])}"
             )
-    if config.seed >= 2**63:
-        raise ValueError(f"--seed must be below 2^63, got {config.seed}")
-    for name in _POSITIVE:
-        value = getattr(config, name)
-        if value == "auto" and name in ("epsilon", "kl_start", "temperature", "label_weight"):
-            continue
-        if isinstance(value, str):
-            raise ValueError(f"{flag_of(name)} must be auto or a number above 0, got '{value}'")
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{flag_of(name)} must be a finite number above 0, got {value}")
-    for name in ("anneal_rate", "smoothness", "distortion"):
-        value = getattr(config, name)
-        if value == "auto":
-            continue
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{flag_of(name)} must be a finite number, 0 or more, got {value}")
-    if isinstance(config.kl_fraction, str) or not 0 <= config.kl_fraction <= 1:
-        raise ValueError(f"--kl-fraction must be auto or between 0 and 1, got {config.kl_fraction}")
+        check_choice("data set with attributes", values.data, ATTRIBUTE_DATASETS)
+    elif values.data in ATTRIBUTE_DATASETS and values.data not in DATASETS:
+        raise ValueError(
+            f"--data {values.data} is for the model of attributes: add --model attributes"
+        )
+    else:
+        check_choice("data set", values.data, DATASETS)
+
+
+def check(config: ResolvedConfig) -> None:
+    """Refuse settings that do not go together.
+
+    Raises:
+        ValueError: the message names the flag.
+    """
+    _check_model(config)
+    if config.encoder == "independent":
+        _check_independent(config)
+    else:
+        _check_structured(config)
+    _check_estimator(config)
     if config.starts > 1 and not 0 < config.falling_epochs < config.epochs:
         raise ValueError(
             f"--starts {config.starts} chooses after the share --kl-fraction of --epochs, which is "
             f"{config.falling_epochs} of {config.epochs}: it must be at least 1 and not all"
         )
+    _check_cost(config)
 
 
-def _best_estimator(config: TrainConfig) -> str:
-    if config.variables == 1 and config.encoder == "independent":
-        return "direct"
-    if config.encoder == "independent":
-        return "local-expectation"
-    return "clamped-argmax" if config.perturbation == "unary" else "direct"
-
-
-def _check_data(config: TrainConfig) -> None:
-    if config.model == "attributes":
-        if config.data in DATASETS and config.data not in ATTRIBUTE_DATASETS:
-            raise ValueError(
-                f"--model attributes needs images with attributes, and {config.data} has none: add "
-                f"{' or '.join(f'--data {name}' for name in ATTRIBUTE_DATASETS)}"
-            )
-        check_choice("data set with attributes", config.data, ATTRIBUTE_DATASETS)
-        chosen = tuple(config.attributes) or DEFAULT_ATTRIBUTES[config.data]
-        object.__setattr__(config, "attributes", chosen)
-        if len(chosen) > MOST_ATTRIBUTES:
-            raise ValueError(f"--attributes may name at most {MOST_ATTRIBUTES}, got {len(chosen)}")
-        if 0 < config.image_size < SMALLEST_IMAGE:
-            raise ValueError(
-                f"--image-size must be at least {SMALLEST_IMAGE}, got {config.image_size}"
-            )
-        return
-    object.__setattr__(config, "attributes", tuple(config.attributes))
-    if config.data in ATTRIBUTE_DATASETS and config.data not in DATASETS:
-        raise ValueError(
-            f"--data {config.data} is for the model of attributes: add --model attributes"
-        )
-    check_choice("data set", config.data, DATASETS)
-
-
-def _check_model(config: TrainConfig) -> None:
-    for name, models in _ONLY_FOR.items():
-        value = getattr(config, name)
-        if config.model in models or value in _unused(config, name):
-            continue
-        shown = " ".join(value) if isinstance(value, tuple) else value
-        either = " or ".join(f"--model {model}" for model in models)
-        raise ValueError(
-            f"{flag_of(name)} {shown} is for the {' or the '.join(models)} model: add {either}, "
-            "or leave it out"
-        )
+def _check_model(config: ResolvedConfig) -> None:
     if config.model == "mixed" and (config.variables != 1 or config.encoder != "independent"):
         raise ValueError(
             "--model mixed has one variable: leave out --variables and --encoder, and choose "
             "its values with --values"
         )
-    if config.model == "attributes" and (config.variables, config.values) != (
-        len(config.attributes),
-        2,
-    ):
+    if config.model != "attributes":
+        return
+    if len(config.attributes) > MOST_ATTRIBUTES:
+        raise ValueError(
+            f"--attributes may name at most {MOST_ATTRIBUTES}, got {len(config.attributes)}"
+        )
+    if (config.variables, config.values) != (len(config.attributes), 2):
         raise ValueError(
             "--model attributes has a variable with two values for each of --attributes: leave "
             "out --variables and --values"
         )
-    if config.model == "discrete":
-        return
-    many = config.model == "attributes" and config.variables > EXACT_ATTRIBUTES
-    if many and config.estimator == "exact":
+    if config.variables > EXACT_ATTRIBUTES and config.estimator == "exact":
         raise ValueError(
             f"--estimator exact decodes all 2^{config.variables} combinations of attributes for "
             f"every image, and is for at most {EXACT_ATTRIBUTES} attributes: choose "
             "local-expectation or direct"
         )
-    if config.gaussian < 2:
-        raise ValueError(f"--gaussian must be at least 2, got {config.gaussian}")
-    for name in ("label_weight", "smoothness", "distortion"):
-        if config.labels == 0 and getattr(config, name) not in _unused(config, name, config.model):
-            raise ValueError(
-                f"{flag_of(name)} {getattr(config, name)} is for runs with labels: add --labels, "
-                "or leave it out"
-            )
-    if config.model == "mixed" and config.labels == 0 and config.shift != type(config).shift:
+
+
+def _check_independent(config: ResolvedConfig) -> None:
+    if not ESTIMATORS[config.estimator].independent:
         raise ValueError(
-            f"--shift {config.shift} is for runs with labels: add --labels, or leave it out"
+            f"--estimator {config.estimator} needs --encoder pairwise or supermodular; with "
+            "independent variables choose local-expectation, which is the same there"
         )
 
 
-def _check_estimator(config: TrainConfig) -> None:
-    if config.estimator in BINARY_ESTIMATORS and config.values != 2:
-        raise ValueError(
-            f"--estimator {config.estimator} needs binary variables, got --values {config.values}; "
-            "add --values 2, or choose local-expectation or score-function"
-        )
-    if config.rao_blackwell and config.estimator not in ("direct", "implicit-mle"):
-        raise ValueError(
-            f"--rao-blackwell is for direct and implicit-mle, got {config.estimator}; leave it out"
-        )
-    if config.rao_blackwell and config.encoder != "independent":
-        raise ValueError("--rao-blackwell needs independent variables; leave it out")
-    if (
-        config.estimator == "score-function"
-        and config.baseline == "leave-one-out"
-        and config.num_samples == 1
-    ):
-        raise ValueError("--baseline leave-one-out needs --num-samples of at least 2, got 1")
-
-
-def _check_structured(config: TrainConfig) -> None:
-    if config.encoder == "independent":
-        for name in ("solver", "perturbation", "kl"):
-            if getattr(config, name) != getattr(type(config), name):
-                raise ValueError(
-                    f"{flag_of(name)} {getattr(config, name)} is for structured encoders: add "
-                    "--encoder pairwise or --encoder supermodular, or leave it out"
-                )
-        if config.estimator == "clamped-argmax":
-            raise ValueError(
-                "--estimator clamped-argmax needs --encoder pairwise or supermodular; with "
-                "independent variables choose local-expectation, which is the same there"
-            )
-        return
+def _check_structured(config: ResolvedConfig) -> None:
     if config.values != 2:
         raise ValueError(
             f"--encoder {config.encoder} needs binary variables, got --values {config.values}; add "
             "--values 2"
         )
-    if config.estimator not in COUPLED_ESTIMATORS:
+    noise = ESTIMATORS[config.estimator].coupled
+    if not noise:
+        coupled = [name for name, row in ESTIMATORS.items() if row.coupled]
         raise ValueError(
             f"--estimator {config.estimator} needs independent variables; with --encoder "
-            f"{config.encoder} choose direct, clamped-argmax, exact, implicit-mle or "
-            "score-function"
+            f"{config.encoder} choose {either(coupled)}"
         )
-    if config.estimator == "score-function" and config.perturbation == "unary":
+    if config.perturbation not in noise:
         raise ValueError(
-            "--estimator score-function needs samples of the Gibbs distribution: add "
-            "--perturbation states, or choose clamped-argmax"
+            f"--estimator {config.estimator} needs "
+            + ("samples of the Gibbs distribution: add " if "states" in noise else "")
+            + f"--perturbation {either(noise)}, or choose clamped-argmax or direct"
         )
-    if config.estimator == "clamped-argmax" and config.perturbation == "states":
-        raise ValueError("--estimator clamped-argmax needs --perturbation unary")
-    if config.encoder == "pairwise" and config.solver in ("max-flow", "pymaxflow"):
+    if config.encoder == "pairwise" and SOLVERS[config.solver].supermodular_only:
         raise ValueError(
             f"--solver {config.solver} needs couplings of 0 or more: choose --encoder "
             "supermodular, or --solver exhaustive or branch-and-bound"
@@ -377,18 +170,32 @@ def _check_structured(config: TrainConfig) -> None:
         )
 
 
-def _unused(config: TrainConfig, name: str, model: str = "discrete") -> tuple[Any, ...]:
-    """Values of a setting that say nothing: its default, and what that stands for."""
-    stands = _STANDS.get(name, {})
-    default = getattr(type(config), name)
-    return (default, stands[model]) if model in stands else (default,)
+def _check_estimator(config: ResolvedConfig) -> None:
+    if ESTIMATORS[config.estimator].binary and config.values != 2:
+        raise ValueError(
+            f"--estimator {config.estimator} needs binary variables, got --values {config.values}; "
+            "add --values 2, or choose local-expectation or score-function"
+        )
+    if config.rao_blackwell and config.encoder != "independent":
+        raise ValueError("--rao-blackwell needs independent variables; leave it out")
+    if config.baseline == "leave-one-out" and config.num_samples == 1:
+        raise ValueError("--baseline leave-one-out needs --num-samples of at least 2, got 1")
 
 
-def flag_of(name: str) -> str:
-    """The flag of a setting.
-
-    Example:
-        >>> flag_of("batch_size")
-        '--batch-size'
-    """
-    return "--" + name.replace("_", "-")
+def _check_cost(config: ResolvedConfig) -> None:
+    """What could not be allocated anyway is said before anything is."""
+    n, outputs = config.variables, config.variables * config.values
+    if config.encoder != "independent":
+        outputs += n * (n - 1) // 2
+    for names, numbers in (
+        (("variables", "values", "hidden"), outputs * config.hidden),
+        (
+            ("variables", "values", "batch_size", "num_samples"),
+            outputs * config.batch_size * config.num_samples,
+        ),
+    ):
+        if numbers > MOST_NUMBERS:
+            raise ValueError(
+                f"{either([flag_of(name) for name in names], 'and')} make a tensor of {numbers:,} "
+                f"numbers, and at most {MOST_NUMBERS:,}: try smaller ones"
+            )

@@ -1,51 +1,30 @@
-# ruff: noqa: F401 (for type checkers)
-"""Real image data: loaded by name from disk or the net, checked, split and binarised.
+"""Real image data by name: loaded from disk or downloaded, checked, split and binarised.
 
 Names resolve on first use, so that `directmax.tool.data.names` can be read without importing torch.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the names of _HOMES
-    from directmax.tool.data.attributes import AttributeData, AttributeSplit, ImagesInMemory
-    from directmax.tool.data.binarization import binarize
-    from directmax.tool.data.errors import DataError
-    from directmax.tool.data.labelled import balanced_indices
-    from directmax.tool.data.load import load_attributes, load_images
-    from directmax.tool.data.names import (
-        ATTRIBUTE_DATASETS,
-        BINARIZATIONS,
-        DATASETS,
-        DEFAULT_ATTRIBUTES,
-    )
-    from directmax.tool.data.streams import Augmentation, ImageStream
-    from directmax.tool.data.types import ImageData, Split
+from directmax._lazy import lazy_names
 
-_HOMES = {
-    "attributes": "AttributeData AttributeSplit ImagesInMemory",
-    "binarization": "binarize",
-    "errors": "DataError",
-    "labelled": "balanced_indices",
-    "load": "load_attributes load_images",
-    "names": "ATTRIBUTE_DATASETS BINARIZATIONS DATASETS DEFAULT_ATTRIBUTES",
-    "streams": "Augmentation ImageStream",
-    "types": "ImageData Split",
-}
-_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+if TYPE_CHECKING:
+    from directmax.tool.data.attributes import AttributeData as AttributeData
+    from directmax.tool.data.attributes import AttributeSplit as AttributeSplit
+    from directmax.tool.data.attributes import ImagesInMemory as ImagesInMemory
+    from directmax.tool.data.binarization import binarize as binarize
+    from directmax.tool.data.errors import DataError as DataError
+    from directmax.tool.data.labelled import balanced_indices as balanced_indices
+    from directmax.tool.data.load import load_attributes as load_attributes
+    from directmax.tool.data.load import load_images as load_images
+    from directmax.tool.data.names import ATTRIBUTE_DATASETS as ATTRIBUTE_DATASETS
+    from directmax.tool.data.names import BINARIZATIONS as BINARIZATIONS
+    from directmax.tool.data.names import DATASETS as DATASETS
+    from directmax.tool.data.names import DEFAULT_ATTRIBUTES as DEFAULT_ATTRIBUTES
+    from directmax.tool.data.streams import Augmentation as Augmentation
+    from directmax.tool.data.streams import ImageStream as ImageStream
+    from directmax.tool.data.types import ImageData as ImageData
+    from directmax.tool.data.types import Split as Split
 
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -12,7 +12,7 @@ from directmax._validation import check_count
 from directmax.tool.data.attributes import AttributeData
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.locate import Places
-from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATA_SETS, DATASETS
+from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, DATASETS
 from directmax.tool.data.types import ImageData
 
 MINIMUM_SIZE = 8
@@ -54,7 +54,7 @@ def load_images(
 did you mean 'digits'?
     """
     check_choice("data set", _text(name), DATASETS)
-    data: ImageData = _loader(DATA_SETS[name].images)(Places(data_dir, download))
+    data: ImageData = _loader(ALL[name].images)(Places(data_dir, download))
     return data
 
 
@@ -95,7 +95,7 @@ did you mean 'celeba'?
     check_choice("data set with attributes", _text(name), ATTRIBUTE_DATASETS)
     if isinstance(attributes, str):
         raise TypeError(f"attributes must be a sequence of names, got the string {attributes!r}")
-    entry = DATA_SETS[name]
+    entry = ALL[name]
     chosen = entry.attributes if attributes is None else tuple(attributes)
     if not chosen:
         raise ValueError(f"attributes must name at least one, such as {entry.attributes[0]}")
@@ -104,7 +104,7 @@ did you mean 'celeba'?
             raise ValueError(f"attributes must differ, got {attribute!r} twice")
     size = entry.size if size is None else check_count("size", size, MINIMUM_SIZE)
     places = Places(data_dir, download)
-    data: AttributeData = _loader(entry.with_attributes)(places, chosen, size)
+    data: AttributeData = _loader(entry.photographs)(places, chosen, size)
     positive = data.train.attributes.float().mean(0).tolist()
     for attribute, share in zip(data.attribute_names, positive, strict=True):
         if share in (0.0, 1.0):
@@ -121,6 +121,7 @@ def _text(name: object) -> str:
     return name
 
 
-def _loader(where: str) -> Any:
+def _loader(where: str | None) -> Any:
+    assert where is not None  # of the names that were checked
     module, _, function = where.partition(":")
-    return getattr(import_module(f"directmax.tool.data.{module}"), function)
+    return getattr(import_module(module), function)

@@ -1,7 +1,7 @@
-"""The data sets, each declared once; imports nothing slow, so that flags can be made from it.
+"""The data sets: a declaration each. Imports no loader, so that it is fast.
 
-To add a data set, write one file with a function `load(places) -> ImageData` and add one entry
-here: names, choices and help texts follow.
+To add a data set, write one file with a function `load(places) -> ImageData`, or with attributes
+`load(places, attributes, size) -> AttributeData`, and add one entry here.
 """
 
 from __future__ import annotations
@@ -11,64 +11,49 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DataSet:
-    """What is known of a data set before it is loaded.
+    """What is known of a data set without loading it.
 
     Attributes:
-        name: on the command line.
-        contents: what it holds, for people.
-        images: "module:function" below `directmax.tool.data` of its loader, called with `Places`;
-            none where it has no small grey images.
-        with_attributes: the same of its images with attributes, called with `Places`, attributes
-            and size; none where it has none.
+        images: "module:function" of the loader of small grey images; None where there is none.
+        photographs: the same of images with binary attributes.
         attributes: those that are loaded where none are named.
-        size: height and width of images with attributes where none is given.
+        size: height and width of images with attributes, unless another is asked for.
     """
 
-    name: str
-    contents: str
-    images: str = ""
-    with_attributes: str = ""
+    images: str | None = None
+    photographs: str | None = None
     attributes: tuple[str, ...] = ()
-    size: int = 0
+    size: int = 32
 
 
-DATA_SETS: dict[str, DataSet] = {
-    entry.name: entry
-    for entry in (
-        DataSet("digits", "1,797 handwritten digits, 8×8", "digits:load"),
-        DataSet("mnist", "70,000 handwritten digits, 28×28", "mnist:load_mnist"),
-        DataSet(
-            "fashion-mnist",
-            "70,000 articles of clothing, 28×28",
-            "mnist:load_fashion_mnist",
-            "fashion_attributes:load",
-            attributes=("Footwear", "Upper_Body", "Warm"),
-            size=32,
-        ),
-        DataSet("omniglot", "32,460 characters of 50 alphabets, 28×28", "omniglot:load"),
-        DataSet(
-            "celeba",
-            "202,599 photographs of faces, in colour",
-            with_attributes="celeba:load",
-            attributes=("Eyeglasses", "Smiling", "Male"),
-            size=64,
-        ),
-    )
+ALL: dict[str, DataSet] = {
+    "digits": DataSet("directmax.tool.data.digits:load"),
+    "mnist": DataSet("directmax.tool.data.mnist:load_mnist"),
+    "fashion-mnist": DataSet(
+        "directmax.tool.data.mnist:load_fashion_mnist",
+        "directmax.tool.data.fashion_attributes:load",
+        ("Footwear", "Upper_Body", "Warm"),
+    ),
+    "omniglot": DataSet("directmax.tool.data.omniglot:load"),
+    "celeba": DataSet(
+        photographs="directmax.tool.data.celeba:load",
+        attributes=("Eyeglasses", "Smiling", "Male"),
+        size=64,
+    ),
 }
-"""Name → what is declared of it."""
+"""Every data set by its name."""
 
-DATASETS: tuple[str, ...] = tuple(name for name, entry in DATA_SETS.items() if entry.images)
-"""Names that `load_images` accepts."""
-
-ATTRIBUTE_DATASETS: tuple[str, ...] = tuple(
-    sorted(name for name, entry in DATA_SETS.items() if entry.with_attributes)
-)
-"""Names that `load_attributes` accepts."""
-
-DEFAULT_ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    name: DATA_SETS[name].attributes for name in ATTRIBUTE_DATASETS
+LOADERS: dict[str, str] = {name: each.images for name, each in ALL.items() if each.images}
+ATTRIBUTE_LOADERS: dict[str, str] = {
+    name: each.photographs for name, each in sorted(ALL.items()) if each.photographs
 }
+DEFAULT_ATTRIBUTES: dict[str, tuple[str, ...]] = {n: ALL[n].attributes for n in ATTRIBUTE_LOADERS}
 """Attributes that `load_attributes` loads where none are named."""
+
+DATASETS: tuple[str, ...] = tuple(LOADERS)
+"""Names that `load_images` accepts."""
+ATTRIBUTE_DATASETS: tuple[str, ...] = tuple(ATTRIBUTE_LOADERS)
+"""Names that `load_attributes` accepts."""
 
 BINARIZATIONS: tuple[str, ...] = ("threshold", "static", "dynamic", "none")
 """Modes that `binarize` accepts."""

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from directmax._choices import check_choice
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import stored_config
 from directmax.tool.files import RunError
 from directmax.tool.jobs.engine import Engine
 from directmax.tool.jobs.engine_local import RUNS_PER_GPU, LocalEngine, Resources, resources
@@ -214,4 +214,4 @@ def _announce(
 
 
 def _epochs(job: Job) -> str:
-    return str(TrainConfig.from_dict(dict(job.settings)).total_epochs)
+    return str(stored_config(dict(job.settings)).total_epochs)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig, stored_config
 from directmax.tool.data.locate import user_cache
 from directmax.tool.files import RunError, read_json, write_json
 from directmax.tool.jobs.images import Images, sizes
@@ -88,7 +88,7 @@ class Estimates:
 
     def _of(self, job: Job) -> Estimate:
         if job.kind == "train":
-            config = TrainConfig.from_dict(dict(job.settings))
+            config = stored_config(dict(job.settings))
             step, validation = self._measured(
                 self._training_key(config), self._time_training, config
             )
@@ -122,14 +122,14 @@ class Estimates:
                 torch.set_num_threads(threads)
         return tuple(self._known[name])
 
-    def _training_key(self, config: TrainConfig) -> Any:
+    def _training_key(self, config: ResolvedConfig) -> Any:
         """What decides the cost of a step: not the seed, the length, nor which images of a size."""
         _, size, pixels = sizes(self._images.of(config))
         name = config.data if config.model == "attributes" else "digits"
         other = dataclasses.replace(config, seed=0, epochs=100, patience=0, starts=1, data=name)
         return ("train", pixels, size, other.to_dict())
 
-    def _time_training(self, config: TrainConfig) -> tuple[float, ...]:
+    def _time_training(self, config: ResolvedConfig) -> tuple[float, ...]:
         from directmax.tool.run.timing import time_training
 
         timing = time_training(config, self._images.of(config), device=self._device)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,29 +15,27 @@ def measure_gradients(
     output: str | None = None,
     resume: bool = False,
 ) -> None:
-    """What `directmax gradients` does, without its table.
+    """Measure what a job asks for.
 
     Args:
-        settings: its flags; lists, as in a file, stand for tuples.
+        settings: flags of `directmax gradients`; lists, as in a file, stand for tuples.
         run_dir: of the run that is measured; None for the fresh model of the settings.
         data_dir: where to look for images first.
         device: cpu, cuda:N, …
         output: folder of the measurement; None keeps nothing.
         resume: continue the measurement there.
     """
-    from directmax.tool.measure.gradients import MODEL_FLAGS, command
+    from directmax.tool.measure import gradients
+    from directmax.tool.measure.gradient_request import GradientRequest
 
-    flags = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    flags.pop("trained", None)  # the digest of the run, for the job's own
-    model_flags = {name: flags.pop(name, None) for name in MODEL_FLAGS}
-    with contextlib.redirect_stdout(io.StringIO()):
-        command(
-            **flags,
-            run_dir=run_dir,
-            data_dir=data_dir,
-            device=device,
-            output=output,
-            resume=resume,
-            json=True,
-            model_flags=model_flags,
-        )
+    flags = {name: value for name, value in settings.items() if name != "trained"}
+    table = gradients.measure_gradients(
+        GradientRequest.from_dict(flags),
+        run_dir=run_dir,
+        data_dir=data_dir,
+        device=device,
+        output=output,
+        resume=resume,
+    )
+    if output is not None:
+        gradients.save_pictures(table, output)

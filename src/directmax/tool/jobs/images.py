@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig, TrainConfig, stored_config
 from directmax.tool.data import AttributeData, DataError, ImageData
 from directmax.tool.data.celeba import count_training
 from directmax.tool.data.locate import Places
@@ -26,7 +26,7 @@ class Images:
         self._data_dir = data_dir
         self._loaded: dict[tuple[Any, ...], Data] = {}
 
-    def of(self, config: TrainConfig) -> Data:
+    def of(self, config: ResolvedConfig) -> Data:
         """The images of a training."""
         key = (config.model == "attributes", config.data, config.attributes, config.image_size)
         if key not in self._loaded:
@@ -35,7 +35,7 @@ class Images:
 
     def binary(self, name: str) -> ImageData:
         """The images of a name, for models of binary images."""
-        found = self.of(TrainConfig(data=name))
+        found = self.of(TrainConfig(data=name).resolve())
         assert isinstance(found, ImageData)
         return found
 
@@ -49,7 +49,7 @@ def load_all(jobs: Iterable[Job], data_dir: str | Path | None) -> Images:
     images = Images(data_dir)
     for job in jobs:
         if job.kind == "train":
-            images.of(TrainConfig.from_dict(dict(job.settings)))
+            images.of(stored_config(dict(job.settings)))
         else:
             images.binary(str(job.cell["data"]))
     return images

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.data import ImageData
 from directmax.tool.run.images import split_images
 
@@ -106,7 +106,7 @@ def measure_mixture(settings: Mapping[str, Any], data: ImageData, device: torch.
         binarize=settings["binarize"],
         values=settings["values"],
         seed=settings["seed"],
-    )
+    ).resolve()
     images = {
         split: split_images(config, data, split).to(device, torch.float32)
         for split in ("train", "validation", "test")

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import stored_config
 
 REFRESH = 1.0
 TAIL = 65_536
@@ -130,7 +130,7 @@ def look(
     name: str, settings: Mapping[str, Any], metrics: Path, *, elsewhere: bool = False
 ) -> Running:
     """How far a job is, from the last lines of its metrics."""
-    config = TrainConfig.from_dict(dict(settings)) if "epochs" in settings else None
+    config = stored_config(dict(settings)) if "epochs" in settings else None
     epochs = config.total_epochs if config is not None else 0
     lines = _last_lines(metrics)
     if not lines:

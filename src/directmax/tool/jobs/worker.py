@@ -113,12 +113,12 @@ def work(task: Task) -> int:
 def _train(job: Job, folder: JobFolder, task: Task) -> None:
     import torch
 
-    from directmax.tool.config.train import TrainConfig
+    from directmax.tool.config import stored_config
     from directmax.tool.run.train import train
 
     torch.set_num_threads(task.threads)
     train(
-        TrainConfig.from_dict(dict(job.settings)),
+        stored_config(dict(job.settings)),
         folder.path,
         data_dir=task.data_dir,
         resume=(folder.path / "config.json").exists(),

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
-import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from directmax._choices import check_choice
-from directmax.estimators import Estimator
+from directmax.estimators import ESTIMATORS, Estimator
 from directmax.laboratory import Setting
+from directmax.tool.config import ResolvedConfig, changed
 from directmax.tool.config.build import build_estimator
-from directmax.tool.config.rules import ESTIMATOR_NAMES
-from directmax.tool.config.train import TrainConfig
-from directmax.tool.run.finished import SPLITS
+from directmax.tool.measure.gradient_request import GradientRequest
 
 VARIANTS = {
     "two_sided": "two-sided",
@@ -25,117 +20,61 @@ VARIANTS = {
     "rao_blackwell": "Rao-Blackwell",
 }
 """Switches of the configuration that make another estimator of one name."""
-ESTIMATOR_FIELDS = (
-    "epsilon",
-    "epsilon_scale",
-    "two_sided",
-    "rao_blackwell",
-    "temperature",
-    "straight_through",
-    "baseline",
-)
-"""Of a run's configuration: its estimator, which is not what is measured; defaults instead."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to measure, apart from the model; the flags of the command have the same names.
-
-    Raises:
-        ValueError: a value out of range; the message names the flag.
-    """
-
-    estimators: tuple[str, ...]
-    epsilons: tuple[float | Literal["auto"], ...]
-    sides: tuple[str, ...]
-    rao_blackwell: bool
-    temperatures: tuple[float, ...]
-    samples: int
-    draws: int
-    images: int
-    split: str
-    adapt: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        for name in self.estimators:
-            check_choice("estimator", name, ESTIMATOR_NAMES)
-        for side in self.sides:
-            check_choice("side", side, ("one", "two"))
-        check_choice("split", self.split, SPLITS)
-        for name, minimum in (("samples", 1), ("draws", 4), ("images", 1), ("adapt", 0)):
-            if getattr(self, name) < minimum:
-                raise ValueError(f"--{name} must be at least {minimum}, got {getattr(self, name)}")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"--seed must be at least 0 and below 2^63, got {self.seed}")
-        for name in ("epsilons", "temperatures", "sides"):
-            if not getattr(self, name):
-                raise ValueError(f"--{name} must name at least one value")
-        for name in ("epsilons", "temperatures"):
-            for value in getattr(self, name):
-                if value != "auto" and not (math.isfinite(value) and value > 0):
-                    raise ValueError(f"--{name} must be finite numbers above 0, got {value}")
 
 
 def settings_of(
-    config: TrainConfig, request: Request
-) -> tuple[dict[Setting, TrainConfig], list[str]]:
+    config: ResolvedConfig, request: GradientRequest
+) -> tuple[dict[Setting, ResolvedConfig], list[str]]:
     """Every setting with the configuration that makes it, and why names were left out.
+
+    Args:
+        config: of the model; the settings of its own estimator do not matter.
+        request: what to measure.
 
     Raises:
         ValueError: a name that was asked for cannot be used with the model, or none can.
     """
-    settings: dict[Setting, TrainConfig] = {}
+    settings: dict[Setting, ResolvedConfig] = {}
     notes = []
-    defaults = TrainConfig()
-    common: dict[str, Any] = {name: getattr(defaults, name) for name in ESTIMATOR_FIELDS}
+    common: dict[str, Any] = {field: None for each in ESTIMATORS.values() for field in each.uses}
     common |= {"num_samples": request.samples, "anneal_rate": 0.0}
-    for name in request.estimators or ESTIMATOR_NAMES:
+    for name in request.estimators or tuple(ESTIMATORS):
         try:
-            base = dataclasses.replace(config, estimator=name, **common)
+            base = changed(config, estimator=name, **common)
             learns = any(p.requires_grad for p in build(base).parameters())
         except (TypeError, ValueError) as error:
             if request.estimators:
                 raise
             notes.append(f"without {name}: {error}")
             continue
-        switches: list[list[bool | None]] = []
-        for switch in VARIANTS:
-            values: list[bool | None] = (
-                [False, True] if _matters(base, switch, False, True) else [None]
-            )
-            if switch == "two_sided" and values != [None]:
-                values = [side == "two" for side in dict.fromkeys(request.sides)]
-            if switch == "rao_blackwell" and values != [None] and not request.rao_blackwell:
-                values = [False]
-            switches.append(values)
-        epsilons = request.epsilons if _matters(base, "epsilon", 0.5, 1.0) else (None,)
-        tempered = _matters(base, "temperature", 0.5, 1.0) and not learns
-        temperatures = request.temperatures if tempered else (None,)
-        for chosen, epsilon, temperature in itertools.product(
-            itertools.product(*switches), epsilons, temperatures
-        ):
-            on = dict(zip(VARIANTS, chosen, strict=True))
-            words = [name, *(VARIANTS[switch] for switch in VARIANTS if on[switch])]
-            setting = Setting(" ".join(words), epsilon, temperature)
-            changes: dict[str, Any] = {**on, "epsilon": epsilon, "temperature": temperature}
-            changes = {key: value for key, value in changes.items() if value is not None}
-            settings[setting] = dataclasses.replace(base, **changes)
+        grid = _grid(base, request)
+        if learns:  # also its temperature
+            grid.pop("temperature", None)
+        for values in itertools.product(*grid.values()):
+            chosen = dict(zip(grid, values, strict=True))
+            words = [name, *(word for switch, word in VARIANTS.items() if chosen.get(switch))]
+            setting = Setting(" ".join(words), chosen.get("epsilon"), chosen.get("temperature"))
+            settings[setting] = changed(base, **chosen)
     if not settings:
         raise ValueError(f"no estimator can be used with this model: {'; '.join(notes)}")
     return settings, notes
 
 
-def _matters(config: TrainConfig, field: str, *values: Any) -> bool:
-    """Whether estimators with other values of a field are there and different."""
-    try:
-        configs = [dataclasses.replace(config, **{field: value}) for value in values]
-    except ValueError:
-        return False
-    return len({str(build(each).requires_grad_(False)) for each in configs}) > 1
+def _grid(config: ResolvedConfig, request: GradientRequest) -> dict[str, tuple[Any, ...]]:
+    """The values that are measured of every setting that the estimator uses."""
+    summed = request.rao_blackwell and config.encoder == "independent"
+    values = {
+        "two_sided": tuple(side == "two" for side in dict.fromkeys(request.sides)),
+        "straight_through": (False, True),
+        "rao_blackwell": (False, True) if summed else (False,),
+        "epsilon": request.epsilons,
+        "temperature": request.temperatures,
+    }
+    uses = ESTIMATORS[config.estimator].uses
+    return {field: each for field, each in values.items() if field in uses}
 
 
-def build(config: TrainConfig, seed: int = 0) -> Estimator:
+def build(config: ResolvedConfig, seed: int = 0) -> Estimator:
     """The estimator; torch's global random state, which draws its networks, stays."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

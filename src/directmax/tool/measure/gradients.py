@@ -1,32 +1,15 @@
-"""`directmax gradients`: bias, variance and cost of estimators, for a model and real images."""
+"""Bias, variance and cost of gradient estimators, for a model of ours and real images."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import functools
-import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from json import dumps, loads
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
-from torch import Tensor
 
-from directmax.distributions import (
-    DEFAULT_MAX_STATES,
-    Categorical,
-    PairwiseBinary,
-    number_of_states,
-)
-from directmax.estimators import Estimator
+from directmax.distributions import PairwiseBinary
 from directmax.laboratory import (
     GradientComparison,
     GradientStatistics,
@@ -37,305 +20,220 @@ from directmax.laboratory import (
     exact_reference,
     measure_gradient,
 )
-from directmax.models import DiscreteVAE, MixedVAE
-from directmax.objectives import Reconstruction
-from directmax.tool.config.build import build_model
-from directmax.tool.config.train import TrainConfig
-from directmax.tool.data import ImageData
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.files import write_atomic
-from directmax.tool.measure.gradient_grid import Request, build, setting_seed, settings_of
-from directmax.tool.measure.gradient_record import Record, Stopped, read_points
-from directmax.tool.run.finished import load_binary_run
-from directmax.tool.run.images import split_images
-from directmax.tool.run.make import load_data
-from directmax.tool.run.train import make_fabric
+from directmax.tool.measure.gradient_grid import build, setting_seed, settings_of
+from directmax.tool.measure.gradient_model import Model, load_model
+from directmax.tool.measure.gradient_request import MODEL_SETTINGS, GradientRequest
+from directmax.tool.measure.record import Record, parse, read_record
+from directmax.tool.run.interrupt import Interrupted
+from directmax.tool.run.run_folder import environment
 
 CONFIDENCE = 0.95
-ADAPT_BATCH = 100
-ADAPT_RATE = 1e-2
-"""Mini-batches and Adam's learning rate for what estimators learn."""
-MODEL_FLAGS = ("data", "binarize", "encoder", "variables", "values", "hidden")
-"""What a run decides; None: not given."""
+FILE = "gradients.json"
 PERTURB_AND_MAP = (
     "samples are perturb-and-MAP samples, the exact gradient is that of the Gibbs distribution: "
     "where variables are coupled, estimators that are unbiased for their samples show a bias"
 )
 
 
+class Stopped(Interrupted):
+    """The measurement was stopped by the user."""
+
+    def __init__(self, done: int, total: int, saved: bool) -> None:
+        text = f"stopped after {done} of {total} estimators"
+        if saved:
+            text += "; they are saved: the same command with --resume continues"
+        Exception.__init__(self, text)
+
+
 @dataclass(frozen=True)
-class Model:
-    """A model, images, and the digest of its weights and of these."""
+class GradientTable:
+    """What `measure_gradients` found.
 
-    config: TrainConfig
-    vae: DiscreteVAE | MixedVAE
-    images: Float[Tensor, "b d"]
-    split: Float[Tensor, "N d"]
-    digest: str
+    Attributes:
+        points: a setting each, with what was measured.
+        comparison: the same without settings, as the library's `compare_gradients` has it, with
+            the norm of the exact gradient; it prints a table.
+        notes: what was left out, and why.
+        configuration: what was asked for, with the model's settings and a digest of weights and
+            images.
+        environment: versions, machine and git commit.
+    """
+
+    points: tuple[Point, ...]
+    comparison: GradientComparison
+    notes: tuple[str, ...]
+    configuration: dict[str, Any]
+    environment: dict[str, Any]
+
+    @property
+    def norm(self) -> float:
+        """Of the exact gradient, in nats."""
+        return self.comparison.norm or 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON-ready dictionary, that of the file."""
+        return {
+            "configuration": self.configuration,
+            **self.environment,
+            **self.comparison.to_dict(),
+            "notes": list(self.notes),
+            "rows": [point.to_dict() for point in self.points],
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> GradientTable:
+        """From such a dictionary."""
+        return cls(
+            tuple(map(Point.from_dict, values["rows"])),
+            GradientComparison.from_dict(values),
+            tuple(values["notes"]),
+            values["configuration"],
+            {name: values[name] for name in ("versions", "machine", "git_commit")},
+        )
 
 
-def load_model(
-    run_dir: str | None,
-    request: Request,
+def measure_gradients(
+    request: GradientRequest | None = None,
     *,
-    data_dir: str | None,
-    device: str,
-    **flags: Any,
-) -> Model:
-    """The best model of a run, or a fresh one.
-
-    Args:
-        run_dir: folder of the run; None for a fresh model.
-        request: decides images and seed.
-        data_dir: where to look for images first.
-        device: auto, cpu, cuda, cuda:N or mps.
-        flags: those of `MODEL_FLAGS`, for a fresh model; None: the default.
-
-    Raises:
-        ValueError: a flag that the run decides, or data, run or device cannot be used.
-    """
-    given = {name: value for name, value in flags.items() if value is not None}
-    if run_dir is not None:
-        if given:
-            name = next(iter(given))
-            raise ValueError(f"--{name} comes from the run {run_dir}; leave it out")
-        config, data, vae = load_binary_run(run_dir, data_dir=data_dir, device=device)
-    else:
-        config = TrainConfig(**given, seed=request.seed)
-        found = load_data(config, data_dir)
-        assert isinstance(found, ImageData)  # as of every model but that with attributes
-        data = found
-        vae = build_model(config, data.train.images.shape[1])
-        vae.to(make_fabric(device, 1, "32-true").device).eval()
-    states = number_of_states(config.variables, config.values)
-    if states > DEFAULT_MAX_STATES:
-        raise ValueError(
-            f"the exact gradient is a sum over --values to the power of --variables, here "
-            f"{config.values}^{config.variables} states, and at most {DEFAULT_MAX_STATES:,}; "
-            "for larger models compare_gradients of the library takes an average as reference"
-        )
-    parameter = next(vae.parameters())
-    split = split_images(config, data, request.split).to(parameter.device, parameter.dtype)
-    if request.images > len(split):
-        raise ValueError(
-            f"--images {request.images} is more than the {len(split)} {request.split} images of "
-            f"{data.name}"
-        )
-    images = split[: request.images]
-    weights = [tensor for name, tensor in vae.state_dict().items() if "estimator" not in name]
-    digest = hashlib.sha256()
-    for tensor in (*weights, images):
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return Model(config, vae, images, split, digest.hexdigest()[:16])
-
-
-def adapt(estimator: Estimator, model: Model, steps: int, seed: int) -> None:
-    """Let an estimator learn its parameters and running means on mini-batches; most have none."""
-    parameters = [p for p in estimator.parameters() if p.requires_grad]
-    if not parameters and not list(estimator.buffers()):
-        return
-    device = model.images.device
-    order = np.random.default_rng(seed)
-    generator = torch.Generator(device).manual_seed(seed)
-    optimizer = torch.optim.Adam(parameters, lr=ADAPT_RATE) if parameters else None
-    estimator.train()
-    for _ in range(steps):
-        index = order.choice(len(model.split), min(ADAPT_BATCH, len(model.split)), replace=False)
-        gradients = _gradients(model, model.split[torch.from_numpy(index).to(device)])
-        q = gradients.distribution()
-        loss = estimator(q, gradients.objective, generator=generator).loss.mean()
-        if optimizer is not None:
-            slopes = torch.autograd.grad(loss, parameters, allow_unused=True)
-            for parameter, slope in zip(parameters, slopes, strict=True):
-                parameter.grad = slope
-            optimizer.step()
-
-
-def _gradients(model: Model, images: Tensor) -> PotentialGradients:
-    """Candidates are decoded in full precision, whose rounding is no bias.
-
-    The Gaussians of a mixed model are drawn once, so that f is a function of z.
-    """
-    if isinstance(model.vae, MixedVAE):
-        generator = torch.Generator(images.device).manual_seed(0)
-        with torch.no_grad():
-            posterior = model.vae.encoder(images)
-            objective = model.vae.objective(images, posterior, generator=generator)
-        objective.reduced = False
-        return PotentialGradients(Categorical(posterior.logits, validate=False), objective)
-    with torch.no_grad():
-        q = model.vae.posterior(images)
-    return PotentialGradients(q, Reconstruction(model.vae.decoder, images, reduced=False))
-
-
-def measure(
-    model: Model,
-    settings: dict[Setting, TrainConfig],
-    request: Request,
-    reference: Reference,
-    done: set[Setting],
-    progress: Callable[[Setting, float], object] = lambda setting, share: None,
-) -> Iterator[Point | str]:
-    """Each setting that is not done: what was measured, or why it cannot be.
+    run_dir: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    output: str | Path | None = None,
+    resume: bool = False,
+    progress: Callable[[str, float, int], object] = lambda text, done, total: None,
+) -> GradientTable:
+    """Bias, variance and cost of every estimator that a model can be trained with.
 
     Settings do not depend on each other: noise, initial networks and mini-batches have seeds of
-    the setting's own.
+    the setting's own, so that a measurement that is continued finds the same numbers.
+
+    Args:
+        request: estimators, their settings, images and, without a run, the model.
+        run_dir: folder of the run whose best checkpoint is measured; None for a fresh model.
+        data_dir: where to look for images first.
+        device: auto, cpu, cuda, cuda:N or mps.
+        output: folder for `gradients.json`, which is whole after every setting; None keeps nothing.
+        resume: continue the measurement in `output`.
+        progress: called while a setting is measured, with its label, the settings that are done
+            (with the part of this one) and their number; at its end with what was found.
+
+    Returns:
+        The table, in the order of the settings.
+
+    Raises:
+        ValueError: request, run, data, device or output cannot be used.
+        Stopped: Ctrl-C; what is done is saved.
     """
-    gradients = _gradients(model, model.images)
-    for setting, config in settings.items():
-        if setting in done:
-            continue
-        seeds = {
-            purpose: setting_seed(request.seed, setting, purpose)
-            for purpose in ("start", "adapt", "draws")
-        }
-        try:
-            estimator = build(config, seeds["start"]).to(model.images.device)
-            adapt(estimator, model, request.adapt, seeds["adapt"])
-            generator = torch.Generator(model.images.device).manual_seed(seeds["draws"])
-            statistics = measure_gradient(
-                gradients,
-                setting.label,
-                estimator,
-                reference,
-                num_draws=request.draws,
-                confidence=CONFIDENCE,
-                generator=generator,
-                progress=functools.partial(progress, setting),
-            )
-        except (TypeError, ValueError) as error:
-            if request.estimators:
-                raise
-            yield f"without {setting.label}: {error}"
-            continue
-        yield Point(setting, statistics)
-
-
-def command(
-    *,
-    run_dir: str | None,
-    data_dir: str | None,
-    device: str,
-    output: str | None,
-    resume: bool,
-    json: bool,
-    model_flags: dict[str, Any],
-    **flags: Any,
-) -> None:
-    """Measure, save after every setting, print the table (or JSON), draw the picture."""
-    request = Request(**flags)
+    request = request or GradientRequest()
     if resume and output is None:
         raise ValueError("--resume needs --output, the folder of the measurement to continue")
-    model = load_model(run_dir, request, data_dir=data_dir, device=device, **model_flags)
+    model = load_model(request, run_dir=run_dir, data_dir=data_dir, device=device)
     settings, notes = settings_of(model.config, request)
     configuration = {
-        **dataclasses.asdict(request),
-        **{name: getattr(model.config, name) for name in MODEL_FLAGS},
+        **request.to_dict(),
+        **{name: getattr(model.config, name) for name in MODEL_SETTINGS},
         "weights and images": model.digest,
     }
-    record = Record(output, loads(dumps(configuration)), resume, model.images.device)
-    gradients = _gradients(model, model.images)
+    path = None if output is None else Path(output) / FILE
+    machine = environment(model.images.device)
+    record = Record(path, Point, configuration, machine, resume=resume)
+    try:
+        _measure_all(model, settings, notes, request, record, progress)
+    except KeyboardInterrupt:
+        raise Stopped(len(record.rows), len(settings), path is not None) from None
+    return GradientTable.from_dict(record.to_dict())
+
+
+def _measure_all(
+    model: Model,
+    settings: dict[Setting, ResolvedConfig],
+    notes: list[str],
+    request: GradientRequest,
+    record: Record,
+    progress: Callable[[str, float, int], object],
+) -> None:
+    """Add the settings that are not in the record yet."""
+    gradients = model.gradients()
     if isinstance(gradients.q, PairwiseBinary) and gradients.q.perturbation == "unary":
         notes.append(PERTURB_AND_MAP)
     reference = exact_reference(gradients)
-
-    def comparison() -> GradientComparison:
-        return GradientComparison(
-            rows=tuple(point.statistics for point in record.points),
-            reference=reference.name,
-            norm=reference.norm,
-            num_problems=gradients.shape[0],
-            num_entries=gradients.shape[1],
-            confidence=CONFIDENCE,
-        )
-
-    def content() -> dict[str, Any]:
-        return {**record.to_dict(), **comparison().to_dict(), "notes": notes, "rows": record.rows()}
-
-    done = {point.setting for point in record.points}
-    record.write(content())
-    with _progress(len(settings), len(done), quiet=json) as told:
-        try:
-            for found in measure(model, settings, request, reference, done, told.share):
-                if isinstance(found, str):
-                    notes.append(found)
-                else:
-                    record.points.append(found)
-                record.write(content())
-                told.finished(found)
-        except KeyboardInterrupt:
-            raise Stopped(len(record.points), len(settings), output is not None) from None
-    if json:
-        print(dumps(content(), indent=2, ensure_ascii=False))
-    else:
-        console = Console()
-        console = console if console.is_terminal else Console(width=140)
-        console.print(comparison().table(width=console.width))
-        for note in notes:
-            console.print(Text(note), soft_wrap=True)
-    if output is not None:
-        _draw(Path(output), record.points, reference.norm, quiet=json)
-
-
-@dataclass
-class _Told:
-    """Shows how far the measurement is: a bar on a terminal, a line a setting elsewhere."""
-
-    total: int
-    number: int
-    bar: Progress | None
-    quiet: bool
-
-    def __post_init__(self) -> None:
-        self.task = self.bar.add_task("", total=self.total) if self.bar is not None else None
-
-    def share(self, setting: Setting, share: float) -> None:
-        """This much of a setting is done."""
-        if self.bar is not None and self.task is not None:
-            done = self.number + min(share, 0.99)
-            self.bar.update(self.task, description=setting.label, completed=done)
-
-    def finished(self, found: Point | str) -> None:
-        """A setting is done."""
-        self.number += 1
-        if self.bar is not None or self.quiet:
-            return
-        text = found if isinstance(found, str) else _line(found.statistics)
-        print(f"{self.number}/{self.total}  {text}", flush=True)
-
-
-def _line(row: GradientStatistics) -> str:
-    return f"{row.label}: bias {row.bias}, variance {row.variance} (nats, nats²)"
-
-
-@contextlib.contextmanager
-def _progress(total: int, done: int, *, quiet: bool) -> Iterator[_Told]:
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _Told(total, done, None, quiet)
-        return
-    columns = (
-        TextColumn("{task.description:34s}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+    empty = GradientComparison(
+        (), reference.name, reference.norm, *gradients.shape, confidence=CONFIDENCE
     )
-    with Progress(*columns, console=console, transient=True) as bar:
-        yield _Told(total, done, bar, quiet)
+    record.summary = {**empty.to_dict(), "notes": notes}
+    record.write()
+    done, total = {point.setting for point in record.rows}, len(settings)
+    waiting = [setting for setting in settings if setting not in done]
+    for number, setting in enumerate(waiting, total - len(waiting)):
+
+        def part(share: float, label: str = setting.label, number: int = number) -> None:
+            progress(label, number + min(share, 0.99), total)
+
+        try:
+            found = _measure(model, gradients, setting, settings[setting], request, reference, part)
+        except (TypeError, ValueError) as error:
+            if request.estimators:
+                raise
+            notes.append(f"without {setting.label}: {error}")
+            record.write()
+            progress(notes[-1], number + 1, total)
+        else:
+            record.add(Point(setting, found))
+            text = f"bias {found.bias}, variance {found.variance} (nats, nats²)"
+            progress(f"{setting.label}: {text}", number + 1, total)
 
 
-def _draw(folder: Path, points: list[Point], norm: float | None, *, quiet: bool) -> None:
-    """Write the picture; say which files there are."""
+def _measure(
+    model: Model,
+    gradients: PotentialGradients,
+    setting: Setting,
+    config: ResolvedConfig,
+    request: GradientRequest,
+    reference: Reference,
+    progress: Callable[[float], object],
+) -> GradientStatistics:
+    """One setting: its estimator, adapted, with noise of its own."""
+    start, adapt, draws = (
+        setting_seed(request.seed, setting, purpose) for purpose in ("start", "adapt", "draws")
+    )
+    estimator = build(config, start).to(model.images.device)
+    model.adapt(estimator, request.adapt, adapt)
+    return measure_gradient(
+        gradients,
+        setting.label,
+        estimator,
+        reference,
+        num_draws=request.draws,
+        confidence=CONFIDENCE,
+        generator=torch.Generator(model.images.device).manual_seed(draws),
+        progress=progress,
+    )
+
+
+def read_gradients(path: str | Path) -> GradientTable:
+    """The table in a `gradients.json`.
+
+    Raises:
+        RunError: the file is missing, unreadable or damaged.
+    """
+    return parse(GradientTable, read_record(Path(path)), Path(path))
+
+
+def save_pictures(table: GradientTable, folder: str | Path) -> None:
+    """Write `gradients.svg` and `gradients.png`.
+
+    Raises:
+        RunError: they cannot be written.
+    """
     from directmax.tool.measure import pictures  # slow to import
 
-    figure = pictures.gradient_figure(points, norm or 0.0)
-    write_atomic(folder / "gradients.svg", pictures.svg(figure))
-    write_atomic(folder / "gradients.png", pictures.png(figure))
-    if not quiet:
-        print(f"wrote {folder / 'gradients.json'}, gradients.svg and gradients.png")
+    _save(pictures.gradient_figure(table.points, table.norm), Path(folder) / "gradients")
 
 
 def draw_figure_one(files: Mapping[str, str | Path], output: str | Path) -> None:
-    """Figure 1 of the paper from files that the command wrote, as SVG and PNG.
+    """Figure 1 of the paper from files that `measure_gradients` wrote, as SVG and PNG.
 
     Args:
         files: a `gradients.json` for each stage of the training, such as
@@ -347,7 +245,13 @@ def draw_figure_one(files: Mapping[str, str | Path], output: str | Path) -> None
     """
     from directmax.tool.measure import pictures
 
-    figure = pictures.figure_one([(title, *read_points(path)) for title, path in files.items()])
-    stem = Path(output)
+    tables = {title: read_gradients(path) for title, path in files.items()}
+    stages = [(title, table.points, table.norm) for title, table in tables.items()]
+    _save(pictures.figure_one(stages), Path(output))
+
+
+def _save(figure: Any, stem: Path) -> None:
+    from directmax.tool.measure import pictures
+
     write_atomic(stem.with_name(f"{stem.name}.svg"), pictures.svg(figure))
     write_atomic(stem.with_name(f"{stem.name}.png"), pictures.png(figure))

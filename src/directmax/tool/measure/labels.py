@@ -53,15 +53,14 @@ def place_labels(
     canvas.draw()  # the layout is known only now
     figure.set_layout_engine("none")
     scale = figure.dpi / 72
-    frame = axes.get_window_extent()
+    frame = axes.get_window_extent().padded(-2)
     points = axes.transData.transform(np.array([*obstacles, *((e.x, e.y) for e in labels)]))
-    taken: list[Bbox] = []
+    placed: list[Any] = []
     for label in labels:
-        anchor = axes.transData.transform((label.x, label.y))
         text = axes.annotate(
             label.text,
             (label.x, label.y),
-            xytext=(0, 0),
+            (0, 0),
             textcoords="offset points",
             fontsize=size,
             color=label.color,
@@ -69,64 +68,41 @@ def place_labels(
             va="center",
             zorder=5,
         )
+        anchor = axes.transData.transform((label.x, label.y))
         box = text.get_window_extent(canvas.get_renderer())
-        best: tuple[float, float, float, float, Bbox] | None = None
+        tried: dict[float, tuple[float, Any]] = {}
         for distance in DISTANCES:
             for angle in ANGLES:
-                dx, dy = _offset(box, (GAP + distance) * scale, math.radians(angle))
-                moved = Bbox.from_bounds(
-                    anchor[0] + dx - box.width / 2, anchor[1] + dy - box.height / 2, *box.size
-                )
-                cost = _cost(moved, frame, taken, points) + distance / 1000
-                if best is None or cost < best[0]:
-                    best = (cost, dx, dy, distance, moved)
-            if best is not None and best[0] < 1:
+                moved = _moved(box, anchor, (GAP + distance) * scale, math.radians(angle))
+                cost = _cost(moved, frame, placed, points) + distance / 1000
+                tried.setdefault(cost, (distance, moved))
+            if min(tried) < 1:
                 break
-        if best is None:
-            continue
-        _, dx, dy, distance, moved = best
-        taken.append(moved)
-        text.set_position((dx / scale, dy / scale))
-        if distance > DISTANCES[1]:
-            _lead(axes, anchor, moved, label.color)
+        distance, moved = tried[min(tried)]
+        placed.append(moved)
+        middle = (moved.min + moved.max) / 2
+        text.set_position(tuple((middle - anchor) / scale))
+        if distance > DISTANCES[1]:  # a thin line from the point to the nearest edge
+            ends = np.array([anchor, np.clip(anchor, moved.min, moved.max)])
+            x, y = axes.transData.inverted().transform(ends).T
+            axes.plot(x, y, color=label.color, linewidth=0.5, alpha=0.7, zorder=1.5)
 
 
-def _offset(box: Bbox, gap: float, angle: float) -> tuple[float, float]:
-    """From the point to the middle of a label whose edge is `gap` away."""
-    x, y = math.cos(angle), math.sin(angle)
-    half_width = box.width / 2 * np.sign(round(x, 6))
-    half_height = box.height / 2 * np.sign(round(y, 6))
-    return float(x * gap + half_width), float(y * gap + half_height)
+def _moved(box: Any, anchor: Any, gap: float, angle: float) -> Any:
+    """The box of a label whose edge is `gap` away from its point, in a direction."""
+    direction = np.array([math.cos(angle), math.sin(angle)])
+    middle = anchor + direction * gap + np.sign(direction.round(6)) * box.size / 2
+    return Bbox([middle - box.size / 2, middle + box.size / 2])
 
 
-def _cost(box: Bbox, frame: Bbox, taken: list[Bbox], points: Any) -> float:
+def _cost(box: Any, frame: Any, placed: list[Any], points: Any) -> float:
     """Below 1 where the place is free."""
     cost = 0.0
-    for other in taken:
+    for other in placed:
         both = Bbox.intersection(box.padded(1), other)
         if both is not None and both.width > 0 and both.height > 0:
             cost += 5 + both.width * both.height
-    inside = (
-        (points[:, 0] > box.x0 - 2)
-        & (points[:, 0] < box.x1 + 2)
-        & (points[:, 1] > box.y0 - 2)
-        & (points[:, 1] < box.y1 + 2)
-    )
-    cost += 3 * int(inside.sum())
-    outside = (
-        max(0, frame.x0 + 2 - box.x0)
-        + max(0, box.x1 + 2 - frame.x1)
-        + max(0, frame.y0 + 2 - box.y0)
-        + max(0, box.y1 + 2 - frame.y1)
-    )
-    return cost + 10 * outside
-
-
-def _lead(axes: Axes, anchor: Any, box: Bbox, color: str) -> None:
-    """A thin line from the point to the nearest edge of its label."""
-    end = (
-        min(max(anchor[0], box.x0), box.x1),
-        min(max(anchor[1], box.y0), box.y1),
-    )
-    both = axes.transData.inverted().transform(np.array([anchor, end]))
-    axes.plot(both[:, 0], both[:, 1], color=color, linewidth=0.5, alpha=0.7, zorder=1.5)
+    near = box.padded(2)
+    inside = ((points > near.min) & (points < near.max)).all(1).sum()
+    outside = np.maximum(frame.min - box.min, 0) + np.maximum(box.max - frame.max, 0)
+    return cost + 3 * int(inside) + 10 * float(outside.sum())

@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from directmax.laboratory._settings import Point
+from directmax.laboratory import Point
+from directmax.tool.look.figures import SMALL
+from directmax.tool.look.palette import LIGHT
+from directmax.tool.measure.curves import NEGLIGIBLE, Families, drawn_as, resolved
 from directmax.tool.measure.labels import Label, place_labels
-from directmax.tool.measure.style import GREY, NEGLIGIBLE, SMALL, Families, resolved, style_of
 
 
 def tradeoff(
@@ -45,8 +48,8 @@ def tradeoff(
     if biased:
         _iso_lines(right)
     words = [] if not silent else [f"no variance: {', '.join(silent)}"]
-    left.set_title("bias not told from 0", loc="left", color=GREY)
-    right.set_title("; ".join(words), loc="right", color=GREY)
+    left.set_title("bias not told from 0", loc="left", color=LIGHT["soft"])
+    right.set_title("; ".join(words), loc="right", color=LIGHT["soft"])
     place_labels(figure, right, labels, obstacles, SMALL)
 
 
@@ -60,7 +63,7 @@ def _by_family(points: Sequence[Point]) -> Families:
 def _columns(axes: Axes, families: Families) -> None:
     """Variances, one column a family; the first and the last number of each are written."""
     for index, points in enumerate(families.values()):
-        color, marker = style_of(points[0])
+        color, marker = drawn_as(points[0])
         variances = [p.statistics.variance.value for p in points]
         axes.plot([index] * len(points), variances, color=color, linewidth=0.8, alpha=0.6)
         axes.plot([index] * len(points), variances, marker, color=color, ms=4, ls="")
@@ -88,12 +91,12 @@ def _paths(axes: Axes, families: Families) -> tuple[list[Label], list[tuple[floa
     """A line a family, through its numbers; "auto" beside it. Labels: its name and its ends."""
     labels, obstacles = [], []
     for family, points in families.items():
-        color, marker = style_of(points[0])
+        color, marker = drawn_as(points[0])
         spots = {id(p): (_square(p), p.statistics.variance.value) for p in points}
         numbered = [p for p in points if p.setting.epsilon != "auto"]
         path = [spots[id(p)] for p in numbered]
-        axes.plot(*zip(*spots.values(), strict=True), marker, color=color, ms=4.5, mec="white",
-                  mew=0.5, zorder=3)  # fmt: skip
+        edge: dict[str, Any] = {"mec": LIGHT["page"], "mew": 0.5, "zorder": 3}
+        axes.plot(*zip(*spots.values(), strict=True), marker, color=color, ms=4.5, ls="", **edge)
         obstacles += list(spots.values())
         if len(path) > 1:
             axes.plot(*zip(*path, strict=True), color=color, linewidth=1, alpha=0.8)
@@ -126,7 +129,7 @@ def _iso_lines(axes: Axes) -> None:
         if total <= left:
             continue
         x = np.geomspace(left, min(right, total * (1 - 1e-6)), 400)
-        axes.plot(x, total - x, ":", color=GREY, linewidth=0.7, zorder=0.6)
+        axes.plot(x, total - x, ":", color=LIGHT["soft"], linewidth=0.7, zorder=0.6)
         inside = total - x[-1] >= bottom
         if bottom < total - left < top:
             axes.annotate(
@@ -137,7 +140,7 @@ def _iso_lines(axes: Axes) -> None:
                 textcoords="offset points",
                 ha="right",
                 fontsize=SMALL - 1.5,
-                color=GREY,
+                color=LIGHT["soft"],
             )
     axes.set_xlim(left, right)
     axes.set_ylim(bottom, top)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from directmax.tool.config.train import PRESETS
+from directmax.tool.config import PRESETS
 from directmax.tool.paper.jobs import Item, Job, Request, train_job
 
 # Arguments of `directmax gradients`.
@@ -41,7 +41,7 @@ def build(request: Request) -> tuple[Job, ...]:
             cell = {"data": data, "values": 10, "seed": seed}
             config = dataclasses.replace(
                 PRESETS["paper"], data=data, seed=seed, epochs=request.pick(40, 30, 30)
-            )
+            ).resolve()
             trained = train_job(f"figure1-{data}-training-{seed}", config, method="direct")
             jobs += [
                 trained,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.paper.jobs import Item, Job, Request, train_job
 
 _DIRECT: dict[str, Any] = {"estimator": "direct", "epsilon": 0.1, "anneal_rate": 0.0}
@@ -48,7 +48,7 @@ def build(request: Request) -> tuple[Job, ...]:
                     epochs=request.pick(20, 30, 100),
                     seed=seed,
                     **flags,
-                )
+                ).resolve()
                 name = f"figure3-{data}-{encoder}-{method}-{seed}"
                 jobs.append(train_job(name, config, encoder=encoder, method=method))
     return tuple(jobs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.paper.jobs import Item, Job, Request, train_job
 
 IMAGES = {"celeba": 162_770, "fashion-mnist": 50_000}
@@ -25,12 +25,12 @@ def training(request: Request, data: str, method: str, seed: int) -> Job:
         data=data,
         model="attributes",
         labels=request.pick(50, labels, labels),
-        image_size=request.pick(16, 0, 0),
+        image_size=request.pick(16, None, None),
         epochs=request.pick(1, 10, 40),
         precision="bf16-mixed",
         seed=seed,
         **METHODS[method],
-    )
+    ).resolve()
     name = f"figure5-{data}-{method}-{seed}"
     return train_job(name, config, method=method, labels=config.labels)
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 
 SCALES: dict[str, str] = {
     "smoke": (
         "scikit-learn's digits in place of the paper's data, table 1 at full length, elsewhere "
         "small models and tens of epochs: shows that everything runs"
     ),
-    "short": "the paper's data, tens of epochs, one seed: the order of methods, not their limits",
-    "paper": "the paper's data and protocol, three seeds",
+    "short": "the paper's data, tens of epochs: the order of methods, not their limits",
+    "paper": "the paper's data and protocol",
 }
 """How much is run, and what that means for the numbers."""
 SEEDS: dict[str, tuple[int, ...]] = {"smoke": (0,), "short": (0,), "paper": (0, 1, 2)}
@@ -33,13 +33,13 @@ class Job:
         name: unique and readable, such as `table1-mnist-10-direct-0`.
         kind: `train`; `gradients`, bias and variance of estimators; or `mixture`,
             expectation-maximisation of the model of table 1.
-        settings: of a training `TrainConfig.to_dict()`, else the arguments of the measurement.
+        settings: of a training `ResolvedConfig.to_dict()`, else the arguments of the measurement.
         cell: where the result belongs, such as `{"data": "mnist", "values": 10, "method": "direct",
             "seed": 0}`.
         after: names of jobs whose results it needs.
 
     Example:
-        >>> job = train_job("mine", TrainConfig(values=20), method="direct")
+        >>> job = train_job("mine", TrainConfig(values=20).resolve(), method="direct")
         >>> job.cell["values"], job.key() == f"mine-{job.digest()[:8]}"
         (20, True)
     """
@@ -183,7 +183,7 @@ class Item:
         )
 
 
-def train_job(name: str, config: TrainConfig, **cell: Any) -> Job:
+def train_job(name: str, config: ResolvedConfig, **cell: Any) -> Job:
     """A training; its cell has data, values and seed, and what else is given."""
     where = {"data": config.data, "values": config.values, "seed": config.seed, **cell}
     return Job(name, "train", config.to_dict(), where)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from directmax.tool.config.train import PRESETS, TrainConfig
+from directmax.tool.config import PRESETS, ResolvedConfig, TrainConfig
 from directmax.tool.paper.jobs import Item, Job, Request, train_job
 from directmax.tool.paper.published import VALUES
 
@@ -18,12 +18,12 @@ _PROTOCOL: dict[str, dict[str, Any]] = {
 METHODS = (*_PROTOCOL, "ours")
 
 
-def config_of(method: str, data: str, values: int, seed: int, request: Request) -> TrainConfig:
+def config_of(method: str, data: str, values: int, seed: int, request: Request) -> ResolvedConfig:
     """The configuration of one cell."""
     if method == "ours":
         # An annealed run says only at its end how good it is: it has no patience.
-        epochs = request.pick(0, 40, 0)
-        return TrainConfig(data=data, values=values, seed=seed, epochs=epochs)
+        epochs = request.pick(None, 40, None)
+        return TrainConfig(data=data, values=values, seed=seed, epochs=epochs).resolve()
     return dataclasses.replace(
         PRESETS["paper"],
         data=data,
@@ -32,7 +32,7 @@ def config_of(method: str, data: str, values: int, seed: int, request: Request) 
         epochs=request.pick(300, 40, 300),
         patience=request.pick(0, 0, 40),
         **_PROTOCOL[method],
-    )
+    ).resolve()
 
 
 def trainings(request: Request, values: tuple[int, ...]) -> tuple[Job, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import TrainConfig
 from directmax.tool.paper.jobs import SMOKE_DATA, Item, Job, Request, train_job
 from directmax.tool.paper.published import LABELS
 
@@ -27,13 +27,13 @@ def training(request: Request, data: str, labels: int, method: str, seed: int) -
         binarize="dynamic",
         model="mixed",
         labels=labels,
-        hidden=request.pick(100, 0, 0),
+        hidden=request.pick(100, None, None),
         epochs=request.pick(100, 12, 20),
         precision=request.pick("32-true", "bf16-mixed", "bf16-mixed"),
         kl_start=UNLABELLED_KL_START if annealed else "auto",
         seed=seed,
         **METHODS[method],
-    )
+    ).resolve()
     name = f"{item}-{data}-{labels}-{method}-{seed}"
     return train_job(name, config, method=method, labels=labels)
 

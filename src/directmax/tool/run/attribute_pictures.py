@@ -157,33 +157,34 @@ def figure(grid: Switched) -> bytes:
     """A PNG with a row an image and a column a combination; names of what is on stand above."""
     from matplotlib.figure import Figure
 
+    from directmax.tool.look.figures import png_file, style
+
     rows, columns, _, height, width = grid.images.shape
     scale = ENLARGED * max(1, 64 // height) / 100
     size = (columns * (width + GAP) * scale, rows * (height + GAP) * scale)
     lines = max(2, len(grid.names))
     head = (TEXT_HEIGHT * 1.25 * lines + 6) / 72  # inches
-    drawing = Figure(figsize=(size[0], size[1] + head), facecolor="white")
-    axes = drawing.add_axes((0.0, 0.0, 1.0, size[1] / (size[1] + head)))
-    axes.imshow(_tiled(grid.images), interpolation="nearest", cmap="gray", vmin=0, vmax=255)
-    axes.axis("off")
     titles = ["image", "recon-\nstructed", *("\n".join(on) or "none" for on in grid.columns)]
     longest = max(len(line) for title in titles for line in title.split("\n"))
     points = min(TEXT_HEIGHT, 1.5 * width * scale * 72 / max(1, longest))
-    for column, title in enumerate(titles):
-        axes.annotate(
-            title,
-            ((column + 0.5) * (width + GAP) - 0.5, -0.5),
-            (0, 3),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=points,
-            linespacing=1.1,
-            annotation_clip=False,
-        )
-    buffer = io.BytesIO()
-    drawing.savefig(buffer, format="png", dpi=100)
-    return buffer.getvalue()
+    with style():
+        drawing = Figure(figsize=(size[0], size[1] + head))
+        axes = drawing.add_axes((0.0, 0.0, 1.0, size[1] / (size[1] + head)))
+        axes.imshow(_tiled(grid.images), interpolation="nearest", cmap="gray", vmin=0, vmax=255)
+        axes.axis("off")
+        for column, title in enumerate(titles):
+            axes.annotate(
+                title,
+                ((column + 0.5) * (width + GAP) - 0.5, -0.5),
+                (0, 3),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=points,
+                linespacing=1.1,
+                annotation_clip=False,
+            )
+    return png_file(drawing, dpi=100)
 
 
 def png(image: UInt8[Tensor, "channels height width"]) -> bytes:

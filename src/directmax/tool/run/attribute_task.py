@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Int64
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from directmax._precision import sum_dtype
 from directmax.models import AttributeVAE
 from directmax.schedules import GeometricDecay
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.build import build_attribute_model
-from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import AttributeData, AttributeSplit, Augmentation, ImageStream
 from directmax.tool.run.evaluation import Metrics, mean_metrics
 from directmax.tool.run.labelled import LABELLED_SHARE, LabelledBatches
@@ -84,7 +84,7 @@ class AttributeTask(Task):
     model: AttributeVAE
 
     def __init__(
-        self, config: TrainConfig, data: AttributeData, fabric: Fabric, *, workers: int = 0
+        self, config: ResolvedConfig, data: AttributeData, fabric: Fabric, *, workers: int = 0
     ) -> None:
         super().__init__(config, fabric)
         if config.batch_size > len(data.train):
@@ -126,7 +126,7 @@ class AttributeTask(Task):
                 images = torch.cat(list(stream.batches(rows)))
             self._labelled_images = images.to(fabric.device)
 
-    def fresh_model(self, config: TrainConfig) -> AttributeVAE:
+    def fresh_model(self, config: ResolvedConfig) -> AttributeVAE:
         """One like `model`, of another seed."""
         return build_attribute_model(config, self.data.shape)
 
@@ -181,7 +181,8 @@ class AttributeTask(Task):
 
     def validate(self) -> Metrics:
         """Of the first validation images; of one Gaussian sample."""
-        return self._evaluate("validation", num_samples=1, most=VALIDATION_IMAGES)
+        metrics = self._evaluate("validation", num_samples=1, most=VALIDATION_IMAGES)
+        return dataclasses.replace(metrics, majority=None)
 
     def results(self) -> dict[str, Metrics]:
         """Of the validation and the test images."""
@@ -205,7 +206,7 @@ class AttributeTask(Task):
 
 @torch.no_grad()
 def evaluate_attributes(
-    config: TrainConfig,
+    config: ResolvedConfig,
     model: AttributeVAE,
     data: AttributeData,
     split: str,
@@ -258,6 +259,18 @@ def evaluate_attributes(
     metrics = mean_metrics(reconstruction, kl, count, num_samples=num_samples)
     if not config.labels:  # z then means what it likes
         return metrics
-    shares = (total[2:-1] / total[-1]).tolist()
-    attributes = dict(zip(data.attribute_names, shares, strict=True))
-    return dataclasses.replace(metrics, accuracy=sum(shares) / n, attributes=attributes)
+    return _with_accuracies(metrics, part, data.attribute_names, (total[2:-1] / total[-1]).tolist())
+
+
+def _with_accuracies(
+    metrics: Metrics, part: AttributeSplit, names: Sequence[str], accuracies: Sequence[float]
+) -> Metrics:
+    """Metrics with the accuracy of every attribute, beside that of always its frequent value."""
+    positive = (part.attributes > 0).double().mean(0)
+    frequent = torch.maximum(positive, 1 - positive).tolist()
+    return dataclasses.replace(
+        metrics,
+        accuracy=sum(accuracies) / len(accuracies),
+        attributes=dict(zip(names, accuracies, strict=True)),
+        majority=dict(zip(names, frequent, strict=True)),
+    )

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
 from directmax.models import DiscreteVAE, MixedVAE
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.build import build_kl_schedule, build_model
-from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import ImageData
 from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
 from directmax.tool.run.evaluation import (
@@ -39,7 +39,7 @@ class BinaryTask(Task):
         ValueError: the configuration does not fit the data.
     """
 
-    def __init__(self, config: TrainConfig, data: ImageData, fabric: Fabric) -> None:
+    def __init__(self, config: ResolvedConfig, data: ImageData, fabric: Fabric) -> None:
         super().__init__(config, fabric)
         check_size(config, data)
         self.data = data
@@ -64,7 +64,7 @@ class BinaryTask(Task):
         steps = -(-self.num_images // config.batch_size)
         self.kl_schedule = build_kl_schedule(config, self._images, steps)
 
-    def fresh_model(self, config: TrainConfig) -> DiscreteVAE | MixedVAE:
+    def fresh_model(self, config: ResolvedConfig) -> DiscreteVAE | MixedVAE:
         """One like `model`, of another seed."""
         return build_model(config, self.data.train.images.shape[1])
 
@@ -165,7 +165,7 @@ class BinaryTask(Task):
         return images.to(self.fabric.device, self.dtype)
 
 
-def check_size(config: TrainConfig, data: ImageData) -> None:
+def check_size(config: ResolvedConfig, data: ImageData) -> None:
     """Whether the data has what the configuration asks for.
 
     Raises:

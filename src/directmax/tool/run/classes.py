@@ -11,7 +11,7 @@ from torch import Tensor
 
 from directmax._precision import sum_dtype
 from directmax.models import MixedVAE
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.run.evaluation import Metrics
 
 BATCH = 4096
@@ -98,7 +98,7 @@ def with_accuracy(
     return dataclasses.replace(metrics, accuracy=accuracy, confusion=confusion)
 
 
-def classes_of(config: TrainConfig, counts: Int64[Tensor, "classes k"]) -> Int64[Tensor, " k"]:
+def classes_of(config: ResolvedConfig, counts: Int64[Tensor, "classes k"]) -> Int64[Tensor, " k"]:
     """The class that every value stands for: its own with labels, else matched on these images.
 
     Args:

@@ -13,7 +13,7 @@ from torch import Tensor
 from directmax._precision import sum_dtype
 from directmax.distributions import DEFAULT_MAX_STATES
 from directmax.models import DiscreteVAE, MixedVAE
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 
 VALIDATION_TABLE = 2**24
 """(image, state) pairs at every epoch's validation: with more states, it looks at fewer images."""
@@ -30,7 +30,7 @@ MAX_STATES = 2**20
 """States enumerated when a run is evaluated; beyond, the bound is sampled."""
 
 
-def max_states(config: TrainConfig) -> int:
+def max_states(config: ResolvedConfig) -> int:
     """States enumerated during and at the end of training.
 
     More for structured encoders, whose samples give no bound.
@@ -66,6 +66,7 @@ class Metrics:
             stands for no class has the last column.
         attributes: share of the images in which the most probable value of an attribute is right,
             by name.
+        majority: the same of always the more frequent value; at the end of a run.
     """
 
     bound: float
@@ -78,10 +79,11 @@ class Metrics:
     accuracy: float | None = None
     confusion: list[list[int]] | None = None
     attributes: dict[str, float] | None = None
+    majority: dict[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dictionary; without what the model has not."""
-        optional = ("accuracy", "confusion", "attributes")
+        optional = ("accuracy", "confusion", "attributes", "majority")
         absent = {name for name in optional if getattr(self, name) is None}
         return {name: value for name, value in self.__dict__.items() if name not in absent}
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from directmax._choices import check_choice
 from directmax._validation import check_count
 from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import AttributeData, ImageData
 from directmax.tool.files import RunError, cannot_write, user_path, write_atomic
 from directmax.tool.run import attribute_pictures, pictures
@@ -36,7 +36,7 @@ def load_run(
     images: Data | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
-) -> tuple[TrainConfig, Data, Model]:
+) -> tuple[ResolvedConfig, Data, Model]:
     """The configuration, the images and the best model of a run.
 
     Args:
@@ -69,7 +69,7 @@ def load_run(
 
 def load_binary_run(
     run_dir: str | Path, *, data_dir: str | Path | None = None, device: str = "auto"
-) -> tuple[TrainConfig, ImageData, DiscreteVAE | MixedVAE]:
+) -> tuple[ResolvedConfig, ImageData, DiscreteVAE | MixedVAE]:
     """As `load_run`, for what needs binary images.
 
     Raises:
@@ -136,7 +136,7 @@ def evaluate_run(
 
 
 def _evaluate_binary(
-    config: TrainConfig,
+    config: ResolvedConfig,
     data: ImageData,
     model: DiscreteVAE | MixedVAE,
     split: str,
@@ -159,17 +159,17 @@ def _evaluate_binary(
     )
 
 
-def _on_device(config: TrainConfig, data: ImageData, model: nn.Module, split: str) -> Tensor:
+def _on_device(config: ResolvedConfig, data: ImageData, model: nn.Module, split: str) -> Tensor:
     parameter = next(model.parameters())
     return split_images(config, data, split).to(parameter.device, parameter.dtype)
 
 
-def _counts(config: TrainConfig, data: ImageData, model: MixedVAE, split: str) -> Tensor:
+def _counts(config: ResolvedConfig, data: ImageData, model: MixedVAE, split: str) -> Tensor:
     images = _on_device(config, data, model, split)
     return counts_of(model, images, getattr(data, split).labels, data.num_classes)
 
 
-def _classes(config: TrainConfig, data: ImageData, model: MixedVAE) -> Tensor:
+def _classes(config: ResolvedConfig, data: ImageData, model: MixedVAE) -> Tensor:
     """The class of every value, from the validation images; without classes its number."""
     if not data.num_classes:
         return torch.arange(config.values)
@@ -235,7 +235,7 @@ def sample_run(
 
 
 def _decoded(
-    config: TrainConfig,
+    config: ResolvedConfig,
     data: ImageData,
     model: DiscreteVAE | MixedVAE,
     count: int,

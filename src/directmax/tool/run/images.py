@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import ImageData, binarize
 from directmax.tool.run.randomness import Stream, derive_seed
 
 
 def split_images(
-    config: TrainConfig, data: ImageData, split: str, *, epoch: int = 0
+    config: ResolvedConfig, data: ImageData, split: str, *, epoch: int = 0
 ) -> Float[Tensor, "N d"]:
     """The images of a split on the CPU; the same at every call with the same arguments.
 
@@ -27,7 +27,7 @@ def split_images(
 
     Example:
         >>> from directmax.tool.data import load_images
-        >>> split_images(TrainConfig(), load_images("digits"), "test").unique()
+        >>> split_images(TrainConfig().resolve(), load_images("digits"), "test").unique()
         tensor([0., 1.])
     """
     stream = Stream[f"{split.upper()}_IMAGES"]

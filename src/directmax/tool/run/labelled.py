@@ -7,7 +7,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from directmax.models import MixedTerms
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import ImageData, balanced_indices
 from directmax.tool.run.randomness import Stream, derive_seed
 
@@ -19,7 +19,7 @@ LARGEST_BATCH = 100
 """Labelled images in a mini-batch, at most."""
 
 
-def labelled_indices(config: TrainConfig, data: ImageData) -> Int64[Tensor, " labels"]:
+def labelled_indices(config: ResolvedConfig, data: ImageData) -> Int64[Tensor, " labels"]:
     """Which training images have labels: a balanced draw, decided by the run's seed.
 
     Raises:
@@ -27,7 +27,7 @@ def labelled_indices(config: TrainConfig, data: ImageData) -> Int64[Tensor, " la
 
     Example:
         >>> from directmax.tool.data import load_images
-        >>> config = TrainConfig(model="mixed", labels=20)
+        >>> config = TrainConfig(model="mixed", labels=20).resolve()
         >>> len(labelled_indices(config, load_images("digits")))
         20
     """
@@ -52,7 +52,7 @@ class LabelledBatches:
 
     def __init__(
         self,
-        config: TrainConfig,
+        config: ResolvedConfig,
         indices: Int64[Tensor, " m"],
         labels: Tensor,
         device: torch.device | str = "cpu",
@@ -85,7 +85,7 @@ class LabelledBatches:
         return self._order
 
 
-def label_loss(config: TrainConfig, terms: MixedTerms, size: int, processes: int) -> Tensor:
+def label_loss(config: ResolvedConfig, terms: MixedTerms, size: int, processes: int) -> Tensor:
     """What labels add to the loss of a step, scaled so that processes may average their gradients.
 
     Args:

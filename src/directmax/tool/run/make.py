@@ -8,8 +8,8 @@ from lightning_fabric import Fabric
 
 from directmax._validation import check_count
 from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.build import build_attribute_model, build_model
-from directmax.tool.config.train import TrainConfig
 from directmax.tool.data import AttributeData, ImageData, load_attributes, load_images
 from directmax.tool.run.attribute_task import AttributeTask
 from directmax.tool.run.binary_task import BinaryTask
@@ -20,7 +20,7 @@ Model = DiscreteVAE | MixedVAE | AttributeVAE
 
 
 def load_data(
-    config: TrainConfig, data_dir: str | Path | None = None, *, images: Data | None = None
+    config: ResolvedConfig, data_dir: str | Path | None = None, *, images: Data | None = None
 ) -> Data:
     """The images of a run: what every command asks, so that any source of images comes in here.
 
@@ -45,16 +45,16 @@ def load_data(
     if not attributes:
         return load_images(config.data, data_dir=data_dir)
     return load_attributes(
-        config.data, config.attributes, data_dir=data_dir, size=config.image_size or None
+        config.data, config.attributes, data_dir=data_dir, size=config.image_size
     )
 
 
-def title_of(config: TrainConfig, data: Data) -> str:
+def title_of(config: ResolvedConfig, data: Data) -> str:
     """One line for people: the configuration's, with the name of the images it is trained on."""
     return " · ".join([data.name, *config.title.split(" · ")[1:]])
 
 
-def make_task(config: TrainConfig, data: Data, fabric: Fabric, *, workers: int = 0) -> Task:
+def make_task(config: ResolvedConfig, data: Data, fabric: Fabric, *, workers: int = 0) -> Task:
     """What is trained.
 
     Args:
@@ -72,7 +72,7 @@ def make_task(config: TrainConfig, data: Data, fabric: Fabric, *, workers: int =
     return BinaryTask(config, data, fabric)
 
 
-def make_model(config: TrainConfig, data: Data) -> Model:
+def make_model(config: ResolvedConfig, data: Data) -> Model:
     """The model of a configuration with fresh weights."""
     if isinstance(data, AttributeData):
         return build_attribute_model(config, data.shape)

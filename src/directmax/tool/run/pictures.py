@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
-from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
 
@@ -23,14 +21,15 @@ from directmax.distributions import (
     number_of_states,
 )
 from directmax.models import DiscreteVAE, MixedVAE
+from directmax.tool.look import content
+from directmax.tool.look.content import Chart, Series
+from directmax.tool.look.figures import style, svg, whole_numbers
+from directmax.tool.look.palette import LIGHT
 
 PAPER_GREY = 128
 GAP = 2
-
-# Okabe and Ito's palette, safe for the colour-blind; the first two also differ in lightness.
-BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"
-INK = "#010203"
-"""Colour of text and axes in vector figures; `svg` turns it into the page's text colour."""
+PARTS = {"training": "train", "validation": "validation"}
+"""Images of a line of `metrics.jsonl`, by their names."""
 
 
 @torch.no_grad()
@@ -180,104 +179,72 @@ def png(picture: UInt8[np.ndarray, "height width"], *, pixels: int = 900) -> byt
     return buffer.getvalue()
 
 
-def bound_curves(
-    lines: list[dict[str, Any]], best_epoch: int, others: Sequence[list[dict[str, Any]]] = ()
-) -> Figure:
-    """Training and validation bound by epoch, and the latter of starts that were not continued."""
-    figure, axes = _curves(lines, "bound")
-    for number, other in enumerate(others):
-        epochs, bounds = zip(*((x["epoch"], x["validation"]["bound"]) for x in other), strict=True)
-        label = "" if number else "validation, other starts"
-        axes.plot(epochs, bounds, color=BLUE, alpha=0.4, linewidth=1, label=label)
-    if others:
-        axes.legend(frameon=False, labelcolor=INK)
-    train = [line["train"]["bound"] for line in lines]
-    validation = sorted(line["validation"]["bound"] for line in lines)
-    if best_epoch:
-        axes.axvline(best_epoch, color=GREEN, linestyle=":", label=f"best, epoch {best_epoch}")
-        axes.legend(frameon=False, labelcolor=INK)
-    # The first epochs are far above the rest: show where the curves end up.
-    low, high = min(validation[0], *train), validation[int(0.9 * (len(validation) - 1))]
-    margin = max(0.15 * (high - low), 0.02 * abs(low), 1e-3)
-    axes.set_ylim(low - margin, high + margin)
-    return figure
-
-
-def kl_curves(lines: list[dict[str, Any]]) -> Figure:
-    """The KL term by epoch."""
-    return _curves(lines, "kl")[0]
-
-
-def _curves(lines: list[dict[str, Any]], term: str) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
-    axes = figure.subplots()
-    epochs = [line["epoch"] for line in lines]
-    for part, label, color in (("train", "training", ORANGE), ("validation", "validation", BLUE)):
-        values = [line[part][term] for line in lines]
-        axes.plot(epochs, values, color=color, label=label, marker="" if len(epochs) > 1 else "o")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel({"bound": "bound", "kl": "KL term"}[term] + ", nats per image")
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-    axes.legend(frameon=False, labelcolor=INK)
-    _ink(axes)
-    return figure, axes
-
-
-def usage_bars(usage: Float[Tensor, "n k"]) -> Figure:
-    """How often codes are used: for one variable sorted bars, for more one row a variable."""
-    n, k = usage.shape
-    figure = Figure(figsize=(9, 2.6 if n == 1 else min(8.0, 1.6 + 0.22 * n)), layout="constrained")
-    axes = figure.subplots()
-    if n == 1:
-        axes.bar(range(1, k + 1), usage[0].sort(descending=True).values.tolist(), color=BLUE)
-        axes.axhline(1 / k, color=ORANGE, linestyle="--", label="uniform prior")
-        axes.set_xlabel("code, most used first")
-        axes.set_ylabel("share of validation images")
-        axes.legend(frameon=False, labelcolor=INK)
-    else:
-        mesh = axes.imshow(
-            usage.numpy(),
-            aspect="auto",
-            interpolation="nearest",
-            cmap="cividis",
-            vmin=0,
-            vmax=max(2 / k, float(usage.max())),  # uniform use: the middle of the scale or below
-            extent=(0.5, k + 0.5, n + 0.5, 0.5),
-        )
-        bar = figure.colorbar(mesh, ax=axes, label="share of validation images")
-        axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-        _ink(bar.ax)
-        bar.outline.set_edgecolor(INK)
-        axes.set_xlabel("value")
-        axes.set_ylabel("variable")
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-    _ink(axes)
-    return figure
-
-
-def svg(figure: Figure, name: str) -> str:
-    """An SVG element whose text and axes take the colour of the page, for light and dark.
+def training_curves(
+    lines: Sequence[dict[str, Any]],
+    best_epoch: int,
+    others: Sequence[Sequence[dict[str, Any]]] = (),
+) -> content.Figure:
+    """Bound and KL term by epoch, of training and validation images.
 
     Args:
-        figure: what to draw.
-        name: of the figure, different from that of others on the page.
+        lines: of `metrics.jsonl`.
+        best_epoch: the epoch whose weights were chosen; 0 for none.
+        others: the same of starts that were not continued, of which the bound is drawn.
     """
-    buffer = io.StringIO()
-    # Text stays text, in the page's font; names depend on the content alone.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :].replace(INK, "currentColor")
-    text = text.replace(BLUE, f"var(--blue,{BLUE})")  # lighter on a dark page
-    # Several figures share a page: no two elements may have one name.
-    return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    bounds = [_curve(name, lines, part) for name, part in PARTS.items()]
+    bounds += [
+        replace(_curve("validation, other starts", other, "validation"), faint=True)
+        for other in others
+    ]
+    # The first epochs are far above the rest: show where the curves end up.
+    heights = sorted(line["validation"]["bound"] for line in lines)
+    low = min(heights[0], *(line["train"]["bound"] for line in lines))
+    high = heights[int(0.9 * (len(heights) - 1))]
+    margin = max(0.15 * (high - low), 0.02 * abs(low), 1e-3)
+    limits = (low - margin, high + margin)
+    if best_epoch:
+        label = f"best, epoch {best_epoch}"
+        bounds.append(Series(label, (best_epoch,) * 2, limits, color="green", dash="dotted"))
+    kl = [_curve(name, lines, part, "kl") for name, part in PARTS.items()]
+    charts = [
+        Chart("Bound", "epoch", "bound, nats per image", bounds, y_limits=limits),
+        Chart("KL term", "epoch", "KL term, nats per image", kl),
+    ]
+    return content.Figure("training", "Bound and KL term by epoch", charts)
 
 
-def _ink(axes: Any) -> None:
-    for spine in axes.spines.values():
-        spine.set_color(INK)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(colors=INK, which="both")
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
+def _curve(label: str, lines: Sequence[dict[str, Any]], part: str, term: str = "bound") -> Series:
+    epochs, values = [line["epoch"] for line in lines], [line[part][term] for line in lines]
+    color = "orange" if part == "train" else "blue"
+    return Series(label, epochs, values, color=color, marker="" if len(epochs) > 1 else "o")
+
+
+def usage_svg(usage: Float[Tensor, "n k"]) -> str:
+    """How often codes are used: for one variable sorted bars, for more one row a variable."""
+    n, k = usage.shape
+    with style():
+        size = (9, 2.6 if n == 1 else min(8.0, 1.6 + 0.22 * n))
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        if n == 1:
+            heights = usage[0].sort(descending=True).values.tolist()
+            axes.bar(range(1, k + 1), heights, color=LIGHT["blue"])
+            axes.axhline(1 / k, color=LIGHT["orange"], linestyle="--", label="uniform prior")
+            axes.set(xlabel="code, most used first", ylabel="share of validation images")
+            axes.legend()
+        else:
+            mesh = axes.imshow(
+                usage.numpy(),
+                aspect="auto",
+                interpolation="nearest",
+                cmap="cividis",
+                vmin=0,
+                vmax=max(2 / k, float(usage.max())),  # uniform use: the middle or below
+                extent=(0.5, k + 0.5, n + 0.5, 0.5),
+            )
+            figure.colorbar(mesh, ax=axes, label="share of validation images")
+            whole_numbers(axes.yaxis)
+            axes.set(xlabel="value", ylabel="variable")
+        axes.grid(visible=False)
+        whole_numbers(axes.xaxis)
+    return svg(figure, "usage", "How often each code is used")

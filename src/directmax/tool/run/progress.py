@@ -35,6 +35,10 @@ class Progress:
         """Training ended, for whatever reason."""
 
 
+WIDE = 110
+"""Columns of a terminal from which on the bar has room for the numbers of the best epoch."""
+
+
 class ConsoleProgress(Progress):
     """A bar with the latest validation bound; without a terminal, about twenty plain lines.
 
@@ -46,7 +50,6 @@ class ConsoleProgress(Progress):
         self.console = console
         self._live = console.is_terminal
         self._bar = RichProgress(
-            TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("epochs"),
@@ -56,24 +59,24 @@ class ConsoleProgress(Progress):
             transient=True,
             expand=True,
         )
-        self._best = float("inf")
+        self._best: dict[str, Any] = {}
         self._epochs = self._steps = 1
         self._done = 0
 
     def start(self, description: str, epochs: int, steps_per_epoch: int) -> None:
         """Show the bar."""
         self._epochs, self._steps = epochs, steps_per_epoch
+        self.console.print(f"{description}: {epochs} epochs of {steps_per_epoch} steps")
         if self._live:
             self._task = self._bar.add_task(description, total=epochs, bound="")
             self._bar.start()
-        else:
-            self.console.print(f"{description}: {epochs} epochs of {steps_per_epoch} steps")
 
     def resumed(self, lines: list[dict[str, Any]], start: int) -> None:
         """Advance the bar to where the run goes on."""
         self._done = len(lines)
-        for line in of_start(lines, start):
-            self._best = min(self._best, line["validation"]["bound"])
+        bounds = [line["validation"] for line in of_start(lines, start)]
+        if bounds and "accuracy" not in bounds[0]:  # else it need not be the lowest bound
+            self._best = min(bounds, key=lambda values: values["bound"])
         several = f" with start {start + 1}" if lines and "start" in lines[-1] else ""
         self.console.print(f"continuing after epoch {len(lines)}{several}")
         if self._live and lines:
@@ -87,7 +90,7 @@ class ConsoleProgress(Progress):
     def epoch(self, line: dict[str, Any], improved: bool) -> None:
         """Show the validation bound."""
         if improved:
-            self._best = line["validation"]["bound"]
+            self._best = line["validation"]
         self._done += 1
         if self._live:
             self._bar.update(self._task, completed=self._done, bound=self._text(line))
@@ -100,7 +103,7 @@ class ConsoleProgress(Progress):
 
     def chosen(self, start: int, starts: int, bound: float) -> None:
         """Say it."""
-        self._best = bound
+        self._best = {"bound": bound}
         self.console.print(f"start {start + 1} of {starts} is continued")
 
     def stop(self) -> None:
@@ -109,9 +112,16 @@ class ConsoleProgress(Progress):
             self._bar.stop()
 
     def _text(self, line: dict[str, Any]) -> str:
-        values = line["validation"]
-        accuracy = f", accuracy {values['accuracy']:.2%}" if "accuracy" in values else ""
-        return f"validation {values['bound']:.2f} (best {self._best:.2f}) nats{accuracy}"
+        """Of this epoch, and of the best one; which has its own accuracy, and need not have the
+        lowest bound."""
+        room = not self._live or self.console.width >= WIDE
+        best = f" (best epoch: {_numbers(self._best)})" if self._best and room else ""
+        return f"validation {_numbers(line['validation'])}{best}"
+
+
+def _numbers(values: dict[str, Any]) -> str:
+    accuracy = f", {values['accuracy']:.2%} right" if "accuracy" in values else ""
+    return f"{values['bound']:.2f} nats{accuracy}"
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import directmax
 from directmax._version import __version__
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import VERSION, ResolvedConfig, digest_of, stored_config
 from directmax.tool.files import (
     LARGEST_JSON,
     RunError,
@@ -58,7 +58,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def create(
-        self, config: TrainConfig, device: torch.device, images: dict[str, Any] | None = None
+        self, config: ResolvedConfig, device: torch.device, images: dict[str, Any] | None = None
     ) -> Iterator[None]:
         """Make the folder for a new run, and hold its lock. Leaves no folder when it fails.
 
@@ -84,6 +84,7 @@ class RunFolder:
                         "another --run-dir"
                     )
                 record = {
+                    "version": VERSION,
                     "config": config.to_dict(),
                     "digest": config.digest(),
                     **({"images": images} if images else {}),
@@ -96,7 +97,7 @@ class RunFolder:
                 raise
             yield
 
-    def config(self) -> TrainConfig:
+    def config(self) -> ResolvedConfig:
         """The configuration of the run that the folder holds.
 
         Raises:
@@ -104,12 +105,18 @@ class RunFolder:
         """
         record = read_json(self.config_file)
         try:
-            return TrainConfig.from_dict(record["config"])
+            if record.get("version", 1) > VERSION:
+                raise ValueError("it was written by a later version of directmax")
+            return stored_config(record["config"])
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise RunError(f"{self.config_file} is damaged: {error}") from error
 
+    def digest(self) -> str:
+        """The digest of the configuration as it was written, perhaps by an earlier version."""
+        return digest_of(read_json(self.config_file)["config"])
+
     @contextlib.contextmanager
-    def resume(self, config: TrainConfig) -> Iterator[None]:
+    def resume(self, config: ResolvedConfig) -> Iterator[None]:
         """Hold the folder's lock to continue its run.
 
         Raises:

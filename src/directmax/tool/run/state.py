@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from directmax._precision import sum_dtype
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.files import RunError
 from directmax.tool.run.checkpoint import (
     Checkpoint,
@@ -52,7 +52,7 @@ class Position:
             raise RunError(f"{folder / 'state.json'} is damaged: it names no position in the run")
         return cls(**record)
 
-    def epochs_done(self, config: TrainConfig) -> int:
+    def epochs_done(self, config: ResolvedConfig) -> int:
         """Whole epochs of all starts; as many lines has `metrics.jsonl`."""
         return self.epoch + config.epochs_before(self.start, self.epoch + 1)
 
@@ -75,7 +75,7 @@ class TrainingState:
 
     def __init__(
         self,
-        config: TrainConfig,
+        config: ResolvedConfig,
         fabric: Fabric,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,

@@ -1,12 +1,11 @@
-"""Tables for the terminal."""
+"""Tables of a run's numbers, for the terminal and for its report."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
-
+from directmax.tool.look.content import Cell, Table
 from directmax.tool.run.evaluation import NO_BOUND
 
 
@@ -18,70 +17,102 @@ def bound_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
     """
     first = next(iter(metrics.values()))
     samples = first["num_samples"]
-    how = "exact" if samples is None else f"{samples} samples an image"
+    how = "exact, by enumeration" if samples is None else f"{samples} samples an image"
     columns = {"bound": "bound", "reconstruction": "reconstruction", "kl": "KL", "nll": "−log p(x)"}
-    caption = None
+    note = ""
     if not first["valid"]:
         columns["bound"], columns["kl"] = "no bound", "KL of the unary potentials"
-        caption = NO_BOUND
+        note = NO_BOUND
     elif first["authors"] is not None:
         columns["authors"] = "no bound"
-        caption = f"Bound and KL are those of the Gibbs distribution. {NO_BOUND}"
+        note = f"Bound and KL are those of the Gibbs distribution. {NO_BOUND}"
+    rows: list[list[Any]] = [
+        [split, *(_nats(each[name]) for name in columns)] for split, each in metrics.items()
+    ]
     if "accuracy" in first:
         columns["accuracy"] = "accuracy, %"
-        samples_of = "Gaussian sample" if samples == 1 else "Gaussian samples"
-        how = f"{samples} {samples_of} for every z"
-    table = Table(
-        title=f"nats per image, {how}",
-        title_justify="left",
-        caption=caption,
-        caption_justify="left",
-    )
-    table.add_column("")
-    for name in columns.values():
-        table.add_column(name, justify="right")
-    for split, values in metrics.items():
-        percent = {"accuracy": 100 * values.get("accuracy", 0.0)}
-        cells = ({**values, **percent}[name] for name in columns)
-        table.add_row(split, *("–" if cell is None else f"{cell:.2f}" for cell in cells))
-    return table
+        how = f"{samples} Gaussian {'sample' if samples == 1 else 'samples'} for every z"
+        for row, each in zip(rows, metrics.values(), strict=True):
+            row.append(_accuracy(each["accuracy"], _majority(each)))
+    return Table(f"nats per image, {how}", ["", *columns.values()], rows, note)
 
 
-def confusion_table(split: str, matrix: list[list[int]]) -> Table:
+def confusion_table(
+    split: str, matrix: Sequence[Sequence[int]], names: Sequence[str] = ()
+) -> Table:
     """Images by class (rows) and predicted class (columns).
 
     Args:
         split: which images.
         matrix: counts; a column beyond the number of rows is that of values without a class.
+        names: of the classes; their numbers when empty.
 
     Example:
-        >>> confusion_table("test", [[3, 0, 1], [1, 2, 0]]).row_count
-        2
+        >>> confusion_table("test", [[3, 0, 1], [1, 2, 0]]).columns
+        ['class', '0', '1', 'none']
     """
-    title = f"{split}: images by class and predicted class"
-    table = Table(title=title, title_justify="left")
-    table.add_column("class")
-    for column in range(len(matrix[0])):
-        table.add_column(str(column) if column < len(matrix) else "none", justify="right")
-    for number, row in enumerate(matrix):
-        table.add_row(str(number), *map(str, row))
-    return table
+    names = names or [str(number) for number in range(len(matrix))]
+    columns = ["class", *names, *["none"] * (len(matrix[0]) - len(matrix))]
+    rows = [[name, *row] for name, row in zip(names, matrix, strict=True)]
+    return Table(f"{split}: images by class and predicted class", columns, rows)
 
 
-def attribute_table(accuracies: dict[str, dict[str, float]]) -> Table:
-    """Accuracy of every attribute, in per cent.
+def attribute_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Accuracy of every attribute, in per cent, beside that of always the more frequent value.
 
     Args:
-        accuracies: by split, then by attribute, from 0 to 1.
+        metrics: by split, with `attributes` from 0 to 1 by name, and `majority` where it is known.
 
     Example:
-        >>> attribute_table({"test": {"Smiling": 0.98, "Male": 1.0}}).row_count
-        2
+        >>> test = {"attributes": {"Male": 0.98}, "majority": {"Male": 0.6}}
+        >>> str(attribute_table({"test": test}).cells[0][1])
+        '98.00 (majority 60.00)'
     """
-    table = Table(title="accuracy of every attribute, %", title_justify="left")
-    table.add_column("")
-    for split in accuracies:
-        table.add_column(split, justify="right")
-    for name in next(iter(accuracies.values())):
-        table.add_row(name, *(f"{100 * each[name]:.2f}" for each in accuracies.values()))
-    return table
+    found = {split: each for split, each in metrics.items() if "attributes" in each}
+    names = next(iter(found.values()))["attributes"]
+    rows = [
+        [
+            name,
+            *(
+                _accuracy(each["attributes"][name], each.get("majority", {}).get(name))
+                for each in found.values()
+            ),
+        ]
+        for name in names
+    ]
+    return Table("accuracy of every attribute, %", ["", *found], rows)
+
+
+def training_note(summary: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> str:
+    """Why the validation bound of the best epoch was another one while the run trained; "" if not.
+
+    Args:
+        summary: of the run.
+        lines: its `metrics.jsonl`, of the start that was continued.
+    """
+    best = [line for line in lines if line["epoch"] == summary["best_epoch"]]
+    then, now = (each["validation"]["bound"] for each in (best[-1] if best else summary, summary))
+    if _nats(then) == _nats(now):
+        return ""
+    return (
+        f"While it trained, the validation bound of epoch {summary['best_epoch']} was "
+        f"{_nats(then)}: then it is of fewer images, or of fewer samples an image."
+    )
+
+
+def _majority(values: Mapping[str, Any]) -> float | None:
+    """Accuracy of always the most frequent class or values."""
+    if "confusion" in values:
+        counts = [sum(row) for row in values["confusion"]]
+        return max(counts) / max(1, sum(counts))
+    shares = values.get("majority", {}).values()
+    return sum(shares) / len(shares) if shares else None
+
+
+def _accuracy(value: float, majority: float | None) -> Cell:
+    below = "" if majority is None else f"majority {100 * majority:.2f}"
+    return Cell(f"{100 * value:.2f}", below)
+
+
+def _nats(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"

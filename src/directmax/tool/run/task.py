@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from directmax.schedules import Schedule
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.run.evaluation import Metrics
 from directmax.tool.run.randomness import Stream, derive_seed
 
@@ -65,7 +65,7 @@ class Task(ABC):
     num_images: int
     kl_schedule: Schedule
 
-    def __init__(self, config: TrainConfig, fabric: Fabric) -> None:
+    def __init__(self, config: ResolvedConfig, fabric: Fabric) -> None:
         self.config, self.fabric = config, fabric
 
     @abstractmethod
@@ -94,7 +94,7 @@ class Task(ABC):
         """Of the validation and the test images at the end of the run, over all processes."""
 
     @abstractmethod
-    def fresh_model(self, config: TrainConfig) -> nn.Module:
+    def fresh_model(self, config: ResolvedConfig) -> nn.Module:
         """One like `model`, of another seed."""
 
     def restart(self, start: int) -> None:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.run.denormals import flushed_denormals
 from directmax.tool.run.loop import Trainer
 from directmax.tool.run.make import Data, make_task
@@ -36,7 +36,7 @@ class Timing:
 
 @flushed_denormals()
 def time_training(
-    config: TrainConfig, data: Data, *, device: str = "auto", seconds: float = 0.3
+    config: ResolvedConfig, data: Data, *, device: str = "auto", seconds: float = 0.3
 ) -> Timing:
     """Train a few steps, in a folder that is then removed, and look at the validation images once.
 
@@ -51,7 +51,8 @@ def time_training(
 
     Example:
         >>> from directmax.tool.data import load_images
-        >>> timing = time_training(TrainConfig(), load_images("digits"), device="cpu", seconds=0.05)
+        >>> config, data = TrainConfig().resolve(), load_images("digits")
+        >>> timing = time_training(config, data, device="cpu", seconds=0.05)
         >>> 0 < timing.step < 1
         True
     """

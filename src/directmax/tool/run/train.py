@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.files import RunError, write_json
 from directmax.tool.run.denormals import flushed_denormals
 from directmax.tool.run.loop import Trainer
@@ -24,7 +24,7 @@ from directmax.tool.run.run_folder import RunFolder, environment
 
 @flushed_denormals()
 def train(
-    config: TrainConfig,
+    config: TrainConfig | ResolvedConfig,
     run_dir: str | Path,
     *,
     images: Data | None = None,
@@ -72,6 +72,7 @@ def train(
         >>> summary["test"]["bound"] > 0
         True
     """
+    config = config.resolve()
     fabric = make_fabric(device, devices, config.precision, strategy)
     with joined(fabric):
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
@@ -133,7 +134,7 @@ def _compiler(compiled: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def _claim(
     folder: RunFolder,
-    config: TrainConfig,
+    config: ResolvedConfig,
     images: dict[str, Any] | None,
     resume: bool,
     fabric: Fabric,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from directmax.tool.config.train import TrainConfig
+from directmax.tool.config import shortest, stored_config
 from directmax.tool.paper.report.results import Outcome
 
 
@@ -31,21 +30,13 @@ def train_flags(settings: Mapping[str, Any]) -> list[str]:
     """The fewest flags that give a configuration.
 
     Example:
-        >>> train_flags(TrainConfig(data="mnist", values=20).to_dict())
+        >>> from directmax.tool.config import TrainConfig
+        >>> train_flags(TrainConfig(data="mnist", values=20).resolve().to_dict())
         ['--data', 'mnist', '--values', '20']
     """
-    known = {field.name for field in dataclasses.fields(TrainConfig)}
-    kept = {name: value for name, value in settings.items() if name in known}
-    target = TrainConfig(**kept)
-    for name in list(kept):
-        fewer = {key: value for key, value in kept.items() if key != name}
-        try:
-            same = TrainConfig(**fewer) == target
-        except ValueError:
-            continue
-        if same:
-            kept = fewer
-    return [word for name, value in kept.items() for word in _flag(name, value)]
+    config = shortest(stored_config(settings))
+    preset = ["--preset", config.preset] if config.preset != "default" else []
+    return preset + [word for n, value in config.given().items() for word in _flag(n, value)]
 
 
 def _gradient_words(outcome: Outcome, others: Sequence[Outcome]) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from directmax.tool.config.train import TrainConfig
-from directmax.tool.paper.report.layout import Chart, Series
+from directmax.tool.config import stored_config
+from directmax.tool.look.content import Chart, Series
 from directmax.tool.paper.report.methods import Look
 from directmax.tool.paper.report.results import (
     Cost,
@@ -23,15 +24,16 @@ NAMES = {
     "nll": "validation −log p(x), nats per image",
     "accuracy": "validation accuracy, %",
 }
+Lines = Mapping[Look, Sequence[Outcome]]
 
 
-def by_epoch(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str) -> Chart:
+def by_epoch(title: str, lines: Lines, measure: str) -> Chart:
     """A measure of the validation images by epoch, one line a method."""
     series = [each for look, runs in lines.items() if (each := _series(look, runs, measure))]
-    return Chart(title, "epoch", NAMES[measure], tuple(series), y_limits=limits(series))
+    return Chart(title, "epoch", NAMES[measure], series, y_limits=limits(series))
 
 
-def by_time(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str, cost: Cost) -> Chart:
+def by_time(title: str, lines: Lines, measure: str, cost: Cost) -> Chart:
     """The same by the time of training: the epoch times the seconds of an epoch, its cost.
 
     Epochs of starts that were not continued count, as if all had come before. Of runs of different
@@ -40,32 +42,21 @@ def by_time(title: str, lines: Mapping[Look, Sequence[Outcome]], measure: str, c
     series = []
     comparable = on_one_machine(run for runs in lines.values() for run in runs)
     for look, runs in lines.items() if comparable else ():
-        each = _series(look, runs, measure)
-        seconds = seconds_of(runs, cost)
+        each, seconds = _series(look, runs, measure), seconds_of(runs, cost)
         if each is not None and seconds is not None:
-            series.append((each, seconds.mean, _other_epochs(runs)))
-    longest = max(((each.x[-1] + more) * seconds for each, seconds, more in series), default=0.0)
-    unit, scale = ("minutes", 60.0) if longest > 300 else ("seconds", 1.0)
-    scaled = tuple(
-        Series(
-            each.label,
-            tuple((x + more) * seconds / scale for x in each.x),
-            each.y,
-            each.low,
-            each.high,
-            each.color,
-            each.dash,
-            each.marker,
-        )
-        for each, seconds, more in series
-    )
-    return Chart(title, f"{unit} of training", NAMES[measure], scaled, y_limits=limits(scaled))
+            before = _other_epochs(runs)
+            series.append(replace(each, x=[(x + before) * seconds.mean for x in each.x]))
+    unit, scale = "seconds", 1.0
+    if max((each.x[-1] for each in series), default=0.0) > 300:
+        unit, scale = "minutes", 60.0
+    series = [replace(each, x=[x / scale for x in each.x]) for each in series]
+    return Chart(title, f"{unit} of training", NAMES[measure], series, y_limits=limits(series))
 
 
 def _other_epochs(runs: Sequence[Outcome]) -> int:
     """Epochs of starts that were not continued."""
     several = [run.settings for run in runs if run.settings.get("starts", 1) > 1]
-    configs = [TrainConfig.from_dict(dict(settings)) for settings in several]
+    configs = [stored_config(dict(settings)) for settings in several]
     return max((config.total_epochs - config.epochs for config in configs), default=0)
 
 
@@ -103,27 +94,15 @@ def at_shared_epochs(runs: Sequence[Outcome], measure: str) -> dict[float, list[
 def _series(look: Look, runs: Sequence[Outcome], measure: str) -> Series | None:
     """Mean over the runs that have the measure, at the epochs that all of them reached."""
     found = at_shared_epochs(runs, measure)
-    if found is None:
+    if not found:
         return None
     factor = 100 if measure == "accuracy" else 1
     values = [[factor * value for value in each] for each in found.values()]
     means = [statistics.fmean(each) for each in values]
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
-    if all(len(each) > 1 for each in values):
-        spreads = [statistics.stdev(each) for each in values]
-        low = tuple(m - s for m, s in zip(means, spreads, strict=True))
-        high = tuple(m + s for m, s in zip(means, spreads, strict=True))
-    return Series(
-        look.label,
-        tuple(found),
-        tuple(means),
-        low,
-        high,
-        look.color,
-        look.dash,
-        "o" if len(found) < 3 else "",
-    )
+    spreads = [statistics.stdev(each) for each in values if len(each) > 1]
+    low, high = ([m + sign * s for m, s in zip(means, spreads, strict=False)] for sign in (-1, 1))
+    marker = "o" if len(found) < 3 else ""
+    return Series(look.label, list(found), means, low, high, look.color, look.dash, marker)
 
 
 def timing(outcomes: Sequence[Outcome]) -> str:

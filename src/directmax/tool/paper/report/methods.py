@@ -1,12 +1,14 @@
-"""Names, order and colours of what is compared, and where an outcome belongs."""
+"""Names, order and looks of what is compared, and where an outcome belongs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATASETS
+from directmax.tool.look.content import Dash
+from directmax.tool.look.palette import METHODS
 from directmax.tool.paper.report.results import Outcome
 
 DATA_TITLES = {
@@ -24,23 +26,25 @@ class Look:
 
     label: str
     color: str
-    dash: Literal["solid", "dashed", "dotted"] = "solid"
+    dash: Dash = "solid"
 
 
 LOOKS = {
-    "exact": Look("unbiased (enumeration)", "green"),
-    "direct": Look("direct", "blue"),
-    "gumbel-softmax": Look("Gumbel-Softmax", "vermillion"),
+    "exact": Look("unbiased (enumeration)", METHODS["exact"]),
+    "direct": Look("direct", METHODS["direct"]),
+    "gumbel-softmax": Look("Gumbel-Softmax", METHODS["gumbel-softmax"]),
     "ours": Look("ours, the default", "ink"),
-    "local-expectation": Look("local expectation (ours)", "ink"),
-    "rebar": Look("REBAR", "green"),
-    "relax": Look("RELAX", "orange"),
-    "arm": Look("ARM", "purple"),
-    "disarm": Look("DisARM", "purple", "dashed"),
-    "score-function": Look("score function, 4 samples", "sky", "dashed"),
-    "reinmax": Look("ReinMax", "vermillion", "dashed"),
-    "direct-rao-blackwell": Look("direct, Rao-Blackwell", "blue", "dashed"),
-    "clamped-argmax": Look("clamped argmax (ours)", "ink"),
+    "local-expectation": Look("local expectation (ours)", METHODS["local-expectation"]),
+    "rebar": Look("REBAR", METHODS["rebar"]),
+    "relax": Look("RELAX", METHODS["relax"]),
+    "arm": Look("ARM", METHODS["arm"]),
+    "disarm": Look("DisARM", METHODS["disarm"], "dashed"),
+    "score-function": Look("score function, 4 samples", METHODS["score-function"], "dashed"),
+    "reinmax": Look("ReinMax", METHODS["reinmax"], "dashed"),
+    "direct-rao-blackwell": Look(
+        "direct, Rao-Blackwell", METHODS["direct-rao-blackwell"], "dashed"
+    ),
+    "clamped-argmax": Look("clamped argmax (ours)", METHODS["clamped-argmax"]),
     "pairwise": Look("pairwise encoder, clamped argmax (ours)", "orange"),
     "em": Look("expectation-maximisation", "purple", "dotted"),
 }
@@ -58,8 +62,8 @@ def look(method: str) -> Look:
     if method in LOOKS:
         return LOOKS[method]
     number = sum(method.encode())
-    dash: Literal["dashed", "dotted"] = "dotted" if number % 2 else "dashed"
-    return Look(method.replace("-", " "), _SPARE[number % len(_SPARE)], dash)
+    color = METHODS.get(method, _SPARE[number % len(_SPARE)])
+    return Look(method.replace("-", " "), color, "dotted" if number % 2 else "dashed")
 
 
 def method_of(outcome: Outcome) -> str:
@@ -85,29 +89,36 @@ def data_title(name: str) -> str:
     return DATA_TITLES.get(name, name)
 
 
-def by(outcomes: Iterable[Outcome], key: Callable[[Outcome], Any]) -> dict[Any, list[Outcome]]:
+Groups = dict[Any, list[Outcome]]
+
+
+def by(outcomes: Iterable[Outcome], key: Callable[[Outcome], Any]) -> Groups:
     """Outcomes by a property, in the order of appearance."""
-    groups: dict[Any, list[Outcome]] = {}
+    groups: Groups = {}
     for outcome in outcomes:
         groups.setdefault(key(outcome), []).append(outcome)
     return groups
 
 
-def in_order(names: Iterable[Any], order: Iterable[Any]) -> list[Any]:
-    """Names in a given order, unknown ones last, as they come."""
-    names, order = list(names), list(order)
-    known = [name for name in order if name in names]
-    return known + [name for name in names if name not in order]
+def in_order(groups: Mapping[Any, list[Outcome]], order: Iterable[Any]) -> Groups:
+    """Groups in a given order, unknown ones last, as they come."""
+    names = dict.fromkeys((*order, *groups))
+    return {name: groups[name] for name in names if name in groups}
 
 
-def data_sets(outcomes: Iterable[Outcome]) -> list[str]:
-    """The data sets that occur, in the tool's order."""
-    return in_order(by(outcomes, data_of), dict.fromkeys((*DATASETS, *ATTRIBUTE_DATASETS)))
+def by_data(outcomes: Iterable[Outcome]) -> Groups:
+    """Outcomes by data set, in the tool's order."""
+    return in_order(by(outcomes, data_of), (*DATASETS, *ATTRIBUTE_DATASETS))
 
 
-def methods(outcomes: Iterable[Outcome]) -> list[str]:
-    """The methods that occur, in the order of `LOOKS`."""
+def by_method(outcomes: Iterable[Outcome]) -> Groups:
+    """Outcomes by method, in the order of `LOOKS`."""
     return in_order(by(outcomes, method_of), LOOKS)
+
+
+def by_number(outcomes: Iterable[Outcome], name: str) -> Groups:
+    """Outcomes by an entry that is a number, in ascending order."""
+    return dict(sorted(by(outcomes, entry(name)).items()))
 
 
 def run_titles(outcomes: Iterable[Outcome]) -> dict[str, str]:

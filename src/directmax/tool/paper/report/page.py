@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from directmax._version import __version__
 from directmax.tool.jobs.progress import duration
+from directmax.tool.look.content import NOTHING, Table
 from directmax.tool.paper import published
 from directmax.tool.paper.deviations import Deviation, deviations_of
 from directmax.tool.paper.report.commands import command_of
-from directmax.tool.paper.report.layout import NOTHING, Cell, Section, Table, seconds_text
+from directmax.tool.paper.report.layout import Section, seconds_text
+from directmax.tool.paper.report.methods import entry
 from directmax.tool.paper.report.results import Outcome, Results, Spread
 from directmax.tool.paper.report.sections import sections
 
@@ -37,20 +39,25 @@ class Page:
 
     title: str
     lead: str
-    status: tuple[tuple[str, str, str], ...]
-    warnings: tuple[str, ...]
-    sections: tuple[Section, ...]
-    deviations: tuple[Deviation, ...]
-    troubles: tuple[Table, ...]
+    status: Sequence[tuple[str, str, str]]
+    warnings: Sequence[str]
+    sections: Sequence[Section]
+    deviations: Sequence[Deviation]
+    troubles: Sequence[Table]
     runs: Table
     command: str
-    commands: tuple[str, ...]
-    machine: tuple[Table, ...]
+    commands: Sequence[str]
+    machine: Sequence[Table]
 
 
 def make_page(results: Results) -> Page:
     """The report of a reproduction."""
     items = tuple(part.name for part in results.parts)
+    commands = [
+        command_of(outcome, results.outcomes)
+        for outcome in results.outcomes
+        if outcome.state != "waiting"
+    ]
     counts = Counter(outcome.state for outcome in results.outcomes)
     return Page(
         title="Direct optimization through arg max, reproduced",
@@ -60,28 +67,20 @@ def make_page(results: Results) -> Page:
         ),
         status=_status(results, counts),
         warnings=_warnings(results, counts),
-        sections=tuple(sections(results)),
-        deviations=tuple(deviations_of(items)),
+        sections=sections(results),
+        deviations=deviations_of(items),
         troubles=_troubles(results),
         runs=_runs(results),
         command=results.command,
-        commands=tuple(
-            command
-            for outcome in results.outcomes
-            if outcome.state != "waiting" and (command := command_of(outcome, results.outcomes))
-        ),
+        commands=[command for command in commands if command],
         machine=_machine(results),
     )
 
 
-def _status(results: Results, counts: Mapping[str, int]) -> tuple[tuple[str, str, str], ...]:
+def _status(results: Results, counts: Mapping[str, int]) -> list[tuple[str, str, str]]:
     total = sum(o.seconds or 0.0 for o in results.outcomes)
-    seeds = {
-        seed
-        for o in results.outcomes
-        # The seed of a mixture is of its restarts, and is 0 whatever seeds were asked for.
-        if o.kind == "train" and (seed := o.cell.get("seed", o.settings.get("seed"))) is not None
-    }
+    # The seed of a mixture is of its restarts, and is 0 whatever seeds were asked for.
+    seeds = {entry("seed")(o) for o in results.outcomes if o.kind == "train"} - {None}
     entries = [
         ("scale", results.scale, ""),
         ("jobs done", f"{counts['done']} of {len(results.outcomes)}", ""),
@@ -91,10 +90,10 @@ def _status(results: Results, counts: Mapping[str, int]) -> tuple[tuple[str, str
     if seeds:
         entries.append(("seeds", str(len(seeds)), ""))
     entries.append(("time of all jobs", _time(total), ""))
-    return tuple(entries)
+    return entries
 
 
-def _warnings(results: Results, counts: Mapping[str, int]) -> tuple[str, ...]:
+def _warnings(results: Results, counts: Mapping[str, int]) -> list[str]:
     found = []
     if results.scale_note:
         found.append(f"Scale {results.scale}: {results.scale_note.rstrip('.')}.")
@@ -108,48 +107,39 @@ def _warnings(results: Results, counts: Mapping[str, int]) -> tuple[str, ...]:
             f"{counts['failed']} of {len(results.outcomes)} jobs failed; they are listed under "
             "Runs, and their cells hold the other seeds alone, or nothing."
         )
-    return tuple(found)
+    return found
 
 
-def _troubles(results: Results) -> tuple[Table, ...]:
+def _troubles(results: Results) -> list[Table]:
     tables = []
     if failed := results.in_state("failed"):
-        rows = tuple(
-            (Cell(o.name), Cell(str(o.attempts)), Cell(o.error or "no reason was recorded"))
-            for o in failed
-        )
+        rows = [[o.name, o.attempts, o.error or "no reason was recorded"] for o in failed]
         tables.append(Table("Failed", ("job", "attempts", "why"), rows, words=(2,)))
     if stopped := [o for o in results.outcomes if o.done and o.stopped_early]:
-        rows = tuple(
-            (
-                Cell(o.name),
-                Cell(f"{o.epochs} of {o.settings.get('epochs', NOTHING)}"),
-                Cell(str(o.best_epoch)),
-            )
+        rows = [
+            [o.name, f"{o.epochs} of {o.settings.get('epochs', NOTHING)}", o.best_epoch]
             for o in stopped
-        )
+        ]
         note = "The validation bound no longer moved."
-        columns = ("job", "epochs", "best epoch")
-        tables.append(Table("Stopped early", columns, rows, note))
-    return tuple(tables)
+        tables.append(Table("Stopped early", ("job", "epochs", "best epoch"), rows, note))
+    return tables
 
 
 def _runs(results: Results) -> Table:
-    rows = tuple(
-        (
-            Cell(o.name),
-            Cell(o.state),
-            Cell(str(o.epochs or NOTHING)),
-            Cell(str(o.best_epoch or NOTHING)),
-            Cell(seconds_text(None if (s := o.seconds_per_epoch) is None else Spread(s, None, 1))),
-            Cell(_time(o.seconds)),
-            Cell(str(o.attempts)),
-        )
+    rows = [
+        [
+            o.name,
+            o.state,
+            o.epochs or None,
+            o.best_epoch or None,
+            seconds_text(Spread.of([o.seconds_per_epoch])),
+            _time(o.seconds),
+            o.attempts,
+        ]
         for o in results.outcomes
-    )
+    ]
     columns = ("job", "state", "epochs", "best epoch", "seconds an epoch", "time", "attempts")
-    title = f"All {len(rows)} jobs"
-    return Table(title, columns, rows, words=(1,), folded=True)
+    return Table(f"All {len(rows)} jobs", columns, rows, words=(1,), folded=True)
 
 
 def _time(seconds: float | None) -> str:
@@ -157,28 +147,21 @@ def _time(seconds: float | None) -> str:
     return duration(seconds) if seconds else NOTHING
 
 
-def _machine(results: Results) -> tuple[Table, ...]:
+def _machine(results: Results) -> list[Table]:
     hardware = results.hardware
-    here = [
-        ("processor", hardware.get("processor")),
-        ("cores", hardware.get("cores")),
-        ("memory", f"{hardware['memory']} GiB" if hardware.get("memory") else None),
-        ("graphics cards", ", ".join(hardware.get("gpus") or ()) or "none"),
-        ("system", hardware.get("platform")),
-    ]
-    rows = tuple((Cell(name), Cell(str(value))) for name, value in here if value is not None)
+    here = {
+        "processor": hardware.get("processor"),
+        "cores": hardware.get("cores"),
+        "memory": f"{hardware['memory']} GiB" if hardware.get("memory") else None,
+        "graphics cards": ", ".join(hardware.get("gpus") or ()) or "none",
+        "system": hardware.get("platform"),
+    }
+    rows = [[name, value] for name, value in here.items() if value is not None]
     tables = [Table("This machine", ("", ""), rows, words=(1,))]
-    environments: Counter[tuple[str, ...]] = Counter(
-        _environment(outcome) for outcome in results.outcomes if outcome.versions
-    )
+    environments = Counter(_environment(o) for o in results.outcomes if o.versions)
     columns = ("directmax", "commit", "python", "torch", "numpy", "threads", "device", "jobs")
-    made = tuple(
-        (*(Cell(part) for part in environment), Cell(str(count)))
-        for environment, count in environments.most_common()
-    )
-    if made:
-        tables.append(Table("What made the runs", columns, made))
-    return tuple(tables)
+    made = [[*environment, count] for environment, count in environments.most_common()]
+    return [*tables, Table("What made the runs", columns, made)] if made else tables
 
 
 def _environment(outcome: Outcome) -> tuple[str, ...]:

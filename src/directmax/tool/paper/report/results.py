@@ -172,7 +172,7 @@ class Spread:
     count: int
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> Spread | None:
+    def of(cls, values: Iterable[float | None]) -> Spread | None:
         """Of some numbers; None of nothing."""
         known = [value for value in values if value is not None and math.isfinite(value)]
         if not known:

@@ -8,14 +8,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 from directmax.tool.files import RunError, cannot_write, write_atomic
-from directmax.tool.paper.report.draw import figure_svg
-from directmax.tool.paper.report.html import render_html
-from directmax.tool.paper.report.layout import Picture
-from directmax.tool.paper.report.markdown import FIGURES, render_markdown
-from directmax.tool.paper.report.page import Page, make_page
+from directmax.tool.look.content import Picture
+from directmax.tool.look.figures import drawn, svg_file
+from directmax.tool.look.pages import render
+from directmax.tool.paper.report.page import make_page
 from directmax.tool.paper.report.results import Results, collect, write_results
 from directmax.tool.paper.report.sections.labels import picture_name
 
+FIGURES = "figures"
+"""The folder of figures and pictures, beside the pages."""
 COLUMNS = {"figure4": 12, "figure5": 6}
 """Images in a row of figure 4, rows of figure 5."""
 UNDRAWN = "it was not drawn into this folder"
@@ -63,15 +64,19 @@ def write_pages(
         results: what is shown.
         undrawn: why pictures could not be drawn, by name.
     """
-    page = make_page(results)
-    figures = root / FIGURES
-    pictures = _read_pictures(figures, page)
-    page = _without_missing(page, pictures, undrawn)
-    for section in page.sections:
+    folder, page = root / FIGURES, make_page(results)
+    sections = [
+        replace(section, pictures=[_read(folder, each, undrawn) for each in section.pictures])
+        for section in page.sections
+    ]
+    page = replace(page, sections=sections)
+    for section in sections:
         for figure in section.figures:
-            write_atomic(figures / f"{figure.name}.svg", figure_svg(figure))
-    write_atomic(root / "reproduction.md", render_markdown(page))
-    write_atomic(root / "reproduction.html", render_html(page, pictures))
+            text = svg_file(drawn(figure), figure.name, figure.title)
+            write_atomic(folder / f"{figure.name}.svg", text)
+    for ending in ("md", "html"):
+        text = render(f"reproduction.{ending}", title=page.title, page=page)
+        write_atomic(root / f"reproduction.{ending}", text)
 
 
 def _draw_pictures(
@@ -110,31 +115,12 @@ def _reason(error: Exception, root: Path) -> str:
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
-def _read_pictures(folder: Path, page: Page) -> Mapping[str, bytes]:
-    found = {}
-    for section in page.sections:
-        for picture in section.pictures:
-            path = folder / f"{picture.name}.png"
-            try:
-                found[picture.name] = path.read_bytes()
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise RunError(f"cannot read {path}: {error.strerror}") from error
-    return found
-
-
-def _without_missing(page: Page, pictures: Mapping[str, bytes], undrawn: Mapping[str, str]) -> Page:
-    """The page with a sentence in place of every picture that is not there."""
-
-    def shown(picture: Picture) -> Picture:
-        if picture.name in pictures:
-            return picture
-        reason = undrawn.get(picture.name, UNDRAWN)
-        return replace(picture, missing=f"No picture: {reason}.")
-
-    sections = (
-        replace(section, pictures=[shown(picture) for picture in section.pictures])
-        for section in page.sections
-    )
-    return replace(page, sections=tuple(sections))
+def _read(folder: Path, picture: Picture, undrawn: Mapping[str, str]) -> Picture:
+    """A picture with its file, or with the reason why there is none."""
+    path = folder / f"{picture.name}.png"
+    try:
+        return replace(picture, png=path.read_bytes())
+    except FileNotFoundError:
+        return replace(picture, missing=f"No picture: {undrawn.get(picture.name, UNDRAWN)}.")
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error

@@ -34,21 +34,24 @@ def sections(results: Results) -> list[Section]:
 
 
 def _section(results: Results, part: Part) -> Section:
-    if (part.needs and not part.jobs) or part.name not in BUILDERS:
-        source = published.FIGURES.get(part.name)
-        return Section(
-            part.name,
-            part.title,
-            part.caption,
-            source=f"{source.source}: {source.note}." if source else "",
-            notes=(part.needs or "This report has no tables or figures for this item.",),
-        )
-    section = BUILDERS[part.name](results, part)
-    if part.needs:
-        section = replace(section, notes=(*section.notes, part.needs))
+    built, needs = Section(), part.needs
+    if part.name not in BUILDERS:
+        needs = needs or "This report has no tables or figures for this item."
+    elif part.jobs or not needs:
+        built = BUILDERS[part.name](results, part)
+    figure = published.FIGURES.get(part.name)
     # Nothing is drawn of what has no result yet.
-    figures = [replace(f, charts=tuple(c for c in f.charts if c.series)) for f in section.figures]
-    return replace(section, figures=[figure for figure in figures if figure.charts])
+    figures = [replace(f, charts=[c for c in f.charts if c.series]) for f in built.figures]
+    return replace(
+        built,
+        name=part.name,
+        title=part.title,
+        caption=part.caption,
+        source=f"{figure.source}: {figure.note}." if figure else built.source,
+        claims=published.CLAIMS.get(part.name, ()) if part.jobs else (),
+        notes=(*built.notes, *([needs] if needs else [])),
+        figures=[figure for figure in figures if figure.charts],
+    )
 
 
 __all__ = ["BUILDERS", "sections"]

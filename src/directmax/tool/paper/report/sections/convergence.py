@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from directmax.tool.look.content import Chart, Figure, Table
 from directmax.tool.paper import published
 from directmax.tool.paper.report.curves import by_epoch, by_time, timings
-from directmax.tool.paper.report.layout import (
-    NOTHING,
-    Cell,
-    Figure,
-    Section,
-    Table,
-    compared,
-    seconds_text,
-)
-from directmax.tool.paper.report.methods import (
-    by,
-    data_of,
-    data_sets,
-    data_title,
-    entry,
-    look,
-    method_of,
-    methods,
-)
+from directmax.tool.paper.report.layout import Section, compared, seconds_text
+from directmax.tool.paper.report.methods import by_data, by_method, by_number, data_title, look
 from directmax.tool.paper.report.results import (
     Outcome,
     Part,
     Results,
+    Spread,
     cost_of,
     mean_of,
     on_one_machine,
@@ -42,67 +30,68 @@ CURVES = (
     "(deviation 25). By time, the starts that our default did not continue come first. Lines: mean "
     "over seeds; bands: ± one standard deviation."
 )
+COLUMNS = ("", "method", "seconds an epoch", "in those of Gumbel-Softmax", "test bound")
 
 
 def build(results: Results, part: Part) -> Section:
     """The section of figure 2."""
-    outcomes = results.of(part, "train")
-    charts, rows = [], []
-    ratios: dict[str, list[float]] = {}
-    groups: dict[str, list[Outcome]] = {}
-    for data in data_sets(outcomes):
-        group = by(outcomes, data_of)[data]
-        for values in sorted(by(group, entry("values"))):
-            chosen = [o for o in group if entry("values")(o) == values]
-            title = f"{data_title(data)}, k = {values}"
-            groups[title] = chosen
-            cost, comparable = cost_of(chosen), on_one_machine(chosen)
-            lines = {
-                look(name): [o for o in chosen if method_of(o) == name] for name in methods(chosen)
-            }
-            charts += [by_epoch(title, lines, "bound"), by_time(title, lines, "bound", cost)]
-            base = seconds_of([o for o in chosen if method_of(o) == "gumbel-softmax"], cost)
-            for name in methods(chosen):
-                mine = [o for o in chosen if method_of(o) == name]
-                seconds = seconds_of(mine, cost)
-                bound = mean_of(mine, on_test("bound"))
-                ratio = None
-                if comparable and seconds is not None and base is not None:
-                    ratio = seconds.mean / base.mean
-                    ratios.setdefault(name, []).append(ratio)
-                slowdown = published.SLOWDOWN.value if name == "direct" else None
-                rows.append(
-                    (
-                        Cell(title if name == methods(chosen)[0] else ""),
-                        Cell(look(name).label),
-                        Cell(seconds_text(seconds), faint=seconds is None),
-                        compared(ratio, f"{ratio or 0:.2f}", slowdown, "paper"),
-                        Cell(NOTHING if bound is None else str(bound), faint=bound is None),
-                    )
-                )
-    how = timings(groups)
-    columns = ("", "method", "seconds an epoch", "in those of Gumbel-Softmax", "test bound")
-    findings = []
-    for name in ("direct", "ours"):
-        if found := ratios.get(name):
-            span = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (min(found), max(found))))
-            paper = f" (paper: {published.SLOWDOWN.value})" if name == "direct" else ""
-            findings.append(
-                f"An epoch of {'our default' if name == 'ours' else 'the direct method'} takes "
-                f"{span} times that of Gumbel-Softmax{paper}."
-            )
-    source = published.FIGURES["figure2"]
+    groups = {
+        f"{data_title(data)}, k = {values}": outcomes
+        for data, group in by_data(results.of(part, "train")).items()
+        for values, outcomes in by_number(group, "values").items()
+    }
+    ratios = {title: _ratios(outcomes) for title, outcomes in groups.items()}
+    rows = [row for title, each in groups.items() for row in _rows(title, each, ratios[title])]
+    charts = [chart for title, outcomes in groups.items() for chart in _charts(title, outcomes)]
+    note = NOTE.format(how=timings(groups))
     return Section(
-        part.name,
-        part.title,
-        part.caption,
-        source=f"{source.source}: {source.note}.",
-        claims=published.CLAIMS["figure2"],
-        findings=tuple(findings),
-        tables=[Table("Cost of an epoch", columns, tuple(rows), NOTE.format(how=how), words=(1,))]
-        if rows
-        else [],
-        figures=[Figure("figure2", "The bound by epoch and by time", tuple(charts), note=CURVES)]
-        if charts
-        else [],
+        findings=_findings(list(ratios.values())),
+        tables=[Table("Cost of an epoch", COLUMNS, rows, note, words=(1,))] if rows else [],
+        figures=[Figure("figure2", "The bound by epoch and by time", charts, note=CURVES)],
     )
+
+
+def _charts(title: str, outcomes: Sequence[Outcome]) -> list[Chart]:
+    lines = {look(name): runs for name, runs in by_method(outcomes).items()}
+    cost = cost_of(outcomes)
+    return [by_epoch(title, lines, "bound"), by_time(title, lines, "bound", cost)]
+
+
+def _ratios(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """By method, its seconds in those of Gumbel-Softmax, where they can be compared."""
+    runs, cost = by_method(outcomes), cost_of(outcomes)
+    base = seconds_of(runs.get("gumbel-softmax", ()), cost)
+    if base is None or not on_one_machine(outcomes):
+        return {}
+    seconds = {name: seconds_of(mine, cost) for name, mine in runs.items()}
+    return {name: found.mean / base.mean for name, found in seconds.items() if found is not None}
+
+
+def _rows(title: str, outcomes: Sequence[Outcome], ratios: Mapping[str, float]) -> list[list[Any]]:
+    cost, rows = cost_of(outcomes), list[list[Any]]()
+    for name, runs in by_method(outcomes).items():
+        slowdown = published.SLOWDOWN.value if name == "direct" else None
+        ratio = Spread.of([ratios[name]]) if name in ratios else None
+        rows.append(
+            [
+                "" if rows else title,
+                look(name).label,
+                seconds_text(seconds_of(runs, cost)),
+                compared(ratio, slowdown, "paper"),
+                mean_of(runs, on_test("bound")),
+            ]
+        )
+    return rows
+
+
+def _findings(ratios: Sequence[Mapping[str, float]]) -> list[str]:
+    texts = []
+    paper = f" (paper: {published.SLOWDOWN.value})"
+    for name, title, beside in (
+        ("direct", "the direct method", paper),
+        ("ours", "our default", ""),
+    ):
+        if found := [each[name] for each in ratios if name in each]:
+            span = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (min(found), max(found))))
+            texts.append(f"An epoch of {title} takes {span} times that of Gumbel-Softmax{beside}.")
+    return texts

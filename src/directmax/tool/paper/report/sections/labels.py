@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
+from directmax.tool.look.content import NOTHING, Cell, Picture, Table
 from directmax.tool.paper import published
-from directmax.tool.paper.report.layout import (
-    NOTHING,
-    Cell,
-    Picture,
-    Section,
-    Table,
-    compared,
-    signed,
-)
+from directmax.tool.paper.report.layout import Section, compared, signed
 from directmax.tool.paper.report.methods import (
-    by,
+    by_data,
+    by_method,
+    by_number,
     data_of,
-    data_sets,
     data_title,
     entry,
     look,
     method_of,
-    methods,
     run_titles,
 )
-from directmax.tool.paper.report.results import Outcome, Part, Results, Spread, mean_of, on_test
+from directmax.tool.paper.report.results import Outcome, Part, Results, mean_of, on_test
 
 NOTE = (
     "Test images; accuracy of the most probable value in per cent, higher is better, and under it "
@@ -37,46 +32,38 @@ MISSING = (
     "shown."
 )
 PICTURE = "A row a class; the images of a column share their Gaussian code."
+MATCHED = (
+    "Without labels values are matched to classes one-to-one on the validation images (Hungarian "
+    "method)."
+)
 
 
 def build(results: Results, part: Part) -> Section:
     """The section of table 2."""
-    outcomes = results.of(part, "train")
-    tables, findings = [], []
-    for data in data_sets(outcomes):
-        group = [o for o in by(outcomes, data_of)[data] if entry("labels")(o)]
-        names = methods(group)
-        rows, others = [], False
-        for labels in sorted(by(group, entry("labels"))):
-            row = [o for o in group if entry("labels")(o) == labels]
-            cells = [Cell(f"{labels:,}")]
-            cells += [_cell(row, data, labels, name) for name in names]
-            known = published.label_baselines(data, labels)
-            others |= bool(known)
-            cells.append(
-                Cell(
-                    "; ".join(f"{n} {p.value:.1f}" for n, p in known.items()) or NOTHING,
-                    faint=not known,
-                )
-            )
-            rows.append(tuple(cells))
-        findings += _ahead(group, data)
-        columns = ["labels", *(look(name).label for name in names)]
-        if others:
-            columns.append("Kingma et al. 2014")
-        else:
-            rows = [cells[:-1] for cells in rows]
-        if rows:
-            tables.append(Table(data_title(data), tuple(columns), tuple(rows), NOTE))
+    labelled = [outcome for outcome in results.of(part, "train") if entry("labels")(outcome)]
+    groups = by_data(labelled)
     return Section(
-        part.name,
-        part.title,
-        part.caption,
         source=f"{published.PAPER}, table 2.",
         notes=(MISSING,),
-        findings=tuple(findings),
-        tables=tables,
+        findings=[text for data, group in groups.items() for text in _ahead(group, data)],
+        tables=[_table(group, data) for data, group in groups.items()],
     )
+
+
+def _table(group: Sequence[Outcome], data: str) -> Table:
+    names = list(by_method(group))
+    rows, others = [], False
+    for labels, outcomes in by_number(group, "labels").items():
+        runs = by_method(outcomes)
+        known = published.label_baselines(data, labels)
+        others |= bool(known)
+        baselines = "; ".join(f"{name} {other.value:.1f}" for name, other in known.items())
+        cells = [_cell(runs.get(name, []), data, labels, name) for name in names]
+        rows.append([f"{labels:,}", *cells, baselines or NOTHING])
+    columns = ["labels", *(look(name).label for name in names)]
+    if others:
+        columns.append("Kingma et al. 2014")
+    return Table(data_title(data), columns, [row[: len(columns)] for row in rows], NOTE)
 
 
 def build_pictures(results: Results, part: Part) -> Section:
@@ -84,33 +71,14 @@ def build_pictures(results: Results, part: Part) -> Section:
     outcomes = [o for o in results.of(part, "train") if o.done]
     outcomes = sorted(outcomes, key=lambda o: (entry("labels")(o) or 0, data_of(o), method_of(o)))
     titles = run_titles(outcomes)
-    rows = []
-    for outcome in outcomes:
-        accuracy, bound = on_test("accuracy")(outcome), outcome.test.get("bound")
-        rows.append(
-            (
-                Cell(titles[outcome.name]),
-                Cell(NOTHING if accuracy is None else f"{accuracy:.2f}", faint=accuracy is None),
-                Cell(NOTHING if bound is None else f"{bound:.2f}", faint=bound is None),
-            )
-        )
-    source = published.FIGURES["figure4"]
+    rows = [
+        [titles[o.name], *(mean_of([o], on_test(name)) for name in ("accuracy", "bound"))]
+        for o in outcomes
+    ]
     columns = ("run", "test accuracy, %", "test bound, nats")
-    note = (
-        "Without labels values are matched to classes one-to-one on the validation images "
-        "(Hungarian method)."
-    )
     return Section(
-        part.name,
-        part.title,
-        part.caption,
-        source=f"{source.source}: {source.note}.",
-        claims=published.CLAIMS["figure4"],
-        tables=[Table("", columns, tuple(rows), note)] if rows else [],
-        pictures=[
-            Picture(picture_name(part, outcome), titles[outcome.name], PICTURE)
-            for outcome in outcomes
-        ],
+        tables=[Table("", columns, rows, MATCHED)] if rows else [],
+        pictures=[Picture(picture_name(part, o), titles[o.name], PICTURE) for o in outcomes],
     )
 
 
@@ -119,27 +87,20 @@ def picture_name(part: Part, outcome: Outcome) -> str:
     return f"{part.name}-{PurePosixPath(outcome.folder).name}"
 
 
-def _cell(row: list[Outcome], data: str, labels: int, method: str) -> Cell:
-    runs = [outcome for outcome in row if method_of(outcome) == method]
-    accuracy, bound = mean_of(runs, on_test("accuracy")), mean_of(runs, on_test("bound"))
+def _cell(runs: list[Outcome], data: str, labels: int, method: str) -> Cell:
+    accuracy, bound = (mean_of(runs, on_test(name)) for name in ("accuracy", "bound"))
     paper = published.table2(data, labels, method, "accuracy").value
-    cell = compared(
-        accuracy.mean if accuracy else None, f"{accuracy} %", paper, "paper", lower_is_better=False
-    )
-    if bound is None or paper is not None:
-        return cell
-    return Cell(cell.main, f"{bound} nats", cell.difference, cell.tone)
+    cell = compared(accuracy, paper, "paper", unit=" %", lower_is_better=False)
+    return cell if bound is None or paper is not None else replace(cell, below=f"{bound} nats")
 
 
 def _ahead(group: list[Outcome], data: str) -> list[str]:
     """In how many rows direct is ahead of Gumbel-Softmax, and by how much at most and at least."""
     leads = []
-    for row in by(group, entry("labels")).values():
-        found: dict[str, Spread | None] = {
-            name: mean_of([o for o in row if method_of(o) == name], on_test("accuracy"))
-            for name in ("direct", "gumbel-softmax")
-        }
-        direct, relaxed = found["direct"], found["gumbel-softmax"]
+    for outcomes in by_number(group, "labels").values():
+        runs = by_method(outcomes)
+        pair = (runs.get(name, ()) for name in ("direct", "gumbel-softmax"))
+        direct, relaxed = (mean_of(each, on_test("accuracy")) for each in pair)
         if direct is not None and relaxed is not None:
             leads.append(round(direct.mean - relaxed.mean, 2))
     if not leads:

@@ -5,30 +5,30 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
+from directmax.tool.look.content import NOTHING, Figure, Table
 from directmax.tool.paper import published
-from directmax.tool.paper.report.curves import at_shared_epochs, by_epoch, by_time, timing
-from directmax.tool.paper.report.layout import (
-    NOTHING,
-    Cell,
-    Figure,
-    Section,
-    Table,
-    seconds_text,
+from directmax.tool.paper.report.curves import (
+    Lines,
+    at_shared_epochs,
+    by_epoch,
+    by_time,
+    timing,
 )
+from directmax.tool.paper.report.layout import Section, seconds_text
 from directmax.tool.paper.report.methods import (
     ENCODERS,
     Look,
     by,
-    data_of,
-    data_sets,
+    by_data,
+    by_method,
     data_title,
     entry,
     in_order,
     look,
     method_of,
-    methods,
 )
 from directmax.tool.paper.report.results import (
     Outcome,
@@ -49,81 +49,56 @@ COLUMNS = ("−log p(x)", "bound", "KL", "best epoch", "seeds", "seconds an epoc
 
 
 def build(results: Results, part: Part) -> Section:
-    """The section of figure 3."""
-    outcomes = results.of(part, "train")
-    tables: list[Table] = []
-    figures: list[Figure] = []
-    findings: list[str] = []
-    for data in data_sets(outcomes):
-        group = by(outcomes, data_of)[data]
-        for half in (_estimators(data, group), _encoders(data, group)):
-            tables += half.tables
-            figures += half.figures
-            findings += half.findings
-    source = published.FIGURES["figure3"]
+    """The section of figure 3: on every data set estimators, then encoders."""
+    halves = [
+        half
+        for data, group in by_data(results.of(part, "train")).items()
+        for half in (_estimators(data, group), _encoders(data, group))
+    ]
     return Section(
-        part.name,
-        part.title,
-        part.caption,
-        source=f"{source.source}: {source.note}.",
-        claims=published.CLAIMS["figure3"],
-        findings=tuple(findings),
-        tables=tables,
-        figures=figures,
+        findings=[text for half in halves for text in half.findings],
+        tables=[table for half in halves for table in half.tables],
+        figures=[figure for half in halves for figure in half.figures],
     )
 
 
-@dataclass(frozen=True)
-class _Half:
-    """Of the paper's figure, on one data set; nothing where it was not run."""
-
-    tables: tuple[Table, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    findings: tuple[str, ...] = ()
-
-
-def _estimators(data: str, outcomes: Sequence[Outcome]) -> _Half:
-    """Independent variables, by estimator."""
+def _estimators(data: str, outcomes: Sequence[Outcome]) -> Section:
+    """Independent variables, by estimator, the best first."""
     independent = [o for o in outcomes if _encoder(o) == "independent"]
     if not independent:
-        return _Half()
-    names = _ranked(independent)
-    lines = {look(name): _only(independent, name) for name in names}
+        return Section()
+    found = {name: mean_of(runs, on_test("nll")) for name, runs in by_method(independent).items()}
+    best, *_ = names = sorted(found, key=lambda name: s.mean if (s := found[name]) else math.inf)
+    lines = {look(name): by_method(independent)[name] for name in names}
     title = f"{data_title(data)}, independent variables: estimators"
-    rows = [(Cell(each.label), *_numbers(runs, independent)) for each, runs in lines.items()]
-    findings = []
-    if first := mean_of(_only(independent, names[0]), on_test("nll")):
-        findings.append(
-            f"{data_title(data)}: of the estimators with independent variables "
-            f"{look(names[0]).label} has the lowest test −log p(x), {first} nats."
-        )
-    return _Half(
-        (Table(title, ("estimator", *COLUMNS), tuple(rows), NOTE),),
-        (_figure(f"figure3-{data}-estimators", title, lines),),
-        tuple(findings),
+    rows = [[each.label, *_numbers(runs, independent)] for each, runs in lines.items()]
+    finding = (
+        f"{data_title(data)}: of the estimators with independent variables {look(best).label} has "
+        f"the lowest test −log p(x), {found[best]} nats."
+    )
+    return Section(
+        findings=[finding] if found[best] else [],
+        tables=[Table(title, ("estimator", *COLUMNS), rows, NOTE)],
+        figures=[_figure(f"figure3-{data}-estimators", title, lines)],
     )
 
 
-def _encoders(data: str, outcomes: Sequence[Outcome]) -> _Half:
+def _encoders(data: str, outcomes: Sequence[Outcome]) -> Section:
     """Independent and structured encoders."""
     if len(by(outcomes, _encoder)) < 2:
-        return _Half()
+        return Section()
     pairs = _pairs(outcomes)
-    shown = [run for _, _, runs in pairs for run in runs]
+    every = [run for runs in pairs.values() for run in runs]
     title = f"{data_title(data)}: encoders"
     rows = [
-        (
-            Cell(ENCODERS.get(encoder, Look(encoder, "ink")).label),
-            Cell(look(method).label),
-            *_numbers(runs, shown),
-        )
-        for encoder, method, runs in pairs
+        [_encoder_look(encoder).label, look(method).label, *_numbers(runs, every)]
+        for (encoder, method), runs in pairs.items()
     ]
-    lines = {_encoder_look(encoder, method): runs for encoder, method, runs in pairs}
-    return _Half(
-        (Table(title, ("encoder", "estimator", *COLUMNS), tuple(rows), NOTE, words=(1,)),),
-        (_figure(f"figure3-{data}-encoders", title, lines),),
-        tuple(_structured_findings(data, outcomes)),
+    lines = {_pair_look(*pair): runs for pair, runs in pairs.items()}
+    return Section(
+        findings=_structured_findings(data, outcomes),
+        tables=[Table(title, ("encoder", "estimator", *COLUMNS), rows, NOTE, words=(1,))],
+        figures=[_figure(f"figure3-{data}-encoders", title, lines)],
     )
 
 
@@ -131,80 +106,56 @@ def _encoder(outcome: Outcome) -> str:
     return str(entry("encoder")(outcome) or "independent")
 
 
-def _only(outcomes: Sequence[Outcome], method: str) -> list[Outcome]:
-    return [outcome for outcome in outcomes if method_of(outcome) == method]
+def _encoder_look(encoder: str) -> Look:
+    return ENCODERS.get(encoder, Look(encoder, "ink"))
 
 
-def _ranked(outcomes: Sequence[Outcome]) -> list[str]:
-    """Methods by test −log p(x), those without a result last."""
-    found = {name: mean_of(_only(outcomes, name), on_test("nll")) for name in methods(outcomes)}
-    means = {name: math.inf if spread is None else spread.mean for name, spread in found.items()}
-    return sorted(means, key=lambda name: means[name])
+def _pair_look(encoder: str, method: str) -> Look:
+    base, paper = _encoder_look(encoder), method == "direct"
+    label = f"{base.label}: {'direct' if paper else look(method).label}"
+    return replace(base, label=label, dash="dashed" if paper else "solid")
 
 
-def _numbers(runs: Sequence[Outcome], every: Sequence[Outcome]) -> list[Cell]:
+def _numbers(runs: Sequence[Outcome], every: Sequence[Outcome]) -> list[Any]:
     """The cells of some runs, which are compared with every run of the table."""
     done = [run for run in runs if run.done]
-    cells = []
-    for name in ("nll", "bound", "kl"):
-        spread = mean_of(done, on_test(name))
-        cells.append(Cell(NOTHING, faint=True) if spread is None else Cell(str(spread)))
-    seconds = seconds_of(done, cost_of(every))
     return [
-        *cells,
-        Cell(", ".join(str(run.best_epoch) for run in done) or NOTHING, faint=not done),
-        Cell(str(len(done))),
-        Cell(seconds_text(seconds), faint=seconds is None),
+        *(mean_of(done, on_test(name)) for name in ("nll", "bound", "kl")),
+        ", ".join(str(run.best_epoch) for run in done) or NOTHING,
+        len(done),
+        seconds_text(seconds_of(done, cost_of(every))),
     ]
 
 
-def _figure(name: str, title: str, lines: dict[Look, list[Outcome]]) -> Figure:
+def _figure(name: str, title: str, lines: Lines) -> Figure:
     every = [run for runs in lines.values() for run in runs]
     charts = []
     for measure in ("bound", "nll"):
         charts += [by_epoch("", lines, measure), by_time("", lines, measure, cost_of(every))]
-    return Figure(
-        name,
-        title,
-        tuple(chart for chart in charts if chart.series),
-        note=CURVES.format(how=timing(every)),
-    )
+    return Figure(name, title, charts, note=CURVES.format(how=timing(every)))
 
 
-def _pairs(outcomes: Sequence[Outcome]) -> list[tuple[str, str, list[Outcome]]]:
-    """Encoder, method and runs; of the independent encoder only what the others have, and ours."""
-    coupled = methods([o for o in outcomes if _encoder(o) != "independent"])
-    groups = by(outcomes, _encoder)
-    found = []
-    for encoder in in_order(groups, ENCODERS):
-        for method in methods(groups[encoder]):
-            if method in coupled or method == "local-expectation":
-                found.append((encoder, method, _only(groups[encoder], method)))
-    return found
-
-
-def _encoder_look(encoder: str, method: str) -> Look:
-    base = ENCODERS.get(encoder, Look(encoder, "ink"))
-    paper = method == "direct"
-    return replace(
-        base,
-        label=f"{base.label}: {'direct' if paper else look(method).label}",
-        dash="dashed" if paper else "solid",
-    )
+def _pairs(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
+    """By encoder and method; of the independent encoder only what the others have, and ours."""
+    coupled = by_method([o for o in outcomes if _encoder(o) != "independent"])
+    return {
+        (encoder, method): runs
+        for encoder, group in in_order(by(outcomes, _encoder), ENCODERS).items()
+        for method, runs in by_method(group).items()
+        if method in coupled or method == "local-expectation"
+    }
 
 
 def _structured_findings(data: str, outcomes: Sequence[Outcome]) -> list[str]:
     """What holds of the paper's claims, with its own estimator."""
-    bounds = {
+    found = {
         encoder: mean_of(runs, on_test("nll"))
-        for encoder, method, runs in _pairs(outcomes)
+        for (encoder, method), runs in _pairs(outcomes).items()
         if method == "direct"
     }
     texts = []
-    if all(bounds.get(name) for name in ("independent", "supermodular", "pairwise")):
-        values = ", ".join(
-            f"{ENCODERS[name].label} {spread}" for name, spread in bounds.items() if spread
-        )
+    if all(found.get(name) for name in ENCODERS):
+        values = ", ".join(f"{_encoder_look(name).label} {found[name]}" for name in ENCODERS)
         texts.append(
             f"{data_title(data)}, with the direct estimator: test −log p(x) {values} nats."
         )

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from directmax.tool.look.content import Cell, Table
 from directmax.tool.paper import published
-from directmax.tool.paper.report.layout import (
-    NOTHING,
-    Cell,
-    Section,
-    Table,
-    compared,
-    signed,
-)
+from directmax.tool.paper.report.layout import Section, compared, signed
 from directmax.tool.paper.report.methods import (
-    by,
-    data_of,
-    data_sets,
+    by_data,
+    by_method,
+    by_number,
     data_title,
-    entry,
+    in_order,
     look,
-    method_of,
-    methods,
 )
-from directmax.tool.paper.report.results import Outcome, Part, Results, mean_of, on_test
+from directmax.tool.paper.report.results import Outcome, Part, Results, Spread, mean_of, on_test
 
 NOTE = (
     "Test bound, nats per image, lower is better: mean ± standard deviation over seeds (without ±: "
@@ -33,89 +25,59 @@ NOTE = (
 )
 CLOSE = 1.0
 """Nats, within which the paper's direct method counts as reproduced."""
+SHORT = {"exact": "unbiased", "gumbel-softmax": "GSM"}
+"""Names of the paper's methods where there is little room."""
+Runs = Mapping[str, Sequence[Outcome]]
+"""By method."""
 
 
 def build(results: Results, part: Part) -> Section:
     """The section of table 1."""
-    outcomes = results.of(part, "train", "mixture")
     tables, close, better = [], [], []
-    for data, group in _by_data(outcomes).items():
-        names = [name for name in methods(group) if name not in ("em", "ours")]
-        names = [name for name in published.TABLE1_METHODS if name in names] + [
-            name for name in names if name not in published.TABLE1_METHODS
-        ]
-        has_em = any(method_of(outcome) == "em" for outcome in group)
+    for data, group in by_data(results.of(part, "train", "mixture")).items():
+        every = in_order(by_method(group), published.TABLE1_METHODS)
+        names = [name for name in every if name not in ("em", "ours")]
         rows = []
-        for values in sorted(by(group, entry("values"))):
-            row = [o for o in group if entry("values")(o) == values]
-            cells = [Cell(str(values))]
-            for name in names:
-                cells.append(_cell(row, name, published.table1(data, values, name)))
+        for values, outcomes in by_number(group, "values").items():
+            runs = by_method(outcomes)
             best = published.best_of_table1(data, values)
-            cells.append(_cell(row, "ours", best, f"best ({_short(best.note)})"))
-            if has_em:
-                cells.append(_reference(row))
-            rows.append(tuple(cells))
-            close.append(_difference(row, "direct", published.table1(data, values, "direct")))
-            better.append(_difference(row, "ours", best))
-        columns = ["k", *(look(name).label for name in names), look("ours").label]
-        if has_em:
-            columns.append("reference: EM")
-        tables.append(Table(data_title(data), tuple(columns), tuple(rows)))
-    findings = [
-        _count(
-            close,
-            CLOSE,
-            "the paper's direct method comes within 1 nat of, or below, its published bound",
-        ),
-        _count(better, 0.0, "our default is at or below the best published bound"),
-    ]
-    return Section(
-        part.name,
-        part.title,
-        part.caption,
-        source=f"{published.PAPER}, table 1.",
-        findings=tuple(text for text in findings if text),
-        notes=(NOTE,),
-        tables=tables,
-    )
+            papers = {name: published.table1(data, values, name) for name in names}
+            cells = [compared(_mean(runs, name), papers[name].value, "paper") for name in names]
+            best_name = f"best ({SHORT.get(best.note, best.note)})"
+            cells.append(compared(_mean(runs, "ours"), best.value, best_name))
+            rows.append([values, *cells, *([_reference(runs)] if "em" in every else [])])
+            close += _difference(runs, "direct", published.table1(data, values, "direct"))
+            better += _difference(runs, "ours", best)
+        columns = ["k", *(look(name).label for name in (*names, "ours"))]
+        columns += ["reference: EM"] if "em" in every else []
+        tables.append(Table(data_title(data), columns, rows))
+    near = "the paper's direct method comes within 1 nat of, or below, its published bound"
+    findings = _count(close, CLOSE, near)
+    findings += _count(better, 0.0, "our default is at or below the best published bound")
+    source = f"{published.PAPER}, table 1."
+    return Section(source=source, findings=findings, notes=(NOTE,), tables=tables)
 
 
-def _by_data(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
-    groups = by(outcomes, data_of)
-    return {data: groups[data] for data in data_sets(outcomes)}
+def _mean(runs: Runs, method: str, metric: str = "bound") -> Spread | None:
+    return mean_of(runs.get(method, ()), on_test(metric))
 
 
-def _short(method: str) -> str:
-    return {"exact": "unbiased", "gumbel-softmax": "GSM"}.get(method, method)
-
-
-def _cell(row: list[Outcome], method: str, paper: published.Published, name: str = "paper") -> Cell:
-    chosen = [outcome for outcome in row if method_of(outcome) == method]
-    spread = mean_of(chosen, on_test("bound"))
-    return compared(spread.mean if spread else None, str(spread), paper.value, name)
-
-
-def _reference(row: list[Outcome]) -> Cell:
-    found = mean_of([o for o in row if method_of(o) == "em"], on_test("nll"))
-    if found is None:
-        return Cell(NOTHING, faint=True)
-    ours = mean_of([o for o in row if method_of(o) == "ours"], on_test("bound"))
-    if ours is None:
-        return Cell(str(found))
+def _reference(runs: Runs) -> Cell | None:
+    found, ours = _mean(runs, "em", "nll"), _mean(runs, "ours")
+    if found is None or ours is None:
+        return None if found is None else Cell(str(found))
     return Cell(str(found), "ours − EM", signed(ours.mean - found.mean))
 
 
-def _difference(row: list[Outcome], method: str, paper: published.Published) -> float | None:
-    spread = mean_of([o for o in row if method_of(o) == method], on_test("bound"))
+def _difference(runs: Runs, method: str, paper: published.Published) -> list[float]:
+    """Ours minus the paper's; nothing where one of the two is not there."""
+    spread = _mean(runs, method)
     if spread is None or paper.value is None:
-        return None
-    return round(spread.mean - paper.value, 2)
+        return []
+    return [round(spread.mean - paper.value, 2)]
 
 
-def _count(differences: list[float | None], limit: float, text: str) -> str:
-    known = [value for value in differences if value is not None]
-    if not known:
-        return ""
-    good = sum(value <= limit for value in known)
-    return f"In {good} of {len(known)} cells {text}."
+def _count(differences: list[float], limit: float, text: str) -> list[str]:
+    if not differences:
+        return []
+    return [f"In {sum(x <= limit for x in differences)} of {len(differences)} cells {text}."]

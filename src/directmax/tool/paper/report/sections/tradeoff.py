@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 from directmax.laboratory import Point
-from directmax.tool.paper import published
-from directmax.tool.paper.report.layout import (
-    NOTHING,
-    Cell,
-    Chart,
-    Figure,
-    Section,
-    Series,
-    Table,
-)
+from directmax.tool.look.content import Cell, Figure, Table
+from directmax.tool.measure.curves import FAMILIES, Measured, stage_charts
+from directmax.tool.paper.report.layout import Section
 from directmax.tool.paper.report.methods import by, data_of, data_title
 from directmax.tool.paper.report.results import Outcome, Part, Results
 
-FAMILIES = {
-    "direct": ("epsilon", "step ε, 1/nats"),
-    "gumbel-softmax": ("temperature", "temperature τ"),
-}
-"""What is drawn: by what, and its axis."""
 NOTE = (
     "Bias as a share of the exact gradient's norm, and under it the variance of one gradient as a "
     "share of the squared norm, and how many gradients are exactly zero. ≤: the bias cannot be "
@@ -37,35 +22,21 @@ CURVES = (
     "A line a seed; bands, where there is one seed: 95 % intervals. Where the bias cannot be "
     "told from 0 its line is interrupted; the triangle is the upper end of its interval."
 )
+TITLE = "Bias and standard deviation of one gradient"
+Stages = Mapping[str, Sequence[Measured]]
+"""By data and stage of the training: the points of every seed, and the exact gradient's norm."""
 
 
 def build(results: Results, part: Part) -> Section:
     """The section of figure 1."""
-    measured = [o for o in results.of(part, "gradients") if o.done and o.norm]
-    stages = by(measured, stage_of)
-    charts, findings = [], []
-    for stage, outcomes in stages.items():
-        row = [
-            _chart(stage, family, name, label, outcomes)
-            for family, (name, label) in FAMILIES.items()
-        ]
-        charts += _same_limits([chart for chart in row if chart.series])
-        findings += _finding(stage, outcomes)
-    tables = _tables(stages)
-    source = published.FIGURES["figure1"]
-    figures = []
-    if charts:
-        title = "Bias and standard deviation of one gradient"
-        figures.append(Figure("figure1", title, tuple(charts), note=CURVES))
+    done = [o for o in results.of(part, "gradients") if o.done and o.norm]
+    groups = by(done, stage_of).items()
+    stages = {stage: [_measured(outcome) for outcome in group] for stage, group in groups}
+    charts = [chart for stage, each in stages.items() for chart in stage_charts(stage, each)]
     return Section(
-        part.name,
-        part.title,
-        part.caption,
-        source=f"{source.source}: {source.note}.",
-        claims=published.CLAIMS["figure1"],
-        findings=tuple(findings),
-        tables=tables,
-        figures=figures,
+        findings=[text for stage, each in stages.items() for text in _finding(stage, each)],
+        tables=_tables(stages),
+        figures=[Figure("figure1", TITLE, charts, note=CURVES)],
     )
 
 
@@ -74,100 +45,28 @@ def stage_of(outcome: Outcome) -> str:
     return f"{data_title(data_of(outcome))}, {outcome.cell['stage']}"
 
 
-def _points(outcome: Outcome) -> list[Point]:
-    return [Point.from_dict(dict(row)) for row in outcome.points]
+def _measured(outcome: Outcome) -> Measured:
+    return [Point.from_dict(dict(row)) for row in outcome.points], float(outcome.norm or 0)
 
 
-def _value(point: Point, name: str) -> Any:
-    return getattr(point.setting, name)
-
-
-def _chart(stage: str, family: str, name: str, label: str, outcomes: Sequence[Outcome]) -> Chart:
-    """Bias and deviation of a family; a line a seed."""
-    series: list[Series] = []
-    for outcome in outcomes:
-        chosen = [
-            point
-            for point in _points(outcome)
-            if point.setting.family == family and isinstance(_value(point, name), int | float)
-        ]
-        chosen.sort(key=lambda point: float(_value(point, name)))
-        if len(chosen) > 1:
-            x = tuple(float(_value(point, name)) for point in chosen)
-            lines = _series(x, chosen, float(outcome.norm or 0))
-            if len(outcomes) > 1:
-                lines = [replace(line, low=(), high=()) for line in lines]
-            series += lines
-    return Chart(f"{_title(family)}: {stage}", label, "nats", tuple(series), log_x=True, log_y=True)
-
-
-def _series(x: tuple[float, ...], points: Sequence[Point], norm: float) -> list[Series]:
-    deviation = [point.statistics.variance for point in points]
-    bias = [each for point in points if (each := point.statistics.bias) is not None]
-    series = [
-        Series(
-            "standard deviation",
-            x,
-            tuple(math.sqrt(each.value) or None for each in deviation),
-            tuple(math.sqrt(each.low) for each in deviation),
-            tuple(math.sqrt(each.high) for each in deviation),
-            color="orange",
-            dash="dashed",
-            marker="s",
-        )
-    ]
-    if len(bias) == len(x):
-        resolved = [each.low > 0 for each in bias]
-        series.append(
-            Series(
-                "bias",
-                x,
-                tuple(b.value if r else None for b, r in zip(bias, resolved, strict=True)),
-                tuple(b.low for b in bias),
-                tuple(b.high for b in bias),
-                color="blue",
-                marker="o",
-            )
-        )
-        hidden = [(p, b.high) for p, b, r in zip(x, bias, resolved, strict=True) if not r]
-        if hidden:
-            at, tops = zip(*hidden, strict=True)
-            series.append(Series("bias, at most", at, tops, color="blue", marker="v", line=False))
-    series.append(Series("norm of the exact gradient", (x[0], x[-1]), (norm, norm), dash="dotted"))
-    return series
-
-
-def _title(family: str) -> str:
-    return {"direct": "Direct", "gumbel-softmax": "Gumbel-Softmax"}.get(family, family)
-
-
-def _same_limits(charts: list[Chart]) -> list[Chart]:
-    """Charts side by side with one vertical axis."""
-    heights = [y for chart in charts for s in chart.series for y in s.y if y is not None and y > 0]
-    if not heights:
-        return charts
-    limits = (min(heights) / 1.8, max(heights) * 1.8)
-    return [replace(chart, y_limits=limits) for chart in charts]
-
-
-def _tables(stages: Mapping[str, Sequence[Outcome]]) -> list[Table]:
+def _tables(stages: Stages) -> list[Table]:
     """A row a setting, a column a stage; what the paper has, and the rest folded."""
-    labels: dict[str, str] = {}  # of settings, with their families
+    families: dict[str, str] = {}  # of settings, by their labels
     columns = []
-    for outcomes in stages.values():
+    for measured in stages.values():
         found: dict[str, list[tuple[Point, float]]] = {}
-        for outcome in outcomes:
-            for point in _points(outcome):
-                labels[point.setting.label] = point.setting.family
-                found.setdefault(point.setting.label, []).append((point, float(outcome.norm or 1)))
-        columns.append({label: _cell(measured) for label, measured in found.items()})
+        for points, norm in measured:
+            for point in points:
+                families[point.setting.label] = point.setting.family
+                found.setdefault(point.setting.label, []).append((point, norm))
+        columns.append({label: _cell(each) for label, each in found.items()})
     tables = []
     for title, inside in (("The paper's estimators", True), ("All other estimators", False)):
-        rows = tuple(
-            (Cell(label), *(column.get(label, Cell(NOTHING, faint=True)) for column in columns))
-            for label, family in labels.items()
+        rows = [
+            [label, *(column.get(label) for column in columns)]
+            for label, family in families.items()
             if (family in FAMILIES) is inside
-        )
+        ]
         if rows:
             tables.append(Table(title, ("estimator", *stages), rows, NOTE, folded=not inside))
     return tables
@@ -204,16 +103,15 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _finding(stage: str, outcomes: Sequence[Outcome]) -> list[str]:
+def _finding(stage: str, measured: Sequence[Measured]) -> list[str]:
     """How often the direct estimator is zero at its smallest step."""
-    shares: dict[float, list[float]] = {}
-    for outcome in outcomes:
-        for point in _points(outcome):
-            step = _value(point, "epsilon")
+    zeros: dict[float, list[float]] = {}
+    for points, _ in measured:
+        for point in points:
+            step = point.setting.epsilon
             if point.setting.family == "direct" and isinstance(step, int | float):
-                shares.setdefault(float(step), []).append(point.statistics.sparsity.value)
-    if not shares:
+                zeros.setdefault(step, []).append(point.statistics.sparsity.value)
+    if not zeros:
         return []
-    smallest = min(shares)
-    share = 100 * statistics.fmean(shares[smallest])
-    return [f"{stage}: at ε = {smallest:g}, {share:.0f} % of the direct gradients are zero."]
+    mean = 100 * statistics.fmean(zeros[min(zeros)])
+    return [f"{stage}: at ε = {min(zeros):g}, {mean:.0f} % of the direct gradients are zero."]

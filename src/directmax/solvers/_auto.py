@@ -1,4 +1,4 @@
-"""Solvers by name."""
+"""The solver that chooses one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ from typing import ClassVar
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from directmax._choices import check_choice
 from directmax.solvers._branch_and_bound import BranchAndBound
-from directmax.solvers._cplex import Cplex
 from directmax.solvers._exhaustive import Exhaustive
-from directmax.solvers._highs import Highs
 from directmax.solvers._max_flow import MaxFlow
 from directmax.solvers._pairwise import PairwiseSolver
-from directmax.solvers._pymaxflow import PyMaxflow
 from directmax.solvers._solution import Solution, Status
 
 
@@ -63,28 +59,3 @@ class Auto(PairwiseSolver):
         if not bool((pairwise < 0).any()):
             return MaxFlow()
         return Exhaustive() if num_variables <= any_sign else BranchAndBound()
-
-
-SOLVERS: dict[str, type[PairwiseSolver]] = {
-    solver.name: solver
-    for solver in (Auto, Exhaustive, MaxFlow, BranchAndBound, Highs, Cplex, PyMaxflow)
-}
-"""Every solver of pairwise binary problems by its name on the command line."""
-
-
-def choose_solver(solver: str | PairwiseSolver) -> PairwiseSolver:
-    """The solver of that name, with its default settings; a solver itself is returned as it is.
-
-    Raises:
-        TypeError: neither a name nor a solver.
-        ValueError: an unknown name, or a package that is not installed.
-
-    Example:
-        >>> choose_solver("max-flow").name
-        'max-flow'
-    """
-    if isinstance(solver, PairwiseSolver):
-        return solver
-    if not isinstance(solver, str):
-        raise TypeError(f"solver must be a name or a PairwiseSolver, got {type(solver).__name__}")
-    return SOLVERS[check_choice("solver", solver, tuple(SOLVERS))]()

@@ -1,4 +1,4 @@
-"""Run a compiled kernel over the rows of a batch, on as many threads as torch uses.
+"""Running compiled kernels: over the rows of a batch, on as many threads as torch uses.
 
 The kernels release the GIL, so Python's own threads will do: unlike numba's parallel loops they are
 safe when several threads call at once, and after a fork, as in a DataLoader's workers.
@@ -13,6 +13,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+
+LOW_VARIABLES = 7
+"""Variables inside a table of `_state_tables`: 2^7 entries stay in the innermost cache."""
 
 
 def over_rows(

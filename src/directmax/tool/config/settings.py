@@ -1,0 +1,352 @@
+"""The settings of a training run, a declaration each. Does not import torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from directmax.estimators import ESTIMATORS, Declaration
+from directmax.models import ENCODERS
+from directmax.objectives import LIKELIHOODS
+from directmax.solvers import SOLVERS
+from directmax.tool.config.setting import By, by_model, declared, either, setting
+from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS
+
+VERSION = 2
+"""Of the files that hold a configuration."""
+MODELS = ("discrete", "mixed", "attributes")
+FEWEST_START_EPOCHS = 5
+"""With fewer, one start is as good as another."""
+_MIXED = ("mixed", "attributes")
+
+
+def users(name: str) -> list[str]:
+    """The estimators that use a setting."""
+    return [e for e, row in ESTIMATORS.items() if name in row.uses or row.anneals == name]
+
+
+def _those(kind: Callable[[Declaration], bool], last: str = "or") -> str:
+    return either([name for name, row in ESTIMATORS.items() if kind(row)], last)
+
+
+def falling_epochs(fraction: float, epochs: int) -> int:
+    """Epochs that a share of a run takes part in."""
+    return math.ceil(fraction * epochs - 1e-9)
+
+
+def _structured(c: Any) -> bool:
+    return c.model == "attributes" or c.encoder != "independent"
+
+
+def _one(c: Any) -> bool:
+    return c.model == "discrete" and c.variables == 1
+
+
+def _variables(c: Any) -> int:
+    return len(c.attributes) if c.model == "attributes" else 15 if _structured(c) else 1
+
+
+def _estimator(c: Any) -> str:
+    if c.variables == 1 and c.encoder == "independent":
+        return "direct"
+    if c.encoder == "independent":
+        return "local-expectation"
+    return "clamped-argmax" if c.perturbation == "unary" else "direct"
+
+
+def _num_samples(c: Any) -> int:
+    if c.estimator == "score-function":
+        return 1 if c.given("baseline") == "running-mean" else 4
+    return 8 if c.estimator == "direct" and _one(c) else 1
+
+
+def _starts(c: Any) -> int:
+    falls = c.given("kl_fraction") is None and c.kl_start != 1
+    few = falling_epochs(c.kl_fraction, c.epochs) < FEWEST_START_EPOCHS
+    return 4 if _one(c) and falls and not few else 1
+
+
+def _used(name: str, value: By) -> By:
+    return lambda c: value(c) if name in ESTIMATORS[c.estimator].uses else None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides the result of a run. Times are in epochs, losses in nats per image.
+
+    The declarations; see `TrainConfig`, what was given, and `ResolvedConfig`, what it means. None
+    is what was not given, or what nothing uses.
+    """
+
+    data: str = setting(
+        f"Data set: {either(DATASETS)}; with attributes {either(ATTRIBUTE_DATASETS)}.",
+        "digits",
+    )
+    model: str = setting(
+        """discrete, mixed (one variable, each value of which has a Gaussian code of its own), or
+        attributes (binary attributes and a Gaussian code of photographs).""",
+        "discrete",
+        choices=MODELS,
+    )
+    attributes: tuple[str, ...] = setting(
+        "Attributes model: which, by the data set's names.",
+        lambda c: ALL[c.data].attributes if c.model == "attributes" else (),
+        "; ".join(f"of {name} {', '.join(ALL[name].attributes)}" for name in ATTRIBUTE_DATASETS),
+        models=("attributes",),
+    )
+    image_size: int = setting(
+        "Attributes model: height and width of the images.",
+        lambda c: ALL[c.data].size if c.model == "attributes" else None,
+        ", ".join(f"{ALL[name].size} with {name}" for name in ATTRIBUTE_DATASETS),
+        range=(8, 1024),
+        models=("attributes",),
+        stored=0,
+        default_stored=True,
+    )
+    likelihood: str = setting(
+        "Attributes model: of a pixel around its mean, gaussian or (discretised) logistic.",
+        "gaussian",
+        choices=tuple(LIKELIHOODS),
+        models=("attributes",),
+    )
+    labels: int = setting(
+        """Mixed and attributes model: labelled training images, the same number of every class or
+        combination of attributes (so a multiple of the number of classes); 0: unsupervised.""",
+        0,
+        range=(0, 100_000_000),
+        models=_MIXED,
+    )
+    label_weight: float = setting(
+        """Weight of the loss of the labels and of --smoothness or --distortion beside the bound, in
+        nats.""",
+        by_model(mixed=50.0, attributes=1000.0),  # pixels of photographs weigh more
+        "50, or 1000 with attributes",
+        above_zero_to=1e12,
+        models=_MIXED,
+        labels=_MIXED,
+        stored="auto",
+    )
+    distortion: float = setting(
+        """With labels: images are turned, scaled and moved by this strength (1: up to 15 degrees)
+        before they are classified, and q(z|x) is made to stay the same; with attributes they are
+        also mirrored, recoloured and partly covered; 0 switches this off.""",
+        by_model(mixed=0.5, attributes=0.5),
+        "0.5",
+        range=(0, 100),
+        models=_MIXED,
+        labels=_MIXED,
+        stored="auto",
+    )
+    smoothness: float = setting(
+        """With labels: q(z|x) must also change little within this Euclidean distance (grey values,
+        0 to 1 a pixel) of every unlabelled image, and be sure of one class, all classes equally
+        often; 0 switches the distance off, and with --shift 0 and --distortion 0 all of this.""",
+        3.0,
+        range=(0, 1e6),
+        models=("mixed",),
+        labels=("mixed",),
+    )
+    shift: int = setting(
+        """Mixed model with labels: images are moved by up to so many pixels before they are
+        classified; q(z|x) is made to stay the same. Attributes model: training images are mirrored
+        at random and moved by up to so many pixels.""",
+        1,
+        range=(0, 1024),
+        models=_MIXED,
+        labels=("mixed",),
+    )
+    gaussian: int = setting(
+        "Mixed and attributes model: dimensions of the Gaussian code.",
+        by_model(mixed=20, attributes=64),
+        "20, or 64 with attributes",
+        range=(2, 10_000),
+        models=_MIXED,
+        stored=0,
+    )
+    binarize: str = setting(
+        """How grey images become binary: threshold (at 0.5), static (one Bernoulli draw), dynamic
+        (a fresh draw every epoch) or none.""",
+        "threshold",
+        choices=BINARIZATIONS,
+        noun="binarization",
+        models=("discrete", "mixed"),
+    )
+    variables: int = setting(
+        "Number n of latent variables.",
+        _variables,
+        "1, or 15 with a structured encoder",
+        range=(1, 10_000),
+    )
+    values: int = setting(
+        "Number k of values of each latent variable.",
+        lambda c: 2 if _structured(c) else 10,
+        "10, or 2 with a structured encoder",
+        range=(2, 1_000_000),
+    )
+    hidden: int = setting(
+        "Hidden units of encoder and decoder.",
+        by_model(discrete=300, mixed=400, attributes=256),
+        "300, 400 with the mixed model, 256 with attributes",
+        range=(1, 65_536),
+    )
+    encoder: str = setting(
+        f"{either([f'{name} ({text})' if text else name for name, text in ENCODERS.items()])}.",
+        "independent",
+        choices=tuple(ENCODERS),
+    )
+    solver: str = setting(
+        f"Of a structured encoder's argmax: {either(tuple(SOLVERS))}.",
+        "auto",
+        choices=tuple(SOLVERS),
+        structured=True,
+    )
+    perturbation: str = setting(
+        """Structured encoders: Gumbel noise on the single variables (unary) or on every state
+        (states; exact Gibbs samples, few variables).""",
+        "unary",
+        choices=("unary", "states"),
+        structured=True,
+    )
+    kl: str = setting(
+        """KL term of structured encoders: of the Gibbs distribution (gibbs, at most 20 variables)
+        or, as in the authors' code, of the unary potentials alone (unary, no bound).""",
+        "gibbs",
+        choices=("gibbs", "unary"),
+        noun="KL term",
+        structured=True,
+        models=("discrete",),
+    )
+    candidates: str = setting(
+        """Losses of single changes, with several variables: bfloat16 where that is faster (auto),
+        or full precision (full).""",
+        "auto",
+        choices=("auto", "full"),
+        models=("discrete", "mixed"),
+    )
+    estimator: str = setting(
+        f"""Gradient estimator: {_those(lambda row: row.independent and not row.binary)}; with
+        binary variables also {_those(lambda row: row.binary)}; with structured encoders
+        {_those(lambda row: bool(row.coupled))}.""",
+        _estimator,
+        "direct for one variable, local-expectation for several, clamped-argmax for structured "
+        "encoders (direct with --perturbation states)",
+        choices=tuple(ESTIMATORS),
+    )
+    epsilon: float | Literal["auto"] = setting(
+        f"""{either(users("epsilon"), "and")}: the step ε in 1/nats, or auto (one standard
+        deviation of each image's losses).""",
+        "auto",
+        above_zero_to=1e30,
+    )
+    epsilon_scale: float = setting(
+        "With --epsilon auto: the step in standard deviations.", 1.0, above_zero_to=1e30
+    )
+    two_sided: bool = setting(f"{either(users('two_sided'), 'and')}: central difference.", True)
+    rao_blackwell: bool = setting(
+        f"""{either(users("rao_blackwell"), "and")}: the mean over each variable's noise in place
+        of the argmaxes.""",
+        False,
+    )
+    num_samples: int = setting(
+        """Gumbel draws an image to average over (all estimators but exact). With direct and one
+        variable of the discrete model several cost little.""",
+        _num_samples,
+        "8 with direct and one variable of the discrete model, 4 with score-function, else 1",
+        range=(1, 10_000),
+    )
+    temperature: float = setting(
+        f"The temperature τ of {either(users('temperature'), 'and')}; with rebar and relax where "
+        "it starts.",
+        _used("temperature", lambda c: ESTIMATORS[c.estimator].temperature),
+        f"{_those(lambda row: row.temperature == 0.5, 'and')} 0.5, else 1",
+        above_zero_to=1e30,
+        stored="auto",
+        default_stored=True,
+    )
+    straight_through: bool = setting("Gumbel-Softmax: pass the one-hot argmax forward.", False)
+    baseline: str = setting(
+        "Score-function: leave-one-out (several draws), running-mean or none.",
+        _used("baseline", lambda c: "running-mean" if c.num_samples == 1 else "leave-one-out"),
+        "leave-one-out, or running-mean with one draw",
+        choices=("leave-one-out", "running-mean", "none"),
+        stored="auto",
+        default_stored=True,
+    )
+    anneal_rate: float = setting(
+        f"""ε and τ (of {_those(lambda row: bool(row.anneals), "and")}) are
+        multiplied by exp(−rate·step), updated every 1,000 steps, down to 0.1.""",
+        1e-5,
+        range=(0, 1e6),
+    )
+    kl_gradient: str = setting(
+        "off: evaluate the KL term but leave it out of the gradient, as the authors' code does.",
+        "on",
+        choices=("on", "off"),
+        noun="--kl-gradient",
+    )
+    kl_start: float | Literal["auto"] = setting(
+        """Weight of the KL term at the start, from where it falls to 1 geometrically; 1 switches
+        this off. auto: just below the weight at which codes part; 1 with the mixed and the
+        attributes model.""",
+        "auto",
+        above_zero_to=1e30,
+    )
+    kl_fraction: float = setting(
+        "Share of the run over which it falls.",
+        lambda c: 1 / 6 if _one(c) else 2 / 3,
+        "a sixth with one variable of the discrete model, else two thirds",
+        range=(0, 1),
+    )
+    starts: int = setting(
+        """Trainings from other initial weights while the weight of the KL term falls; the one with
+        the best validation bound then (with labels, accuracy) is continued.""",
+        _starts,
+        "4 with one variable of the discrete model, whose local optima differ, where the weight "
+        "falls as by default and in five epochs or more, else 1",
+        range=(1, 1000),
+        since=2,
+        before=1,
+    )
+    epochs: int = setting(
+        "Passes over the training images (of the start that is continued).",
+        lambda c: 400 if c.data == "digits" else 120 if c.model == "discrete" else 40,
+        "400 with digits, 40 with the mixed and the attributes model, else 120",
+        range=(1, 1_000_000),
+    )
+    patience: int = setting(
+        """Stop after so many epochs without a better validation bound (with labels, accuracy);
+        those in which the weight of the KL term still falls do not count. 0: train to the end.""",
+        0,
+        range=(0, 1_000_000),
+    )
+    batch_size: int = setting(
+        "Images in a mini-batch, over all processes together.",
+        by_model(discrete=100, mixed=200, attributes=100),
+        "100, or 200 with the mixed model",
+        range=(1, 1_000_000),
+    )
+    learning_rate: float = setting("Of Adam.", 1e-3, above_zero_to=1e6)
+    learning_rate_schedule: str = setting(
+        "constant, or cosine (down to zero at the last step).",
+        "cosine",
+        choices=("constant", "cosine"),
+    )
+    seed: int = setting("Of initial weights, order of images and noise.", 0, range=(0, 2**63 - 1))
+    precision: str = setting(
+        "Arithmetic: 32-true, bf16-mixed, 16-mixed (GPU) or 64-true.",
+        "32-true",
+        choices=("32-true", "bf16-mixed", "16-mixed", "64-true"),
+    )
+    eval_samples: int = setting(
+        """Samples an image for the bound, where the states are too many to enumerate, and of the
+        mixed and attributes models' Gaussians at the end of the run.""",
+        by_model(discrete=100, mixed=10, attributes=1),
+        "100, 10 with the mixed model, 1 with attributes",
+        range=(1, 1_000_000),
+    )
+
+
+SETTINGS = declared(Settings)
+"""The declaration of every setting, by name."""
