@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -27,6 +28,8 @@ from command_line import (
     two_processes,
 )
 from directmax.tool.run.checkpoint import load_checkpoint
+from directmax.tool.run.loop import Trainer
+from directmax.tool.run.task import Batch
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -130,10 +133,19 @@ def test_a_refusal_is_said_once(tmp_path: Path) -> None:
     assert "cannot write" in outcome.message
 
 
-def test_nan_is_said_once(tmp_path: Path) -> None:
-    outcome = both(*TINY, "--learning-rate", "1e6", "--run-dir", tmp_path / "run")
+def test_nan_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Trainer._train_step
+
+    def poisoned(self: Trainer, batch: Batch, step: int) -> None:
+        if step == 1:
+            with torch.no_grad():
+                self.model.decoder.last.bias.fill_(math.nan)
+        original(self, batch, step)
+
+    monkeypatch.setattr(Trainer, "_train_step", poisoned)
+    outcome = both(*TINY, "--run-dir", tmp_path / "run")
     assert outcome.code == 2
-    assert "NaN or infinite at step" in outcome.message
+    assert "NaN or infinite at step 2" in outcome.message
 
 
 def test_no_processes() -> None:

@@ -33,15 +33,15 @@ def opened(path: Path, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Ima
     try:
         content = io.BytesIO(read_bytes(path, MOST_BYTES))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # see below
+            warnings.simplefilter("ignore")  # of odd tags, and of sizes, which are judged here
             image = Image.open(content, formats=formats)
-        with image:
             if image.width * image.height > MOST_PIXELS:
                 raise DataError(
                     f"{path} has {image.width}×{image.height} pixels, expected at most "
                     f"{MOST_PIXELS:,}; make it smaller"
                 )
-            yield image
+            with image:
+                yield image
     except (DataError, RunError) as error:
         raise DataError(str(error)) from error
     except UnidentifiedImageError as error:
