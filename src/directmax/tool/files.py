@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +16,8 @@ LARGEST_JSON = 2**26
 """Bytes of a JSON file that is read."""
 _HALF = ".half-"
 """How names of files begin that are being written."""
+TRIES = 3
+"""To take a lock, 0.1 s apart: what a killed process had started ends a moment after it."""
 _NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -151,16 +154,20 @@ def _take(file: IO[str], wait: bool) -> bool:
         import fcntl
     except ImportError:  # Windows: no lock
         return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(
-            f"cannot lock {file.name}: {reason}; choose a folder on a file system with locks"
-        ) from error
-    return True
+    for remaining in range(TRIES, -1, -1):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            if remaining:
+                time.sleep(0.1)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise RunError(
+                f"cannot lock {file.name}: {reason}; choose a folder on a file system with locks"
+            ) from error
+        else:
+            return True
+    return False
 
 
 def _finite(value: Any) -> Any:

@@ -113,7 +113,7 @@ def test_what_is_no_file(tmp_path: Path, kind: str) -> None:
         path.symlink_to("/dev/zero")
     else:
         path.mkdir()
-    with pytest.raises(DataError, match="regular file|directory"):
+    with pytest.raises(DataError, match=r"regular file|directory"):
         square(path)
 
 

@@ -21,7 +21,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment, TorchEla
 from lightning_fabric.strategies.launchers import subprocess_script
 
 from directmax._choices import check_choice
-from directmax.tool.environment import LAUNCHER, by_torchrun, is_helper
+from directmax.tool.environment import LAUNCHER, by_torchrun, is_helper, launched
 from directmax.tool.files import RunError
 
 STRATEGIES = ("auto", "ddp")
@@ -94,6 +94,8 @@ def joined(fabric: Fabric) -> Iterator[None]:
     watch = _Watch()
     if not is_helper():
         os.environ[LAUNCHER] = str(os.getpid())
+    elif launched():
+        threading.Thread(target=watch.look_at, args=(os.getppid(),), daemon=True).start()
     observer = subprocess_script._launch_process_observer
     subprocess_script._launch_process_observer = watch.start  # it would kill this process
     try:
@@ -147,6 +149,12 @@ class _Watch:
         for helper in self._helpers:
             if helper.poll() is None and _is_stopped(helper.pid):
                 helper.kill()
+
+    def look_at(self, first: int) -> None:
+        """Of a helper: end with the process that started it, also while it waits for others."""
+        while not self._done.wait(1.0):
+            if os.getppid() != first and not self._done.wait(NOTICE):
+                os._exit(1)
 
     def _look(self) -> None:
         since: dict[int, float] = {}
