@@ -16,8 +16,8 @@ PACKAGE = ROOT / "src" / "directmax"
 MOST_LINES = 400
 MOST_FUNCTION_LINES = 60
 ORDER = (
-    *("gumbel", "schedules", "solvers", "distributions", "objectives", "estimators"),
-    *("laboratory", "models", "tool"),
+    *("gumbel", "schedules", "solvers", "structures", "distributions", "objectives"),
+    *("estimators", "laboratory", "models", "tool"),
 )
 """A room imports from those before it only."""
 BLOCKED = (

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -29,6 +31,85 @@ def refuse_in_transforms(what: str, instead: str) -> None:
     """
     if in_transforms():
         raise TypeError(f"{what} does not work inside torch.func transforms: {instead}")
+
+
+def recomputing() -> bool:
+    """Whether this runs inside a backward pass, as under torch.utils.checkpoint.
+
+    Example:
+        >>> recomputing()
+        False
+    """
+    if torch.compiler.is_compiling():
+        return False
+    return bool(torch._C._current_graph_task_id() != -1)
+
+
+def once(x: Tensor) -> Tensor:
+    """`x`; a second derivative through it is refused.
+
+    For what has a first derivative that is given, or estimated, as a number: its own derivative
+    would silently come out as zero.
+
+    Example:
+        >>> x = torch.ones(1, requires_grad=True)
+        >>> (slope,) = torch.autograd.grad(once(x) ** 2, x, create_graph=True)
+        >>> torch.autograd.grad(slope, x)
+        Traceback (most recent call last):
+        ...
+        RuntimeError: the gradient with respect to the potentials of a distribution is an ...
+    """
+    if torch.compiler.is_compiling():
+        return x
+    if in_transforms():
+        if _differentiations() > 1:
+            raise RuntimeError(ONCE)
+        return x
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        return x
+    same: Tensor = _Once.apply(x)
+    return same
+
+
+ONCE = (
+    "the gradient with respect to the potentials of a distribution is an estimate, or a sum over "
+    "states, that cannot be differentiated again; use Exact with a Categorical for second "
+    "derivatives"
+)
+
+
+def _differentiations() -> int:
+    """How many of the active function transforms differentiate."""
+    stack = torch._C._functorch.get_interpreter_stack() or []
+    kinds = torch._C._functorch.TransformType
+    return sum(each.key() in (kinds.Grad, kinds.Jvp) for each in stack)
+
+
+class _Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return grad
+        (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        last: Tensor = _Last.apply(grad, x)
+        return last
+
+
+class _Last(torch.autograd.Function):
+    """A gradient that depends on `x` in a way that is not known."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, grad: Tensor, x: Tensor) -> Tensor:
+        return grad.view_as(grad)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        raise RuntimeError(ONCE)
 
 
 def uncompiled(function: Function) -> Function:

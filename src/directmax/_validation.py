@@ -6,6 +6,7 @@ import math
 import numbers
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,7 +35,7 @@ def check_float_tensor(
             f"{name} must have shape ({', '.join(axes)}), got {tuple(value.shape)} "
             f"with {value.ndim} axes"
         )
-    if finite and not bool(torch.isfinite(value).all()):
+    if finite and not value.is_meta and not bool(torch.isfinite(value).all()):
         where = tuple(int(i) for i in (~torch.isfinite(value)).nonzero()[0])
         raise ValueError(
             f"{name} must be finite, got {value[where].item()} at index {where}; "
@@ -52,6 +53,13 @@ def check_positive(name: str, value: object) -> float:
     return float(value)
 
 
+def check_number(name: str, value: object) -> float:
+    """Return `value` as a float if it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise TypeError(f"{name} must be a finite number, got {value!r}")
+    return float(value)
+
+
 def check_count(name: str, value: object, minimum: int = 1) -> int:
     """Return `value` as an int if it is an integer of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
@@ -59,3 +67,10 @@ def check_count(name: str, value: object, minimum: int = 1) -> int:
     if value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value}")
     return int(value)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return `value` if it is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._randomness import draw
+
 EULER_GAMMA = 0.5772156649015329
 """Mean of the standard Gumbel distribution."""
 
@@ -56,7 +58,7 @@ def sample_gumbel(
     if not dtype.is_floating_point:
         raise TypeError(f"dtype must be floating point, got {dtype}")
     wide = torch.float64 if dtype == torch.float64 else torch.float32
-    uniform = torch.rand(tuple(shape), generator=generator, dtype=wide, device=device)
+    uniform = draw(torch.rand, shape, generator, dtype=wide, device=device)
     exponential = uniform.clamp_min_(torch.finfo(wide).tiny).log_().neg_()
     return exponential.log_().neg_().sub_(EULER_GAMMA).to(dtype)
 
@@ -102,7 +104,7 @@ def conditional_gumbel(
     log_exponential = -(noise + EULER_GAMMA)  # log E_j
     top = torch.where(value > 0, log_exponential, 0).sum(-1, keepdim=True)  # log E_z
     top = top - logits.logsumexp(-1, keepdim=True)  # log(E_z / Z)
-    below = torch.logaddexp(log_exponential - logits, top)
+    below = torch.logaddexp(log_exponential - logits, top)  # ∞ where h is −∞
     return -torch.where(value > 0, top, below) - EULER_GAMMA
 
 

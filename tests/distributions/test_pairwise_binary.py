@@ -102,10 +102,15 @@ def test_gradcheck_at_a_sample(name: str) -> None:
 def test_sums_over_states_refuse_a_second_derivative() -> None:
     """Their gradients are computed beside them, without a graph; the table's are ordinary."""
     unary, pairwise = random_problem(1, 3, gradient=True)
-    q = PairwiseBinary(unary, pairwise)
-    (gradient,) = torch.autograd.grad(q.entropy().square().sum(), unary, create_graph=True)
-    with pytest.raises(RuntimeError, match="differentiate twice"):
-        gradient.sum().backward()
+    for name in ("entropy", "log_normalizer", "kl_to_uniform"):
+        value = getattr(PairwiseBinary(unary, pairwise), name)().sum()
+        (gradient,) = torch.autograd.grad(value, unary, create_graph=True)
+        with pytest.raises(RuntimeError, match="differentiated again"):
+            gradient.square().sum().backward()
+    with pytest.raises(RuntimeError, match="differentiated again"):
+        torch.autograd.functional.hessian(
+            lambda h: PairwiseBinary(h, pairwise.detach()).entropy().sum(), unary.detach()
+        )
     assert torch.autograd.gradgradcheck(
         lambda *h: PairwiseBinary(*h).log_prob_table(), (unary, pairwise)
     )

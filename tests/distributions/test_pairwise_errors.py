@@ -23,7 +23,6 @@ def nothing(*shape: int) -> Tensor:
         (nothing(1, 1, 2), [[]], TypeError, "pairwise must be a torch.Tensor, got list"),
         (nothing(1, 2, 2).long(), nothing(1, 1), TypeError, "unary must be floating point"),
         (nothing(1, 2, 2), nothing(1, 1).long(), TypeError, "pairwise must be floating point"),
-        (nothing(3, 2), nothing(3, 1), ValueError, r"unary must have shape \(batch, variables, v"),
         (nothing(2, 1, 2, 2), nothing(1, 1), ValueError, "unary must have shape"),
         (nothing(1, 2, 3), nothing(1, 1), ValueError, r"unary must end in \(batch, variables, 2\)"),
         (nothing(1, 0, 2), nothing(1, 0), ValueError, r"unary must end in \(batch, variables, 2\)"),
@@ -31,7 +30,7 @@ def nothing(*shape: int) -> Tensor:
         (nothing(2, 3, 2), nothing(1, 3), ValueError, r"pairwise must have shape .* = \(2, 3\)"),
         (nothing(1, 2, 2), nothing(1, 2, 2), ValueError, "pairwise must have shape"),
         (nothing(1, 2, 2), nothing(1, 1).double(), ValueError, "unary and pairwise must have one"),
-        (nothing(1, 1, 2) / 0, nothing(1, 0), ValueError, "unary must be finite, got nan"),
+        (nothing(1, 1, 2) / 0, nothing(1, 0), ValueError, "unary must be finite.*got nan"),
         (
             nothing(1, 2, 2),
             nothing(1, 1) + math.inf,

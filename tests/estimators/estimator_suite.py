@@ -44,6 +44,10 @@ class Suite:
     """Whether equal losses give no gradient, whatever is drawn."""
     stateless = True
     """Whether a call leaves the next one alone."""
+    twice = False
+    """Whether the gradient can be differentiated again."""
+    blind = True
+    """Whether it has nothing of its own that sees how many values there are."""
     looks_again = False
     """Whether f of a plain function is also evaluated with gradient, at every sample."""
 

@@ -24,6 +24,7 @@ from directmax import (
     GumbelSoftmax,
     ImplicitMLE,
     LocalExpectation,
+    NoiseScore,
     PairwiseBinary,
     Rebar,
     Relax,
@@ -85,6 +86,7 @@ class TestCorrectedDirectAutoTwoSided(EstimatorConformance):
 
 
 class TestExact(EstimatorConformance):
+    twice = True
     samples = False
     discrete = False
 
@@ -93,6 +95,7 @@ class TestExact(EstimatorConformance):
 
 
 class TestGumbelSoftmax(EstimatorConformance):
+    twice = True
     discrete = False
 
     def make(self, num_samples: int = 1) -> Estimator:
@@ -131,6 +134,16 @@ class TestScoreFunctionLeaveOneOut(EstimatorConformance):
     def make(self, num_samples: int = 1) -> Estimator:
         double = isinstance(num_samples, int) and not isinstance(num_samples, bool)
         return ScoreFunction(num_samples=2 * num_samples if double else num_samples)
+
+
+class TestNoiseScore(EstimatorConformance):
+    """Two samples at least, so two for each that is asked for."""
+
+    draws_per_sample = 2
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        double = isinstance(num_samples, int) and not isinstance(num_samples, bool)
+        return NoiseScore(num_samples=2 * num_samples if double else num_samples)
 
 
 class TestScoreFunctionWithoutBaseline(EstimatorConformance):
@@ -178,6 +191,7 @@ class Anywhere(nn.Module):
 
 
 class TestRelax(EstimatorConformance):
+    blind = False
     quiet = False
     transforms = DIFFERENTIATES
     compiles = False

@@ -138,3 +138,16 @@ def test_few_draws() -> None:
     assert _measure.FEWEST_DRAWS == 4
     row = compared(Categorical(logits_of(2, 1, 3)), smooth(2, 1, 3), Direct(1.0), num_draws=4)["it"]
     assert row.num_draws == 4
+
+
+def test_draws_that_are_all_zero_are_not_certain() -> None:
+    """A difference of two argmaxes that was never seen may be large."""
+    cost = torch.tensor([0.0, 0.1, 0.2])
+    q, rare = Categorical(torch.zeros(1, 1, 3)), Direct(1e-6)
+    row = compared(q, separable(cost), rare, num_draws=200, timing=False)["it"]
+    assert row.sparsity.value == 1.0
+    assert row.bias_p_value is None
+    assert row.bias is not None
+    assert row.relative_bias is not None
+    assert row.bias.low == 0.0 < row.bias.high
+    assert str(row.bias).startswith("≤")

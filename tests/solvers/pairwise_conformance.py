@@ -224,9 +224,11 @@ class PairwiseConformance:
         broken[1, 2] = bad
         with pytest.raises(ValueError, match=r"pairwise must be finite, .* at index \(1, 2\)"):
             solver(problem.unary, broken)
+        if bad == -float("inf"):
+            return  # a forbidden value
         broken = problem.unary.clone()
         broken[2, 1, 0] = bad
-        with pytest.raises(ValueError, match=r"unary must be finite, .* at index \(2, 1, 0\)"):
+        with pytest.raises(ValueError, match=r"unary must be finite.* at index \(2, 1, 0\)"):
             solver(broken, problem.pairwise)
 
     def test_refuses_wrong_shapes(self) -> None:

@@ -115,7 +115,7 @@ def test_the_search_needs_no_good_start(kind: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_bound_is_the_maximum_over_real_spins() -> None:
-    from directmax.solvers import _branch_and_bound_kernel as kernel
+    from directmax.solvers import _branch_and_bound_bound as kernel
 
     rng = np.random.default_rng(11)
     n, m = 8, 5

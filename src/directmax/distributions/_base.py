@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from typing import NoReturn
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._transforms import once
 from directmax.distributions._enumeration import DEFAULT_MAX_STATES
 from directmax.gumbel import sample_gumbel
 
@@ -25,6 +28,8 @@ class DiscreteDistribution(ABC):
     num_values: int
     dtype: torch.dtype
     device: torch.device
+    validate: bool = True
+    """Whether values are looked at, also those of an objective."""
 
     def noise(self, num_samples: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Gumbel noise γ for `argmax`; here on the single variables, `(num_samples, b, n, k)`."""
@@ -51,10 +56,6 @@ class DiscreteDistribution(ABC):
         """
 
     @abstractmethod
-    def log_prob_given(self, labels: Float[Tensor, "b n k"]) -> Float[Tensor, " b"]:
-        """log of the probability under q that the observed variables have their labels, in nats."""
-
-    @abstractmethod
     def score(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
         """h(z), differentiable with respect to the potentials."""
 
@@ -66,7 +67,7 @@ class DiscreteDistribution(ABC):
         weight: Float[Tensor, " b"] | float,
     ) -> Float[Tensor, " b"]:
         """`value`, with the gradient of weight · mean_s(h(first) − h(second)) added to its own."""
-        surrogate = weight * (self.score(first) - self.score(second)).mean(0)
+        surrogate = once(weight * (self.score(first) - self.score(second)).mean(0))
         return value + (surrogate - surrogate.detach())  # adds exactly 0
 
     def attach_log_prob(
@@ -76,7 +77,7 @@ class DiscreteDistribution(ABC):
         weight: Float[Tensor, "s b"],
     ) -> Float[Tensor, " b"]:
         """`value`, with the gradient of mean_s weight_s log q(z_s) added to its own."""
-        surrogate = (weight * self.log_prob(z)).mean(0)
+        surrogate = once((weight * self.log_prob(z)).mean(0))
         return value + (surrogate - surrogate.detach())  # adds exactly 0
 
     def sample(
@@ -89,26 +90,55 @@ class DiscreteDistribution(ABC):
     def mode(self) -> Float[Tensor, "b n k"]:
         """The most probable assignment, one-hot."""
 
-    @abstractmethod
     def log_prob(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
         """log q(z) in nats."""
+        self._refuse()
 
-    @abstractmethod
     def entropy(self) -> Float[Tensor, " b"]:
         """−Σ_z q(z) log q(z) in nats."""
+        self._refuse()
 
-    @abstractmethod
     def kl_to_uniform(self) -> Float[Tensor, " b"]:
         """KL(q ‖ uniform) = n log k − entropy, in nats."""
+        return self.num_variables * math.log(self.num_values) - self.entropy()
 
-    @abstractmethod
     def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> Float[Tensor, "b K"]:
         """log q of all K = k^n assignments, in the order of `enumerate_states`, in nats."""
+        self._refuse()
 
-    @abstractmethod
     def log_prob_states(self, states: Float[Tensor, "c n k"]) -> Float[Tensor, "b c"]:
         """log q of given assignments, the same for every problem of the batch, in nats."""
+        self._refuse()
 
-    @abstractmethod
+    def log_prob_given(self, labels: Float[Tensor, "b n k"]) -> Float[Tensor, " b"]:
+        """log of the probability under q that the observed variables have their labels, in nats."""
+        self._refuse()
+
     def marginals(self) -> Float[Tensor, "b n k"]:
         """q(z_i = j): the probability of every value of every variable."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} is known by its samples only, expected a distribution with "
+            "probabilities; use ClampedArgmax, Direct, ImplicitMLE or LabelledDirect, or the mean "
+            "of q.sample(m)"
+        )
+
+    def _check(self, z: Tensor, *, one_hot: bool = False) -> None:
+        shape = (self.batch_size, self.num_variables, self.num_values)
+        if z.shape[-3:] != shape:
+            raise ValueError(
+                f"z must end in (batch, variables, values) = {shape}, got shape {tuple(z.shape)}"
+            )
+        if one_hot and self.validate and not z.is_meta:
+            right = ((z == 0) | (z == 1)).all(-1) & (z.sum(-1) == 1)
+            if not bool(right.all()):
+                where = tuple(int(i) for i in (~right).nonzero()[0])
+                raise ValueError(f"z must be one-hot, got {z[where].tolist()} at index {where}")
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(batch_size={self.batch_size}, "
+            f"num_variables={self.num_variables}, num_values={self.num_values})"
+        )

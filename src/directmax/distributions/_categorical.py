@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._precision import no_autocast, widened
-from directmax._validation import check_float_tensor
+from directmax._masks import binary_potentials, check_masked, chosen, may_forbid
+from directmax._precision import no_autocast
 from directmax.distributions._enumeration import (
     DEFAULT_MAX_STATES,
     enumerate_states,
@@ -22,14 +21,16 @@ class Categorical(LinearPotentials):
     r"""q(z) = Π_i softmax(h_i)(z_i), for n independent variables with k values each.
 
     Args:
-        logits: potentials h `(b, n, k)`; need not be normalised. Half-precision types are
-            computed with in float32.
-        validate: also refuse non-finite logits. Reads the tensor (on a GPU, a synchronisation):
-            training loops that watch their loss switch it off.
+        logits: potentials h `(b, n, k)`; need not be normalised. A value with −∞ is forbidden, and
+            is never drawn. Half-precision types are computed with in float32.
+        validate: also look at values: of the logits, of a z whose probability is asked for, and of
+            losses, of which none may be NaN. Reads them (on a GPU, a synchronisation): training
+            loops that watch their loss switch it off.
 
     Raises:
         TypeError: `logits` is no floating-point tensor.
-        ValueError: `logits` has not three axes, n < 1, k < 2, or a non-finite entry.
+        ValueError: `logits` has not three axes, n < 1, k < 2, NaN, +∞, or a variable all of whose
+            values are forbidden.
 
     Example:
         >>> import torch
@@ -43,8 +44,9 @@ class Categorical(LinearPotentials):
     """
 
     def __init__(self, logits: Float[Tensor, "b n k"], *, validate: bool = True) -> None:
-        check_float_tensor("logits", logits, ("batch", "variables", "values"), finite=validate)
-        self.logits = widened(logits)
+        self.logits = check_masked("logits", logits, ("batch", "variables", "values"), validate)
+        self.validate = validate
+        self.forbids = may_forbid(logits)
         self.batch_size, self.num_variables, self.num_values = logits.shape
         self.dtype, self.device = self.logits.dtype, logits.device
         if self.num_variables < 1 or self.num_values < 2:
@@ -52,12 +54,6 @@ class Categorical(LinearPotentials):
                 "logits must have at least 1 variable and 2 values, got shape "
                 f"(batch, variables, values) = {tuple(logits.shape)}"
             )
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(batch_size={self.batch_size}, "
-            f"num_variables={self.num_variables}, num_values={self.num_values})"
-        )
 
     @property
     def potentials(self) -> Float[Tensor, "b n k"]:
@@ -86,6 +82,20 @@ class Categorical(LinearPotentials):
         scores = self.logits.detach() + noise
         return one_hot_argmax(scores if shift is None else scores + shift)
 
+    @classmethod
+    def binary(cls, weights: Float[Tensor, "b n"], *, validate: bool = True) -> Categorical:
+        """n variables that are on with probability σ(weight): h_i(1) is the weight, h_i(0) is 0.
+
+        Raises:
+            TypeError, ValueError: as the constructor.
+
+        Example:
+            >>> import torch
+            >>> Categorical.binary(torch.zeros(1, 3)).probs[0, 0]
+            tensor([0.5000, 0.5000])
+        """
+        return cls(binary_potentials("weights", weights), validate=validate)
+
     def argmax_given(
         self, noise: Float[Tensor, "s b n k"], labels: Float[Tensor, "b n k"]
     ) -> Float[Tensor, "s b n k"]:
@@ -95,7 +105,7 @@ class Categorical(LinearPotentials):
 
     def log_prob_given(self, labels: Float[Tensor, "b n k"]) -> Float[Tensor, " b"]:
         """Σ_i log softmax(h_i)(label_i) over the observed variables, in nats."""
-        return (self.log_probs * labels).sum((-2, -1))
+        return chosen(self.log_probs, labels)
 
     def mode(self) -> Float[Tensor, "b n k"]:
         """The most probable assignment, one-hot."""
@@ -118,17 +128,14 @@ class Categorical(LinearPotentials):
         Raises:
             ValueError: `z` does not end in (b, n, k).
         """
-        self._check(z)
-        return (self.log_probs * z).sum((-2, -1))
+        self._check(z, one_hot=True)
+        return chosen(self.log_probs, z)
 
     def entropy(self) -> Float[Tensor, " b"]:
         """−Σ_i Σ_k q_i(k) log q_i(k), in nats."""
         log_probs = self.log_probs
-        return -(log_probs.exp() * log_probs).sum((-2, -1))
-
-    def kl_to_uniform(self) -> Float[Tensor, " b"]:
-        """KL(q ‖ uniform) = n log k − entropy, in nats."""
-        return self.num_variables * math.log(self.num_values) - self.entropy()
+        finite = log_probs.masked_fill(log_probs == -torch.inf, 0.0)
+        return -(log_probs.exp() * finite).sum((-2, -1))
 
     def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> Float[Tensor, "b K"]:
         """log q of all K = k^n assignments, in the order of `enumerate_states`, in nats.
@@ -151,4 +158,7 @@ class Categorical(LinearPotentials):
     def log_prob_states(self, states: Float[Tensor, "c n k"]) -> Float[Tensor, "b c"]:
         """log q of given assignments, the same for every problem of the batch, in nats."""
         with no_autocast(self.device):
-            return self.log_probs.flatten(1) @ states.flatten(1).T
+            # −∞ times 0 is no number: the lowest ones in its place, of which a state has few.
+            lowest = torch.finfo(self.dtype).min / (2 * self.num_variables)
+            table = self.log_probs.clamp_min(lowest).flatten(1) @ states.flatten(1).T
+            return table.masked_fill(table < lowest / 2, -torch.inf)

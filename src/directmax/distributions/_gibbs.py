@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 
 from directmax._kernels import LOW_VARIABLES, over_rows
 from directmax.distributions._enumeration import number_of_states, state_block
@@ -141,7 +141,6 @@ class WithGradient(torch.autograd.Function):
         return value.view_as(value)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         field_gradient, pairwise_gradient = ctx.saved_tensors  # type: ignore[attr-defined]
         each = grad.unsqueeze(-1)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._masks import chosen
+from directmax._transforms import once
 from directmax.distributions._base import DiscreteDistribution
 
 
@@ -25,7 +28,7 @@ class LinearPotentials(DiscreteDistribution):
             ValueError: `z` does not end in (b, n, k).
         """
         self._check(z)
-        return (self.potentials * z).sum((-2, -1))
+        return chosen(self.potentials, z)
 
     def attach(
         self,
@@ -46,12 +49,7 @@ class LinearPotentials(DiscreteDistribution):
         self, value: Float[Tensor, " b"], gradient: Float[Tensor, "b n k"]
     ) -> Float[Tensor, " b"]:
         """`value`, with this gradient of the potentials, a constant, added to its own."""
-        surrogate = (self.potentials * gradient).sum((-2, -1))
+        potentials = once(self.potentials)
+        finite = potentials.masked_fill(potentials == -torch.inf, 0.0)
+        surrogate = (finite * gradient).sum((-2, -1))
         return value + (surrogate - surrogate.detach())  # adds exactly 0
-
-    def _check(self, z: Tensor) -> None:
-        shape = (self.batch_size, self.num_variables, self.num_values)
-        if z.shape[-3:] != shape:
-            raise ValueError(
-                f"z must end in (batch, variables, values) = {shape}, got shape {tuple(z.shape)}"
-            )

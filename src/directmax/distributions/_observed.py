@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from directmax._masks import chosen
 from directmax.solvers import pair_products
 
 
@@ -23,7 +24,8 @@ def observed_one_hot(
 
     Args:
         labels: indices `(b, n)`, or `(b,)` for one variable, −1 for unobserved; or one-hot
-            `(b, n, k)` with zero rows for unobserved.
+            `(b, n, k)` with zero rows for unobserved. For binary variables the indices may also be
+            bool, or floating-point.
         shape: (b, n, k).
         dtype: of the result; torch's default one when None.
         device: of the result.
@@ -41,6 +43,8 @@ def observed_one_hot(
     if not isinstance(labels, Tensor):
         raise TypeError(f"labels must be a torch.Tensor, got {type(labels).__name__}")
     batch, n, k = shape
+    if k == 2 and labels.ndim < 3:
+        labels = _binary_indices(labels, validate)
     if labels.is_floating_point():
         if labels.shape != shape:
             raise ValueError(
@@ -68,6 +72,15 @@ def observed_one_hot(
         )
     values = torch.arange(k, device=device)
     return (labels.unsqueeze(-1) == values).to(dtype or torch.get_default_dtype())
+
+
+def _binary_indices(labels: Tensor, validate: bool) -> Tensor:
+    """Labels of binary variables that are bool or floating-point, as integers."""
+    if labels.is_floating_point():
+        if validate and not bool((labels == labels.round()).all()):
+            raise ValueError("labels of binary variables must be 0 or 1, or −1 where unobserved")
+        return labels.to(torch.int64)
+    return labels.to(torch.int64) if labels.dtype == torch.bool else labels
 
 
 class Remaining(NamedTuple):
@@ -115,6 +128,6 @@ def remaining_potentials(
     into = into.index_add(1, second, pairwise * value[:, first])
     into = into.index_add(1, first, pairwise * value[:, second])
     moved = torch.stack([torch.zeros_like(into), into], -1)
-    left = (unary + moved).masked_fill(observed.unsqueeze(-1), 0.0)
-    constant = (unary * labels).sum((-2, -1)) + (pairwise * pair_products(value)).sum(-1)
-    return Remaining(left, stays, constant, observed)
+    rest = (unary + moved).masked_fill(observed.unsqueeze(-1), 0.0)
+    constant = chosen(unary, labels) + (pairwise * pair_products(value)).sum(-1)
+    return Remaining(rest, stays, constant, observed)

@@ -11,7 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._choices import check_choice
+from directmax._masks import binary_potentials, check_masked, chosen, without_infinities
 from directmax._precision import no_autocast, widened
+from directmax._transforms import once
 from directmax._validation import check_float_tensor
 from directmax.distributions._base import DiscreteDistribution
 from directmax.distributions._enumeration import (
@@ -28,11 +30,15 @@ from directmax.solvers import (
     Status,
     check_potentials,
     choose_solver,
+    coupling_reach,
     pair_products,
     potential,
 )
 
 Perturbation = Literal["unary", "states"]
+
+FORBIDDEN = 50.0
+"""A forbidden value has less than e^{−100} of the probability of the other, whatever the rest."""
 
 
 class PairwiseBinary(DiscreteDistribution):
@@ -53,12 +59,13 @@ class PairwiseBinary(DiscreteDistribution):
     2^n states, n ≤ 24, compiled on a CPU; differentiable once with respect to the potentials.
 
     Args:
-        unary: h_i(0) and h_i(1), `(b, n, 2)`.
+        unary: h_i(0) and h_i(1), `(b, n, 2)`, −∞ for a forbidden value; or weights `(b, n)`, which
+            are h_i(1), with h_i(0) = 0.
         pairwise: h_ij of the P = n(n−1)/2 pairs i < j, `(b, P)`, in the order of
             `torch.triu_indices(n, n, 1)`.
         solver: "auto", another name in `directmax.solvers.SOLVERS`, or a `PairwiseSolver`.
         perturbation: "unary" or "states".
-        validate: also refuse non-finite potentials. Reads them (on a GPU, a synchronisation).
+        validate: also look at values, see `Categorical` (on a GPU, a synchronisation).
 
     Raises:
         TypeError: potentials are no floating-point tensors.
@@ -86,14 +93,21 @@ class PairwiseBinary(DiscreteDistribution):
         perturbation: Perturbation = "unary",
         validate: bool = True,
     ) -> None:
-        check_float_tensor("unary", unary, ("batch", "variables", "values"), finite=False)
-        check_potentials(unary, pairwise, finite=validate)
+        if isinstance(unary, Tensor) and unary.ndim == 2:
+            unary = binary_potentials("unary", unary)
+        if isinstance(unary, Tensor) and unary.is_meta:
+            raise TypeError("PairwiseBinary needs data: its solvers cannot work on the meta device")
+        axes = ("batch", "variables", "values")
+        masked = check_masked("unary", unary, axes, validate)
+        check_potentials(unary, pairwise, finite=False)
+        check_float_tensor("pairwise", pairwise, ("batch", "pairs"), finite=validate)
         check_choice("perturbation", perturbation, ("unary", "states"))
-        self.unary, self.pairwise = widened(unary), widened(pairwise)
+        self.unary, self.pairwise = masked, widened(pairwise)
         self.batch_size, self.num_variables, self.num_values = unary.shape
         self.dtype, self.device = self.unary.dtype, unary.device
         self.solver = choose_solver(solver)
-        self.perturbation = perturbation
+        self.perturbation, self.validate = perturbation, validate
+        self._forbids = unary.device.type != "cpu" or bool((self.unary == -torch.inf).any())
         self._cached: Moments | None = None
 
     def __repr__(self) -> str:
@@ -104,9 +118,17 @@ class PairwiseBinary(DiscreteDistribution):
         )
 
     @property
+    def _finite(self) -> Float[Tensor, "b n 2"]:
+        """Potentials whose forbidden values are so unlikely that no sum over states notices."""
+        if not self._forbids:
+            return self.unary
+        reach = coupling_reach(self.pairwise, self.num_variables).unsqueeze(-1)
+        return without_infinities(self.unary, reach + FORBIDDEN)
+
+    @property
     def field(self) -> Float[Tensor, "b n"]:
-        """h_i(1) − h_i(0)."""
-        return self.unary[..., 1] - self.unary[..., 0]
+        """h_i(1) − h_i(0); large where a value is forbidden."""
+        return self._finite[..., 1] - self._finite[..., 0]
 
     def _moments(self) -> Moments:
         """Sums over all states, computed once; they carry no gradient."""
@@ -143,10 +165,13 @@ class PairwiseBinary(DiscreteDistribution):
     @torch.no_grad()
     def _argmax_states(self, noise: Tensor, shift: Tensor | None) -> Tensor:
         states = self._states(2**20)
-        score = self._scores(self.field, states) + noise  # (s, b, K)
+        score = self._scores(states) + noise  # (s, b, K)
         if shift is not None:
+            shift, forbidden = shift.masked_fill(shift == -torch.inf, 0.0), shift == -torch.inf
             with no_autocast(self.device):
                 score = score + (shift[..., 1] - shift[..., 0]) @ states[..., 1].T
+                never = forbidden.to(score.dtype).flatten(-2) @ states.flatten(1).T
+            score = score.masked_fill(never > 0, -torch.inf)
         return states[score.argmax(-1)]
 
     def argmax_given(
@@ -166,15 +191,19 @@ class PairwiseBinary(DiscreteDistribution):
             return self._argmax_states(noise.masked_fill(wrong > 0, -torch.inf), None)
         unary, pairwise = self.unary.detach() + noise, self.pairwise.detach()
         rest = remaining_potentials(unary, pairwise, labels)
+        if bool(rest.observed.all()):
+            return labels.expand(noise.shape)
         z = self._solve(rest.unary, rest.pairwise).value
         return torch.where(rest.observed.unsqueeze(-1), labels, z)
 
     def log_prob_given(self, labels: Float[Tensor, "b n 2"]) -> Float[Tensor, " b"]:
         """log Σ_{z with the labels} q(z) of the Gibbs distribution, in nats (n ≤ 24)."""
-        rest = remaining_potentials(self.unary, self.pairwise, labels)
+        rest = remaining_potentials(self._finite, self.pairwise, labels)
         clamped = PairwiseBinary(rest.unary, rest.pairwise, validate=False)
         free = rest.observed.sum(-1).to(self.dtype) * math.log(2)
-        return rest.constant + clamped.log_normalizer() - free - self.log_normalizer()
+        log_prob = rest.constant + clamped.log_normalizer() - free - self.log_normalizer()
+        never = ((self.unary == -torch.inf) & (labels > 0)).any(-1).any(-1)
+        return log_prob.masked_fill(never, -torch.inf)
 
     def _solve(self, unary: Tensor, pairwise: Tensor | None = None) -> Solution:
         pairwise = self.pairwise if pairwise is None else pairwise
@@ -202,7 +231,8 @@ class PairwiseBinary(DiscreteDistribution):
 
         Returns:
             The assignments, and by how much each falls short of z*, γ_i left out of both:
-            (max with z_i as in z*) − (max with z_i changed), which may be negative.
+            (max with z_i as in z*) − (max with z_i changed), which may be negative. Where the other
+            value is forbidden: z* itself, and infinity.
         """
         unary = self.unary.detach() + noise
         pairwise = self.pairwise.detach()
@@ -221,7 +251,7 @@ class PairwiseBinary(DiscreteDistribution):
         """h(z), differentiable with respect to the potentials."""
         self._check(z)
         pairs = (pair_products(z[..., 1]) * self.pairwise).sum(-1)
-        return (self.unary * z).sum((-2, -1)) + pairs
+        return chosen(self.unary, z) + pairs
 
     def attach(
         self,
@@ -250,7 +280,8 @@ class PairwiseBinary(DiscreteDistribution):
         pairwise: Float[Tensor, "b P"],
     ) -> Float[Tensor, " b"]:
         """`value`, with these gradients of h_i(1) − h_i(0) and h_ij added to its own."""
-        both: Tensor = WithGradient.apply(value, self.field, self.pairwise, field, pairwise)
+        potentials = once(self.field), once(self.pairwise)
+        both: Tensor = WithGradient.apply(value, *potentials, field, pairwise)
         return both
 
     def log_normalizer(self) -> Float[Tensor, " b"]:
@@ -261,7 +292,7 @@ class PairwiseBinary(DiscreteDistribution):
         """
         sums = self._moments()
         relative = self.with_gradient(sums.log_normalizer, sums.first, sums.second)
-        return relative + self.unary[..., 0].sum(-1)
+        return relative + self._finite[..., 0].sum(-1)
 
     def log_prob(self, z: Float[Tensor, "*s b n 2"]) -> Float[Tensor, "*s b"]:
         """log q(z) = h(z) − log Σ e^h of the Gibbs distribution, in nats (n ≤ 24).
@@ -269,6 +300,7 @@ class PairwiseBinary(DiscreteDistribution):
         Raises:
             ValueError: `z` does not end in (b, n, 2), or n > 24.
         """
+        self._check(z, one_hot=True)
         return self.score(z) - self.log_normalizer()
 
     def entropy(self) -> Float[Tensor, " b"]:
@@ -282,10 +314,6 @@ class PairwiseBinary(DiscreteDistribution):
             -sums.first_covariance,
             -sums.second_covariance,
         )
-
-    def kl_to_uniform(self) -> Float[Tensor, " b"]:
-        """KL(q ‖ uniform) = n log 2 − entropy of the Gibbs distribution, in nats (n ≤ 24)."""
-        return self.num_variables * math.log(2) - self.entropy()
 
     def unary_kl_to_uniform(self) -> Float[Tensor, " b"]:
         """KL to uniform of Π_i softmax(h_i), which ignores the couplings, in nats.
@@ -307,7 +335,7 @@ class PairwiseBinary(DiscreteDistribution):
             torch.is_grad_enabled() and (self.unary.requires_grad or self.pairwise.requires_grad)
         ):
             on = self._moments().first
-            return torch.stack([1 - on, on], -1)
+            return torch.stack([1 - on, on], -1).masked_fill(self.unary == -torch.inf, 0.0)
         states = self._states(2**20)
         probs = self.log_prob_table(max_states=2**20).exp()
         with no_autocast(self.device):
@@ -319,27 +347,24 @@ class PairwiseBinary(DiscreteDistribution):
         Raises:
             ValueError: 2^n > `max_states`.
         """
-        return self._scores(self.field, self._states(max_states)).log_softmax(-1)
+        return self._scores(self._states(max_states)).log_softmax(-1)
 
     def log_prob_states(self, states: Float[Tensor, "c n 2"]) -> Float[Tensor, "b c"]:
         """log q of given assignments for every problem of the batch, in nats."""
-        relative = self.log_normalizer() - self.unary[..., 0].sum(-1)
-        return self._scores(self.field, states) - relative.unsqueeze(-1)
+        relative = self.log_normalizer() - self._finite[..., 0].sum(-1)
+        return self._scores(states) - relative.unsqueeze(-1)
 
     def _states(self, max_states: int) -> Tensor:
         return enumerate_states(
             self.num_variables, 2, max_states=max_states, dtype=self.dtype, device=self.device
         )
 
-    def _scores(self, field: Tensor, states: Tensor) -> Tensor:
+    def _scores(self, states: Tensor) -> Tensor:
         """h of the states relative to h(0, …, 0), `(b, c)`."""
         on = states[..., 1]
         with no_autocast(self.device):
-            return field @ on.T + self.pairwise @ pair_products(on).T
-
-    def _check(self, z: Tensor) -> None:
-        if z.shape[-3:] != self.unary.shape:
-            raise ValueError(
-                f"z must end in (batch, variables, 2) = {tuple(self.unary.shape)}, "
-                f"got shape {tuple(z.shape)}"
-            )
+            scores = self.field @ on.T + self.pairwise @ pair_products(on).T
+            if not self._forbids:
+                return scores
+            forbidden = (self.unary == -torch.inf).to(scores.dtype)
+            return scores.masked_fill(forbidden.flatten(1) @ states.flatten(1).T > 0, -torch.inf)

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from directmax._precision import widened
-from directmax._validation import check_float_tensor
-from directmax.distributions._enumeration import DEFAULT_MAX_STATES
-from directmax.distributions._linear import LinearPotentials
+from directmax._masks import allowed, binary_potentials, check_masked, without_infinities
+from directmax._validation import check_positive
+from directmax.distributions._noise import Noise, check_noise, draw
+from directmax.distributions._structured import StructuredPotentials
+from directmax.structures import Structure
 
 Maximiser = Callable[[Float[Tensor, "s b n k"]], Int[Tensor, "s b n"]]
 
 
-class PerturbedArgmax(LinearPotentials):
-    r"""z* = argmax_{z ∈ Z} Σ_i h_i(z_i) + γ_i(z_i), for any set Z and a maximiser of yours.
+class PerturbedArgmax(StructuredPotentials):
+    r"""z* = argmax_{z ∈ Z} h(z) + Σ_i γ_i(z_i), for a structure, or a set and a maximiser of yours.
 
     Z may be the paths of a graph, its matchings or spanning trees, the subsets of k elements,
-    rankings, schedules: whatever a function finds the best of. The estimators differentiate an
-    expectation through it:
+    rankings, schedules: the structures of `directmax.structures`, or whatever a function finds the
+    best of. The estimators differentiate an expectation through it:
 
     - `ClampedArgmax`, for binary variables: unbiased, any f, which it evaluates on Z only;
     - `Direct`: f̃, the single-variable changes of f, may leave Z, so f must be defined there. For a
@@ -33,14 +33,22 @@ class PerturbedArgmax(LinearPotentials):
     The distribution of z*, perturb-and-MAP, is known by its samples: there is no probability,
     entropy or KL, and what needs one refuses it.
 
+    On a structure of elements z_i = 1 − z_i, z_i one-hot has two values, h_i = (0, w_i), and Gumbel
+    noise is on both: together a logistic variable of deviation 1.81. Other noise is on the weights.
+
     Args:
-        unary: h_i(j), `(b, n, k)`; for binary variables that are on or off, mostly
-            `torch.stack([torch.zeros_like(weights), weights], -1)`.
-        maximise: from finite potentials `(s, b, n, k)`, no gradient, to the z in Z of the highest
-            sum, exactly, with nothing of its own added: values 0 … k − 1, integers or bool
-            `(s, b, n)`. Along the second axis lie the b problems, along the first any number of
-            samples of each. `directmax.solvers.OneByOne` makes such a function of one for a
-            single problem.
+        unary: for a structure its weights, `(b, m)` or `(b, n, k)`, −∞ for masks. For a function
+            h_i(j), `(b, n, k)`, −∞ for a forbidden value; or the weights of variables that are on
+            or off, `(b, n)`: h_i(1) is the weight, h_i(0) is 0.
+        maximise: a `Structure`; or a function from finite potentials `(s, b, n, k)`, no gradient,
+            its own to write to, to the z in Z of the highest sum, exactly, with nothing of its own
+            added: values 0 … k − 1, integers or bool `(s, b, n)`. A forbidden value has a potential
+            so low that it is chosen only where every z in Z has one, which is refused. Along the
+            second axis lie the b problems, along the first any number of samples of each.
+            `directmax.solvers.OneByOne` makes such a function of one for a single problem.
+        noise: "gumbel"; "gaussian", of deviation 1; "none"; or a function such as
+            `SumOfGamma(kappa)`. `ClampedArgmax` is right for Gumbel noise only.
+        scale: what the noise is multiplied by, above 0.
         validate: also look at the values: of `unary`, and of every answer. Reads them (on a GPU, a
             synchronisation).
 
@@ -56,7 +64,7 @@ class PerturbedArgmax(LinearPotentials):
         ...     best = weights.topk(2, -1).indices
         ...     return torch.zeros_like(weights, dtype=torch.bool).scatter(-1, best, True)
         >>> weights = torch.tensor([[3.0, 0.0, 2.0, 0.0]], requires_grad=True)
-        >>> q = PerturbedArgmax(torch.stack([torch.zeros_like(weights), weights], -1), two_of)
+        >>> q = PerturbedArgmax(weights, two_of)
         >>> q.mode()[0, :, 1]
         tensor([1., 0., 1., 0.])
         >>> estimate = ClampedArgmax(num_samples=100)(q, lambda z: (z[..., 0, 1] - 1) ** 2)
@@ -69,10 +77,24 @@ class PerturbedArgmax(LinearPotentials):
     """
 
     def __init__(
-        self, unary: Float[Tensor, "b n k"], maximise: Maximiser, *, validate: bool = True
+        self,
+        unary: Float[Tensor, "b n k"] | Float[Tensor, "b m"],
+        maximise: Maximiser | Structure,
+        *,
+        noise: str | Noise = "gumbel",
+        scale: float = 1.0,
+        validate: bool = True,
     ) -> None:
-        check_float_tensor("unary", unary, ("batch", "variables", "values"), finite=validate)
-        self.unary = widened(unary)
+        self.noise_kind, self.scale = check_noise(noise), check_positive("scale", scale)
+        if isinstance(maximise, Structure):
+            self._set(unary, maximise, validate)
+            return
+        self.structure = None
+        if isinstance(unary, Tensor) and unary.ndim == 2:
+            unary = binary_potentials("unary", unary)
+        self.unary = check_masked("unary", unary, ("batch", "variables", "values"), validate)
+        if unary.is_meta:
+            raise TypeError("PerturbedArgmax needs data: a maximiser cannot look at a meta tensor")
         self.batch_size, self.num_variables, self.num_values = unary.shape
         self.dtype, self.device = self.unary.dtype, unary.device
         if self.num_variables < 1 or self.num_values < 2:
@@ -86,23 +108,28 @@ class PerturbedArgmax(LinearPotentials):
             )
         self.maximise, self.validate = maximise, validate
 
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(batch_size={self.batch_size}, "
-            f"num_variables={self.num_variables}, num_values={self.num_values})"
-        )
-
-    @property
-    def potentials(self) -> Float[Tensor, "b n k"]:
-        """`unary`."""
-        return self.unary
+    def noise(
+        self, num_samples: int, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "s b n k"]:
+        """γ on the values, `(num_samples, b, n, k)`, by `noise` and `scale`."""
+        like, lifted = self.unary, False
+        if self.structure is not None and len(self.structure.shape) == 1:
+            # On elements Gumbel noise is on both values; on ranks it moves a whole item.
+            lifted = self.noise_kind != "gumbel" or not self.structure.is_binary
+            like = self.weights if lifted else self.unary
+        drawn = draw(self.noise_kind, (num_samples, *like.shape), generator, like.detach())
+        drawn = drawn if self.scale == 1 else drawn * self.scale
+        return self.structure.potentials(drawn) if lifted and self.structure else drawn
 
     @torch.no_grad()
     def _solve(self, potentials: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:
         """The maximiser's answer, checked, one-hot."""
+        if self.structure is not None:
+            return self.structure.argmax_potentials(potentials, validate=self.validate)
         shape = (self.batch_size, self.num_variables)
-        rows = potentials.reshape(-1, *shape, self.num_values)
-        values = self.maximise(rows)
+        finite = without_infinities(potentials, _dominating(potentials))
+        rows = finite.reshape(-1, *shape, self.num_values)
+        values = self.maximise(rows.clone())
         if not isinstance(values, Tensor):
             raise TypeError(f"maximise must return a torch.Tensor, got {type(values).__name__}")
         if values.is_floating_point() or values.is_complex():
@@ -121,14 +148,34 @@ class PerturbedArgmax(LinearPotentials):
                     f"{least} to {most}"
                 )
         each = torch.arange(self.num_values, device=self.device)
-        return (values.unsqueeze(-1) == each).to(self.dtype).view(potentials.shape)
+        z = (values.unsqueeze(-1) == each).to(self.dtype).view(potentials.shape)
+        if self.validate:
+            wrong = ((z > 0) & (self.unary == -torch.inf)).any(-1).any(-1)
+            if bool(wrong.any()):
+                raise ValueError(
+                    "maximise found no z without the forbidden values of problem "
+                    f"{int(wrong.nonzero()[0, -1])}: it must be able to return one"
+                )
+        return z
 
     def argmax(
         self, noise: Float[Tensor, "*s b n k"], shift: Float[Tensor, "*s b n k"] | None = None
     ) -> Float[Tensor, "*s b n k"]:
         """One-hot argmax_{z ∈ Z} Σ_i h_i(z_i) + γ_i(z_i) + shift_i(z_i), without gradient."""
         scores = self.unary.detach() + noise
-        return self._solve(scores if shift is None else scores + shift)
+        if shift is not None:
+            return self._solve(scores + shift)
+        if self.structure is None:
+            return self._solve(scores)
+        z = self.structure.argmax(self._weights(scores), validate=self.validate)
+        return self.structure.one_hot(z)
+
+    def _weights(self, scores: Float[Tensor, "*s b n k"]) -> Tensor:
+        """The structure's weights, from potentials that are theirs."""
+        assert self.structure is not None
+        if len(self.structure.shape) == 2:
+            return scores
+        return scores[..., 1] - scores[..., 0]
 
     @torch.no_grad()
     def argmax_given(
@@ -140,10 +187,17 @@ class PerturbedArgmax(LinearPotentials):
         infinities.
 
         Raises:
-            ValueError: no z in Z has the labels (asked with `validate` only).
+            ValueError: no z in Z has the labels (asked with `validate` only, and only where some
+                variable is unobserved).
         """
+        if bool((labels.sum(-1) > 0).all()):
+            return labels.expand(noise.shape)
         scores = self.unary.detach() + noise
-        z = self._solve(scores + _dominating(scores) * labels)
+        if self.structure is not None:
+            reach = self.structure.reach(self._weights(scores))
+            z = self._solve(scores + reach[..., None, None] * labels)
+        else:
+            z = self._solve(scores + _dominating(scores) * labels)
         if self.validate:
             missed = ((z - 1) * labels).sum((-2, -1)) < 0
             if bool(missed.any()):
@@ -169,57 +223,36 @@ class PerturbedArgmax(LinearPotentials):
             be negative. Where no z in Z has that value: z* itself, and infinity.
         """
         scores = self.unary.detach() + noise
-        itself = torch.eye(self.num_variables, dtype=self.dtype, device=self.device)
-        wanted = itself[:, None, None, :, None] * (1 - z)  # (n, s, b, n, 2)
-        other = self._solve(scores + _dominating(scores) * wanted)
-        reached = (other * wanted).sum((-2, -1)) > 0  # (n, s, b)
-        other = torch.where(reached[..., None, None], other, z)
         difference = noise[..., 1] - noise[..., 0]  # γ_i(1) − γ_i(0)
         own = (difference * (2 * z[..., 1] - 1)).movedim(-1, 0)
-        gap = ((z - other) * scores).sum((-2, -1)) - own
+        structure = self.structure
+        if structure is not None and len(structure.shape) == 1:
+            weights = self._weights(scores)
+            elements, reached = structure.alternatives(weights, z[..., 1])
+            gap = structure.score(weights, z[..., 1]) - structure.score(weights, elements) - own
+            return structure.one_hot(elements), gap.masked_fill(~reached, torch.inf)
+        itself = torch.eye(self.num_variables, dtype=self.dtype, device=self.device)
+        wanted = itself[:, None, None, :, None] * (1 - z)  # (n, s, b, n, 2)
+        reach = _dominating(scores)
+        if structure is not None:
+            reach = structure.reach(scores)[..., None, None]
+        other = self._solve(scores + reach * wanted)
+        reached = (other * wanted).sum((-2, -1)) > 0  # (n, s, b)
+        other = torch.where(reached[..., None, None], other, z)
+        if structure is not None:
+            gap = structure.score(scores, z) - structure.score(scores, other) - own
+        else:
+            finite = scores.masked_fill(scores == -torch.inf, 0.0)
+            gap = ((z - other) * finite).sum((-2, -1)) - own
         return other, gap.masked_fill(~reached, torch.inf)
 
     def mode(self) -> Float[Tensor, "b n k"]:
         """argmax_{z ∈ Z} h(z), one-hot: the answer without noise."""
         return self._solve(self.unary.detach())
 
-    def log_prob(self, z: Float[Tensor, "*s b n k"]) -> NoReturn:
-        """Refused: the probabilities of perturb-and-MAP samples are not known."""
-        _refuse()
-
-    def log_prob_given(self, labels: Float[Tensor, "b n k"]) -> NoReturn:
-        """Refused, as `log_prob`."""
-        _refuse()
-
-    def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> NoReturn:
-        """Refused, as `log_prob`."""
-        _refuse()
-
-    def log_prob_states(self, states: Float[Tensor, "c n k"]) -> NoReturn:
-        """Refused, as `log_prob`."""
-        _refuse()
-
-    def entropy(self) -> NoReturn:
-        """Refused, as `log_prob`."""
-        _refuse()
-
-    def kl_to_uniform(self) -> NoReturn:
-        """Refused, as `log_prob`."""
-        _refuse()
-
-    def marginals(self) -> NoReturn:
-        """Refused; the mean of `sample(m)` estimates them."""
-        _refuse()
-
-
-def _refuse() -> NoReturn:
-    raise TypeError(
-        "PerturbedArgmax is known by its samples only, expected a distribution with probabilities; "
-        "use ClampedArgmax, Direct, ImplicitMLE or LabelledDirect, or the mean of q.sample(m)"
-    )
-
 
 def _dominating(scores: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b 1 1"]:
-    """More than any two assignments can differ by."""
-    spread = scores.amax(-1, keepdim=True) - scores.amin(-1, keepdim=True)
-    return spread.sum(-2, keepdim=True) + 1
+    """More than any two assignments without forbidden values can differ by."""
+    lowest = torch.where(allowed(scores), scores, torch.inf).amin(-1, keepdim=True)
+    spread = (scores.amax(-1, keepdim=True) - lowest).sum(-2, keepdim=True)
+    return torch.where(spread > 0, 2 * spread, 1.0)

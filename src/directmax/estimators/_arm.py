@@ -53,6 +53,7 @@ class _Antithetic(Estimator):
             on, other = z[..., 1].unflatten(0, (2, self.num_samples))  # (s, b, n)
             logit = q.logits[..., 1] - q.logits[..., 0]  # φ, (b, n)
             factor = self._factor(on, other, noise[..., 1] - noise[..., 0], logit)
+            factor = factor.masked_fill(logit.isinf(), 0.0)  # only one value is allowed
             gradient = average((first - second).unsqueeze(-1) * factor)  # (b, n)
             both = torch.stack([-gradient, gradient], -1)
         return Estimate(loss=q.with_gradient(losses.mean(0), both), sample=z)
@@ -66,10 +67,6 @@ class _Antithetic(Estimator):
         logit: Float[Tensor, "b n"],
     ) -> Float[Tensor, "s b n"]:
         """What f(z) − f(z̃) is multiplied by."""
-
-    def extra_repr(self) -> str:
-        """The settings, for `repr`."""
-        return f"num_samples={self.num_samples}"
 
 
 class Arm(_Antithetic):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from directmax._transforms import in_transforms
+from directmax._transforms import in_transforms, recomputing
 from directmax._validation import check_count, check_positive
 from directmax.distributions import Categorical, DiscreteDistribution
-from directmax.objectives import Objective, evaluate, single_change_losses, state_losses
+from directmax.objectives import Objective, evaluate, real, single_change_losses, state_losses
 from directmax.schedules import Schedule, at
 
 
@@ -68,11 +69,14 @@ class Estimator(nn.Module, ABC):
     unbiased: ClassVar[bool]
     needs_derivative: ClassVar[bool] = False
     needs_binary: ClassVar[bool] = False
+    num_samples: int
 
     def __init__(self) -> None:
         super().__init__()
         # A tensor, always on the CPU: torch.compile would compile a number in, anew at every call.
-        self._step = torch.zeros((), dtype=torch.int64)
+        # Not one of inference mode or the meta device, where the estimator may be made.
+        with torch.inference_mode(False):
+            self._step = torch.zeros((), dtype=torch.int64, device="cpu")
 
     @property
     def step(self) -> int:
@@ -107,25 +111,90 @@ class Estimator(nn.Module, ABC):
             )
         if not callable(objective):
             raise TypeError(f"objective must be callable, got {type(objective).__name__}")
+        again = recomputing()
+        if again and (generator is not None or (self.training and self._has_state())):
+            raise TypeError(
+                f"{type(self).__name__} cannot be computed again in the backward pass, as under "
+                "torch.utils.checkpoint, with a generator or a state (a schedule, a baseline, "
+                "parameters): leave the estimator out of what is checkpointed"
+            )
         estimate = self._estimate(q, objective, generator)
-        if self.training:
+        if q.validate and not (torch.compiler.is_compiling() or in_transforms()):
+            _check_losses(estimate.loss)
+        if self.training and not again:
             self._step += 1
         return estimate
+
+    def rsample(
+        self, q: DiscreteDistribution, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "s b n k"]:
+        """z with a gradient: a layer that any network may follow.
+
+        In place of `F.gumbel_softmax` and of layers that argue by ∂f/∂z: the backward pass takes
+        what arrives at z for the derivative of f, and passes the estimator's gradient on to the
+        potentials. Average the loss, or z, over the draws, the first axis. One-hot, except relaxed
+        with GumbelSoftmax; of a structure's elements, `z[..., 1]`. Counts as a call.
+
+        Args:
+            q: the distribution.
+            generator: source of randomness; torch's default one when None.
+
+        Raises:
+            TypeError: the estimator asks f itself for losses, so that ∂f/∂z is not enough.
+
+        Example:
+            >>> from directmax import ImplicitMLE, PerturbedArgmax
+            >>> from directmax.structures import Subsets
+            >>> weights = torch.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+            >>> q = PerturbedArgmax(weights, Subsets(3, 2), noise="none")
+            >>> z = ImplicitMLE(epsilon=2.0).rsample(q)[..., 1]
+            >>> z
+            tensor([[[0., 1., 1.]]], grad_fn=<SelectBackward0>)
+            >>> z[..., 2].sum().backward()  # the third costs 1: with ε = 2 the first is better
+            >>> weights.grad
+            tensor([[-0.5000,  0.0000,  0.5000]])
+        """
+        if not isinstance(q, DiscreteDistribution):
+            raise TypeError(
+                f"q must be a distribution, such as Categorical(logits), got {type(q).__name__}"
+            )
+        z = self._rsample(q, generator)
+        if self.training:
+            self._step += 1
+        return z
+
+    def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:
+        raise TypeError(
+            f"{type(self).__name__} needs f as a function, expected an estimator that argues by "
+            "∂f/∂z: ImplicitMLE, NoiseScore, GumbelSoftmax, StraightThrough, ReinMax or GumbelRao"
+        )
+
+    def _has_state(self) -> bool:
+        """Whether a call depends on earlier ones: by a schedule, here."""
+        return any(callable(vars(self).get(name)) for name in ("epsilon", "scale", "temperature"))
 
     @abstractmethod
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate: ...
 
-    @abstractmethod
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """Assignments for which a call computes f, for each problem; derivatives not counted.
+
+        One a sample, where a class does not say otherwise.
 
         Example:
             >>> from directmax import Direct, Exact
             >>> Direct().evaluations(15, 2), Exact().evaluations(15, 2)
             (16, 32768)
         """
+        return self.num_samples
+
+    def extra_repr(self) -> str:
+        """The settings, for `repr`: what the constructor takes and keeps under its name."""
+        names = inspect.signature(type(self).__init__).parameters
+        values = {name: vars(self)[name] for name in names if name in vars(self)}
+        return ", ".join(f"{name}={value!r}" for name, value in values.items())
 
     def latest(self) -> dict[str, float]:
         """Numbers worth a curve, such as ε or τ as used by the latest call; reads tensors."""
@@ -140,10 +209,21 @@ class Estimator(nn.Module, ABC):
         self.step = int(state)
 
 
+def _check_losses(loss: Tensor) -> None:
+    """Refuse NaN."""
+    if loss.is_meta or not bool(loss.isnan().any()):
+        return
+    problem = int(loss.isnan().nonzero()[0])
+    raise ValueError(
+        "the objective must not be NaN, nor infinite at assignments that q draws: that of problem "
+        f"{problem} is, or that of a change of its assignment"
+    )
+
+
 def check_scheduled(name: str, value: float | Schedule) -> float | Schedule:
     """A positive number, or a schedule that starts with one."""
-    check_positive(name, at(value, 0))
-    return value
+    first = check_positive(name, at(value, 0))
+    return value if callable(value) else first
 
 
 def check_num_samples(value: int) -> int:
@@ -202,6 +282,13 @@ def losses_at(
     For n = 1 the table is the same for every sample and has one leading entry for all of them; an
     objective with a state table is then asked once for both.
     """
+    losses, changes = _tables(q, objective, z)
+    losses, changes = real(losses, q.dtype), without_forbidden(q, real(changes, q.dtype))
+    # A change of which the loss is no number would choose an assignment without a word.
+    return losses.masked_fill(changes.isnan().any(-1).any(-1).any(0), torch.nan), changes
+
+
+def _tables(q: DiscreteDistribution, objective: Objective, z: Tensor) -> tuple[Tensor, Tensor]:
     if q.num_variables == 1 and hasattr(objective, "losses_and_table"):
         losses, table = objective.losses_and_table(average(z).squeeze(1))
         return losses, table[None, :, None, :]
@@ -211,12 +298,19 @@ def losses_at(
         weights = average(z).squeeze(1)  # (b, k)
         return (table * weights).sum(-1), table.detach()[None, :, None, :]
     if q.num_variables > 1 and hasattr(objective, "losses_and_changes"):
-        losses, changes = objective.losses_and_changes(z)
+        losses, changes = objective.losses_and_changes(z.clone())
         return average(losses), changes
     losses = evaluate(objective, z)
     if q.num_variables == 1:  # the changes are all its values, whatever the sample
         return average(losses), single_change_losses(objective, z[:1], losses=losses[:1].detach())
     return average(losses), single_change_losses(objective, z, losses=losses.detach())
+
+
+def without_forbidden(q: DiscreteDistribution, changes: Tensor) -> Tensor:
+    """f̃ with ∞ for the values that independent variables may not have."""
+    if not isinstance(q, Categorical) or not q.forbids:
+        return changes
+    return changes.masked_fill(q.logits.detach() == -torch.inf, torch.inf)
 
 
 def average(samples: Float[Tensor, s * shape]) -> Float[Tensor, "*shape"]:

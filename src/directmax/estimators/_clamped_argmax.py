@@ -10,7 +10,7 @@ from torch import Tensor
 from directmax._precision import no_autocast
 from directmax.distributions import DiscreteDistribution, PairwiseBinary, PerturbedArgmax
 from directmax.estimators._base import Estimate, Estimator, average, check_num_samples
-from directmax.objectives import Objective, evaluate, evaluate_many
+from directmax.objectives import Objective, evaluate, evaluate_many, real
 
 
 class ClampedArgmax(Estimator):
@@ -79,15 +79,19 @@ class ClampedArgmax(Estimator):
             other, gap = q.alternatives(noise, z)  # (n, s, b, n, 2), (n, s, b)
         losses, other_losses = self._losses(objective, z, other)  # (s, b), (n, s, b)
         with torch.no_grad():
-            change = other_losses - losses
+            # An alternative of infinite loss, which is forbidden, is none.
+            change = torch.where(other_losses == torch.inf, 0.0, other_losses - losses)
             difference = noise[..., 1] - noise[..., 0]
-            rows, weights = self._switches(z[..., 1], other[..., 1], difference, gap, change)
-            field = (weights * rows).sum(1)  # (b, n)
-        loss = average(losses)
+            scale = q.scale if isinstance(q, PerturbedArgmax) else 1.0  # of the noise
+            rows, weights = self._switches(
+                z[..., 1], other[..., 1], difference / scale, gap / scale, change / scale
+            )
+        loss = average(losses).masked_fill(other_losses.isnan().any(0).any(0), torch.nan)
         if isinstance(q, PairwiseBinary):
+            field = (weights * rows).sum(1)  # (b, n)
             loss = q.with_gradient(loss, field, self._pairs(rows, weights))
         else:
-            loss = q.with_gradient(loss, torch.stack([-field, field], -1))
+            loss = q.with_switches(loss, rows, weights)
         return Estimate(loss=loss, sample=z)
 
     @staticmethod
@@ -95,8 +99,8 @@ class ClampedArgmax(Estimator):
         """f(z*), differentiable, and f of the alternatives, without gradient."""
         fast = getattr(objective, "losses_and_others", None)
         if fast is not None:
-            both: tuple[Tensor, Tensor] = fast(z, other)
-            return both
+            first, others = fast(z.clone(), other.clone())
+            return real(first, z.dtype), real(others, z.dtype)
         losses = evaluate(objective, z)
         with torch.no_grad():
             return losses, evaluate_many(objective, other)
@@ -136,10 +140,6 @@ class ClampedArgmax(Estimator):
             products: Tensor = (weights * rows).mT @ rows  # (b, n, n)
         return products[:, first, second]
 
-    def extra_repr(self) -> str:
-        """The settings, for `repr`."""
-        return f"num_samples={self.num_samples}"
-
 
 def _checked(q: DiscreteDistribution) -> PairwiseBinary | PerturbedArgmax:
     """q, if it is one whose variables can be clamped."""
@@ -153,6 +153,8 @@ def _checked(q: DiscreteDistribution) -> PairwiseBinary | PerturbedArgmax:
             f"ClampedArgmax needs binary variables, got {q.num_values} values; use Direct, or a "
             "variable for each value"
         )
+    if isinstance(q, PerturbedArgmax) and q.noise_kind != "gumbel":
+        raise ValueError(f"ClampedArgmax needs noise='gumbel', got {q.noise_kind!r}; use Direct")
     if isinstance(q, PairwiseBinary) and q.perturbation != "unary":
         raise ValueError("ClampedArgmax needs perturbation='unary', got 'states'; use Direct")
     return q

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._transforms import in_transforms
+from directmax._validation import check_flag
 from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.estimators._base import (
     Estimate,
@@ -109,7 +111,8 @@ class Direct(Estimator):
         else:
             self.epsilon = check_scheduled("epsilon", epsilon)
         self.scale = check_scheduled("scale", scale)
-        self.two_sided, self.rao_blackwell = two_sided, rao_blackwell
+        self.two_sided = check_flag("two_sided", two_sided)
+        self.rao_blackwell = check_flag("rao_blackwell", rao_blackwell)
         self.num_samples = check_num_samples(num_samples)
         self._latest: Tensor | float | None = None
 
@@ -127,15 +130,16 @@ class Direct(Estimator):
         loss, changes = self._losses_and_changes(q, objective, z)
         # A constant for each variable moves no argmax. Relative to the smallest, equal losses are
         # exactly 0, and losses of hundreds of nats do not swallow the noise in float32.
-        changes = changes - changes.amin(-1, keepdim=True)
+        changes = relative(changes)
         epsilon = self._epsilon(changes)
-        self._latest = epsilon
+        if not in_transforms():  # what a transform wraps must not outlive it
+            self._latest = epsilon
         if isinstance(q, Categorical) and self.rao_blackwell:
-            gradient = self.expected_difference(q, changes, epsilon)
+            gradient = self._rao_blackwell(q, z, changes, epsilon)
             return Estimate(loss=q.with_gradient(loss, gradient), sample=z)
-        push = _each(epsilon) * changes
+        push = each_of(epsilon) * changes
         lower = q.argmax(noise, -push)  # z^ε
-        upper = q.argmax(noise, push) if self.two_sided else z
+        upper = q.argmax(noise, _without_forbidden(push)) if self.two_sided else z
         return Estimate(loss=self._attach(q, loss, upper, lower, epsilon, changes), sample=z)
 
     def _inverse(self, epsilon: Tensor | float) -> Tensor | float:
@@ -160,6 +164,12 @@ class Direct(Estimator):
         """The loss with the gradient of the two argmaxes."""
         return q.attach(loss, upper, lower, self._inverse(epsilon))
 
+    def _rao_blackwell(
+        self, q: Categorical, z: Tensor, changes: Tensor, epsilon: Tensor | float
+    ) -> Float[Tensor, "b n k"]:
+        """The mean of the difference quotient over each variable's noise."""
+        return self.expected_difference(q, changes, epsilon)
+
     @torch.no_grad()
     def expected_difference(
         self,
@@ -171,17 +181,25 @@ class Direct(Estimator):
 
         mean_s (softmax(h_i) − softmax(h_i − ε f̃_i))/ε, or its central analogue.
         """
-        each = _each(epsilon)
+        each = each_of(epsilon)
         lower = (q.logits - each * changes).softmax(-1)
         if self.two_sided:
-            return average((q.logits + each * changes).softmax(-1) - lower) * (0.5 / each)
+            push = _without_forbidden(each * changes)
+            return average((q.logits + push).softmax(-1) - lower) * (0.5 / each)
         return average(q.logits.softmax(-1) - lower) * (1.0 / each)
 
     def _epsilon(self, changes: Float[Tensor, "s b n k"]) -> Tensor | float:
         """ε, a number, or for "auto" one of each problem, `(b,)`."""
         if self.epsilon != "auto":
             return at(self.epsilon, self.step)
-        centred = changes - changes.mean(-1, keepdim=True)
+        forbidden = changes == torch.inf
+        branch = changes.device.type == "cpu" and not (
+            torch.compiler.is_compiling() or in_transforms()
+        )
+        if branch and bool(forbidden.any()):
+            return at(self.scale, self.step) / self._deviation(changes, forbidden)
+        finite = changes.masked_fill(forbidden, 0.0)
+        centred = finite - finite.mean(-1, keepdim=True)
         # The root of the mean square; faster here than torch.var.
         norm = torch.linalg.vector_norm(centred, dim=self._pooled)
         count = changes.numel() // max(1, norm.numel())
@@ -189,21 +207,39 @@ class Direct(Estimator):
         tiny = torch.finfo(norm.dtype).tiny ** 0.5
         return at(self.scale, self.step) * math.sqrt(count) / norm.clamp_min_(tiny)
 
+    def _deviation(self, changes: Tensor, forbidden: Tensor) -> Tensor:
+        """Of the losses of allowed changes."""
+        finite, allowed = changes.masked_fill(forbidden, 0.0), ~forbidden
+        centred = finite - finite.sum(-1, keepdim=True) / allowed.sum(-1, keepdim=True)
+        norm = torch.linalg.vector_norm(centred * allowed, dim=self._pooled)
+        tiny = torch.finfo(norm.dtype).tiny ** 0.5
+        return norm.clamp_min(tiny) / allowed.sum(self._pooled).clamp_min(1).to(norm).sqrt()
+
     def latest(self) -> dict[str, float]:
         """ε of the latest call; for "auto" the mean over the batch."""
         if isinstance(self._latest, Tensor):
             return {"epsilon": float(self._latest.mean())}
         return {} if self._latest is None else {"epsilon": self._latest}
 
-    def extra_repr(self) -> str:
-        """The settings, for `repr`."""
-        return (
-            f"epsilon={self.epsilon!r}, scale={self.scale}, two_sided={self.two_sided}, "
-            f"rao_blackwell={self.rao_blackwell}, num_samples={self.num_samples}"
-        )
+
+def relative(changes: Float[Tensor, "s b n k"]) -> Float[Tensor, "s b n k"]:
+    """f̃ minus its smallest value for each variable; zero where every value is forbidden.
+
+    Example:
+        >>> relative(torch.tensor([[3.0, 1.0, torch.inf], [torch.inf] * 3]))
+        tensor([[2., 0., inf],
+                [0., 0., 0.]])
+    """
+    least = changes.amin(-1, keepdim=True)
+    return torch.where(least == torch.inf, 0.0, changes - least)
 
 
-def _each(epsilon: Tensor | float) -> Tensor | float:
+def _without_forbidden(push: Tensor) -> Tensor:
+    """Infinite losses keep a value from being chosen, on both sides of a central difference."""
+    return push.masked_fill(push == torch.inf, -torch.inf)
+
+
+def each_of(epsilon: Tensor | float) -> Tensor | float:
     """ε of every problem (or variable), broadcast over its variables and values."""
     if not isinstance(epsilon, Tensor):
         return epsilon

@@ -54,8 +54,6 @@ class Exact(Estimator):
             dtype=q.dtype,
             device=q.device,
         )
+        # At a forbidden state the loss may be infinite.
+        losses = torch.where(log_probs == -torch.inf, 0.0, losses)
         return Estimate(loss=(log_probs.exp() * losses).sum(-1), sample=None)
-
-    def extra_repr(self) -> str:
-        """The settings, for `repr`."""
-        return f"max_states={self.max_states}"

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
+from directmax._transforms import once
+from directmax._validation import check_flag
 from directmax.distributions import DiscreteDistribution
 from directmax.estimators._base import (
     Estimate,
@@ -63,37 +66,29 @@ class GumbelSoftmax(Estimator):
     ) -> None:
         super().__init__()
         self.temperature = check_scheduled("temperature", temperature)
-        self.straight_through = straight_through
+        self.straight_through = check_flag("straight_through", straight_through)
         self.num_samples = check_num_samples(num_samples)
         self._latest: float | None = None
         self._checked = False
 
-    def evaluations(self, num_variables: int, num_values: int) -> int:
-        """One a sample."""
-        return self.num_samples
-
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
-        q = check_independent(
-            "GumbelSoftmax", q, ": its softmax would sum over all states; use Direct"
-        )
-        temperature = self._latest = at(self.temperature, self.step)
-        noisy = q.logits + q.noise(self.num_samples, generator=generator)  # (s, b, n, k)
-        z = (noisy / temperature).softmax(-1)
-        if self.straight_through:
-            z = one_hot_argmax(noisy) - z.detach() + z
+        z = self._rsample(q, generator)
         losses = losses_through("GumbelSoftmax", objective, z, self._checked)
         self._checked = True
         return Estimate(loss=losses.mean(0), sample=z.detach())
 
+    def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:
+        q = check_independent(
+            "GumbelSoftmax", q, ": its softmax would sum over all states; use Direct"
+        )
+        temperature = self._latest = at(self.temperature, self.step)
+        logits = once(q.logits) if self.straight_through else q.logits
+        noisy = logits + q.noise(self.num_samples, generator=generator)  # (s, b, n, k)
+        z = (noisy / temperature).softmax(-1)
+        return one_hot_argmax(noisy) - z.detach() + z if self.straight_through else z
+
     def latest(self) -> dict[str, float]:
         """τ of the latest call."""
         return {} if self._latest is None else {"temperature": self._latest}
-
-    def extra_repr(self) -> str:
-        """The settings, for `repr`."""
-        return (
-            f"temperature={self.temperature}, straight_through={self.straight_through}, "
-            f"num_samples={self.num_samples}"
-        )

@@ -9,9 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._transforms import refuse_in_transforms, uncompiled
-from directmax.distributions import DiscreteDistribution
-from directmax.estimators._base import average
-from directmax.estimators._direct import Direct
+from directmax.distributions import Categorical, DiscreteDistribution
+from directmax.estimators._base import average, check_independent, without_forbidden
+from directmax.estimators._direct import Direct, each_of, relative
+from directmax.estimators._layer import check_linear, with_backward
 from directmax.objectives import Objective, evaluate
 
 
@@ -21,8 +22,9 @@ class ImplicitMLE(Direct):
     The direct estimator with f̃ replaced by the first-order approximation of f at the sample: one
     evaluation of f and its derivative instead of n(k−1)+1 evaluations. Any solver for h also finds
     z^ε, so it works for coupled variables. Biased, also as ε → 0, unless f is linear in every
-    variable; f must be differentiable at the vertices, and its derivative there should say
-    something about its changes.
+    variable; with `two_sided`, where the limit takes the mean of the slopes at both ends of a
+    change (`ReinMax` has the same), unless f is quadratic in every variable. f must be
+    differentiable at the vertices, and its derivative there should say something about its changes.
 
     `epsilon="auto"`, as in `Direct`, takes the standard deviation of ∇f over the values of a
     variable in place of that of the losses, so that the step follows the size of the derivative.
@@ -31,7 +33,9 @@ class ImplicitMLE(Direct):
         epsilon: ε > 0 in 1/nats (λ in the paper), a schedule of it, or "auto".
         scale: for "auto": the step in standard deviations, or a schedule of it.
         two_sided: central difference (the paper's symmetric variant, of AIMLE).
-        rao_blackwell: the mean over each variable's noise; see `Direct`.
+        rao_blackwell: for independent variables, z^ε_i becomes its mean given the sample z*: the
+            same expectation and less variance. (Not the mean of `Direct`: the slope at z* depends
+            on z*_i, so that the noise of i is not fresh.)
         num_samples: Gumbel draws to average over.
 
     Raises:
@@ -55,6 +59,15 @@ class ImplicitMLE(Direct):
         """One a sample."""
         return self.num_samples
 
+    def _rao_blackwell(
+        self, q: Categorical, z: Tensor, changes: Tensor, epsilon: Tensor | float
+    ) -> Float[Tensor, "b n k"]:
+        each = each_of(epsilon)
+        push = each * changes
+        lower = conditional_argmax(q.logits, z, push)
+        upper = conditional_argmax(q.logits, z, -push) if self.two_sided else z
+        return average(upper - lower) * ((0.5 if self.two_sided else 1.0) / each)
+
     @uncompiled  # differentiates inside, which the compiler cannot trace
     def _losses_and_changes(
         self, q: DiscreteDistribution, objective: Objective, z: Float[Tensor, "s b n k"]
@@ -69,4 +82,72 @@ class ImplicitMLE(Direct):
         z.requires_grad_(False)
         if slopes is None:
             raise TypeError("ImplicitMLE needs an f that is differentiable in z")
-        return average(losses), slopes
+        return average(losses), without_forbidden(q, slopes)
+
+    def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:
+        if self.rao_blackwell:
+            q = check_independent("rao_blackwell", q, "; leave it out")
+        linear = check_linear("ImplicitMLE", q)
+        noise = q.noise(self.num_samples, generator=generator)
+
+        def backward(z: Tensor, slopes: Tensor) -> Tensor:
+            # Those of a mean over the draws; relative to the smallest as in `Direct`.
+            slopes = relative(without_forbidden(q, slopes * len(z)))
+            epsilon = self._latest = self._epsilon(slopes)
+            if isinstance(q, Categorical) and self.rao_blackwell:
+                return self._rao_blackwell(q, z, slopes, epsilon)
+            push = each_of(epsilon) * slopes
+            pull = push.masked_fill(push == torch.inf, -torch.inf)  # on both sides
+            upper = q.argmax(noise, pull) if self.two_sided else z
+            difference = average(upper - q.argmax(noise, -push))
+            return difference * each_of(self._inverse(epsilon))
+
+        return with_backward(linear.potentials, q.argmax(noise), backward)
+
+
+@torch.no_grad()
+def conditional_argmax(
+    logits: Float[Tensor, "b n k"], z: Float[Tensor, "s b n k"], push: Float[Tensor, "s b n k"]
+) -> Float[Tensor, "s b n k"]:
+    r"""P(argmax h + γ − push = v | argmax h + γ = z_i), for independent variables.
+
+    With exponential variables E_v of rates p_v = softmax(h)_v, z_i = argmin E_v and the other
+    argmax is argmin E_v e^{d_v}, d_v = push_v − push_{z_i}. Given z_i and its E = m, the others are
+    m plus fresh exponentials, so that at time m s, 0 < s ≤ 1, the value v with d_v < 0 is there
+    with the hazard m p_v e^{−d_v}, from s = e^{d_v} on. With G(s) = Σ_v p_v (s e^{−d_v} − 1)^+, and
+    m integrated out, the value v is first with probability
+
+        p_v e^{−d_v} ∫_{e^{d_v}}^1 (1 + G(s))^{−2} ds,
+
+    which is a sum over the intervals between the e^{d_u}, on which G is linear; and z_i stays with
+    probability 1/(1 + G(1)).
+
+    Args:
+        logits: h.
+        z: one-hot.
+        push: what is taken from the potentials.
+
+    Example:
+        >>> logits, push = torch.zeros(1, 1, 2), torch.tensor([[[0.0, -1e3]]])
+        >>> conditional_argmax(logits, torch.tensor([[[[1.0, 0.0]]]]), push.unsqueeze(0)).round()
+        tensor([[[[0., 1.]]]])
+    """
+    wide = torch.float32 if logits.device.type == "mps" else torch.float64
+    lowest = -80.0 if wide == torch.float32 else -600.0  # e^{−d} must be finite
+    probs = logits.to(wide).softmax(-1)
+    own = (push * z).sum(-1, keepdim=True)
+    gain = (push - own).to(wide).clamp(lowest, 0.0)  # d
+    start, order = gain.exp().sort(-1)  # e^d, from where on a value is there
+    rate = (probs.expand(gain.shape) * (-gain).exp()).gather(-1, order)  # p e^{−d}
+    ends = torch.cat([start[..., 1:], torch.ones_like(start[..., :1])], -1)
+    width = ends - start
+    slope = rate.cumsum(-1)  # of G on each interval; width 0 for those that gain nothing
+    after = (slope * width).cumsum(-1)
+    before = torch.cat([torch.zeros_like(after[..., :1]), after[..., :-1]], -1)
+    integral = width / (1 + before) / (1 + after)
+    # ∫ from the value's own start on: the intervals behind it.
+    rest = integral.flip(-1).cumsum(-1).flip(-1)
+    moved = torch.zeros_like(gain).scatter(-1, order, rate * rest)
+    moved = torch.where((z > 0) | (gain == 0), 0.0, moved)
+    stays = (1 - moved.sum(-1, keepdim=True)).clamp_min(0.0)
+    return (moved + stays * z).to(logits.dtype)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from directmax._validation import check_positive
+from directmax._validation import check_flag, check_positive
 from directmax.distributions import DiscreteDistribution, observed_one_hot
 from directmax.estimators._base import Estimate, check_num_samples
 
@@ -62,7 +62,7 @@ class LabelledDirect:
         self, epsilon: float = 1.0, *, rao_blackwell: bool = False, num_samples: int = 1
     ) -> None:
         self.epsilon = check_positive("epsilon", epsilon)
-        self.rao_blackwell = rao_blackwell
+        self.rao_blackwell = check_flag("rao_blackwell", rao_blackwell)
         self.num_samples = check_num_samples(num_samples)
 
     def __call__(
@@ -77,8 +77,9 @@ class LabelledDirect:
 
         Args:
             q: the distribution.
-            labels: indices `(b, n)`, or `(b,)` for one variable, −1 for unobserved; or one-hot
-                `(b, n, k)` with zero rows for unobserved.
+            labels: indices `(b, n)`, or `(b,)` for one variable, −1 for unobserved, for binary
+                variables also bool or floating-point; or one-hot `(b, n, k)` with zero rows for
+                unobserved.
             generator: source of the Gumbel noise.
             validate: also look at the values of the labels. Reads them (on a GPU, a
                 synchronisation): training loops that made them switch it off.

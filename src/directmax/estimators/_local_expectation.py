@@ -65,16 +65,15 @@ class LocalExpectation(Estimator):
         loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)
         return Estimate(loss=q.with_gradient(loss, local_gradient(q, changes)), sample=z)
 
-    def extra_repr(self) -> str:
-        """The settings, for `repr`."""
-        return f"num_samples={self.num_samples}"
-
 
 @torch.no_grad()
 def local_gradient(q: Categorical, changes: Float[Tensor, "s b n k"]) -> Float[Tensor, "b n k"]:
     """mean_s q_i (f̃_i − E_{q_i} f̃_i): the gradient of each variable's own expectation of f̃."""
     # A constant added to a row does not move the gradient of a softmax; without it, losses of
     # hundreds of nats would cancel in float32.
-    advantage = average(changes - changes.mean(-1, keepdim=True))
     probs = q.probs
+    impossible = probs == 0
+    finite = torch.where(impossible, changes.amin(-1, keepdim=True), changes)
+    finite = torch.where(finite.isfinite() | ~impossible, finite, 0.0)
+    advantage = average(finite - finite.mean(-1, keepdim=True))
     return probs * (advantage - (probs * advantage).sum(-1, keepdim=True))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from directmax._precision import widened
 from directmax._transforms import refuse_in_transforms, uncompiled
-from directmax._validation import check_count, check_positive
+from directmax._validation import check_count, check_number, check_positive
 from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.estimators._base import (
     Estimate,
@@ -23,6 +23,9 @@ from directmax.estimators._base import (
 )
 from directmax.gumbel import conditional_gumbel
 from directmax.objectives import Objective, evaluate
+
+FORBIDDEN = 1e6
+"""Below the largest potential: a relaxed sample has exactly 0 there, and derivatives are finite."""
 
 
 class Rebar(Estimator):
@@ -77,20 +80,19 @@ class Rebar(Estimator):
         super().__init__()
         self.num_samples = check_num_samples(num_samples)
         check_positive("temperature", temperature)
-        if (
-            isinstance(scale, bool)
-            or not isinstance(scale, int | float)
-            or not math.isfinite(scale)
-        ):
-            raise TypeError(f"scale must be a finite number, got {scale!r}")
+        check_number("scale", scale)
         self.learn_every = check_count("learn_every", learn_every, minimum=0)
         learn = learn_every > 0
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)), learn)
-        self.scale = nn.Parameter(torch.tensor(float(scale)), learn)
+        with torch.inference_mode(False):  # where the estimator may be made
+            self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)), learn)
+            self.scale = nn.Parameter(torch.tensor(float(scale)), learn)
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """Three a sample: at z, s and s̃."""
         return 3 * self.num_samples
+
+    def _has_state(self) -> bool:
+        return bool(self.learn_every)
 
     @uncompiled  # differentiates inside, which the compiler cannot trace
     def _estimate(
@@ -132,7 +134,9 @@ class Rebar(Estimator):
         generator: torch.Generator | None,
     ) -> Float[Tensor, "b n k"]:
         """The estimate; if it `learns`, a differentiable function of the estimator's parameters."""
-        logits = q.logits.detach().requires_grad_()
+        logits = q.logits.detach()
+        lowest = logits.amax(-1, keepdim=True) - FORBIDDEN
+        logits = torch.where(logits == -torch.inf, lowest, logits).requires_grad_()
         temperature = self.log_temperature.exp().to(logits.dtype)
         fresh = q.noise(self.num_samples, generator=generator)
         given = conditional_gumbel(logits, z, noise=fresh)
@@ -172,6 +176,8 @@ class Rebar(Estimator):
 
     def extra_repr(self) -> str:
         """The settings, for `repr`."""
+        if self.scale.is_meta:
+            return f"learn_every={self.learn_every}, num_samples={self.num_samples}"
         return (
             f"temperature={math.exp(self.log_temperature.item()):.4g}, "
             f"scale={self.scale.item():.4g}, "
@@ -284,7 +290,8 @@ class Relax(Rebar):
         self.black_box = scale is None
         self.needs_derivative = not self.black_box  # type: ignore[misc]
         if self.black_box:
-            self.scale = nn.Parameter(torch.zeros(()), requires_grad=False)
+            with torch.inference_mode(False):
+                self.scale = nn.Parameter(torch.zeros(()), requires_grad=False)
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """Three a sample, at z, s and s̃; one with a black box."""
@@ -293,7 +300,7 @@ class Relax(Rebar):
     def _control(
         self, objective: Objective, relaxed: Tensor, learns: bool
     ) -> tuple[Tensor, Tensor]:
-        control = self.surrogate(relaxed)
+        control = self.surrogate(relaxed.clone())  # which may write to it
         if control.shape != relaxed.shape[:-2]:
             raise ValueError(
                 f"the surrogate must return one number per assignment, {tuple(relaxed.shape[:-2])} "

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from directmax._choices import check_choice
 from directmax._transforms import refuse_in_transforms
-from directmax.distributions import Categorical, DiscreteDistribution, PairwiseBinary
+from directmax.distributions import Categorical, DiscreteDistribution, Gibbs, PairwiseBinary
 from directmax.estimators._base import Estimate, Estimator, average, check_num_samples
 from directmax.objectives import Objective, evaluate
 
@@ -32,8 +32,8 @@ class ScoreFunction(Estimator):
       the module.
     - "none": β = 0.
 
-    Takes independent variables, and `PairwiseBinary` with perturbation="states", whose samples are
-    exact. Perturb-and-MAP samples are not of q, and are refused.
+    Takes independent variables, a `Gibbs`, and `PairwiseBinary` with perturbation="states", whose
+    samples are exact. Perturb-and-MAP samples are not of q, and are refused.
 
     Args:
         num_samples: S, draws of z.
@@ -77,14 +77,11 @@ class ScoreFunction(Estimator):
             )
         self.baseline = baseline
         if baseline == "running-mean":
-            self.register_buffer("running_mean", torch.zeros(()))
-            self.register_buffer(
-                "running_weight", torch.zeros(())
-            )  # of the calls so far; 1 in the end
-
-    def evaluations(self, num_variables: int, num_values: int) -> int:
-        """One a sample."""
-        return self.num_samples
+            # Not of inference mode, where the estimator may be made.
+            with torch.inference_mode(False):
+                self.register_buffer("running_mean", torch.zeros(()))
+                # Of the calls so far; 1 in the end.
+                self.register_buffer("running_weight", torch.zeros(()))
 
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
@@ -95,15 +92,18 @@ class ScoreFunction(Estimator):
                     "ScoreFunction needs samples of q, and perturb-and-MAP samples are not: use "
                     "ClampedArgmax, or PairwiseBinary(…, perturbation='states')"
                 )
-        elif not isinstance(q, Categorical):
+        elif not isinstance(q, Categorical | Gibbs):
             raise TypeError(
                 "ScoreFunction needs a Categorical, or a PairwiseBinary perturbed on its states, "
-                f"got {type(q).__name__}"
+                f"or a Gibbs, got {type(q).__name__}"
             )
         z = q.sample(self.num_samples, generator=generator)
         losses = evaluate(objective, z)  # (s, b)
         weight = self._centred(losses.detach())
         return Estimate(loss=q.attach_log_prob(average(losses), z, weight), sample=z)
+
+    def _has_state(self) -> bool:
+        return self.baseline == "running-mean"
 
     def _centred(self, losses: Float[Tensor, "s b"]) -> Float[Tensor, "s b"]:
         """f − β."""
@@ -133,7 +133,3 @@ class ScoreFunction(Estimator):
         if self.baseline != "running-mean" or not self.running_weight:
             return {}
         return {"baseline": float(self.running_mean / self.running_weight)}
-
-    def extra_repr(self) -> str:
-        """The settings, for `repr`."""
-        return f"num_samples={self.num_samples}, baseline={self.baseline!r}"

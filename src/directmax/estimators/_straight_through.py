@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._transforms import once
 from directmax._validation import check_count, check_positive
 from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.estimators._base import (
@@ -36,20 +37,20 @@ class _StraightThrough(Estimator):
         self.num_samples = check_num_samples(num_samples)
         self._checked = False
 
-    def evaluations(self, num_variables: int, num_values: int) -> int:
-        """One a sample."""
-        return self.num_samples
-
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
-        q = check_independent(type(self).__name__, q, "; use Direct or ClampedArgmax")
-        z = q.sample(self.num_samples, generator=generator)
-        moving = q.logits - q.logits.detach()  # 0, with the derivative of h
-        through = z + self._path(q, z, moving, generator)
+        through = self._rsample(q, generator)
         losses = losses_through(type(self).__name__, objective, through, self._checked)
         self._checked = True
-        return Estimate(loss=average(losses), sample=z)
+        return Estimate(loss=average(losses), sample=through.detach())
+
+    def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:
+        q = check_independent(type(self).__name__, q, "; use Direct or ClampedArgmax")
+        z = q.sample(self.num_samples, generator=generator)
+        logits = once(q.logits).masked_fill(q.logits == -torch.inf, 0.0)
+        moving = logits - logits.detach()  # 0, with the derivative of h
+        return z + self._path(q, z, moving, generator)
 
     @abstractmethod
     def _path(
@@ -104,10 +105,6 @@ class StraightThrough(_StraightThrough):
         probs = (q.logits.detach() / temperature).softmax(-1)
         return _covariance(probs, moving / temperature).expand(z.shape)
 
-    def extra_repr(self) -> str:
-        """The settings, for `repr`."""
-        return f"temperature={self.temperature}, num_samples={self.num_samples}"
-
 
 class ReinMax(_StraightThrough):
     r"""Straight-through to second order: ∇f(z)ᵀ (2 C(π₁) − ½ C(π)), π₁ = ½ (z + softmax(h/τ)).
@@ -146,10 +143,6 @@ class ReinMax(_StraightThrough):
         logits = q.logits.detach()
         middle = 0.5 * (z + (logits / self.temperature).softmax(-1))
         return 2 * _covariance(middle, moving) - 0.5 * _covariance(logits.softmax(-1), moving)
-
-    def extra_repr(self) -> str:
-        """The settings, for `repr`."""
-        return f"temperature={self.temperature}, num_samples={self.num_samples}"
 
 
 class GumbelRao(_StraightThrough):
@@ -201,10 +194,3 @@ class GumbelRao(_StraightThrough):
             perturbed = conditional_gumbel(q.logits, z.expand(draws, *z.shape), noise=noise)
             probs = (perturbed / temperature).softmax(-1)  # (K, s, b, n, k)
         return _covariance(probs, moving / temperature).mean(0)
-
-    def extra_repr(self) -> str:
-        """The settings, for `repr`."""
-        return (
-            f"temperature={self.temperature}, num_conditional={self.num_conditional}, "
-            f"num_samples={self.num_samples}"
-        )

@@ -21,6 +21,8 @@ from directmax.laboratory._timing import Cost, measure_cost
 GROUPS = 20
 """Groups of draws that the jackknife leaves out one at a time."""
 FEWEST_DRAWS = 4
+FEWEST_SEEN = 10
+"""Draws other than 0 from which on the scatter of draws says how far their mean may be off."""
 MAX_PROBLEMS = 10_000
 """Problems (draws times batch) in one call of an estimator."""
 REFERENCE_FACTOR = 10
@@ -122,7 +124,7 @@ def average_reference(
         gradients, frozen, num_draws, None, generator, max_problems, progress, "reference"
     )
     pooled = moments.pooled()
-    name = f"the mean of {num_draws:,} draws of {' '.join(str(frozen).split())}"
+    name = f"the mean of {num_draws:,} draws of {_name(frozen)}"
     return Reference(pooled.mean, name, noise=pooled.variance / pooled.count)
 
 
@@ -191,11 +193,15 @@ def _statistics(
     interval = _Intervals(found, _student(len(moments.counts) - 1, confidence))
     norm = reference.norm
     known = norm is not None
-    tested = known and reference.noise == 0
+    # Where next to all draws are 0, nothing is known of the others, which may be large.
+    rare = known and num_draws > FEWEST_DRAWS and _is_rare(moments, reference)
+    tested = known and reference.noise == 0 and not rare
     bias = interval.root("squared_bias") if known else None
+    if bias is not None and rare:
+        bias = Measured(bias.value, 0.0, max(bias.high, bias.value), bias.error)
     return GradientStatistics(
         label=label,
-        estimator=" ".join(str(estimator).split()),
+        estimator=_name(estimator),
         unbiased=estimator.unbiased,
         num_draws=num_draws,
         bias=bias,
@@ -209,6 +215,11 @@ def _statistics(
         seconds=None if cost is None else cost.seconds,
         evaluations=None if cost is None else cost.evaluations,
     )
+
+
+def _name(estimator: Estimator) -> str:
+    """Its settings, on one line."""
+    return " ".join(str(estimator).split())
 
 
 def _frozen(estimator: Estimator) -> Estimator:
@@ -237,10 +248,12 @@ def _stream(
             count = min(most, left)
             with torch.enable_grad():
                 draws = gradients.draws(estimator, count, generator)
-            zero = (draws == 0).all(-1).double().mean(-1)  # (c,)
+            zeros = (draws == 0).all(-1)  # (c, b)
+            moments.seen += (~zeros).sum(0)
+            zero = zeros.double().mean(-1)  # (c,)
             scalars = torch.stack([_cosine(draws, exact), zero], -1)
             if not bool(torch.isfinite(draws).all()):
-                raise ValueError(f"'{label}' has a gradient that is not finite: {estimator}")
+                raise ValueError(f"'{label}' has a gradient that is not finite: {_name(estimator)}")
             moments.add(group, draws, scalars)
             left -= count
             done += count
@@ -278,6 +291,14 @@ def _infinite(signal: float) -> float:
 
 def _mean_square(vectors: Tensor) -> float:
     return float(vectors.square().sum(-1).mean())
+
+
+def _is_rare(moments: GroupMoments, reference: Reference) -> bool:
+    """Whether a problem that has a gradient has shown fewer than `FEWEST_SEEN` that are not 0."""
+    if reference.value is None:
+        return False
+    has_one = reference.value.square().sum(-1).sqrt() > reference.rounding
+    return bool(((moments.seen < FEWEST_SEEN) & has_one).any())
 
 
 def _p_value(moments: GroupMoments, reference: Reference) -> float | None:

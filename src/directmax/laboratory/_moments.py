@@ -64,6 +64,8 @@ class GroupMoments:
         self.means = torch.zeros(groups, *shape, dtype=torch.float64)
         self.squares = torch.zeros(groups, dtype=torch.float64)
         self.extras = torch.zeros(groups, extras, dtype=torch.float64)
+        self.seen = torch.zeros(shape[0], dtype=torch.int64)
+        """Draws of each problem that are not 0, for who counts them."""
         self._first: Tensor | None = None
 
     def add(

@@ -71,7 +71,8 @@ class GradientStatistics:
         relative_bias: bias / √mean_b‖g*_b‖².
         bias_p_value: how probable a mean as far from g* is for an unbiased estimator, by random
             signs of the deviations of groups of draws; at least 1/10,000. None where the reference
-            is itself an average.
+            is itself an average, and where some problem has shown fewer than 10 draws other than 0:
+            then too little is known of rare ones, and the interval of the bias begins at 0.
         variance: mean_b E‖g_b − μ_b‖², nats²: the trace of the covariance matrix.
         mse: mean_b E‖g_b − g*_b‖² = bias² + variance, nats².
         cosine: mean cosine between g and g*, each the vector of the whole batch; 0 where g is 0.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from directmax import objectives
 from directmax._choices import check_choice
 from directmax._precision import widened
+from directmax._randomness import draw
 from directmax._validation import check_count
 from directmax.distributions import (
     DiscreteDistribution,
@@ -153,13 +154,9 @@ class AttributeVAE(nn.Module):
             generator: source of the noise.
         """
         features = self.encoder.features(self._unit(images))
-        noise = torch.randn(
-            len(images),
-            self.encoder.num_dimensions,
-            generator=generator,
-            dtype=self.scale.dtype,
-            device=images.device,
-        )
+        shape = (len(images), self.encoder.num_dimensions)
+        settings = {"dtype": self.scale.dtype, "device": images.device}
+        noise = draw(torch.randn, shape, generator, **settings)
         loss = getattr(objectives, LIKELIHOODS[self.likelihood])
         return AttributeReconstruction(
             self.decoder,
@@ -318,6 +315,14 @@ class AttributeVAE(nn.Module):
         return losses, gaussian
 
     def _unit(self, images: Tensor) -> Tensor:
+        shape = self.encoder.shape
+        if not isinstance(images, Tensor) or images.is_floating_point():
+            got = images.dtype if isinstance(images, Tensor) else type(images).__name__
+            raise TypeError(f"images must be 8-bit, torch.uint8 from 0 to 255, got {got}")
+        if images.shape[1:] != shape:
+            raise ValueError(
+                f"images must have shape (batch, *{tuple(shape)}), got {tuple(images.shape)}"
+            )
         return unit_pixels(images, self.scale.dtype)
 
 

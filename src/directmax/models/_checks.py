@@ -1,7 +1,12 @@
-"""What the models check of what they are made of."""
+"""What the models check of what they are made of, and of images."""
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor, nn
+
+from directmax._transforms import in_transforms
+from directmax._validation import check_float_tensor
 from directmax.estimators import Estimator
 
 
@@ -11,3 +16,45 @@ def check_estimator(value: object) -> None:
         raise TypeError(
             f"estimator must be an Estimator, such as Direct(), got {type(value).__name__}"
         )
+
+
+def check_sizes(encoder: nn.Module, decoder: nn.Module, names: tuple[str, ...]) -> None:
+    """Refuse an encoder and a decoder of which a size that both have differs."""
+    for name in names:
+        ours, theirs = getattr(encoder, name, None), getattr(decoder, name, None)
+        if ours is not None and theirs is not None and ours != theirs:
+            raise ValueError(
+                f"encoder and decoder must have the same {name}, got {ours} and {theirs}"
+            )
+
+
+def check_images(images: object, num_pixels: int | None, *, name: str = "images") -> None:
+    """Refuse what are no images `(b, d)` in [0, 1]; values are looked at on a CPU only.
+
+    Raises:
+        TypeError: no floating-point tensor.
+        ValueError: another number of axes or pixels, NaN, or values outside [0, 1].
+    """
+    check_float_tensor(name, images, ("batch", "pixels"), finite=False)
+    assert isinstance(images, Tensor)
+    if num_pixels is not None and images.shape[1] != num_pixels:
+        raise ValueError(
+            f"{name} must have the {num_pixels} pixels of the model, got shape "
+            f"{tuple(images.shape)}"
+        )
+    if images.device.type != "cpu" or torch.compiler.is_compiling() or in_transforms():
+        return
+    if images.numel():
+        least, most = (float(each) for each in images.detach().aminmax())
+        if not (least >= 0 and most <= 1):
+            raise ValueError(
+                f"{name} must be from 0 to 1, got values from {least} to {most}; 8-bit images are "
+                "divided by 255"
+            )
+
+
+def num_pixels_of(encoder: nn.Module) -> int | None:
+    """What the first linear layer of an encoder takes; None where that is not known."""
+    layers = getattr(encoder, "layers", getattr(encoder, "base", None))
+    first = layers[0] if isinstance(layers, nn.Sequential) and len(layers) else None
+    return first.in_features if isinstance(first, nn.Linear) else None

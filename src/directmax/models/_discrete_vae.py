@@ -20,7 +20,12 @@ from directmax.distributions import (
 )
 from directmax.estimators import Estimator
 from directmax.models._bound import NUM_AUTHORS_SAMPLES, Bound, enumerated, sampled
-from directmax.models._checks import check_estimator
+from directmax.models._checks import (
+    check_estimator,
+    check_images,
+    check_sizes,
+    num_pixels_of,
+)
 from directmax.models._networks import Decoder, Encoder, PairwiseEncoder
 from directmax.objectives import Reconstruction
 
@@ -58,7 +63,8 @@ class DiscreteVAE(nn.Module):
         reduced: decode candidates in bfloat16 where that is faster; see `Reconstruction`.
 
     Raises:
-        TypeError: `estimator` is no `Estimator`.
+        TypeError: `estimator` is no `Estimator`; at a call, images are no floating-point tensor.
+        ValueError: encoder and decoder are of other sizes; at a call, images are, or not in [0, 1].
 
     Example:
         >>> import torch
@@ -84,6 +90,7 @@ class DiscreteVAE(nn.Module):
     ) -> None:
         super().__init__()
         check_estimator(estimator)
+        check_sizes(encoder, decoder, ("num_variables", "num_values"))
         self.encoder = encoder
         self.decoder = decoder
         self.estimator = estimator
@@ -112,6 +119,7 @@ class DiscreteVAE(nn.Module):
             generator: source of the Gumbel noise.
             kl_gradient: when False, the KL term is evaluated but carries no gradient.
         """
+        check_images(images, num_pixels_of(self.encoder))
         q = self.posterior(images)
         objective = Reconstruction(self.decoder, images, reduced=self.reduced)
         estimate = self.estimator(q, objective, generator=generator)
@@ -149,6 +157,7 @@ class DiscreteVAE(nn.Module):
             TypeError, ValueError: `num_samples` is no integer of at least 1.
         """
         check_count("num_samples", num_samples)
+        check_images(images, num_pixels_of(self.encoder))
         n, k = self.encoder.num_variables, self.encoder.num_values
         if number_of_states(n, k) > max_states:
             return sampled(self.posterior, self.decoder, images, num_samples, generator)

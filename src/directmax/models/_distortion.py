@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from directmax._precision import no_autocast
+from directmax._randomness import draw
 
 ANGLE = 15.0
 """Degrees."""
@@ -81,16 +82,16 @@ def distorted(
     """
     _, channels, height, width = images.shape
     moved = turned(images, strength, mirror=True, padding="border", generator=generator)
-    draw = _draws(images, generator)
+    number = _draws(images, generator)
     with torch.no_grad():
         mean = moved.mean((1, 2, 3), keepdim=True)
-        seen = (moved - mean) * (1 + CONTRAST * strength * draw(1, 1, 1)) + mean
-        seen = seen * (1 + COLOUR * strength * draw(channels, 1, 1))
-        seen = seen + BRIGHTNESS * strength * draw(1, 1, 1)
+        seen = (moved - mean) * (1 + CONTRAST * strength * number(1, 1, 1)) + mean
+        seen = seen * (1 + COLOUR * strength * number(channels, 1, 1))
+        seen = seen + BRIGHTNESS * strength * number(1, 1, 1)
         if cover:
-            half = PATCH * height * (1 + 0.5 * draw(1))
-            inside = _within(draw(1), half, height).unsqueeze(2)
-            inside = inside & _within(draw(1), half, width).unsqueeze(1)
+            half = PATCH * height * (1 + 0.5 * number(1))
+            inside = _within(number(1), half, height).unsqueeze(2)
+            inside = inside & _within(number(1), half, width).unsqueeze(1)
             seen = torch.where(inside.unsqueeze(1), mean, seen)
         return seen.clamp(0, 1)
 
@@ -98,13 +99,11 @@ def distorted(
 def _draws(images: Tensor, generator: torch.Generator | None) -> Callable[..., Tensor]:
     """A function that draws numbers from −1 to 1 for every image, `(b, *shape)`."""
 
-    def draw(*shape: int) -> Tensor:
-        uniform = torch.rand(
-            len(images), *shape, generator=generator, dtype=images.dtype, device=images.device
-        )
-        return 2 * uniform - 1
+    def numbers(*shape: int) -> Tensor:
+        settings = {"dtype": images.dtype, "device": images.device}
+        return 2 * draw(torch.rand, (len(images), *shape), generator, **settings) - 1
 
-    return draw
+    return numbers
 
 
 def _affine(draw: Callable[..., Tensor], strength: float, mirror: bool) -> Float[Tensor, "b 2 3"]:

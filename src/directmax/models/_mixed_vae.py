@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from directmax._randomness import draw
 from directmax._validation import check_count
 from directmax.distributions import Categorical, observed_one_hot
 from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._bound import Bound
-from directmax.models._checks import check_estimator
+from directmax.models._checks import check_estimator, check_images, num_pixels_of
 from directmax.models._distortion import turned
 from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
 from directmax.models._networks import Decoder
@@ -151,7 +152,7 @@ class MixedVAE(nn.Module):
             generator: source of the Gaussian noise.
         """
         mean = posterior.mean
-        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        noise = draw(torch.randn, mean.shape, generator, dtype=mean.dtype, device=mean.device)
         rows, row_kl = posterior.sample(noise), posterior.row_kl() * kl_weight
         return MixedReconstruction(self.decoder, images, rows, row_kl, reduced=self.reduced)
 
@@ -190,6 +191,9 @@ class MixedVAE(nn.Module):
         """
         if (shift or distortion) and shape is None:
             raise ValueError("shape, (height, width), is needed for a shift and a distortion")
+        check_images(images, num_pixels_of(self.encoder))
+        if labelled is not None:
+            check_images(labelled, num_pixels_of(self.encoder), name="labelled")
         posterior = self.encoder(images)
         terms = self._without_labels(images, posterior, kl_weight, kl_gradient, generator)
         move = _Moved(shape, shift, distortion, generator)
@@ -256,7 +260,7 @@ class MixedVAE(nn.Module):
     ) -> Float[Tensor, " m"]:
         """f(label): only the label's row is encoded and decoded."""
         mean, log_variance = self.encoder.row(images, labels)
-        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        noise = draw(torch.randn, mean.shape, generator, dtype=mean.dtype, device=mean.device)
         row = mean + (0.5 * log_variance).exp() * noise
         logits = self.decoder(z.transpose(-1, -2) * row.unsqueeze(-2))  # from (m, k, c)
         return bernoulli_loss(logits, images) + kl_weight * gaussian_kl(mean, log_variance)
@@ -286,6 +290,7 @@ class MixedVAE(nn.Module):
             TypeError, ValueError: `num_samples` is no integer of at least 1.
         """
         check_count("num_samples", num_samples)
+        check_images(images, num_pixels_of(self.encoder))
         reconstruction, kl = [], []
         for index, part in enumerate(parts := images.split(EVALUATION_BATCH)):
             posterior = self.encoder(part)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from directmax._precision import widened
+from directmax._randomness import draw
 
 PROBE = 1.0
 """Length of the random step at which the steepest direction is looked for. A shorter one would be
@@ -52,9 +53,8 @@ def adversarial(
     Reference: Miyato et al. 2018, Virtual Adversarial Training.
     """
     with torch.enable_grad():
-        random = torch.randn(
-            images.shape, generator=generator, dtype=images.dtype, device=images.device
-        )
+        settings = {"dtype": images.dtype, "device": images.device}
+        random = draw(torch.randn, images.shape, generator, **settings)
         probe = _of_length(random, PROBE).requires_grad_()
         far = divergence(target.detach(), logits_of(images + probe)).sum()
         (slope,) = torch.autograd.grad(far, probe)

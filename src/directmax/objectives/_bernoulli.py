@@ -29,6 +29,11 @@ def bernoulli_loss(
         tensor([1.3863])
     """
     logits, images = widened(logits), widened(images)
+    if logits.shape[-1] != images.shape[-1]:
+        raise ValueError(
+            f"the decoder must return a logit for each of the {images.shape[-1]} pixels of the "
+            f"images, got shape {tuple(logits.shape)}"
+        )
     with no_autocast(logits.device):
         return softplus(logits).sum(-1) - (logits * images).sum(-1)
 

@@ -107,7 +107,7 @@ class Candidates:
         hidden, before = self.decoder.hidden, self.pre_activation[part]
         if reduced and before.device.type == "cpu" and hidden is torch.relu and self._flips:
             return _flipped_relu(before, self.columns, self.values[part])
-        moved = hidden(self._moved(part)) - hidden(before.unsqueeze(1))
+        moved = hidden(self._moved(part)) - hidden(before.unsqueeze(1).clone())
         return moved.bfloat16() if reduced else moved
 
     @property

@@ -23,8 +23,10 @@ CHUNK_ELEMENTS = 2**22
 class Objective(Protocol):
     """f(z) in nats: one-hot `(*s, b, n, k)` in, `(*s, b)` out; lower is better.
 
-    There may be any number of leading dimensions, also two (changes and samples). Within one call
-    of an estimator it must be a deterministic function of z.
+    There may be any number of leading dimensions, also two (changes and samples); for a function
+    that is written for one axis of problems, `(b, n, k)`, there is `batched`. Within one call of an
+    estimator it must be a deterministic function of z. It may write to z. Losses may be of any real
+    type, also bool, and +∞ at assignments that are forbidden.
 
     Some methods are optional; an estimator uses them where they are:
 
@@ -56,15 +58,46 @@ def evaluate(objective: Objective, z: Float[Tensor, "*s b n k"]) -> Float[Tensor
         >>> evaluate(lambda z: z[..., 1].sum(-1), z)
         tensor([1.])
     """
-    losses = objective(z)
+    losses = _called(objective, z)
     if not isinstance(losses, Tensor):
         raise TypeError(f"the objective must return a torch.Tensor, got {type(losses).__name__}")
     if losses.shape != z.shape[:-2]:
         raise ValueError(
             f"the objective must return one loss per assignment, shape {tuple(z.shape[:-2])} "
-            f"for z of shape {tuple(z.shape)}, got {tuple(losses.shape)}"
+            f"for z of shape {tuple(z.shape)}, got {tuple(losses.shape)}{_hint(z)}"
         )
-    return losses
+    return real(losses, z.dtype)
+
+
+def _called(objective: Objective, z: Tensor) -> object:
+    """f of a copy of z; what torch says of shapes, with a hint."""
+    if torch.compiler.is_compiling():
+        return objective(z.clone())
+    try:
+        return objective(z.clone())
+    except (RuntimeError, ValueError, IndexError) as error:
+        if z.ndim > 3 and not isinstance(error, torch.OutOfMemoryError):
+            error.add_note(f"the objective failed for z of shape {tuple(z.shape)}{_hint(z)}")
+        raise
+
+
+def _hint(z: Tensor) -> str:
+    if z.ndim <= 3:
+        return ""
+    return (
+        "; the axes before (batch, variables, values) are samples: an f that is written for z of "
+        "shape (batch, variables, values) can be passed as directmax.batched(f)"
+    )
+
+
+def real(losses: Tensor, dtype: torch.dtype) -> Tensor:
+    """Losses as they are, or in this type where they are bool or integers.
+
+    Example:
+        >>> real(torch.tensor([True]), torch.float32)
+        tensor([1.])
+    """
+    return losses if losses.is_floating_point() else losses.to(dtype)
 
 
 def state_losses(
@@ -103,7 +136,7 @@ def state_losses(
                 f"the objective must hold one problem or the {batch_size} of the distribution, "
                 f"got losses (problems, states) of shape {tuple(table.shape)}"
             )
-        return table
+        return real(table, dtype or torch.get_default_dtype())
     states = enumerate_states(
         num_variables, num_values, max_states=max_states, dtype=dtype, device=device
     )
@@ -172,8 +205,8 @@ def single_change_losses(
     """
     fast = getattr(objective, "single_change_losses", None)
     if fast is not None:
-        table: Tensor = fast(z)
-        return table
+        table: Tensor = fast(z.clone())
+        return real(table, z.dtype)
     num_variables, num_values = z.shape[-2:]
     base = evaluate(objective, z) if losses is None else losses  # (*s, b)
     chunk = _chunk(objective, z)

@@ -138,7 +138,7 @@ class MixedReconstruction:
         image, code = weights.nonzero(as_tuple=True)  # (m,), ordered by image
         columns = self._columns()
         pre_activation = self._decode_pairs(image, code, columns)  # (m, h)
-        logits = self.decoder.rest(pre_activation)
+        logits = self.decoder.rest(pre_activation.clone())  # which may write to it
         losses = bernoulli_loss(logits, self.images[image]) + self.row_kl[image, code]
         total = losses.new_zeros(len(weights)).index_add(0, image, losses * weights[image, code])
         with torch.no_grad():

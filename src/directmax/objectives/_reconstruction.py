@@ -120,7 +120,7 @@ class Reconstruction:
             number_of_states(1, num_values, max_states)
             # The columns of the weight are the decoded one-hots. Contiguous: matrix products with
             # the transposed layout are several times slower, forward and backward.
-            pre_activation = first.weight.T.contiguous()  # (k, h)
+            pre_activation = first.weight.T.clone(memory_format=torch.contiguous_format)  # (k, h)
             if first.bias is not None:
                 pre_activation = pre_activation + first.bias
         else:
@@ -142,7 +142,7 @@ class Reconstruction:
             table = self.state_losses(1, num_values, max_states=num_values)  # (b, k)
             return table.unsqueeze(-2).expand(z.shape)
         pre_activation = self._first(z)
-        logits = widened(self.decoder.rest(pre_activation))
+        logits = widened(self.decoder.rest(pre_activation.clone()))  # which may write to it
         return self._changes(z, pre_activation, logits, bernoulli_loss(logits, self.images))
 
     def losses_and_changes(
@@ -152,7 +152,7 @@ class Reconstruction:
         if z.shape[-2] == 1:
             return self(z), self.single_change_losses(z)
         pre_activation = self._first(z)
-        logits = self.decoder.rest(pre_activation)
+        logits = self.decoder.rest(pre_activation.clone())
         losses = bernoulli_loss(logits, self.images)
         with torch.no_grad():
             changes = self._changes(
@@ -165,7 +165,7 @@ class Reconstruction:
     ) -> tuple[Float[Tensor, "*s b"], Float[Tensor, "c *s b"]]:
         """f(z), differentiable, and f of other assignments for these images, without gradient."""
         pre_activation = self._first(z)
-        logits = self.decoder.rest(pre_activation)
+        logits = self.decoder.rest(pre_activation.clone())
         losses = bernoulli_loss(logits, self.images)
         with torch.no_grad():
             moved = self._first(others).movedim(0, -2)  # (*s, b, c, h)

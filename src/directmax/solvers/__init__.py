@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from directmax.solvers._one_by_one import OneByOne as OneByOne
     from directmax.solvers._pairwise import PairwiseSolver as PairwiseSolver
     from directmax.solvers._pairwise import check_potentials as check_potentials
+    from directmax.solvers._pairwise import coupling_reach as coupling_reach
     from directmax.solvers._pairwise import pair_products as pair_products
     from directmax.solvers._pairwise import potential as potential
     from directmax.solvers._pymaxflow import PyMaxflow as PyMaxflow

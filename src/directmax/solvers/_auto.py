@@ -36,15 +36,14 @@ class Auto(PairwiseSolver):
     ) -> tuple[Bool[Tensor, "s b n"], Status]:
         return self._choice(field.shape[-1], pairwise, (12, 17))._maximise(field, pairwise)
 
-    def alternatives(
+    def _alternatives(
         self,
         unary: Float[Tensor, "*s b n 2"],
         pairwise: Float[Tensor, "b P"],
         value: Float[Tensor, "*s b n 2"],
     ) -> Solution:
-        """Those of the chosen solver."""
         choice = self._choice(unary.shape[-2], pairwise, (16, 21))
-        return choice.alternatives(unary, pairwise, value)
+        return choice._alternatives(unary, pairwise, value)
 
     @staticmethod
     def _choice(

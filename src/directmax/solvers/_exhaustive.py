@@ -9,10 +9,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._kernels import over_rows
-from directmax._precision import no_autocast, widened
+from directmax._precision import no_autocast
 from directmax.solvers._pairwise import (
     PairwiseSolver,
-    check_potentials,
     pair_products,
     potential,
 )
@@ -45,19 +44,18 @@ class Exhaustive(PairwiseSolver):
         solve = _compiled if field.device.type == "cpu" else _in_torch
         return solve(field, pairwise), Status.OPTIMAL
 
-    def alternatives(
+    def _alternatives(
         self,
         unary: Float[Tensor, "*s b n 2"],
         pairwise: Float[Tensor, "b P"],
         value: Float[Tensor, "*s b n 2"],
     ) -> Solution:
         """See `PairwiseSolver`; on a CPU all n of them in one pass over the states."""
-        n = check_potentials(unary, pairwise, finite=False)[2]
+        n = unary.shape[-2]
         if unary.device.type != "cpu" or not unary.numel() or n > self.max_variables:
-            return super().alternatives(unary, pairwise, value)
+            return super()._alternatives(unary, pairwise, value)
         from directmax.solvers._exhaustive_kernel import alternatives
 
-        unary, pairwise = widened(unary.detach()), widened(pairwise.detach())
         rows = (unary[..., 1] - unary[..., 0]).reshape(-1, n).contiguous()
         bits = value[..., 1].reshape(-1, n).to(torch.uint8).contiguous()
         out = torch.empty(n, *rows.shape, dtype=torch.uint8)

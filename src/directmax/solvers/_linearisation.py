@@ -133,6 +133,13 @@ def climb(
         bits[best] = not bits[best]
 
 
+def _score(
+    field: NDArray[np.float64], pairwise: NDArray[np.float64], bits: NDArray[np.bool_]
+) -> float:
+    first, second = np.triu_indices(len(field), 1)
+    return float(field @ bits + pairwise @ (bits[first] & bits[second]))
+
+
 class LinearisedSolver(PairwiseSolver):
     """Solves `linearise` of each problem. A subclass sets the names and says how to solve one.
 
@@ -185,12 +192,14 @@ class LinearisedSolver(PairwiseSolver):
                 try:
                     if seconds is None or seconds > 0:
                         values, status = self._solve(linearise(rows[row], potentials), seconds)
-                    if values is not None:
-                        bits[row] = to_bits(values)
+                    found = bits[row].copy() if values is None else to_bits(values)
                 except Exception:
                     failed.append(row)  # the others need not try
                     raise
+                climb(rows[row], potentials, found)
                 climb(rows[row], potentials, bits[row])
+                if _score(rows[row], potentials, found) >= _score(rows[row], potentials, bits[row]):
+                    bits[row] = found
                 if status is not Status.OPTIMAL:
                     late.append(row)
 

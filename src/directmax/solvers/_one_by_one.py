@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import queue
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -10,23 +15,37 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from directmax._kernels import over_rows
+from directmax._validation import check_count
+
+Solve = Callable[[NDArray[np.float64], int], ArrayLike]
 
 
 class OneByOne:
     """The `maximise` of a `PerturbedArgmax`, from a function that solves a single problem.
 
-    Problems are shared among as many threads as torch uses, so the function must not change
-    anything that its calls share. That is faster where it releases Python's lock, as compiled
-    solvers mostly do (HiGHS, OR-Tools, numba's `nogil=True`).
+    `OneByOne(solve)` calls it for one problem after the other, in the thread of the caller. Faster:
+
+    - `OneByOne(factory=make, threads=4)` calls `make()` once a thread, for a `solve` of the
+      thread's own: for solvers that are built once and re-used, none of which two threads may touch
+      (HiGHS, OR-Tools, Gurobi), and that release Python's lock while they search.
+    - `OneByOne(solve, processes=4)` for functions in pure Python, which threads would not speed up.
+      `solve` must be one that pickle finds by its name: of a module, no lambda.
+
+    Threads and processes are started at the first call, and end with the object.
 
     Args:
-        solve: from the potentials of one problem, float64 `(n, k)`, and its number in the batch
-            (for a graph of its own), to the best values, integers or bool `(n,)`.
+        solve: from the potentials of one problem, float64 `(n, k)`, its own to write to, and the
+            number of the problem in the batch (for a graph of its own), to the best values,
+            integers or bool `(n,)`.
+        factory: returns such a function; in place of `solve`.
+        threads: how many there are; more than 1 with a `factory` only.
+        processes: how many other processes solve; 0 for none.
 
     Raises:
-        TypeError, ValueError: `solve` is no function; at the call, its answer is no array of n
-            integers.
+        TypeError, ValueError: neither or both of `solve` and `factory`, or no functions, several
+            threads without a factory, threads and processes; at the call, an answer that is no
+            array of n integers.
+        RuntimeError: at the call, a process ended.
 
     Example:
         >>> import torch
@@ -38,30 +57,107 @@ class OneByOne:
         tensor([[[1, 0]]])
     """
 
-    def __init__(self, solve: Callable[[NDArray[np.float64], int], ArrayLike]) -> None:
-        if not callable(solve):
-            raise TypeError(f"solve must be a function of potentials, got {type(solve).__name__}")
-        self.solve = solve
+    def __init__(
+        self,
+        solve: Solve | None = None,
+        *,
+        factory: Callable[[], Solve] | None = None,
+        threads: int = 1,
+        processes: int = 0,
+    ) -> None:
+        if (solve is None) == (factory is None):
+            raise TypeError("OneByOne takes a function solve, or a factory of such functions")
+        for name, value in (("solve", solve), ("factory", factory)):
+            if value is not None and not callable(value):
+                raise TypeError(f"{name} must be a function, got {type(value).__name__}")
+        self.threads = check_count("threads", threads)
+        self.processes = check_count("processes", processes, minimum=0)
+        if threads > 1 and factory is None:
+            raise ValueError(
+                "threads need a factory, which makes a solver for each: two threads may not share "
+                "one; OneByOne(factory=lambda: solve, threads=…) where yours may be shared"
+            )
+        if processes and (threads > 1 or factory is not None):
+            raise ValueError("processes are for OneByOne(solve, processes=…), without a factory")
+        self.solve, self.factory = solve, factory
+        self._solvers: queue.SimpleQueue[Solve] = queue.SimpleQueue()
+        self._pool: tuple[int, ThreadPoolExecutor | ProcessPoolExecutor] | None = None
 
     @torch.no_grad()
     def __call__(self, potentials: Float[Tensor, "s b n k"]) -> Int[Tensor, "s b n"]:
         """The best values of every problem and sample."""
         batch, n = potentials.shape[-3:-1]
-        rows = potentials.detach().cpu().double().numpy().reshape(-1, *potentials.shape[-2:])
+        # A copy, and each row of its own memory: solve may write to it.
+        rows = potentials.detach().to("cpu", torch.float64, copy=True).numpy()
+        rows = np.ascontiguousarray(rows.reshape(-1, *rows.shape[-2:]))
+        problems = [index % batch for index in range(len(rows))]
+        if self.processes:
+            answers = self._in_processes(list(rows), problems)
+        elif self.threads > 1:
+            answers = list(self._executor().map(self._borrowed, rows, problems))
+        else:
+            answers = [self._borrowed(*each) for each in zip(rows, problems, strict=True)]
         values = np.empty((len(rows), n), dtype=np.int64)
-
-        def solve(start: int, stop: int) -> None:
-            for row in range(start, stop):
-                answer = np.asarray(self.solve(rows[row], row % batch))
-                if answer.dtype.kind not in "biu" or answer.shape != (n,):
-                    raise ValueError(
-                        f"solve must return {n} integers or bool, the value of every variable, "
-                        f"got {answer.dtype} of shape {answer.shape}"
-                    )
-                values[row] = answer
-
-        over_rows(solve, len(rows), chunk=1)
+        for index, answer in enumerate(answers):
+            values[index] = _checked(answer, n)
         return torch.from_numpy(values).view(potentials.shape[:-1]).to(potentials.device)
 
+    def _borrowed(self, row: NDArray[np.float64], problem: int) -> ArrayLike:
+        """By `solve`, or by a solver that no other thread has now."""
+        if self.solve is not None:
+            return np.array(self.solve(row, problem))
+        assert self.factory is not None
+        try:
+            solver = self._solvers.get_nowait()
+        except queue.Empty:
+            solver = self.factory()
+        try:
+            return np.array(solver(row, problem))  # the solver may re-use its memory
+        finally:
+            self._solvers.put(solver)
+
+    def _in_processes(
+        self, rows: list[NDArray[np.float64]], problems: list[int]
+    ) -> list[ArrayLike]:
+        chunk = max(1, len(rows) // (4 * self.processes))
+        assert self.solve is not None
+        try:
+            return list(self._executor().map(self.solve, rows, problems, chunksize=chunk))
+        except BrokenProcessPool:
+            self._pool = None
+            raise RuntimeError("a process of OneByOne ended while it solved") from None
+
+    def _executor(self) -> ThreadPoolExecutor | ProcessPoolExecutor:
+        """The pool of this process: threads and processes do not survive a fork."""
+        if self._pool is None or self._pool[0] != os.getpid():
+            if self.processes:
+                context = get_context("spawn")  # a fork would copy the locks of torch's threads
+                pool: ThreadPoolExecutor | ProcessPoolExecutor = ProcessPoolExecutor(
+                    self.processes, context
+                )
+            else:
+                pool = ThreadPoolExecutor(self.threads, thread_name_prefix="directmax")
+            self._pool = (os.getpid(), pool)
+        return self._pool[1]
+
+    def __getstate__(self) -> dict[str, object]:
+        kept = {"solve", "factory", "threads", "processes"}
+        return {name: value for name, value in vars(self).items() if name in kept}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self._solvers, self._pool = queue.SimpleQueue(), None
+
     def __repr__(self) -> str:
-        return f"OneByOne({getattr(self.solve, '__name__', self.solve)!s})"
+        made = self.solve or self.factory
+        return f"OneByOne({getattr(made, '__name__', made)!s})"
+
+
+def _checked(answer: ArrayLike, n: int) -> NDArray[np.int64]:
+    values = np.asarray(answer)
+    if values.dtype.kind not in "biu" or values.shape != (n,):
+        raise ValueError(
+            f"solve must return {n} integers or bool, the value of every variable, "
+            f"got {values.dtype} of shape {values.shape}"
+        )
+    return values

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from directmax._masks import check_masked, without_infinities
 from directmax._precision import widened
 from directmax._validation import check_float_tensor
 from directmax.solvers._solution import Solution, Status
@@ -61,7 +62,8 @@ class PairwiseSolver(ABC):
         """Maximise.
 
         Args:
-            unary: h_i(0) and h_i(1), `(*s, b, n, 2)`, with any leading sample dimensions.
+            unary: h_i(0) and h_i(1), `(*s, b, n, 2)`, with any leading sample dimensions; −∞ for
+                a forbidden value.
             pairwise: h_ij of the P = n(n−1)/2 pairs i < j, `(b, P)`, in the order of
                 `torch.triu_indices(n, n, 1)`: (0, 1), (0, 2), …, (n−2, n−1). Shared by all samples.
             validate: also refuse non-finite potentials (on a GPU, a synchronisation).
@@ -79,15 +81,16 @@ class PairwiseSolver(ABC):
                 f"the solver '{self.name}' takes at most {self.max_variables} variables, "
                 f"got {shape[2]}; choose another, such as 'branch-and-bound' or 'highs'"
             )
-        wide, wide_pairs = widened(unary.detach()), widened(pairwise.detach())
-        field = (wide[..., 1] - wide[..., 0]).reshape(shape[0], shape[1], shape[2])
-        if field.numel():
-            bits, status = self._maximise(field.contiguous(), wide_pairs.contiguous())
+        wide, pairs = widened(unary.detach()), widened(pairwise.detach())
+        finite = _without_infinities(wide, pairs)
+        field = (finite[..., 1] - finite[..., 0]).reshape(shape[0], shape[1], shape[2])
+        if field.numel():  # a solver may write to what it gets
+            bits, status = self._maximise(field.contiguous(), pairs.clone().contiguous())
         else:
             bits, status = torch.zeros_like(field, dtype=torch.bool), Status.OPTIMAL
         bits = bits.reshape(unary.shape[:-1])
         value = torch.stack([~bits, bits], -1).to(unary.dtype)
-        return Solution(value=value, objective=potential(wide, wide_pairs, bits), status=status)
+        return Solution(value=value, objective=potential(wide, pairs, bits), status=status)
 
     @torch.no_grad()
     def alternatives(
@@ -98,8 +101,6 @@ class PairwiseSolver(ABC):
     ) -> Solution:
         """For every variable the best assignment in which it has the other value than in `value`.
 
-        Here n maximisations, each with one variable held by a large field.
-
         Args:
             unary: as above.
             pairwise: as above.
@@ -107,15 +108,30 @@ class PairwiseSolver(ABC):
 
         Returns:
             A `Solution` with a leading axis for the variable: `value` `(n, *s, b, n, 2)`,
-            `objective` `(n, *s, b)`.
+            `objective` `(n, *s, b)`. Where the other value is forbidden: `value` itself, and −∞.
         """
-        n = unary.shape[-2]
+        check_potentials(unary, pairwise, finite=False)
         unary, pairwise = widened(unary.detach()), widened(pairwise.detach())
+        solution = self._alternatives(_without_infinities(unary, pairwise), pairwise, value)
+        forbidden = (unary == -torch.inf).any(-1).movedim(-1, 0)  # (n, *s, b)
+        chosen = torch.where(forbidden[..., None, None], value, solution.value.to(value.dtype))
+        objective = potential(unary, pairwise, chosen[..., 1] > 0)
+        objective = objective.masked_fill(forbidden, -torch.inf)
+        return Solution(value=chosen, objective=objective, status=solution.status)
+
+    def _alternatives(
+        self,
+        unary: Float[Tensor, "*s b n 2"],
+        pairwise: Float[Tensor, "b P"],
+        value: Float[Tensor, "*s b n 2"],
+    ) -> Solution:
+        """`alternatives` of finite potentials; here n maximisations, one variable held in each."""
+        n = unary.shape[-2]
         held = torch.eye(n, dtype=torch.bool, device=unary.device)
         held = held.view(n, *(1,) * (unary.ndim - 2), n, 1) & (value > 0)
         # More than the whole range of scores: no assignment with the held value is worth it.
         reach = (unary[..., 1] - unary[..., 0]).abs().sum(-1) + pairwise.abs().sum(-1)
-        penalty = 2 * reach[..., None, None] + 1
+        penalty = torch.where(reach > 0, 2 * reach, 1.0)[..., None, None]
         solution = self(torch.where(held, unary - penalty, unary), pairwise, validate=False)
         bits = solution.value[..., 1] > 0
         objective = potential(unary, pairwise, bits)
@@ -147,7 +163,7 @@ def check_potentials(
     if not isinstance(unary, Tensor):
         raise TypeError(f"unary must be a torch.Tensor, got {type(unary).__name__}")
     axes = ("samples",) * max(0, unary.ndim - 3) + ("batch", "variables", "values")
-    check_float_tensor("unary", unary, axes, finite=finite)
+    check_masked("unary", unary, axes, finite)
     hint = (
         "one entry for each pair i < j; from a matrix: matrix[:, i, j] with "
         "i, j = torch.triu_indices(n, n, 1)"
@@ -177,6 +193,29 @@ def check_potentials(
     return unary.shape[:-3].numel(), batch, variables
 
 
+def _without_infinities(
+    unary: Float[Tensor, "*s b n 2"], pairwise: Float[Tensor, "b P"]
+) -> Float[Tensor, "*s b n 2"]:
+    """Finite potentials with the same maximisers; as they are where nothing is forbidden."""
+    if unary.device.type == "cpu" and not bool((unary == -torch.inf).any()):
+        return unary
+    return without_infinities(unary, coupling_reach(pairwise, unary.shape[-2]).unsqueeze(-1))
+
+
+def coupling_reach(pairwise: Float[Tensor, "b P"], num_variables: int) -> Float[Tensor, "b n"]:
+    """Σ_j |h_ij|: by how much the others may move what a variable gains.
+
+    Example:
+        >>> coupling_reach(torch.tensor([[1.0, -2.0, 4.0]]), 3)
+        tensor([[3., 5., 6.]])
+    """
+    size = pairwise.detach().abs()
+    reach = size.new_zeros(len(size), num_variables)
+    for end in torch.triu_indices(num_variables, num_variables, 1, device=size.device):
+        reach = reach.index_add(1, end, size)
+    return reach
+
+
 def pair_products(bits: Float[Tensor, "... n"]) -> Float[Tensor, "... P"]:
     """z_i z_j of all pairs i < j, in the order of `torch.triu_indices`.
 
@@ -197,7 +236,7 @@ def potential(
     """h(z) = Σ_i h_i(z_i) + Σ_{i<j} h_ij z_i z_j of given assignments (equation 8 of the paper).
 
     Args:
-        unary: h_i, `(*s, b, n, 2)`.
+        unary: h_i, `(*s, b, n, 2)`; −∞ for forbidden values.
         pairwise: h_ij `(b, P)`, P = n(n−1)/2, in the order (0, 1), (0, 2), …, (1, 2), …
         bits: z as booleans, `(*s, b, n)`.
 

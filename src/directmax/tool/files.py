@@ -124,6 +124,33 @@ def user_path(path: str | Path) -> Path:
         raise RunError(f"cannot use the path {os.fspath(path)!r}: {error}") from error
 
 
+@contextlib.contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """What lacks an entry, or has one of another type, is this file.
+
+    Raises:
+        RunError: it was so.
+    """
+    try:
+        yield
+    except RunError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{file} is damaged: {error!r}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those it is in, unless it is there.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
 def cannot_write(path: Path, error: OSError) -> RunError:
     """The error for a write that failed."""
     reason = error.strerror or str(error)

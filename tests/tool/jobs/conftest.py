@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from report_folder import ReportFolder
 
 from directmax.tool.config import TrainConfig
 from directmax.tool.measure.gradient_request import GradientRequest
 from directmax.tool.measure.gradients import measure_gradients
 from directmax.tool.paper.report import write_report
-from directmax.tool.run.train import train
+from directmax.tool.run import train as run
 
 LONG = "the loss became NaN in step 3 of epoch 2 <script>alert(1)</script> & more"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One thread, and no pictures of runs."""
+    monkeypatch.setattr(run, "write_report", lambda *arguments: None)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +69,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = (path / "state.json").read_bytes()
     (path / "state.json").unlink()
     path.rmdir()
-    train(mixed, path, device="cpu")
+    run.train(mixed, path, device="cpu")
     (path / "state.json").write_bytes(state)
     failed = TrainConfig(data="mnist", seed=2).resolve().to_dict()
     folder.add(

@@ -20,11 +20,13 @@ from directmax.tool.config import TrainConfig
 from directmax.tool.jobs import worker
 from directmax.tool.jobs.engine import Engine
 from directmax.tool.jobs.faults import Exit, code_of
+from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.progress import JobsProgress
 from directmax.tool.jobs.runner import Runner
-from directmax.tool.jobs.store import Store
-from directmax.tool.jobs.worker import Task
-from directmax.tool.paper.jobs import Job, train_job
+from directmax.tool.jobs.store import JobFolder, Store
+from directmax.tool.jobs.task import Task
+from directmax.tool.paper import kinds
+from directmax.tool.paper.item import train_job
 from directmax.tool.run.checkpoint import load_checkpoint
 
 
@@ -32,6 +34,11 @@ def tiny(name: str, **settings: Any) -> Job:
     """Three steps an epoch on the digits."""
     common: dict[str, Any] = {"epochs": 3, "batch_size": 400, "hidden": 12}
     return train_job(name, TrainConfig(**{**common, **settings}).resolve(), method="direct")
+
+
+def bound(root: Path, job: Job) -> JobFolder:
+    """A job with its folder."""
+    return Store(root).bind([job])[job.name]
 
 
 class ForkEngine:
@@ -109,13 +116,12 @@ def run_jobs(
     engine = engine or ForkEngine()
     out = io.StringIO()
     store = Store(root)
-    store.create()
     with JobsProgress(Console(file=out, width=200)) as progress:
         runner = Runner(
-            store,
-            jobs,
+            store.bind(jobs),
+            kinds.KINDS,
             engine,
-            task=Task(""),
+            task=Task("", kinds.__name__),
             retries=retries,
             progress=progress,
             seconds={},

@@ -10,14 +10,17 @@ from report_folder import VERSIONS
 from directmax.tool import cli
 from directmax.tool.commands import Gradients, Train
 from directmax.tool.config import TrainConfig, stored_config
-from directmax.tool.paper import Job, plan_item
-from directmax.tool.paper.report.commands import command_of, train_flags
+from directmax.tool.jobs.job import Job
+from directmax.tool.measure.gradient_request import GradientRequest
+from directmax.tool.paper import Request, plan_items
+from directmax.tool.paper.kinds.train import train_flags
+from directmax.tool.paper.report.commands import command_of
 from directmax.tool.paper.report.results import Outcome
 
 JOBS = [
     job
     for item, data in (("table1", "omniglot"), ("figure3", "fashion-mnist"), ("table2", "mnist"))
-    for job in plan_item(item, "paper", (3,), (data,))
+    for job in plan_items(item, Request("paper", (3,), (data,))).jobs
     if job.kind == "train" and job.cell["values"] != 50 and job.cell.get("labels", 50) == 50
 ]
 
@@ -45,7 +48,7 @@ def test_as_few_flags_as_possible() -> None:
 
 @pytest.mark.parametrize("scale", ["short", "paper"])
 def test_the_command_of_a_measurement_names_its_run(scale: str) -> None:
-    training, start, middle = plan_item("figure1", scale, (0,))
+    training, start, middle = plan_items("figure1", Request(scale, (0,))).jobs
     run = Outcome(training.name, "train", {}, dict(training.settings), f"jobs/{training.key()}")
     for job, directory in ((start, None), (middle, run.folder)):
         words = shlex.split(command_of(outcome("gradients", dict(job.settings)), [run]))
@@ -53,10 +56,8 @@ def test_the_command_of_a_measurement_names_its_run(scale: str) -> None:
         assert isinstance(command, Gradients)
         assert command.run_dir == directory
         assert command.output == "jobs/name"
-        for name, value in job.settings.items():
-            if name != "trained":
-                found = getattr(command, name)
-                assert (list(found or ()) if isinstance(value, list) else found) == value, name
+        flags = {name: value for name, value in job.settings.items() if name != "trained"}
+        assert command.request == GradientRequest.from_dict(flags)
 
 
 def test_mixtures_have_no_command() -> None:

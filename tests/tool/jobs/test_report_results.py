@@ -12,9 +12,9 @@ from report_folder import MACHINE, ReportFolder
 
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.files import RunError
+from directmax.tool.paper.kinds.train import MAX_POINTS
 from directmax.tool.paper.report import Results, collect
 from directmax.tool.paper.report.results import (
-    MAX_POINTS,
     OUTCOME,
     Outcome,
     Spread,

@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import outcome
+from jobs import ForkEngine, outcome
 
 from command_line import call, finish, program, refuse, succeed
+from directmax.tool.commands import Reproduce
 from directmax.tool.data import locate
+from directmax.tool.paper import Request, plan_items
+from directmax.tool.paper.known import read_known, usable
+from directmax.tool.paper.report.results import Outcome
 
+RESULTS = Path(__file__).parents[3] / "reproductions"
 ONE = ("reproduce", "figure2", "--only", "figure2-digits", "--device", "cpu")
 EXACT = ("reproduce", "table1", "--only", "table1-digits-10-em", "--device", "cpu")
 
@@ -22,9 +27,9 @@ EXACT = ("reproduce", "table1", "--only", "table1-digits-10-em", "--device", "cp
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measured anew, and nothing is left in the user's cache."""
     monkeypatch.setattr(locate, "user_cache", lambda: tmp_path / "cache")
-    from directmax.tool.jobs import estimate
+    from directmax.tool.jobs import bench
 
-    monkeypatch.setattr(estimate, "user_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(bench, "user_cache", lambda: tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ def test_a_dry_run_measures_and_leaves_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "cache" / "timings.json").read_text() == timings  # not measured again
 
 
-def test_done_then_nothing_is_left(tmp_path: Path) -> None:
+def test_done_then_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "out"
     text = succeed(*EXACT, "--output", output).out
     assert "1/1 table1-digits-10-em: test −log p(x)" in text
@@ -91,12 +96,12 @@ def test_done_then_nothing_is_left(tmp_path: Path) -> None:
     text = succeed(*EXACT, "--output", output).out
     assert "everything is done" in text
     assert result.stat().st_mtime_ns == before
+    _its_results_are_taken_over(output, tmp_path / "second")
+    monkeypatch.setattr(Reproduce, "_engine", lambda command, share: ForkEngine())
     _a_failed_job_is_exit_code_1_and_in_the_report(output)
 
 
-def test_known_results_are_taken_over(tmp_path: Path) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
-    succeed(*EXACT, "--output", first)
+def _its_results_are_taken_over(first: Path, second: Path) -> None:
     text = succeed(*EXACT, "--known", first / "results.json", "--output", second).out
     assert "everything is done" in text
     assert not list((second / "jobs").glob("*/result.json"))  # nothing was run
@@ -107,8 +112,19 @@ def test_known_results_are_taken_over(tmp_path: Path) -> None:
     record = json.loads((first / "results.json").read_text())
     record["outcomes"][0]["settings"]["restarts"] += 1  # another job
     (first / "results.json").write_text(json.dumps(record))
-    known = ("--known", first / "results.json", "--dry-run", "--output", tmp_path / "third")
+    known = ("--known", first / "results.json", "--dry-run", "--output", second / "third")
     assert "1 of 1 jobs left" in succeed(*EXACT, *known).out
+
+
+def test_published_results_are_taken_over_whole() -> None:
+    """The digests of jobs stay, so that what was computed need not be again."""
+    for item, results, number in (("table1", "table1", 75), ("figure2", "table1", 12)):
+        jobs = plan_items(item, Request("paper", seeds=(0,))).jobs
+        known = read_known([RESULTS / results / "results.json"])
+        assert len(usable(jobs, known)) == len(jobs) == number
+    seeds_0_and_1 = plan_items("table2", Request("paper", seeds=(0, 1))).jobs
+    known = read_known([RESULTS / "table2" / "results.json"])
+    assert len(usable(seeds_0_and_1, known)) == len(known) == 17
 
 
 @pytest.mark.parametrize(
@@ -123,11 +139,7 @@ def test_known_results_that_are_none(tmp_path: Path, content: str | None, messag
 
 
 def test_models_that_others_need_are_not_taken_over() -> None:
-    from directmax.tool.jobs.known import usable
-    from directmax.tool.jobs.plan import make_plan
-    from directmax.tool.paper.report.results import Outcome
-
-    plan = make_plan("figure1", "smoke")
+    plan = plan_items("figure1", Request("smoke"))
     known = {j.digest(): Outcome(j.name, j.kind, j.cell, j.settings, "") for j in plan.jobs}
     assert set(usable(plan.jobs, known)) == {job.name for job in plan.jobs}
     (trained,) = {each for job in plan.jobs for each in job.after}

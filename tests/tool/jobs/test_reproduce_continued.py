@@ -12,44 +12,36 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import ForkEngine, outcome, run_jobs, tiny
+from jobs import ForkEngine, bound, outcome, run_jobs, tiny
+from rich.console import Console
 
-from command_line import refuse, succeed
+from command_line import refuse
 from directmax.tool.files import RunError
 from directmax.tool.jobs.faults import INTERRUPTED
-from directmax.tool.jobs.known import give_back, read_known, take_over, usable, without_model
-from directmax.tool.jobs.plan import make_plan
+from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.store import OUTCOME, JobFolder, State, Store, merge
-from directmax.tool.jobs.worker import Task
-from directmax.tool.paper.jobs import Job
+from directmax.tool.jobs.task import Task
+from directmax.tool.paper import Request, kinds, plan_items
+from directmax.tool.paper.known import give_back, read_known, take_over, usable, without_model
 from directmax.tool.paper.report.results import collect, write_results
+from directmax.tool.paper.reproduce import Reproduction
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from directmax.tool.data import locate
-    from directmax.tool.jobs import estimate
-
-    for module in (locate, estimate):
-        monkeypatch.setattr(module, "user_cache", lambda: tmp_path / "cache")
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def stored(store: Store, job: Job, state: State) -> JobFolder:
     """The folder of a job in that state."""
-    store.create()
-    folder = store.folder(job)
-    folder.create(job)
+    folder = store.bind([job])[job.name]
+    folder.create()
     folder.write_state(state)
     return folder
 
 
 def test_a_measurement_is_left_whose_training_is_done(tmp_path: Path) -> None:
-    plan = make_plan("figure1", "smoke", only=["figure1-digits-middle"])
+    plan = plan_items("figure1", Request("smoke"), only=["figure1-digits-middle"])
     training = next(job for job in plan.jobs if job.kind == "train")
-    stored(Store(tmp_path / "out"), training, State("done", 1))
-    arguments = ("--only", "figure1-digits-middle", "--device", "cpu", "--dry-run")
-    text = succeed("reproduce", "figure1", *arguments, "--output", tmp_path / "out").out
-    assert "1 of 2 jobs left" in text
+    stored(Store(tmp_path), training, State("done", 1))
+    assert Reproduction(plan, tmp_path, console=Console()).left == ["figure1-digits-middle-0"]
 
 
 def plan_of(*jobs: dict[str, Any], needs: str | None = None) -> dict[str, Any]:
@@ -79,29 +71,29 @@ def test_a_model_that_is_needed_after_all_is_trained(tmp_path: Path) -> None:
     Store(first).add_plan(plan_record(training, Store(first)))
     write_results(first, collect(first))
     known = usable([training], read_known([first / "results.json"]))
-    store.create()
-    take_over(store, [training], known)
-    folder = store.folder(training)
+    take_over(store.bind([training]), known)
+    folder = bound(store.root, training)
     assert folder.is_done
     assert not folder.has_model
     # Another job comes that needs the model.
     other = Job("other", "train", {**tiny("other", seed=1).settings}, {}, after=("training",))
-    assert without_model(store, [training, other], []) == []
-    assert without_model(store, [training, other], [other]) == [training]
-    give_back(store, [training])
+    folders = store.bind([training, other])
+    assert without_model(folders, []) == []
+    assert without_model(folders, ["other"]) == ["training"]
+    give_back([folder])
     assert not folder.is_done
     runner, _ = run_jobs(store.root, [training, other])
     assert (runner.done, runner.failed) == (["training", "other"], {})
     assert not (folder.path / OUTCOME).exists()
     assert folder.has_model
-    assert outcome(folder.path) == outcome(Store(first).folder(training).path)
+    assert outcome(folder.path) == outcome(bound(first, training).path)
 
 
 def plan_record(job: Job, store: Store) -> dict[str, Any]:
     entry = {
         **job.to_dict(),
         "digest": job.digest(),
-        "folder": store.relative(store.folder(job)),
+        "folder": bound(store.root, job).relative,
         "seconds_per_epoch": None,
     }
     item = {"name": "table1", "title": "t", "caption": "c", "jobs": [job.name], "needs": None}
@@ -173,7 +165,9 @@ def test_a_lock_that_is_held_for_a_moment_is_waited_for(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="workers end with their engine on Linux")
 def test_a_worker_whose_engine_is_gone_does_not_start(tmp_path: Path) -> None:
     folder = stored(Store(tmp_path), tiny("a"), State())
-    task = Task(str(folder.path.absolute()), engine=2**22)  # no process has this number
+    task = Task(
+        str(folder.path.absolute()), kinds.__name__, engine=2**22
+    )  # no process has this number
     found = subprocess.run(task.command(), env=task.environment(), capture_output=True, timeout=60)
     assert found.returncode == INTERRUPTED
     assert folder.state() == State()

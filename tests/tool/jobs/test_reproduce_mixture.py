@@ -10,7 +10,7 @@ import torch
 
 from directmax.tool.config import TrainConfig
 from directmax.tool.data import load_images
-from directmax.tool.jobs.mixture import fit_mixture, measure_mixture
+from directmax.tool.paper.kinds.mixture import fit_mixture, measure_mixture
 from directmax.tool.run.images import split_images
 
 

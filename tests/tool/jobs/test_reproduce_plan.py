@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import functools
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from directmax.tool.config import TrainConfig, stored_config
 from directmax.tool.files import RunError
-from directmax.tool.jobs.estimate import makespan
-from directmax.tool.jobs.plan import Plan, make_plan
+from directmax.tool.jobs.job import Job
+from directmax.tool.jobs.plan import Plan
+from directmax.tool.jobs.runner import makespan
 from directmax.tool.jobs.store import Store
 from directmax.tool.measure.gradient_grid import settings_of
 from directmax.tool.measure.gradient_request import GradientRequest
-from directmax.tool.paper import ITEMS, SCALES
-from directmax.tool.paper.jobs import SEEDS, Job
+from directmax.tool.paper import ITEMS, SCALES, Request, kinds, plan_items
+from directmax.tool.paper.item import SEEDS
+
+RESULTS = Path(__file__).parents[3] / "reproductions"
+
+
+def make_plan(name: str, scale: str, *, only: Sequence[str] = (), **asked: Any) -> Plan:
+    return plan_items(name, Request(scale, **asked), only)
 
 
 def names(plan: Plan) -> list[str]:
@@ -23,24 +34,29 @@ def names(plan: Plan) -> list[str]:
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_job_can_be_made(scale: str) -> None:
-    plan = make_plan("all", scale)
+    plan = make_plan("all", scale, everything=True)
+    usual = {job.digest() for job in make_plan("all", scale).jobs}
+    assert len(plan.jobs) > len(usual)
+    assert usual < {job.digest() for job in plan.jobs} or scale != "paper"
+    requests: dict[str, GradientRequest] = {}
     by_name = {job.name: job for job in plan.jobs}
     assert len(by_name) == len(plan.jobs) == len({job.digest() for job in plan.jobs})
     for position, job in enumerate(plan.jobs):
         assert set(job.after) <= set(names(plan)[:position]), "dependencies come first"
-        assert job.kind in ("train", "gradients", "mixture")
+        assert job.kind in kinds.KINDS
         assert job.cell["seed"] in SEEDS[scale]
         assert Job.from_dict(job.to_dict()) == job
         if job.kind == "train":
             assert stored_config(dict(job.settings)).to_dict() == job.settings
         if job.kind == "gradients":
-            flags = {k: v for k, v in job.settings.items() if k != "trained"}
-            request = GradientRequest.from_dict(flags)
-            settings, _ = settings_of(TrainConfig(data=job.cell["data"]).resolve(), request)
-            assert {setting.family for setting in settings} >= {"direct", "gumbel-softmax"}
-            if job.after:
-                assert job.settings["trained"] == by_name[job.after[0]].digest()
-    for chosen in plan.items:
+            flags = {k: v for k, v in job.settings.items() if k not in ("trained", "seed")}
+            requests[json.dumps(flags)] = GradientRequest.from_dict(flags)
+        if job.kind == "gradients" and job.after:
+            assert job.settings["trained"] == by_name[job.after[0]].digest()
+    for request in requests.values():
+        settings, _ = settings_of(TrainConfig().resolve(), request)
+        assert {setting.family for setting in settings} >= {"direct", "gumbel-softmax"}
+    for chosen in plan.parts:
         assert set(chosen.jobs) <= set(by_name)
         assert chosen.jobs or chosen.needs
 
@@ -71,7 +87,7 @@ def test_the_published_protocol() -> None:
 
 def test_shared_runs_are_there_once() -> None:
     everything = make_plan("all", "short")
-    items = {chosen.item.name: set(chosen.jobs) for chosen in everything.items}
+    items = {chosen.name: set(chosen.jobs) for chosen in everything.parts}
     assert items["figure2"] < items["table1"]
     assert len(items["figure4"] & items["table2"]) == 2
     alone = {name: set(names(make_plan(name, "short"))) for name in ITEMS}
@@ -85,7 +101,7 @@ def test_only_takes_what_is_needed_with_it() -> None:
         "table1-mnist-10",
         *(f"table1-mnist-10-{method}" for method in ("exact", "direct", "gumbel-softmax", "ours")),
     }
-    assert [chosen.item.name for chosen in plan.items] == ["figure1", "table1", "figure2"]
+    assert [chosen.name for chosen in plan.parts] == ["figure1", "table1", "figure2"]
 
 
 def test_seeds_and_data() -> None:
@@ -95,21 +111,66 @@ def test_seeds_and_data() -> None:
     with pytest.raises(ValueError, match="figure1 is on mnist, digits; got --data omniglot"):
         make_plan("figure1", "short", data=("omniglot",))
     everything = make_plan("all", "short", data=("omniglot",))
-    assert {c.item.name for c in everything.items if c.jobs} == {"table1", "figure2"}
+    assert {c.name for c in everything.parts if c.jobs} == {"table1", "figure2"}
+
+
+KEPT: list[tuple[str, dict[str, Any]]] = [
+    ("estimators", {}),
+    ("structured", {"temperature": "auto"}),  # which none of these estimators has
+    ("labels", {"distortion": 0.0}),  # of the time before the setting
+    ("labels-turned", {}),
+    ("attributes", {}),
+    ("gumbel-softmax-300", {}),
+]
+
+
+@functools.cache
+def all_trainings() -> list[Job]:
+    asked: dict[str, Any] = {"seeds": (0, 1, 2), "present": {"celeba": 4_800}, "everything": True}
+    jobs = [job for scale in ("short", "paper") for job in make_plan("all", scale, **asked).jobs]
+    return [job for job in jobs if job.kind == "train"]
+
+
+@pytest.mark.parametrize(("file", "later"), KEPT, ids=[name for name, _ in KEPT])
+def test_runs_that_were_kept_are_jobs(file: str, later: dict[str, Any]) -> None:
+    """What `reproductions/` holds can be made again by `directmax reproduce --everything`."""
+    runs = json.loads((RESULTS / f"{file}.json").read_text())["runs"]
+    found = [
+        any(
+            all(job.settings.get(key) == value for key, value in {**run["config"], **later}.items())
+            for job in all_trainings()
+        )
+        for run in runs
+    ]
+    shorter = [run["run"] for run, is_there in zip(runs, found, strict=True) if not is_there]
+    assert shorter == (["faces-pairwise"] if file == "attributes" else [])
+
+
+@pytest.mark.parametrize("stage", ["start", "middle"])
+@pytest.mark.parametrize(
+    ("model", "name"), [("mnist", "mnist"), ("binary", "fashion-mnist-binary")]
+)
+def test_measurements_that_were_kept_are_jobs(model: str, name: str, stage: str) -> None:
+    plan = make_plan("figure1", "paper", seeds=(0,), everything=True)
+    (job,) = (job for job in plan.jobs if job.name == f"figure1-{name}-{stage}-0")
+    kept = json.loads((RESULTS / "gradients.json").read_text())[f"{model}-{stage}"]
+    of_the_job = {**kept["configuration"], **job.settings}
+    of_the_job.pop("trained", None)
+    assert of_the_job == kept["configuration"]
 
 
 def test_data_that_cannot_be_downloaded_is_taken_where_it_is() -> None:
     alone = make_plan("figure5", "short")
     assert {job.cell["data"] for job in alone.jobs} == {"fashion-mnist"}
-    assert alone.items[0].needs is not None
-    assert "figure5 is without celeba" in alone.items[0].needs
+    assert alone.parts[0].needs is not None
+    assert "figure5 is without celeba" in alone.parts[0].needs
     both = make_plan("figure5", "short", present={"celeba": 4_800})
     labels = {job.cell["data"]: job.cell["labels"] for job in both.jobs}
     assert labels == {"fashion-mnist": 500, "celeba": 48}  # one per cent of what is there
-    assert both.items[0].needs is None
+    assert both.parts[0].needs is None
     asked = make_plan("figure5", "smoke", data=["celeba"])  # loading it says where to get it
     assert {job.settings["image_size"] for job in asked.jobs} == {16}
-    everything = {chosen.item.name: chosen for chosen in make_plan("all", "smoke").items}
+    everything = {chosen.name: chosen for chosen in make_plan("all", "smoke").parts}
     assert "figure5 has no embedded data" in (everything["figure5"].needs or "")
 
 
@@ -141,18 +202,18 @@ def test_digests_are_of_the_work_alone() -> None:
 
 def test_plans_of_several_calls_are_one(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.create()
     first, second = make_plan("table1", "short", data=("mnist",)), make_plan("figure1", "short")
-    store.add_plan(first.to_dict("directmax reproduce table1", store, {}))
-    plan = store.add_plan(second.to_dict("directmax reproduce figure1", store, {"x": 1.0}))
-    assert [item["name"] for item in plan["items"]] == ["figure1", "table1"]
+    store.add_plan(first.to_dict("directmax reproduce table1", store.bind(first.jobs), {}))
+    folders = store.bind(second.jobs)
+    plan = store.add_plan(second.to_dict("directmax reproduce figure1", folders, {"x": 1.0}))
+    assert {item["name"] for item in plan["items"]} == {"figure1", "table1"}
     assert {job["name"] for job in plan["jobs"]} == {*names(first), *names(second)}
     assert plan["command"] == "directmax reproduce table1\ndirectmax reproduce figure1"
-    third = make_plan("table1", "short", data=("omniglot",)).to_dict("a", store, {})
-    plan = store.add_plan(third)
+    third = make_plan("table1", "short", data=("omniglot",))
+    plan = store.add_plan(third.to_dict("a", store.bind(third.jobs), {}))
     assert len(next(item for item in plan["items"] if item["name"] == "table1")["jobs"]) == 50
     with pytest.raises(RunError, match="holds a reproduction with --scale short, not smoke"):
-        store.add_plan(make_plan("table1", "smoke").to_dict("a", store, {}))
+        store.add_plan({**third.to_dict("a", store.bind(third.jobs), {}), "scale": "smoke"})
 
 
 def test_makespan() -> None:

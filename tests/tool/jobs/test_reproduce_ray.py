@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jobs import outcome, run_jobs, tiny
+from jobs import bound, outcome, run_jobs, tiny
 
+from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.runner import Stopped
-from directmax.tool.jobs.store import Store
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def pid_of(folder: Path) -> int:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"directmax.tool.jobs.worker" in words and str(folder).encode() in words:
+            if b"directmax.tool.jobs.worker" in words and str(folder).encode() in words[3]:
                 return int(entry.name)
     raise AssertionError(f"no worker in {folder}")
 
@@ -50,8 +50,8 @@ def wait_for_lines(folder: Path, number: int) -> None:
 
 
 def test_two_workers_one_killed(tmp_path: Path, engine: object) -> None:
-    jobs = [tiny("a", epochs=150), tiny("b", seed=1), tiny("c", learning_rate=1e38)]
-    path = Store(tmp_path).folder(jobs[0]).path
+    jobs = [tiny("a", epochs=150), tiny("b", seed=1), Job("c", "train", {"odd": 1}, {})]
+    path = bound(tmp_path, jobs[0]).path
 
     def kill() -> None:
         wait_for_lines(path, 5)
@@ -62,18 +62,18 @@ def test_two_workers_one_killed(tmp_path: Path, engine: object) -> None:
     runner, text = run_jobs(tmp_path, jobs, engine, retries=1)  # type: ignore[arg-type]
     thread.join()
     assert sorted(runner.done) == ["a", "b"]
-    assert "NaN or infinite" in runner.failed["c"]
+    assert "unknown or missing entries" in runner.failed["c"]
     assert "a: was killed (SIGKILL); starting again (1 of 1)" in text
-    assert Store(tmp_path).folder(jobs[0]).state().attempts == 2
+    assert bound(tmp_path, jobs[0]).state().attempts == 2
     alone, _ = run_jobs(tmp_path / "alone", [jobs[0]])
     assert alone.failed == {}
-    there = Store(tmp_path / "alone").folder(jobs[0]).path
+    there = bound(tmp_path / "alone", jobs[0]).path
     assert outcome(path) == outcome(there)
 
 
 def test_stopped_and_called_again(tmp_path: Path, engine: object) -> None:
     job = tiny("a", epochs=150)
-    path = Store(tmp_path).folder(job).path
+    path = bound(tmp_path, job).path
 
     def stop() -> None:
         wait_for_lines(path, 5)
@@ -86,11 +86,11 @@ def test_stopped_and_called_again(tmp_path: Path, engine: object) -> None:
     thread.join()
     with pytest.raises(AssertionError, match="no worker"):
         pid_of(path)
-    assert Store(tmp_path).folder(job).state().state == "waiting"
+    assert bound(tmp_path, job).state().state == "waiting"
     runner, _ = run_jobs(tmp_path, [job])
     assert runner.failed == {}
     run_jobs(tmp_path / "alone", [job])
-    assert outcome(path) == outcome(Store(tmp_path / "alone").folder(job).path)
+    assert outcome(path) == outcome(bound(tmp_path / "alone", job).path)
 
 
 def test_an_address_that_does_not_answer() -> None:

@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import resource
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from jobs import ForkEngine, outcome, run_jobs, tiny
+from jobs import ForkEngine, bound, outcome, run_jobs, tiny
 
 from directmax.tool.jobs import worker
 from directmax.tool.jobs.engine_local import LocalEngine, Resources
+from directmax.tool.jobs.faults import BUSY
+from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.runner import Stopped
-from directmax.tool.jobs.store import State, Store
-from directmax.tool.paper.jobs import Job
+from directmax.tool.jobs.store import State
+from directmax.tool.jobs.task import Task
+from directmax.tool.paper import kinds
 from directmax.tool.run import train as run
 from directmax.tool.run.loop import Trainer
 
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One thread, and no pictures."""
-    monkeypatch.setattr(run, "write_report", lambda *arguments: None)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +64,11 @@ def at_step(epoch: int, step: int, do: Any) -> None:
 
 
 def state(root: Path, job: Job) -> State:
-    return Store(root).folder(job).state()
+    return bound(root, job).state()
 
 
 def folder(root: Path, job: Job) -> Path:
-    return Store(root).folder(job).path
+    return bound(root, job).path
 
 
 def test_a_run_is_that_of_directmax_train(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
@@ -143,9 +138,13 @@ def test_out_of_memory(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
 
 
 def test_nan_fails_without_stopping_the_rest(tmp_path: Path) -> None:
-    sick = tiny("sick", learning_rate=1e38)
+    def poison(name: str, number: int) -> None:
+        if name == "sick":
+            at_step(0, 1, lambda trainer: next(trainer.model.parameters()).data.fill_(math.nan))
+
+    sick = tiny("sick", seed=1)
     measured = Job("measured", "gradients", {"trained": sick.digest()}, {}, after=("sick",))
-    engine = ForkEngine()
+    engine = ForkEngine(prepare=poison)
     runner, _ = run_jobs(tmp_path, [sick, measured, tiny("well")], engine, retries=1)
     assert engine.started == ["sick", "sick", "well"]
     assert runner.done == ["well"]
@@ -261,10 +260,9 @@ def test_processes_of_this_machine(tmp_path: Path, undisturbed: dict[str, Any]) 
 
 
 def test_a_busy_job_is_left_alone(tmp_path: Path) -> None:
-    store, job = Store(tmp_path), tiny("a")
-    store.create()
-    store.folder(job).create(job)
-    with store.folder(job).claim() as mine:
+    busy = bound(tmp_path, tiny("a"))
+    busy.create()
+    with busy.claim() as mine:
         assert mine
-        assert worker.work(worker.Task(str(store.folder(job).path))) == 75
-    assert store.folder(job).state() == State()
+        assert worker.work(Task(str(busy.path), kinds.__name__)) == BUSY
+    assert busy.state() == State()

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from jobs import tiny
+from jobs import bound, tiny
 
 from directmax.tool.files import RunError
 from directmax.tool.jobs.store import JobFolder, State, Store
@@ -17,10 +17,8 @@ from directmax.tool.jobs.store import JobFolder, State, Store
 
 @pytest.fixture
 def folder(tmp_path: Path) -> JobFolder:
-    store = Store(tmp_path)
-    store.create()
-    found = store.folder(tiny("a"))
-    found.create(tiny("a"))
+    found = bound(tmp_path, tiny("a"))
+    found.create()
     return found
 
 
@@ -29,7 +27,7 @@ def test_a_state_is_read_as_written(folder: JobFolder) -> None:
     state = State("failed", 3, "was killed", 12.5)
     folder.write_state(state)
     assert folder.state() == state
-    assert folder.job() == tiny("a")
+    assert JobFolder.read(folder.path).job == tiny("a")
 
 
 def test_a_lock_ends_with_its_process(folder: JobFolder) -> None:
@@ -68,10 +66,10 @@ def test_a_damaged_job(folder: JobFolder) -> None:
     record["settings"]["epochs"] = 4
     folder.job_file.write_text(json.dumps(record))
     with pytest.raises(RunError, match="its digest is that of other settings"):
-        folder.job()
+        JobFolder.read(folder.path)
     folder.job_file.write_text("{}")
     with pytest.raises(RunError, match="damaged"):
-        folder.job()
+        JobFolder.read(folder.path)
 
 
 def test_a_damaged_plan(tmp_path: Path) -> None:

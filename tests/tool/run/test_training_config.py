@@ -228,3 +228,11 @@ def test_streams_of_randomness_are_apart(seed: int, epoch: int) -> None:
     seeds |= {derive_seed(seed, Stream.NOISE, epoch, rank) for rank in range(1, 4)}
     assert len(seeds) == len(Stream) + 3
     assert all(0 <= value < 2**63 for value in seeds)
+
+
+def test_auto_where_the_default_follows_from_the_others_is_nothing_given() -> None:
+    words = {"estimator": "auto", "temperature": "auto", "kl_fraction": "auto", "baseline": "auto"}
+    assert TrainConfig(**words).given() == {}
+    assert TrainConfig(epsilon="auto").given() == {"epsilon": "auto"}  # a method of its own
+    with pytest.raises(ValueError, match="encoder"):
+        TrainConfig(encoder="auto")

@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from command_line import STEPS, call, metrics, read, refuse, succeed, two_processes
 from directmax.tool.config import ResolvedConfig, TrainConfig, stored_config
 from directmax.tool.data import load_images
-from directmax.tool.paper.jobs import Request
+from directmax.tool.paper.item import Request
 from directmax.tool.paper.table1 import build
 from directmax.tool.run import train as run
 from directmax.tool.run.binary_task import BinaryTask

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import shlex
 import sys
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from directmax._choices import check_choice
 from directmax.tool.commands.shared import DataDir, quiet
 from directmax.tool.config.setting import either
 from directmax.tool.paper import ITEMS
+
+if TYPE_CHECKING:
+    from directmax.tool.jobs.engine import Engine
+    from directmax.tool.jobs.engine_local import Resources
+
+ENGINES = ("local", "ray")
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,11 @@ class Reproduce:
     """results.json of other reproductions: their finished jobs are taken over, not run again."""
     dry_run: bool = False
     """Print the jobs and how long they would take, measured from a few steps; run nothing."""
+    everything: bool = False
+    """Also what the paper does not have: figures 1 and 3 by every estimator, figure 1 with binary
+    variables, table 1 by one start and without early stopping, table 2 without distorted images."""
+    measure: bool = False
+    """Measure the seconds of an epoch of all trainings anew, also of finished ones."""
     output: Annotated[
         str | None,
         tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/reproduction-SCALE)"),
@@ -75,12 +90,57 @@ class Reproduce:
 
     def run(self) -> None:
         """Reproduce."""
-        from directmax.tool.jobs.command import command
+        from directmax.tool.look.progress import make_console
+        from directmax.tool.paper.item import Request
+        from directmax.tool.paper.items import plan_items
+        from directmax.tool.paper.reproduce import Reproduction, present_data
 
         quiet()
-        flags = vars(self).copy()
-        if code := command(compiled=flags.pop("compile"), **flags, words=self._words()):
-            sys.exit(code)
+        check_choice("engine", self.engine, ENGINES)
+        if self.retries < 0:
+            raise ValueError(f"--retries must be at least 0, got {self.retries}")
+        if self.address is not None and self.engine != "ray":
+            raise ValueError("--address is for --engine ray: add it, or leave --address out")
+        # A worker on another machine has a working directory of its own.
+        data_dir = None if self.data_dir is None else str(Path(self.data_dir).absolute())
+        present = present_data(data_dir)
+        request = Request(self.scale, self.seeds, self.data, present, self.everything)
+        work = Reproduction(
+            plan_items(self.name, request, self.only),
+            self.output or Path("runs") / f"reproduction-{self.scale}",
+            known=self.known,
+            data_dir=data_dir,
+            console=make_console(),
+        )
+        share = work.measure(self.device, self.workers, fresh=self.measure)
+        local = self.engine == "local"
+        work.announce(share.workers, str(share) if local else "on this machine alone")
+        if self.dry_run:
+            return
+        work.prepare(shlex.join(["directmax", "reproduce", *self._words()]), compiled=self.compile)
+        failed: list[str] = []
+        with work.reported(share.devices[0]):
+            if work.left:
+                with contextlib.closing(self._engine(share)) as engine:
+                    failed = work.run(engine, retries=self.retries, compiled=self.compile)
+        if failed:
+            jobs = "1 job" if len(failed) == 1 else f"{len(failed)} jobs"
+            text = f"{jobs} failed; the same command tries again: {', '.join(failed)}"
+            print(f"directmax: {text}", file=sys.stderr)
+            sys.exit(1)
+
+    def _engine(self, share: Resources) -> Engine:
+        from directmax.tool.jobs.engine_local import LocalEngine
+        from directmax.tool.jobs.engine_ray import RayEngine
+
+        if self.engine == "local":
+            return LocalEngine(share)
+        return RayEngine(
+            self.address,
+            workers=self.workers if self.address else share.workers,
+            threads=1 if self.address else share.threads,
+            gpus=share.gpus,
+        )
 
     def _words(self) -> list[str]:
         """The command line of what differs from the defaults, for the report."""

@@ -36,11 +36,11 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluate."""
+        from directmax.tool.look.progress import bars
         from directmax.tool.run.finished import evaluate_run
-        from directmax.tool.run.progress import share_bar
 
         quiet()
-        with share_bar() as progress:
+        with bars() as progress:
             metrics = evaluate_run(
                 self.run_dir,
                 data_dir=self.data_dir,

@@ -114,7 +114,8 @@ class Train:
 
     def config(self) -> ResolvedConfig:
         """What the flags mean; with --resume, laid over the stored configuration."""
-        typed = {name: value for name, value in vars(self.flags).items() if value is not None}
+        flags = vars(self.flags)
+        typed = {name: word for name, word in flags.items() if not SETTINGS[name].unset(word)}
         given: dict[str, Any] = {
             name: value if isinstance(value, tuple) else SETTINGS[name].read(value)
             for name, value in typed.items()

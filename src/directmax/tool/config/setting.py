@@ -69,6 +69,11 @@ class Setting:
         """Whether "auto" is a value: a method of its own."""
         return "Literal" in self.annotation
 
+    def unset(self, value: Any) -> bool:
+        """Whether nothing was given: None, or "auto" where the default follows from the others."""
+        word = isinstance(value, str) and value == "auto"
+        return value is None or (word and not self.auto and callable(self.default))
+
     @property
     def wanted(self) -> str:
         """The type in words."""

@@ -64,9 +64,9 @@ class TrainConfig(Settings):
         self.resolve()
 
     def given(self) -> dict[str, Any]:
-        """What is not None, as plain Python values, each of its type and in its range."""
+        """What is not unset, as plain Python values, each of its type and in its range."""
         values = {name: getattr(self, name) for name in SETTINGS}
-        return {name: SETTINGS[name].check(v) for name, v in values.items() if v is not None}
+        return {n: SETTINGS[n].check(v) for n, v in values.items() if not SETTINGS[n].unset(v)}
 
     def resolve(self) -> ResolvedConfig:
         """Every setting with its value: given, of the preset, or the default for the others."""

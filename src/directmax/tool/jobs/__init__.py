@@ -1,4 +1,1 @@
-"""`directmax reproduce`: plan the jobs of the paper's items, run them, report.
-
-Imported lazily: the command line does not import torch before it runs.
-"""
+"""Jobs: plan them, run them, start again what dies. Knows nothing of what a job computes."""

@@ -12,7 +12,7 @@ import time
 from typing import IO, Protocol
 
 from directmax.tool.jobs.faults import Exit
-from directmax.tool.jobs.worker import Task
+from directmax.tool.jobs.task import Task
 
 SAVE_SECONDS = 60.0
 """How long a worker that is asked to stop may take to save."""

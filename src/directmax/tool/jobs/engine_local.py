@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from directmax.tool.jobs.engine import SAVE_SECONDS, WorkerProcess
 from directmax.tool.jobs.faults import Exit
 from directmax.tool.jobs.machine import cores
-from directmax.tool.jobs.worker import Task
+from directmax.tool.jobs.task import Task
 
 RUNS_PER_GPU = 4
 """Runs that share a card: the models are small, and a card waits for their steps."""
@@ -28,6 +28,11 @@ class Resources:
     workers: int
     threads: int
     devices: tuple[str, ...]
+
+    @property
+    def gpus(self) -> float:
+        """Share of a card of a process; 0 without."""
+        return 1 / RUNS_PER_GPU if self.devices[0].startswith("cuda") else 0.0
 
     def __str__(self) -> str:
         runs = f"{self.workers} {'job' if self.workers == 1 else 'jobs'} at a time"

@@ -18,7 +18,7 @@ from directmax.tool.data.locate import ENVIRONMENT_VARIABLE
 from directmax.tool.jobs.engine import SAVE_SECONDS, run_to_end
 from directmax.tool.jobs.faults import INTERRUPTED, LOST, Exit
 from directmax.tool.jobs.store import JobFolder
-from directmax.tool.jobs.worker import Task
+from directmax.tool.jobs.task import Task
 
 CONNECT_SECONDS = 10.0
 
@@ -143,7 +143,7 @@ class RayEngine:
             self._ray.cancel(reference)
         end = time.monotonic() + SAVE_SECONDS
         for _, (_, task) in tasks:
-            while JobFolder(task.folder).is_taken() and time.monotonic() < end:
+            while JobFolder.read(task.folder).is_taken() and time.monotonic() < end:
                 time.sleep(0.1)
         self._running.clear()
 

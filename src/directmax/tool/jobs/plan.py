@@ -1,34 +1,31 @@
-"""Which jobs a call consists of, in which order."""
+"""Jobs of several parts as one plan: shared work once, in order, what is asked for."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
-from directmax._choices import check_choice
-from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATASETS
-from directmax.tool.jobs.store import Store
-from directmax.tool.paper.items import ITEMS
-from directmax.tool.paper.jobs import SCALES, Item, Job
-
-ALL = "all"
-NAMES = (*ITEMS, ALL)
+from directmax.tool.jobs.job import Job
+from directmax.tool.jobs.store import JobFolder
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """An item and the names of its jobs.
+class Part:
+    """Something that is drawn from jobs.
 
     Attributes:
-        item: the item.
-        jobs: what it is drawn from.
+        name: unique.
+        title: one line for people.
+        caption: what is shown.
+        jobs: names of the jobs that it is drawn from.
         needs: what of it is left out and why, in one line; None for nothing.
     """
 
-    item: Item
+    name: str
+    title: str
+    caption: str
     jobs: tuple[str, ...]
     needs: str | None = None
 
@@ -39,128 +36,75 @@ class Plan:
 
     Attributes:
         scale: smoke, short or paper.
-        items: what was asked for, in the paper's order.
+        scale_note: what that means.
+        parts: what was asked for.
         jobs: each once, after those that it needs.
     """
 
     scale: str
-    items: tuple[Chosen, ...]
+    scale_note: str
+    parts: tuple[Part, ...]
     jobs: tuple[Job, ...]
 
     def to_dict(
-        self, command: str, store: Store, seconds_per_epoch: Mapping[str, float | None]
+        self,
+        command: str,
+        folders: Mapping[str, JobFolder],
+        seconds_per_epoch: Mapping[str, float | None],
     ) -> dict[str, Any]:
         """As `plan.json`.
 
         Args:
             command: the command line of the call.
-            store: knows the folders.
+            folders: of the jobs, by name.
             seconds_per_epoch: of jobs, by name, as measured before.
         """
-        return {
-            "command": command,
-            "scale": self.scale,
-            "scale_note": SCALES[self.scale],
-            "items": [
-                {
-                    "name": chosen.item.name,
-                    "title": chosen.item.title,
-                    "caption": chosen.item.caption,
-                    "jobs": list(chosen.jobs),
-                    "needs": chosen.needs,
-                }
-                for chosen in self.items
-            ],
-            "jobs": [
-                {
-                    **job.to_dict(),
-                    "digest": job.digest(),
-                    "folder": store.relative(store.folder(job)),
-                    "seconds_per_epoch": seconds_per_epoch.get(job.name),
-                }
-                for job in self.jobs
-            ],
-        }
+        parts = [{**dataclasses.asdict(part), "jobs": list(part.jobs)} for part in self.parts]
+        jobs = [
+            {
+                **job.to_dict(),
+                "digest": job.digest(),
+                "folder": folders[job.name].relative,
+                "seconds_per_epoch": seconds_per_epoch.get(job.name),
+            }
+            for job in self.jobs
+        ]
+        head = {"command": command, "scale": self.scale, "scale_note": self.scale_note}
+        return {**head, "items": parts, "jobs": jobs}
 
 
 def make_plan(
-    name: str,
-    scale: str,
-    *,
-    seeds: Sequence[int] = (),
-    data: Sequence[str] = (),
-    only: Sequence[str] = (),
-    present: Mapping[str, int] = MappingProxyType({}),
+    scale: str, scale_note: str, parts: Mapping[Part, Sequence[Job]], only: Sequence[str] = ()
 ) -> Plan:
-    """The jobs of an item, or of all; work that several items share is there once.
+    """Put the jobs of parts together; work that several share is there once, as the first calls it.
 
     Args:
-        name: figure1, table1, …, or all.
-        scale: smoke, short or paper.
-        seeds: a run for each; none: those of the scale.
-        data: only these data sets; none: those of the scale.
+        scale: of all.
+        scale_note: what that means.
+        parts: with all jobs that each needs; the names of those in the part itself do not matter.
         only: beginnings of jobs' names; what they need is added. None: all jobs.
-        present: numbers of training images of the data sets at hand that cannot be downloaded.
 
     Raises:
-        ValueError: a name that is not known, a seed that cannot be used, or nothing to do.
-
-    Example:
-        >>> plan = make_plan("all", "smoke", only=["figure1-digits-middle"])
-        >>> [job.name for job in plan.jobs]
-        ['figure1-digits-training-0', 'figure1-digits-middle-0']
+        ValueError: nothing begins so, or there is nothing to do.
     """
-    check_choice("item", name, NAMES)
-    check_choice("scale", scale, tuple(SCALES))
-    for each in data:
-        check_choice("data set", each, tuple(dict.fromkeys((*DATASETS, *ATTRIBUTE_DATASETS))))
-    for seed in seeds:
-        if not 0 <= seed < 2**63:
-            raise ValueError(f"--seeds must be at least 0 and below 2^63, got {seed}")
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"--seeds must differ, got {' '.join(map(str, seeds))}")
     found: dict[str, Job] = {}  # by digest
-    names: dict[str, str] = {}  # a job's name, and that of the same work in an earlier item
-    items = []
-    for item in ITEMS.values() if name == ALL else (ITEMS[name],):
-        jobs, needs = _jobs(item, scale, seeds, data, present, tolerant=name == ALL)
-        for job in jobs:
-            names[job.name] = found.setdefault(job.digest(), job).name
-        items.append(Chosen(item, tuple(names[job.name] for job in jobs), needs))
-    renamed = {
+    names: dict[str, str] = {}  # a job's name, and that of the same work in an earlier part
+    for job in (job for jobs in parts.values() for job in jobs):
+        names[job.name] = found.setdefault(job.digest(), job).name
+    jobs = {
         job.name: dataclasses.replace(job, after=tuple(names[each] for each in job.after))
         for job in found.values()
     }
-    if not renamed and (missing := next((c.needs for c in items if c.needs), None)):
+    if not jobs and (missing := next((part.needs for part in parts if part.needs), None)):
         raise ValueError(missing)
-    kept = _only(renamed, only)
+    kept = _only(jobs, only)
+    chosen = []
+    for part, of_part in parts.items():
+        own = dict.fromkeys(names[job.name] for job in of_part)
+        chosen.append(dataclasses.replace(part, jobs=tuple(name for name in own if name in kept)))
     if only:
-        items = [
-            dataclasses.replace(chosen, jobs=tuple(each for each in chosen.jobs if each in kept))
-            for chosen in items
-        ]
-        items = [chosen for chosen in items if chosen.jobs]
-    return Plan(scale, tuple(items), tuple(_ordered({each: renamed[each] for each in kept})))
-
-
-def _jobs(
-    item: Item,
-    scale: str,
-    seeds: Sequence[int],
-    data: Sequence[str],
-    present: Mapping[str, int],
-    *,
-    tolerant: bool,
-) -> tuple[tuple[Job, ...], str | None]:
-    """Jobs, and what is left out."""
-    chosen = tuple(data)
-    try:
-        jobs = item.jobs(scale, tuple(seeds), chosen, present)
-        return jobs, item.lacks(scale, chosen, present)
-    except ValueError as error:
-        if not tolerant:
-            raise
-        return (), str(error)
+        chosen = [part for part in chosen if part.jobs]
+    return Plan(scale, scale_note, tuple(chosen), tuple(_ordered([jobs[name] for name in kept])))
 
 
 def _only(jobs: Mapping[str, Job], only: Sequence[str]) -> list[str]:
@@ -181,16 +125,17 @@ def _only(jobs: Mapping[str, Job], only: Sequence[str]) -> list[str]:
     return [name for name in jobs if name in wanted]
 
 
-def _ordered(jobs: dict[str, Job]) -> list[Job]:
+def _ordered(jobs: Sequence[Job]) -> list[Job]:
     """Every job after those that it needs; those that others wait for come first."""
-    waited_for = {each for job in jobs.values() for each in job.after}
+    by_name = {job.name: job for job in jobs}
+    needed = {each for job in jobs for each in job.after}
     order: dict[str, Job] = {}
 
     def add(job: Job) -> None:
         for each in job.after:
-            add(jobs[each])
+            add(by_name[each])
         order.setdefault(job.name, job)
 
-    for job in sorted(jobs.values(), key=lambda job: job.name not in waited_for):
+    for job in sorted(jobs, key=lambda job: job.name not in needed):
         add(job)
     return list(order.values())

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
-from directmax.tool.files import RunError, read_json
+from directmax.tool.files import RunError
 from directmax.tool.jobs.engine import Engine
-from directmax.tool.jobs.estimate import makespan
 from directmax.tool.jobs.faults import BUSY, INTERRUPTED, Exit
-from directmax.tool.jobs.progress import Counts, JobsProgress, Running, duration, look
-from directmax.tool.jobs.store import LOOK_SECONDS, JobFolder, State, Store
-from directmax.tool.jobs.worker import Task
-from directmax.tool.paper.jobs import Job
+from directmax.tool.jobs.kind import Kinds, Stage
+from directmax.tool.jobs.progress import JobsProgress
+from directmax.tool.jobs.store import LOOK_SECONDS, JobFolder, State
+from directmax.tool.jobs.task import Task
+from directmax.tool.look.progress import duration
 from directmax.tool.run.interrupt import Interrupted, InterruptGuard
 
 POLL = 0.5
@@ -36,8 +36,8 @@ class Runner:
     """Runs jobs.
 
     Args:
-        store: the folder.
-        jobs: what is to be done, each after those that it needs.
+        folders: of what is to be done, by name, each after those that it needs.
+        kinds: that the jobs are of.
         engine: that runs them.
         task: what all workers are told alike.
         retries: how often a job that died is started again.
@@ -47,8 +47,8 @@ class Runner:
 
     def __init__(
         self,
-        store: Store,
-        jobs: Sequence[Job],
+        folders: Mapping[str, JobFolder],
+        kinds: Kinds,
         engine: Engine,
         *,
         task: Task,
@@ -58,12 +58,11 @@ class Runner:
     ) -> None:
         self._engine, self._task, self._retries = engine, task, retries
         self._progress, self._seconds = progress, seconds
-        self._jobs = {job.name: job for job in jobs}
-        self._folders = {job.name: store.folder(job) for job in jobs}
-        self._waiting = list(self._jobs)
+        self._folders, self._kinds = folders, kinds
+        self._waiting = list(folders)
         self._running: dict[str, float] = {}  # since when
         self._elsewhere: dict[str, float] = {}  # looked at when
-        self._faults = dict.fromkeys(self._jobs, 0)
+        self._faults = dict.fromkeys(folders, 0)
         self.done: list[str] = []
         self.failed: dict[str, str] = {}
 
@@ -75,7 +74,7 @@ class Runner:
             RunError: the folder cannot be written.
         """
         for name, folder in self._folders.items():
-            folder.create(self._jobs[name])
+            folder.create()
             if folder.is_done:
                 self._waiting.remove(name)
                 self.done.append(name)
@@ -85,7 +84,7 @@ class Runner:
                     self._progress.say("stopping: running jobs are saved")
                     self._engine.stop()
                     done = [f for f in self._folders.values() if f.is_done]
-                    raise Stopped(len(done), len(self._jobs))
+                    raise Stopped(len(done), len(self._folders))
                 self._look_elsewhere()
                 self._start()
                 for name, ended in self._engine.wait(POLL):
@@ -97,25 +96,19 @@ class Runner:
         for name in list(self._waiting):
             if len(self._running) >= self._engine.slots:
                 return
-            job = self._jobs[name]
-            if broken := [each for each in job.after if each in self.failed]:
+            after = self._folders[name].job.after
+            if broken := [each for each in after if each in self.failed]:
                 self._waiting.remove(name)
                 self._fail(name, f"needs {broken[0]}, which failed")
-            elif all(each in self.done for each in job.after):
+            elif all(each in self.done for each in after):
                 self._waiting.remove(name)
                 if self._folders[name].is_taken():
                     self._elsewhere[name] = time.monotonic()
                 else:
                     self._running[name] = time.monotonic()
-                    self._engine.start(name, self._task_of(job))
-
-    def _task_of(self, job: Job) -> Task:
-        return Task(
-            folder=str(self._folders[job.name].path.absolute()),
-            needs=tuple(str(self._folders[each].path.absolute()) for each in job.after),
-            data_dir=self._task.data_dir,
-            compiled=self._task.compiled,
-        )
+                    folder, *needs = (str(self._folders[n].path.absolute()) for n in (name, *after))
+                    task = dataclasses.replace(self._task, folder=folder, needs=tuple(needs))
+                    self._engine.start(name, task)
 
     def _look_elsewhere(self) -> None:
         now = time.monotonic()
@@ -175,52 +168,65 @@ class Runner:
 
     def _finish(self, name: str, note: str) -> None:
         self.done.append(name)
-        numbers = _result(self._jobs[name], self._folders[name].path)
-        number = f"{len(self.done) + len(self.failed)}/{len(self._jobs)}"
-        self._progress.say(f"{number} {name}: {numbers}{note}")
+        number = f"{len(self.done) + len(self.failed)}/{len(self._folders)}"
+        self._progress.say(f"{number} {name}: {', '.join([*self._numbers(name), note])}")
+
+    def _numbers(self, name: str) -> list[str]:
+        """The result of a finished job in a few words."""
+        folder = self._folders[name]
+        try:
+            result = self._kinds[folder.job.kind].result(folder.path, done=True)
+        except RunError:
+            return []
+        test = result.get("test") or {}
+        words = [f"test accuracy {test['accuracy']:.2%}"] if "accuracy" in test else []
+        if test.get("bound") is not None:
+            words.append(f"test bound {test['bound']:.2f}")
+        elif test.get("nll") is not None:
+            words.append(f"test −log p(x) {test['nll']:.2f}")
+        if result.get("stopped_early"):
+            words.append(f"stopped early after {result['epochs']} epochs")
+        return words
 
     def _show(self) -> None:
-        running = [self._look(name) for name in self._running]
-        running += [self._look(name, elsewhere=True) for name in self._elsewhere]
-        counts = Counts(len(self.done), len(self.failed), len(self._waiting), len(running))
-        self._progress.update(counts, running, self._left(running), list(self.failed))
+        stages = {name: self._stage(name) for name in (*self._running, *self._elsewhere)}
+        where = dict.fromkeys(self._elsewhere, " (another call)")
+        self._progress.update(
+            {f"{name}{where.get(name, '')}": stage for name, stage in stages.items()},
+            done=len(self.done),
+            waiting=len(self._waiting),
+            failed=list(self.failed),
+            left=self._left(stages),
+        )
 
-    def _look(self, name: str, *, elsewhere: bool = False) -> Running:
+    def _stage(self, name: str) -> Stage:
         folder = self._folders[name]
-        return look(name, self._jobs[name].settings, folder.metrics_file, elsewhere=elsewhere)
+        return self._kinds[folder.job.kind].stage(folder.job, folder.path)
 
-    def _left(self, running: Sequence[Running]) -> float | None:
+    def _left(self, stages: Mapping[str, Stage]) -> float | None:
         """Time to the end of all: what running jobs say, what the others are expected to take."""
-        now = time.monotonic()
-        rest = []
-        for job in running:
-            since = self._running.get(job.name, now)
-            expected = self._seconds.get(job.name)
-            if job.left is not None:
-                rest.append(job.left)
-            elif expected is not None:
-                rest.append(max(0.0, expected - (now - since)))
         if any(name not in self._seconds for name in self._waiting):
             return None
-        rest += [self._seconds[name] for name in self._waiting]
+        rest = [self._seconds[name] for name in self._waiting]
+        now = time.monotonic()
+        for name, stage in stages.items():
+            spent = now - self._running.get(name, now)
+            if stage.left is not None:
+                rest.append(stage.left)
+            elif name in self._seconds:
+                rest.append(max(0.0, self._seconds[name] - spent))
         return makespan(rest, self._engine.slots) if rest else None
 
 
-def _result(job: Job, path: Path) -> str:
-    """The result of a finished job in a few words."""
-    try:
-        if job.kind == "gradients":
-            return ""
-        file = path / ("summary.json" if job.kind == "train" else "result.json")
-        record = read_json(file)
-        test = record["test"]
-    except (RunError, KeyError):
-        return ""
-    words = [f"test accuracy {test['accuracy']:.2%}"] if "accuracy" in test else []
-    if test.get("bound") is not None:
-        words.append(f"test bound {test['bound']:.2f}")
-    elif test.get("nll") is not None:
-        words.append(f"test −log p(x) {test['nll']:.2f}")
-    if record.get("stopped_early"):
-        words.append(f"stopped early after {record['epochs']} epochs")
-    return ", ".join(words) + ", "
+def makespan(seconds: Iterable[float], workers: int) -> float:
+    """When the last of jobs ends that are taken in turn by some workers.
+
+    Example:
+        >>> makespan([3.0, 1.0, 1.0], 2)
+        3.0
+    """
+    free = [0.0] * max(1, workers)
+    for each in seconds:
+        free.sort()
+        free[0] += each
+    return max(free)

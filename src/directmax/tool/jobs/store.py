@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from directmax.tool.files import RunError, cannot_write, lock, read_json, write_json
-from directmax.tool.paper.items import place_of
-from directmax.tool.paper.jobs import Job
+from directmax.tool.files import RunError, lock, make_folder, read_json, reading, write_json
+from directmax.tool.jobs.job import Job
 
 JOBS = "jobs"
 PLAN = "plan.json"
@@ -48,20 +47,39 @@ class State:
 
 
 class JobFolder:
-    """The folder of one job.
+    """A job and its folder.
 
     Args:
-        path: the folder.
+        path: the folder, in `jobs/` of that of the reproduction.
+        job: the job.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.job_file = self.path / "job.json"
-        self.state_file = self.path / "state.json"
-        self.metrics_file = self.path / "metrics.jsonl"
-        self.result_file = self.path / "result.json"
+    def __init__(self, path: Path, job: Job) -> None:
+        self.path, self.job = path, job
+        self.job_file, self.state_file = path / "job.json", path / "state.json"
 
-    def create(self, job: Job) -> None:
+    @classmethod
+    def read(cls, path: str | Path) -> JobFolder:
+        """A folder that says what its job is.
+
+        Raises:
+            RunError: the folder holds none, or its file is damaged.
+        """
+        folder = Path(path)
+        file = folder / "job.json"
+        record = read_json(file)
+        with reading(file):
+            job = Job.from_dict(record)
+        if record.get("digest") != job.digest():
+            raise RunError(f"{file} is damaged: its digest is that of other settings")
+        return cls(folder, job)
+
+    @property
+    def relative(self) -> str:
+        """As written in the plan."""
+        return f"{JOBS}/{self.path.name}"
+
+    def create(self) -> None:
         """Make the folder and say in it what the job is; nothing changes if it is there.
 
         Raises:
@@ -69,26 +87,8 @@ class JobFolder:
         """
         if self.job_file.exists():
             return
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        write_json(self.job_file, {**job.to_dict(), "digest": job.digest()})
-
-    def job(self) -> Job:
-        """The job.
-
-        Raises:
-            RunError: the folder holds none, or its file is damaged.
-        """
-        record = read_json(self.job_file)
-        try:
-            job = Job.from_dict(record)
-        except (KeyError, TypeError) as error:
-            raise RunError(f"{self.job_file} is damaged: {error!r}") from error
-        if record.get("digest") != job.digest():
-            raise RunError(f"{self.job_file} is damaged: its digest is that of other settings")
-        return job
+        make_folder(self.path)
+        write_json(self.job_file, {**self.job.to_dict(), "digest": self.job.digest()})
 
     def state(self) -> State:
         """How far it is.
@@ -99,18 +99,11 @@ class JobFolder:
         if not self.state_file.exists():
             return State()
         record = read_json(self.state_file)
-        try:
-            state = State(
-                state=str(record["state"]),
-                attempts=int(record["attempts"]),
-                error=record["error"],
-                seconds=float(record["seconds"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{self.state_file} is damaged: {error!r}") from error
-        if state.state not in STATES:
-            raise RunError(f"{self.state_file} is damaged: unknown state {state.state!r}")
-        return state
+        with reading(self.state_file):
+            state, error = record["state"], record["error"]
+            if state not in STATES:
+                raise ValueError(f"unknown state {state!r}")
+            return State(state, int(record["attempts"]), error, float(record["seconds"]))
 
     def write_state(self, state: State) -> None:
         """Write `state.json`, atomically."""
@@ -160,17 +153,6 @@ class Store:
         self.root = Path(root)
         self.plan_file = self.root / PLAN
 
-    def create(self) -> None:
-        """Make the folder.
-
-        Raises:
-            RunError: it cannot be written.
-        """
-        try:
-            (self.root / JOBS).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.root, error) from error
-
     def check(self, scale: str) -> None:
         """Refuse a folder that holds another scale, before anything is done.
 
@@ -182,16 +164,19 @@ class Store:
         if (plan := self.plan()) is not None:
             _check_scale(plan, scale, self.root)
 
-    def folder(self, job: Job) -> JobFolder:
-        """Of a job: one that has its digest, whatever it was called, else the one to be made."""
-        ending = job.digest()[:8]
-        for path in sorted((self.root / JOBS).glob(f"*-{ending}")):
-            return JobFolder(path)
-        return JobFolder(self.root / JOBS / job.key())
+    def bind(self, jobs: Iterable[Job]) -> dict[str, JobFolder]:
+        """Jobs with their folders, by name.
 
-    def relative(self, folder: JobFolder) -> str:
-        """A job's folder as written in the plan."""
-        return folder.path.relative_to(self.root).as_posix()
+        A folder is that of a job if it ends with its digest, whatever the job was called.
+        """
+        found: dict[str, Path] = {}
+        for path in sorted((self.root / JOBS).glob("*-*")):
+            found.setdefault(path.name.rpartition("-")[2], path)
+        folders = {}
+        for job in jobs:
+            path = found.get(job.digest()[:8], self.root / JOBS / job.key())
+            folders[job.name] = JobFolder(path, job)
+        return folders
 
     def plan(self) -> dict[str, Any] | None:
         """What earlier calls planned; None if there was none.
@@ -215,6 +200,7 @@ class Store:
         Raises:
             RunError: the folder holds another scale, or cannot be written.
         """
+        make_folder(self.root / JOBS)
         with lock(self.root / ".plan.lock", wait=True):
             merged = merge(self.plan(), plan, self.root)
             write_json(self.plan_file, merged)
@@ -240,15 +226,13 @@ def merge(old: Mapping[str, Any] | None, new: Mapping[str, Any], root: Path) -> 
             items[item["name"]] = {**item, "jobs": list(dict.fromkeys([*earlier, *item["jobs"]]))}
     jobs = {job["name"]: job for job in old["jobs"]}
     for job in new["jobs"]:
-        measured = job["seconds_per_epoch"]
-        if measured is None:
-            measured = jobs.get(job["name"], job)["seconds_per_epoch"]
-        jobs[job["name"]] = {**job, "seconds_per_epoch": measured}
+        known = {key: value for key, value in job.items() if value is not None}
+        jobs[job["name"]] = {**jobs.get(job["name"], job), **known}
     commands = dict.fromkeys([*old["command"].split("\n"), *new["command"].split("\n")])
     return {
         **new,
         "command": "\n".join(commands),
-        "items": sorted(items.values(), key=lambda item: place_of(item["name"])),
+        "items": list(items.values()),
         "jobs": list(jobs.values()),
     }
 

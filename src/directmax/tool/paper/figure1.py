@@ -5,63 +5,87 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from directmax.tool.config import PRESETS
-from directmax.tool.paper.jobs import Item, Job, Request, train_job
+from directmax.tool.config import PRESETS, TrainConfig
+from directmax.tool.jobs.job import Job
+from directmax.tool.paper.item import SMOKE_DATA, Item, Request, train_job
 
-# Arguments of `directmax gradients`.
-_EPSILONS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, "auto"]
-_TEMPERATURES = [0.1, 0.2, 0.5, 1.0, 2.0]
+_FIGURE = ("mnist", SMOKE_DATA)
+_BINARY = ("fashion-mnist", SMOKE_DATA)
+"""Data sets of the paper's model, and of the one with binary variables beside it."""
 
 
-def _measurement(name: str, cell: dict[str, Any], request: Request, **model: Any) -> Job:
-    few = request.scale != "paper"
-    settings = {
-        # All that can be used, on the paper's scale; those of the figure else.
+def _settings(request: Request) -> dict[str, Any]:
+    """Flags of `directmax gradients` for the paper's model."""
+    # On the paper's scale, all estimators that can be used; else those of the figure, if no more
+    # is asked for.
+    few = request.scale != "paper" and not request.everything
+    return {
         "estimators": ["direct", "gumbel-softmax"] if few else [],
-        "epsilons": _EPSILONS,
+        "epsilons": [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, "auto"],
         "sides": ["one", "two"],
         "rao_blackwell": not few,
-        "temperatures": _TEMPERATURES,
+        "temperatures": [0.1, 0.2, 0.5, 1.0, 2.0],
         "samples": 1,
         "draws": request.pick(40, 300, 1000),
         "images": request.pick(20, 100, 100),
         "split": "train",
         "adapt": request.pick(0, 300, 1000),
-        "seed": cell["seed"],
-        **model,
     }
-    return Job(name, "gradients", settings, cell)
+
+
+def _stages(
+    trained: Job, request: Request, model: dict[str, Any], settings: dict[str, Any], words: str
+) -> list[Job]:
+    """A training, and measurements of a fresh model and of the trained one."""
+    seed = trained.cell["seed"]
+
+    def measure(stage: str, title: str, after: tuple[str, ...], **subject: Any) -> Job:
+        name = trained.name.replace("-training-", f"-{stage}-")
+        cell = {**model, "seed": seed, "stage": f"{words}{title}"}
+        return Job(name, "gradients", {**settings, "seed": seed, **subject}, cell, after)
+
+    # On a smaller scale more estimators are another measurement than the figure's.
+    more = "-all" if request.everything and request.scale != "paper" else ""
+    return [
+        trained,
+        measure(f"start{more}", "initialisation", (), **model),
+        measure(f"middle{more}", "mid-training", (trained.name,), trained=trained.digest()),
+    ]
+
+
+def _figure(request: Request, data: str, seed: int) -> list[Job]:
+    """The paper's model, of ten values, by the published protocol."""
+    config = dataclasses.replace(
+        PRESETS["paper"], data=data, seed=seed, epochs=request.pick(40, 30, 30)
+    ).resolve()
+    trained = train_job(f"figure1-{data}-training-{seed}", config, method="direct")
+    return _stages(trained, request, {"data": data, "values": 10}, _settings(request), "")
+
+
+def _binary(request: Request, data: str, seed: int) -> list[Job]:
+    """Fifteen binary variables by every estimator."""
+    model: dict[str, Any] = {"data": data, "variables": 15, "values": 2}
+    config = TrainConfig(**model, estimator="local-expectation", epochs=15, seed=seed).resolve()
+    name = f"figure1-{data}-binary-training-{seed}"
+    settings = {
+        **_settings(request),
+        "epsilons": [0.01, 0.03, 0.1, 0.3, 1.0, "auto"],
+        "draws": request.pick(40, 300, 400),
+        "images": request.pick(20, 50, 50),
+    }
+    trained = train_job(name, config, method="local-expectation", variables=15)
+    return _stages(trained, request, model, settings, "15 binary variables, ")
 
 
 def build(request: Request) -> tuple[Job, ...]:
-    """A fresh model and a trained one, of ten values, by the published protocol."""
+    """A fresh model and a trained one."""
     jobs = []
     for data in request.data:
         for seed in request.seeds:
-            cell = {"data": data, "values": 10, "seed": seed}
-            config = dataclasses.replace(
-                PRESETS["paper"], data=data, seed=seed, epochs=request.pick(40, 30, 30)
-            ).resolve()
-            trained = train_job(f"figure1-{data}-training-{seed}", config, method="direct")
-            jobs += [
-                trained,
-                _measurement(
-                    f"figure1-{data}-start-{seed}",
-                    {**cell, "stage": "initialisation"},
-                    request,
-                    data=data,
-                    values=10,
-                ),
-                dataclasses.replace(
-                    _measurement(
-                        f"figure1-{data}-middle-{seed}",
-                        {**cell, "stage": "mid-training"},
-                        request,
-                        trained=trained.digest(),
-                    ),
-                    after=(trained.name,),
-                ),
-            ]
+            if data in _FIGURE:
+                jobs += _figure(request, data, seed)
+            if data in _BINARY and request.everything:
+                jobs += _binary(request, data, seed)
     return tuple(jobs)
 
 
@@ -70,6 +94,7 @@ ITEM = Item(
     "Figure 1: bias and variance of gradient estimators",
     "Direct optimisation by its step ε and Gumbel-Softmax by its temperature τ, against the "
     "enumerated gradient, at initialisation and in mid-training.",
-    ("mnist",),
+    _FIGURE[:1],
     build,
+    beyond=_BINARY[:1],
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from directmax.tool.jobs.job import Job
 from directmax.tool.paper import table1
-from directmax.tool.paper.jobs import Item, Job, Request
+from directmax.tool.paper.item import Item, Request
 
 VALUES = (10,)
 """The text does not say of which k the figure is."""

@@ -4,42 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
+from directmax.estimators import ESTIMATORS
 from directmax.tool.config import TrainConfig
-from directmax.tool.paper.jobs import Item, Job, Request, train_job
+from directmax.tool.jobs.job import Job
+from directmax.tool.paper.item import Item, Request, train_job
 
 _DIRECT: dict[str, Any] = {"estimator": "direct", "epsilon": 0.1, "anneal_rate": 0.0}
 _PAPER = ("gumbel-softmax", "rebar", "relax", "arm", "local-expectation")
 _AFTER = ("disarm", "reinmax", "score-function")
 """Estimators of the paper's figure, ours among them, and those published after it."""
-_ENCODERS = {"pairwise": "exhaustive", "supermodular": "max-flow"}
+_UNFIT = ("exact", "clamped-argmax")
+"""Sums over all states at every step, and the structured encoders' own."""
+_SOLVERS = {"pairwise": "exhaustive", "supermodular": "max-flow"}
 
 
-def estimators() -> dict[str, dict[str, Any]]:
-    """Flags of every line of the left half, by method."""
-    return {
-        "direct": _DIRECT,
-        **{name: {"estimator": name} for name in (*_PAPER, *_AFTER)},
-        "direct-rao-blackwell": {"estimator": "direct", "rao_blackwell": True},
+def _lines(everything: bool) -> dict[tuple[str, str], dict[str, Any]]:
+    """Flags of every line, by encoder and method."""
+    lines = {
+        ("independent", "direct"): _DIRECT,
+        **{("independent", name): {"estimator": name} for name in (*_PAPER, *_AFTER)},
+        ("independent", "direct-rao-blackwell"): {"estimator": "direct", "rao_blackwell": True},
     }
-
-
-def encoders() -> dict[tuple[str, str], dict[str, Any]]:
-    """Flags of the structured encoders' lines, by encoder and method."""
-    found = {}
-    for encoder, solver in _ENCODERS.items():
+    if everything:
+        for name in ESTIMATORS:
+            if name not in _UNFIT:
+                lines.setdefault(("independent", name), {"estimator": name})
+    for encoder, solver in _SOLVERS.items():
         common = {"encoder": encoder, "solver": solver}
-        found[encoder, "direct"] = {**common, **_DIRECT}
-        found[encoder, "clamped-argmax"] = {**common, "estimator": "clamped-argmax"}
-    return found
+        lines[encoder, "direct"] = {**common, **_DIRECT}
+        lines[encoder, "clamped-argmax"] = {**common, "estimator": "clamped-argmax"}
+    return lines
 
 
 def build(request: Request) -> tuple[Job, ...]:
     """Independent variables by every estimator, structured ones by two."""
-    lines = {("independent", method): flags for method, flags in estimators().items()}
-    lines |= encoders()
     jobs = []
     for data in request.data:
-        for (encoder, method), flags in lines.items():
+        for (encoder, method), flags in _lines(request.everything).items():
             for seed in request.seeds:
                 config = TrainConfig(
                     data=data,

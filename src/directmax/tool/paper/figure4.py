@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from directmax.tool.jobs.job import Job
 from directmax.tool.paper import table2
-from directmax.tool.paper.jobs import Item, Job, Request
+from directmax.tool.paper.item import Item, Request
 
 LABELS = (0, 100)
 

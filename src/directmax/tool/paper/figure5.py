@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from directmax.tool.config import TrainConfig
-from directmax.tool.paper.jobs import Item, Job, Request, train_job
+from directmax.tool.jobs.job import Job
+from directmax.tool.paper.item import Item, Request, train_job
 
 IMAGES = {"celeba": 162_770, "fashion-mnist": 50_000}
 """Training images, unless the data set at hand says otherwise."""

@@ -137,11 +137,9 @@ def label_baselines(data: str, labels: int) -> dict[str, Published]:
 
 
 FIGURES = {
-    "figure1": Published(None, f"{PAPER}, figure 1", CURVE_ONLY),
-    "figure2": Published(None, f"{PAPER}, figure 2", CURVE_ONLY),
-    "figure3": Published(None, f"{PAPER}, figure 3", CURVE_ONLY),
-    "figure4": Published(None, f"{PAPER}, figure 4", PICTURE_ONLY),
-    "figure5": Published(None, f"{PAPER}, figure 5", PICTURE_ONLY),
+    f"figure{number}": Published(None, f"{PAPER}, figure {number}", note)
+    for note, numbers in ((CURVE_ONLY, (1, 2, 3)), (PICTURE_ONLY, (4, 5)))
+    for number in numbers
 }
 """What the paper shows without numbers, by item."""
 

@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any
 
 from directmax.tool.config import PRESETS, ResolvedConfig, TrainConfig
-from directmax.tool.paper.jobs import Item, Job, Request, train_job
+from directmax.tool.jobs.job import Job
+from directmax.tool.paper.item import Item, Request, train_job
 from directmax.tool.paper.published import VALUES
 
 # The published protocol. As in the authors' code, the KL term's gradient is left out with direct.
@@ -14,29 +15,36 @@ _PROTOCOL: dict[str, dict[str, Any]] = {
     "exact": {"estimator": "exact"},
     "direct": {"estimator": "direct", "kl_gradient": "off"},
     "gumbel-softmax": {"estimator": "gumbel-softmax"},
+    "gumbel-softmax-whole": {"estimator": "gumbel-softmax", "patience": 0},
 }
-METHODS = (*_PROTOCOL, "ours")
+_OURS: dict[str, dict[str, Any]] = {
+    "ours": {},
+    "ours-one-start": {"starts": 1, "kl_fraction": 2 / 3},  # our default of before
+}
+METHODS = ("exact", "direct", "gumbel-softmax", "ours")
+_MORE = ("gumbel-softmax-whole", "ours-one-start")
 
 
 def config_of(method: str, data: str, values: int, seed: int, request: Request) -> ResolvedConfig:
     """The configuration of one cell."""
-    if method == "ours":
+    if method in _OURS:
         # An annealed run says only at its end how good it is: it has no patience.
         epochs = request.pick(None, 40, None)
-        return TrainConfig(data=data, values=values, seed=seed, epochs=epochs).resolve()
+        config = TrainConfig(data=data, values=values, seed=seed, epochs=epochs, **_OURS[method])
+        return config.resolve()
     return dataclasses.replace(
         PRESETS["paper"],
         data=data,
         values=values,
         seed=seed,
         epochs=request.pick(300, 40, 300),
-        patience=request.pick(0, 0, 40),
-        **_PROTOCOL[method],
+        **{"patience": request.pick(0, 0, 40), **_PROTOCOL[method]},
     ).resolve()
 
 
 def trainings(request: Request, values: tuple[int, ...]) -> tuple[Job, ...]:
     """The trainings of some rows."""
+    methods = (*METHODS, *_MORE) if request.everything else METHODS
     return tuple(
         train_job(
             f"table1-{data}-{k}-{method}-{seed}",
@@ -45,7 +53,7 @@ def trainings(request: Request, values: tuple[int, ...]) -> tuple[Job, ...]:
         )
         for data in request.data
         for k in values
-        for method in METHODS
+        for method in methods
         for seed in request.seeds
     )
 

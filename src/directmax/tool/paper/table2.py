@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from directmax.tool.config import TrainConfig
-from directmax.tool.paper.jobs import SMOKE_DATA, Item, Job, Request, train_job
+from directmax.tool.jobs.job import Job
+from directmax.tool.paper.item import SMOKE_DATA, Item, Request, train_job
 from directmax.tool.paper.published import LABELS
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -13,6 +14,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "gumbel-softmax": {"estimator": "gumbel-softmax"},
     "direct-rao-blackwell": {"estimator": "direct", "rao_blackwell": True},
 }
+_MORE: dict[str, dict[str, Any]] = {
+    f"{name}-undistorted": {"estimator": name, "distortion": 0.0}
+    for name in ("direct", "gumbel-softmax")
+}
+"""Images are classified as they are."""
 UNLABELLED_KL_START = 10.0
 
 
@@ -32,7 +38,7 @@ def training(request: Request, data: str, labels: int, method: str, seed: int) -
         precision=request.pick("32-true", "bf16-mixed", "bf16-mixed"),
         kl_start=UNLABELLED_KL_START if annealed else "auto",
         seed=seed,
-        **METHODS[method],
+        **{**METHODS, **_MORE}[method],
     ).resolve()
     name = f"{item}-{data}-{labels}-{method}-{seed}"
     return train_job(name, config, method=method, labels=labels)
@@ -40,11 +46,12 @@ def training(request: Request, data: str, labels: int, method: str, seed: int) -
 
 def build(request: Request) -> tuple[Job, ...]:
     """All cells."""
+    methods = (*METHODS, *_MORE) if request.everything else METHODS
     return tuple(
         training(request, data, labels, method, seed)
         for data in request.data
         for labels in request.pick((50, 100), LABELS, LABELS)
-        for method in METHODS
+        for method in methods
         for seed in request.seeds
     )
 

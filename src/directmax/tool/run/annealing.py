@@ -15,7 +15,7 @@ START = 0.9
 
 @torch.no_grad()
 def critical_kl_weight(images: Float[Tensor, "N d"]) -> float:
-    r"""The KL weight above which the codes of a discrete VAE collapse to one: λ_max(R).
+    r"""The KL weight above which codes that are nearly one become one: λ_max(R).
 
     R is the correlation matrix of the pixels. With weight T the best q is ∝ exp(−f/T). Near the
     collapsed solution all codes decode to the mean image m; let code z have logits shifted by
@@ -23,7 +23,8 @@ def critical_kl_weight(images: Float[Tensor, "N d"]) -> float:
     the best mean image of the code by Cov(x) δ_z/T, in logits by D⁻¹ Cov(x) δ_z/T with
     D = diag(m(1 − m)). The shift grows where D^{-1/2} Cov(x) D^{-1/2} has an eigenvalue above T;
     for binary images that matrix is R. It is the phase transition of deterministic annealing
-    (Rose, Gurewitz and Fox 1990), for a Bernoulli mixture.
+    (Rose, Gurewitz and Fox 1990), for a Bernoulli mixture. Local, for small δ: codes that are far
+    apart may be the lower minimum also somewhat above.
 
     Args:
         images: x `(N, d)` in [0, 1]; the first 10,000 are used.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -122,22 +120,3 @@ class ConsoleProgress(Progress):
 def _numbers(values: dict[str, Any]) -> str:
     accuracy = f", {values['accuracy']:.2%} right" if "accuracy" in values else ""
     return f"{values['bound']:.2f} nats{accuracy}"
-
-
-@contextlib.contextmanager
-def share_bar() -> Iterator[Callable[[str, float], None] | None]:
-    """A bar on the terminal for work in named parts, each told by its share; None elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("{task.description:10s}"), BarColumn(), TimeRemainingColumn())
-    with RichProgress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(name: str, share: float) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(name, total=1.0)
-            bar.update(tasks[name], completed=share)
-
-        yield show

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from directmax._version import __version__
-from directmax.tool.jobs.progress import duration
 from directmax.tool.look.content import NOTHING, Table
+from directmax.tool.look.progress import duration
 from directmax.tool.paper import published
 from directmax.tool.paper.deviations import Deviation, deviations_of
 from directmax.tool.paper.report.commands import command_of

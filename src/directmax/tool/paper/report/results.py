@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from directmax.tool.files import RunError, read_json, write_atomic
+from directmax.tool.files import RunError, read_json, reading, write_atomic
 from directmax.tool.jobs.machine import hardware
-from directmax.tool.jobs.store import OUTCOME
+from directmax.tool.jobs.plan import Part
+from directmax.tool.jobs.store import OUTCOME, STATES
 from directmax.tool.paper.items import place_of
-from directmax.tool.run.run_folder import RunFolder
-
-MAX_POINTS = 100
-"""Of a curve; of longer ones every so many epochs is kept, and the last."""
-CURVES = ("bound", "nll", "accuracy")
-STATES = ("done", "failed", "running", "waiting")
+from directmax.tool.paper.kinds import KINDS
 
 
 @dataclass(frozen=True)
@@ -80,25 +75,6 @@ class Outcome:
     def done(self) -> bool:
         """Whether there is a result."""
         return self.state == "done"
-
-
-@dataclass(frozen=True)
-class Part:
-    """An item of the paper in this reproduction.
-
-    Attributes:
-        name: figure1, table1, …
-        title: one line for people.
-        caption: what is shown.
-        jobs: names of the jobs that it is drawn from.
-        needs: what of it is left out and why, in one line; None for nothing.
-    """
-
-    name: str
-    title: str
-    caption: str
-    jobs: tuple[str, ...]
-    needs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -193,7 +169,7 @@ def collect(output: str | Path) -> Results:
     """
     root = Path(output)
     plan = read_json(root / "plan.json")
-    with _reading(root / "plan.json"):
+    with reading(root / "plan.json"):
         return Results(
             command=plan["command"],
             scale=plan["scale"],
@@ -288,14 +264,12 @@ def _outcome(root: Path, job: Mapping[str, Any]) -> Outcome:
     }
     if (folder / OUTCOME).exists():
         record = read_json(folder / OUTCOME)
-        with _reading(folder / OUTCOME):
+        with reading(folder / OUTCOME):
             return _taken_over(record, common)
     if common["state"] not in STATES:
         raise RunError(f"{folder / 'state.json'} is damaged: unknown state {common['state']!r}")
-    readers = {"train": _training, "gradients": _gradients}
-    if common["state"] == "done" or job["kind"] == "train":
-        common |= readers.get(job["kind"], _numbers)(folder, common["state"] == "done")
-    return Outcome(**common)
+    kind = KINDS[job["kind"]]
+    return Outcome(**common, **kind.result(folder, done=common["state"] == "done"))
 
 
 def _taken_over(record: Mapping[str, Any], job: Mapping[str, Any]) -> Outcome:
@@ -308,76 +282,3 @@ def _taken_over(record: Mapping[str, Any], job: Mapping[str, Any]) -> Outcome:
         names.append("measured")
     here = {name: job[name] for name in names}
     return Outcome(**{**record, **here, "points": tuple(record["points"])})
-
-
-def _training(folder: Path, done: bool) -> dict[str, Any]:
-    """What is kept of a run folder: results if it is done, curves as far as it got."""
-    found: dict[str, Any] = {}
-    run = RunFolder(folder)
-    with _reading(run.metrics_file):
-        if lines := run.metrics():
-            found["curves"] = _curves(lines)
-            found["epochs"] = lines[-1]["epoch"]
-            found["seconds_per_epoch"] = statistics.median(line["seconds"] for line in lines)
-    if done:
-        summary = read_json(folder / "summary.json")
-        with _reading(folder / "summary.json"):
-            found |= {
-                "validation": _small(summary["validation"]),
-                "test": _small(summary["test"]),
-                "best_epoch": summary["best_epoch"],
-                "stopped_early": bool(summary.get("stopped_early")),
-                **_environment(summary),
-            }
-    return found
-
-
-def _gradients(folder: Path, done: bool) -> dict[str, Any]:
-    record = read_json(folder / "gradients.json")
-    with _reading(folder / "gradients.json"):
-        return {"points": tuple(record["rows"]), "norm": record["norm"], **_environment(record)}
-
-
-def _numbers(folder: Path, done: bool) -> dict[str, Any]:
-    record = read_json(folder / "result.json")
-    with _reading(folder / "result.json"):
-        return {
-            "validation": _small(record.get("validation") or {}),
-            "test": _small(record.get("test") or {}),
-            **_environment(record),
-        }
-
-
-@contextlib.contextmanager
-def _reading(file: Path) -> Iterator[None]:
-    """What lacks an entry, or has one of another type, is this file."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{file} is damaged: {error!r}") from error
-
-
-def _environment(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "versions": record.get("versions") or {},
-        "machine": record.get("machine") or {},
-        "git_commit": record.get("git_commit"),
-    }
-
-
-def _small(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Metrics without the confusion matrix, which the run's own report shows."""
-    return {name: value for name, value in metrics.items() if name != "confusion"}
-
-
-def _curves(lines: list[dict[str, Any]]) -> dict[str, list[float]]:
-    step = -(-len(lines) // MAX_POINTS)
-    kept = lines[::step]
-    if kept[-1] is not lines[-1]:
-        kept.append(lines[-1])
-    curves: dict[str, list[float]] = {"epoch": [line["epoch"] for line in kept]}
-    for name in CURVES:
-        values = [line["validation"].get(name) for line in kept]
-        if all(value is not None for value in values):
-            curves[name] = [round(value, 4) for value in values]
-    return curves
