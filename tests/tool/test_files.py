@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from directmax.tool.files import RunError, read_bytes, read_json, write_atomic
+from command_line import read
+from directmax.tool.files import RunError, read_bytes, read_json, write_atomic, write_json
 from directmax.tool.run.checkpoint import load_checkpoint
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.state import Position
@@ -134,3 +136,22 @@ def test_remains_of_a_kill_are_removed(tmp_path: Path) -> None:
     with RunFolder(tmp_path).lock():
         assert not list(tmp_path.rglob(".half-*"))
     assert (tmp_path / "mine").read_text() == "whole"
+
+
+def test_write_atomic_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, "old")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="No space left"):
+        write_atomic(path, "new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+    assert path.read_text() == "old"
+
+
+def test_write_json_is_valid_json(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": [float("nan"), 1.5], "b": {"c": float("inf")}})
+    assert read(tmp_path / "x.json") == {"a": [None, 1.5], "b": {"c": None}}

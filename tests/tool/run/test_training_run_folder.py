@@ -18,7 +18,6 @@ import torch
 import directmax
 from command_line import TINY, Forked, call, metrics, read, refuse, succeed
 from directmax.tool.config import stored_config
-from directmax.tool.files import RunError, write_atomic, write_json
 from directmax.tool.run.run_folder import RunFolder, _git_commit, environment
 
 TERMS = {"bound", "reconstruction", "kl", "nll", "num_samples", "authors", "valid"}
@@ -129,6 +128,8 @@ def test_events(finished: Path) -> None:
 
 @pytest.mark.usefixtures("no_report")
 def test_what_is_printed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
     outcome = succeed(*TINY, "--run-dir", tmp_path / "run")
     table, (best, report) = outcome.out.splitlines()[:-2], outcome.out.splitlines()[-2:]
     assert "nats per image, exact" in "\n".join(table)
@@ -137,6 +138,7 @@ def test_what_is_printed(tmp_path: Path) -> None:
     assert best.startswith("best epoch 2 of 2, ")
     assert report == f"report: {tmp_path / 'run' / 'report.html'}"
     assert len(outcome.out.splitlines()) < 15
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.usefixtures("no_report")
@@ -169,13 +171,6 @@ def test_a_folder_with_a_run_is_refused(copy: Path) -> None:
 def test_remains_of_a_run_are_not_mixed_with_a_new_one(copy: Path, missing: str) -> None:
     (copy / missing).unlink()
     assert "already holds a run" in refuse(*TINY, "--run-dir", copy)
-
-
-@pytest.mark.usefixtures("no_report")
-def test_other_files_in_the_folder_stay(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    succeed(*TINY, "--run-dir", tmp_path)
-    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.usefixtures("no_report")
@@ -322,19 +317,11 @@ def test_events_that_may_not_grow(tmp_path: Path) -> None:
     assert outcome.message.startswith(f"cannot write {folder}: File too large; ")
 
 
-def test_write_atomic_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    write_atomic(path, "old")
-    no_space(monkeypatch, 1)
-    with pytest.raises(RunError, match="No space left"):
-        write_atomic(path, "new")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
-    assert path.read_text() == "old"
-
-
-def test_write_json_is_valid_json(tmp_path: Path) -> None:
-    write_json(tmp_path / "x.json", {"a": [float("nan"), 1.5], "b": {"c": float("inf")}})
-    assert read(tmp_path / "x.json") == {"a": [None, 1.5], "b": {"c": None}}
+@pytest.mark.parametrize("flag", ["--images", "--reconstructions", "--columns"])
+def test_pictures_have_an_end(finished: Path, tmp_path: Path, flag: str) -> None:
+    output = tmp_path / "x.png"
+    assert f"{flag} must be at most" in refuse("sample", finished, "--output", output, flag, 10**6)
+    assert not output.exists()
 
 
 # Damaged folders
@@ -342,15 +329,7 @@ def test_write_json_is_valid_json(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"{}",
-        b'{"config": 3}',
-        b'{"config": {"epochs": 2}}',
-        b"\xff\xfe",
-    ],
+    [b"", b"{", b"[]", b"{}", b'{"config": 3}', b'{"config": {"epochs": 2}}', b"\xff\xfe"],
 )
 def test_a_damaged_configuration(copy: Path, content: bytes) -> None:
     (copy / "config.json").write_bytes(content)

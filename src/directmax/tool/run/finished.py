@@ -27,6 +27,9 @@ from directmax.tool.run.processes import make_fabric
 from directmax.tool.run.randomness import Stream, derive_seed
 from directmax.tool.run.run_folder import RunFolder
 
+MOST_DRAWN, MOST_COLUMNS = 10_000, 1_000
+"""Images in a picture, and in a row of it: it is drawn in memory."""
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -213,9 +216,9 @@ def sample_run(
         RunError, ValueError: the run, the data or the device cannot be used, or `output` cannot
             be written.
     """
-    check_count("--images", num_images)
-    check_count("--reconstructions", num_reconstructions, minimum=0)
-    check_count("--columns", columns)
+    _check_most("--images", check_count("--images", num_images))
+    _check_most("--reconstructions", check_count("--reconstructions", num_reconstructions, 0))
+    _check_most("--columns", check_count("--columns", columns), MOST_COLUMNS)
     path = _picture_path(output)
     config, data, model = load_run(run_dir, images=images, data_dir=data_dir, device=device)
     if isinstance(model, AttributeVAE):
@@ -232,6 +235,11 @@ def sample_run(
         pairs = pictures.pairs(some, pictures.reconstructed(model, some), data.shape, columns)
         picture = pictures.above(picture, pairs)
     write_atomic(path, pictures.png(picture))
+
+
+def _check_most(flag: str, count: int, most: int = MOST_DRAWN) -> None:
+    if count > most:
+        raise ValueError(f"{flag} must be at most {most}, got {count}: all is drawn in memory")
 
 
 def _decoded(

@@ -18,6 +18,9 @@ from directmax.tool.run.task import Task
 Data = ImageData | AttributeData
 Model = DiscreteVAE | MixedVAE | AttributeVAE
 
+MOST_WORKERS = 128
+"""Processes that read images; each takes some hundred megabytes."""
+
 
 def load_data(
     config: ResolvedConfig, data_dir: str | Path | None = None, *, images: Data | None = None
@@ -66,7 +69,8 @@ def make_task(config: ResolvedConfig, data: Data, fabric: Fabric, *, workers: in
     Raises:
         ValueError: configuration and data do not fit.
     """
-    check_count("--workers", workers, minimum=0)
+    if check_count("--workers", workers, minimum=0) > MOST_WORKERS:
+        raise ValueError(f"--workers must be at most {MOST_WORKERS}, got {workers}")
     if isinstance(data, AttributeData):
         return AttributeTask(config, data, fabric, workers=workers)
     return BinaryTask(config, data, fabric)

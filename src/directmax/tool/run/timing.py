@@ -50,6 +50,7 @@ def time_training(
         A step of the quickest of eight rounds, and the validation.
 
     Example:
+        >>> from directmax.tool.config import TrainConfig
         >>> from directmax.tool.data import load_images
         >>> config, data = TrainConfig().resolve(), load_images("digits")
         >>> timing = time_training(config, data, device="cpu", seconds=0.05)

@@ -51,7 +51,7 @@ def train(
         devices: number of processes (DistributedDataParallel), each with its share of a batch. A
             process that torchrun started takes the number, also of machines, from there.
         strategy: ddp, or auto (ddp where there are several processes).
-        compiled: whether torch compiles the training step, which changes results by rounding.
+        compiled: whether torch compiles the training step; results differ by rounding.
         progress: told of every step and epoch.
 
     Returns:
@@ -67,8 +67,7 @@ def train(
         >>> from directmax.tool.data import ImageData
         >>> noise = ImageData.from_arrays(torch.rand(200, 4, 6), name="noise")
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     run = f"{folder}/run"
-        ...     summary = train(TrainConfig(epochs=2), run, images=noise, device="cpu")
+        ...     summary = train(TrainConfig(epochs=2), folder, images=noise, device="cpu")
         >>> summary["test"]["bound"] > 0
         True
     """
