@@ -85,7 +85,7 @@ def read_bytes(path: Path, limit: int | None = None) -> bytes:
                 )
             return file.read()
     except FileNotFoundError as error:
-        raise RunError(f"{path} does not exist") from error
+        raise RunError(f"{path} does not exist; is this the right folder?") from error
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}") from error
 
@@ -96,12 +96,9 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         RunError: the file is missing, unreadable or no JSON object.
     """
-    if not os.path.lexists(path):
-        raise RunError(f"{path} does not exist; is this the folder of a run?")
+    content = read_bytes(path, LARGEST_JSON)
     try:
-        value = json.loads(read_bytes(path, LARGEST_JSON))
-    except RunError:
-        raise
+        value = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged or unreadable ({error})") from error
     if not isinstance(value, dict):
