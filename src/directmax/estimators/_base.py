@@ -284,8 +284,9 @@ def losses_at(
     """
     losses, changes = _tables(q, objective, z)
     losses, changes = real(losses, q.dtype), without_forbidden(q, real(changes, q.dtype))
-    # A change of which the loss is no number would choose an assignment without a word.
-    return losses.masked_fill(changes.isnan().any(-1).any(-1).any(0), torch.nan), changes
+    if q.validate:  # a change of which the loss is no number would choose without a word
+        losses = losses.masked_fill(changes.isnan().any(-1).any(-1).any(0), torch.nan)
+    return losses, changes
 
 
 def _tables(q: DiscreteDistribution, objective: Objective, z: Tensor) -> tuple[Tensor, Tensor]:
