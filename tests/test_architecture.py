@@ -97,7 +97,7 @@ def test_imports_point_down() -> None:
 
 def test_private_files_stay_in_their_room() -> None:
     for name, other in arrows():
-        folder, last = other.rsplit(".", 1)
+        folder, _, last = other.rpartition(".")
         if last.startswith("_") and folder != "directmax":
             assert name == folder or name.startswith(f"{folder}."), f"{name} imports {other}"
 

@@ -96,8 +96,12 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         RunError: the file is missing, unreadable or no JSON object.
     """
-    if not os.path.lexists(path):
-        raise RunError(f"{path} does not exist; is this the folder of a run?")
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RunError(f"{path} does not exist; is this the folder of a run?") from error
+    except (OSError, ValueError):
+        pass  # whatever it is, reading says it
     try:
         value = json.loads(read_bytes(path, LARGEST_JSON))
     except RunError:

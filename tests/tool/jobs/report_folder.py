@@ -92,7 +92,7 @@ class ReportFolder:
         lines = [
             {
                 "epoch": epoch + 1,
-                "train": {"bound": value, "kl": 2.0},
+                "train": {"bound": value, "kl": 2.0, "reconstruction": value - 2.0},
                 "validation": {**validation, "bound": value},
                 "seconds": seconds,
             }
