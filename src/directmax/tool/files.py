@@ -85,7 +85,7 @@ def read_bytes(path: Path, limit: int | None = None) -> bytes:
                 )
             return file.read()
     except FileNotFoundError as error:
-        raise RunError(f"{path} does not exist") from error
+        raise RunError(f"{path} does not exist; is this the right folder?") from error
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}") from error
 
@@ -96,16 +96,9 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         RunError: the file is missing, unreadable or no JSON object.
     """
+    content = read_bytes(path, LARGEST_JSON)
     try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise RunError(f"{path} does not exist; is this the folder of a run?") from error
-    except (OSError, ValueError):
-        pass  # whatever it is, reading says it
-    try:
-        value = json.loads(read_bytes(path, LARGEST_JSON))
-    except RunError:
-        raise
+        value = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged or unreadable ({error})") from error
     if not isinstance(value, dict):
