@@ -18,6 +18,7 @@ for module in (
     "reference",
     "solver_conformance",
     "pairwise_conformance",
+    "structure_conformance",
     "estimator_suite",
     "estimator_modes",
     "estimator_conformance",

@@ -49,7 +49,16 @@ def test_signatures_are_annotated(name: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["tool.data", "tool", "distributions", "estimators", "models", "objectives", "solvers"],
+    [
+        "tool.data",
+        "tool",
+        "distributions",
+        "estimators",
+        "models",
+        "objectives",
+        "solvers",
+        "structures",
+    ],
 )
 def test_rooms_name_what_they_export(module: str) -> None:
     room = importlib.import_module(f"directmax.{module}")

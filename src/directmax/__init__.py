@@ -12,8 +12,10 @@ from directmax._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from directmax.distributions import Categorical as Categorical
+    from directmax.distributions import Gibbs as Gibbs
     from directmax.distributions import PairwiseBinary as PairwiseBinary
     from directmax.distributions import PerturbedArgmax as PerturbedArgmax
+    from directmax.distributions import SumOfGamma as SumOfGamma
     from directmax.estimators import *  # noqa: F403
     from directmax.gumbel import conditional_gumbel as conditional_gumbel
     from directmax.gumbel import sample_gumbel as sample_gumbel

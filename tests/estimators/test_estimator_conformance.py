@@ -24,6 +24,7 @@ from directmax import (
     GumbelSoftmax,
     ImplicitMLE,
     LocalExpectation,
+    NoiseScore,
     PairwiseBinary,
     Rebar,
     Relax,
@@ -135,6 +136,16 @@ class TestScoreFunctionLeaveOneOut(EstimatorConformance):
     def make(self, num_samples: int = 1) -> Estimator:
         double = isinstance(num_samples, int) and not isinstance(num_samples, bool)
         return ScoreFunction(num_samples=2 * num_samples if double else num_samples)
+
+
+class TestNoiseScore(EstimatorConformance):
+    """Two samples at least, so two for each that is asked for."""
+
+    draws_per_sample = 2
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        double = isinstance(num_samples, int) and not isinstance(num_samples, bool)
+        return NoiseScore(num_samples=2 * num_samples if double else num_samples)
 
 
 class TestScoreFunctionWithoutBaseline(EstimatorConformance):

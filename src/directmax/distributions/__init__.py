@@ -8,6 +8,8 @@ from directmax.distributions._enumeration import (
     number_of_states,
     state_block,
 )
+from directmax.distributions._gibbs_structure import Gibbs
+from directmax.distributions._noise import SumOfGamma
 from directmax.distributions._observed import observed_one_hot
 from directmax.distributions._pairwise_binary import PairwiseBinary
 from directmax.distributions._perturbed_argmax import Maximiser, PerturbedArgmax
@@ -16,9 +18,11 @@ __all__ = [
     "DEFAULT_MAX_STATES",
     "Categorical",
     "DiscreteDistribution",
+    "Gibbs",
     "Maximiser",
     "PairwiseBinary",
     "PerturbedArgmax",
+    "SumOfGamma",
     "enumerate_states",
     "number_of_states",
     "observed_one_hot",

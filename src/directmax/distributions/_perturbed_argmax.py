@@ -9,18 +9,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from directmax._masks import allowed, binary_potentials, check_masked, without_infinities
-from directmax._validation import check_flag, check_tensor
-from directmax.distributions._linear import LinearPotentials
+from directmax._validation import check_count, check_flag, check_positive, check_tensor
+from directmax.distributions._noise import Noise, check_noise, draw
+from directmax.distributions._structured import StructuredPotentials
+from directmax.structures import Structure
 
 Maximiser = Callable[[Float[Tensor, "s b n k"]], Int[Tensor, "s b n"]]
 
 
-class PerturbedArgmax(LinearPotentials):
-    r"""z* = argmax_{z ∈ Z} Σ_i h_i(z_i) + γ_i(z_i), for any set Z and a maximiser of yours.
+class PerturbedArgmax(StructuredPotentials):
+    r"""z* = argmax_{z ∈ Z} h(z) + Σ_i γ_i(z_i), for a structure, or a set and a maximiser of yours.
 
     Z may be the paths of a graph, its matchings or spanning trees, the subsets of k elements,
-    rankings, schedules: whatever a function finds the best of. The estimators differentiate an
-    expectation through it:
+    rankings, schedules: the structures of `directmax.structures`, or whatever a function finds the
+    best of. The estimators differentiate an expectation through it:
 
     - `ClampedArgmax`, for binary variables: unbiased, any f, which it evaluates on Z only;
     - `Direct`: f̃, the single-variable changes of f, may leave Z, so f must be defined there. For a
@@ -31,15 +33,22 @@ class PerturbedArgmax(LinearPotentials):
     The distribution of z*, perturb-and-MAP, is known by its samples: there is no probability,
     entropy or KL, and what needs one refuses it.
 
+    On a structure of elements z_i = 1 − z_i, z_i one-hot has two values, h_i = (0, w_i), and Gumbel
+    noise is on both: together a logistic variable of deviation 1.81. Other noise is on the weights.
+
     Args:
-        unary: h_i(j), `(b, n, k)`, −∞ for a forbidden value; or the weights of variables that are
-            on or off, `(b, n)`: h_i(1) is the weight, h_i(0) is 0.
-        maximise: from finite potentials `(s, b, n, k)`, no gradient, its own to write to, to the z
-            in Z of the highest sum, exactly, with nothing of its own added: values 0 … k − 1,
-            integers or bool `(s, b, n)`. A forbidden value has a potential so low that it is chosen
-            only where every z in Z has one, which is refused. Along the second axis lie the b
-            problems, along the first any number of samples of each. `directmax.solvers.OneByOne`
-            makes such a function of one for a single problem.
+        unary: for a structure its weights, `(b, m)` or `(b, n, k)`, −∞ for masks. For a function
+            h_i(j), `(b, n, k)`, −∞ for a forbidden value; or the weights of variables that are on
+            or off, `(b, n)`: h_i(1) is the weight, h_i(0) is 0.
+        maximise: a `Structure`; or a function from finite potentials `(s, b, n, k)`, no gradient,
+            its own to write to, to the z in Z of the highest sum, exactly, with nothing of its own
+            added: values 0 … k − 1, integers or bool `(s, b, n)`. A forbidden value has a potential
+            so low that it is chosen only where every z in Z has one, which is refused. Along the
+            second axis lie the b problems, along the first any number of samples of each.
+            `directmax.solvers.OneByOne` makes such a function of one for a single problem.
+        noise: "gumbel"; "gaussian", of deviation 1; "none"; or a function such as
+            `SumOfGamma(kappa)`. `ClampedArgmax` is right for Gumbel noise only.
+        scale: what the noise is multiplied by, above 0.
         validate: also look at the values: of `unary`, and of every answer. Reads them (on a GPU, a
             synchronisation).
 
@@ -68,8 +77,19 @@ class PerturbedArgmax(LinearPotentials):
     """
 
     def __init__(
-        self, unary: Float[Tensor, "b n k"], maximise: Maximiser, *, validate: bool = True
+        self,
+        unary: Float[Tensor, "b n k"] | Float[Tensor, "b m"],
+        maximise: Maximiser | Structure,
+        *,
+        noise: str | Noise = "gumbel",
+        scale: float = 1.0,
+        validate: bool = True,
     ) -> None:
+        self.noise_kind, self.scale = check_noise(noise), check_positive("scale", scale)
+        if isinstance(maximise, Structure):
+            self._set(unary, maximise, validate)
+            return
+        self.structure = None
         if isinstance(unary, Tensor) and unary.ndim == 2:
             unary = binary_potentials("unary", unary)
         self.unary = check_masked("unary", unary, ("batch", "variables", "values"), validate)
@@ -88,14 +108,25 @@ class PerturbedArgmax(LinearPotentials):
             )
         self.maximise, self.validate = maximise, check_flag("validate", validate)
 
-    @property
-    def potentials(self) -> Float[Tensor, "b n k"]:
-        """`unary`."""
-        return self.unary
+    def noise(
+        self, num_samples: int, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "s b n k"]:
+        """γ on the values, `(num_samples, b, n, k)`, by `noise` and `scale`."""
+        check_count("num_samples", num_samples, minimum=0)
+        like, lifted = self.unary, False
+        if self.structure is not None and len(self.structure.shape) == 1:
+            # On elements Gumbel noise is on both values; on ranks it moves a whole item.
+            lifted = self.noise_kind != "gumbel" or not self.structure.is_binary
+            like = self.weights if lifted else self.unary
+        drawn = draw(self.noise_kind, (num_samples, *like.shape), generator, like.detach())
+        drawn = drawn if self.scale == 1 else drawn * self.scale
+        return self.structure.potentials(drawn) if lifted and self.structure else drawn
 
     @torch.no_grad()
     def _solve(self, potentials: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:
         """The maximiser's answer, checked, one-hot."""
+        if self.structure is not None:
+            return self.structure.argmax_potentials(potentials, validate=self.validate)
         shape = (self.batch_size, self.num_variables)
         finite = without_infinities(potentials, _dominating(potentials))
         rows = finite.reshape(-1, *shape, self.num_values)
@@ -134,7 +165,19 @@ class PerturbedArgmax(LinearPotentials):
         """One-hot argmax_{z ∈ Z} Σ_i h_i(z_i) + γ_i(z_i) + shift_i(z_i), without gradient."""
         check_tensor("noise", noise, self._shape, "batch, variables, values")
         scores = self.unary.detach() + noise
-        return self._solve(scores if shift is None else scores + shift)
+        if shift is not None:
+            return self._solve(scores + shift)
+        if self.structure is None:
+            return self._solve(scores)
+        z = self.structure.argmax(self._weights(scores), validate=self.validate)
+        return self.structure.one_hot(z)
+
+    def _weights(self, scores: Float[Tensor, "*s b n k"]) -> Tensor:
+        """The structure's weights, from potentials that are theirs."""
+        assert self.structure is not None
+        if len(self.structure.shape) == 2:
+            return scores
+        return scores[..., 1] - scores[..., 0]
 
     @torch.no_grad()
     def argmax_given(
@@ -152,7 +195,11 @@ class PerturbedArgmax(LinearPotentials):
         if bool((labels.sum(-1) > 0).all()):
             return labels.expand(noise.shape)
         scores = self.unary.detach() + noise
-        z = self._solve(scores + _dominating(scores) * labels)
+        if self.structure is not None:
+            reach = self.structure.reach(self._weights(scores))
+            z = self._solve(scores + reach[..., None, None] * labels)
+        else:
+            z = self._solve(scores + _dominating(scores) * labels)
         if self.validate:
             missed = ((z - 1) * labels).sum((-2, -1)) < 0
             if bool(missed.any()):
@@ -178,15 +225,27 @@ class PerturbedArgmax(LinearPotentials):
             be negative. Where no z in Z has that value: z* itself, and infinity.
         """
         scores = self.unary.detach() + noise
-        itself = torch.eye(self.num_variables, dtype=self.dtype, device=self.device)
-        wanted = itself[:, None, None, :, None] * (1 - z)  # (n, s, b, n, 2)
-        other = self._solve(scores + _dominating(scores) * wanted)
-        reached = (other * wanted).sum((-2, -1)) > 0  # (n, s, b)
-        other = torch.where(reached[..., None, None], other, z)
         difference = noise[..., 1] - noise[..., 0]  # γ_i(1) − γ_i(0)
         own = (difference * (2 * z[..., 1] - 1)).movedim(-1, 0)
-        finite = scores.masked_fill(scores == -torch.inf, 0.0)
-        gap = ((z - other) * finite).sum((-2, -1)) - own
+        structure = self.structure
+        if structure is not None and len(structure.shape) == 1:
+            weights = self._weights(scores)
+            elements, reached = structure.alternatives(weights, z[..., 1])
+            gap = structure.score(weights, z[..., 1]) - structure.score(weights, elements) - own
+            return structure.one_hot(elements), gap.masked_fill(~reached, torch.inf)
+        itself = torch.eye(self.num_variables, dtype=self.dtype, device=self.device)
+        wanted = itself[:, None, None, :, None] * (1 - z)  # (n, s, b, n, 2)
+        reach = _dominating(scores)
+        if structure is not None:
+            reach = structure.reach(scores)[..., None, None]
+        other = self._solve(scores + reach * wanted)
+        reached = (other * wanted).sum((-2, -1)) > 0  # (n, s, b)
+        other = torch.where(reached[..., None, None], other, z)
+        if structure is not None:
+            gap = structure.score(scores, z) - structure.score(scores, other) - own
+        else:
+            finite = scores.masked_fill(scores == -torch.inf, 0.0)
+            gap = ((z - other) * finite).sum((-2, -1)) - own
         return other, gap.masked_fill(~reached, torch.inf)
 
     def mode(self) -> Float[Tensor, "b n k"]:

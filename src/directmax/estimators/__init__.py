@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from directmax.estimators._implicit_mle import ImplicitMLE as ImplicitMLE
     from directmax.estimators._labelled_direct import LabelledDirect as LabelledDirect
     from directmax.estimators._local_expectation import LocalExpectation as LocalExpectation
+    from directmax.estimators._noise_score import NoiseScore as NoiseScore
     from directmax.estimators._rebar import Rebar as Rebar
     from directmax.estimators._rebar import Relax as Relax
     from directmax.estimators._rebar import Surrogate as Surrogate

@@ -127,6 +127,50 @@ class Estimator(nn.Module, ABC):
             self._step += 1
         return estimate
 
+    def rsample(
+        self, q: DiscreteDistribution, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "s b n k"]:
+        """z with a gradient: a layer that any network may follow.
+
+        In place of `F.gumbel_softmax` and of layers that argue by ∂f/∂z: the backward pass takes
+        what arrives at z for the derivative of f, and passes the estimator's gradient on to the
+        potentials. Average the loss, or z, over the draws, the first axis. One-hot, except relaxed
+        with GumbelSoftmax; of a structure's elements, `z[..., 1]`. Counts as a call.
+
+        Args:
+            q: the distribution.
+            generator: source of randomness; torch's default one when None.
+
+        Raises:
+            TypeError: the estimator asks f itself for losses, so that ∂f/∂z is not enough.
+
+        Example:
+            >>> from directmax import ImplicitMLE, PerturbedArgmax
+            >>> from directmax.structures import Subsets
+            >>> weights = torch.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+            >>> q = PerturbedArgmax(weights, Subsets(3, 2), noise="none")
+            >>> z = ImplicitMLE(epsilon=2.0).rsample(q)[..., 1]
+            >>> z
+            tensor([[[0., 1., 1.]]], grad_fn=<SelectBackward0>)
+            >>> z[..., 2].sum().backward()  # the third costs 1: with ε = 2 the first is better
+            >>> weights.grad
+            tensor([[-0.5000,  0.0000,  0.5000]])
+        """
+        if not isinstance(q, DiscreteDistribution):
+            raise TypeError(
+                f"q must be a distribution, such as Categorical(logits), got {type(q).__name__}"
+            )
+        z = self._rsample(q, generator)
+        if self.training:
+            self._step += 1
+        return z
+
+    def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:
+        raise TypeError(
+            f"{type(self).__name__} needs f as a function, expected an estimator that argues by "
+            "∂f/∂z: ImplicitMLE, NoiseScore, GumbelSoftmax, StraightThrough, ReinMax or GumbelRao"
+        )
+
     def _has_state(self) -> bool:
         """Whether a call depends on earlier ones: by a schedule, here."""
         return any(callable(vars(self).get(name)) for name in ("epsilon", "scale", "temperature"))
@@ -242,8 +286,9 @@ def losses_at(
     """
     losses, changes = _tables(q, objective, z)
     losses, changes = real(losses, q.dtype), without_forbidden(q, real(changes, q.dtype))
-    # A change of which the loss is no number would choose an assignment without a word.
-    return losses.masked_fill(changes.isnan().any(-1).any(-1).any(0), torch.nan), changes
+    if q.validate:  # a change of which the loss is no number would choose without a word
+        losses = losses.masked_fill(changes.isnan().any(-1).any(-1).any(0), torch.nan)
+    return losses, changes
 
 
 def _tables(q: DiscreteDistribution, objective: Objective, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -82,13 +82,16 @@ class ClampedArgmax(Estimator):
             # An alternative of infinite loss, which is forbidden, is none.
             change = torch.where(other_losses == torch.inf, 0.0, other_losses - losses)
             difference = noise[..., 1] - noise[..., 0]
-            rows, weights = self._switches(z[..., 1], other[..., 1], difference, gap, change)
-            field = (weights * rows).sum(1)  # (b, n)
+            scale = q.scale if isinstance(q, PerturbedArgmax) else 1.0  # of the noise
+            rows, weights = self._switches(
+                z[..., 1], other[..., 1], difference / scale, gap / scale, change / scale
+            )
         loss = average(losses).masked_fill(other_losses.isnan().any(0).any(0), torch.nan)
         if isinstance(q, PairwiseBinary):
+            field = (weights * rows).sum(1)  # (b, n)
             loss = q.with_gradient(loss, field, self._pairs(rows, weights))
         else:
-            loss = q.with_gradient(loss, torch.stack([-field, field], -1))
+            loss = q.with_switches(loss, rows, weights)
         return Estimate(loss=loss, sample=z)
 
     @staticmethod
@@ -150,6 +153,8 @@ def _checked(q: DiscreteDistribution) -> PairwiseBinary | PerturbedArgmax:
             f"ClampedArgmax needs binary variables, got {q.num_values} values; use Direct, or a "
             "variable for each value"
         )
+    if isinstance(q, PerturbedArgmax) and q.noise_kind != "gumbel":
+        raise ValueError(f"ClampedArgmax needs noise='gumbel', got {q.noise_kind!r}; use Direct")
     if isinstance(q, PairwiseBinary) and q.perturbation != "unary":
         raise ValueError("ClampedArgmax needs perturbation='unary', got 'states'; use Direct")
     return q

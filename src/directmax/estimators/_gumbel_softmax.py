@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from directmax._transforms import once
 from directmax._validation import check_flag
@@ -73,6 +74,12 @@ class GumbelSoftmax(Estimator):
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
+        z = self._rsample(q, generator)
+        losses = losses_through("GumbelSoftmax", objective, z, self._checked)
+        self._checked = True
+        return Estimate(loss=losses.mean(0), sample=z.detach())
+
+    def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:
         q = check_independent(
             "GumbelSoftmax", q, ": its softmax would sum over all states; use Direct"
         )
@@ -80,11 +87,7 @@ class GumbelSoftmax(Estimator):
         logits = once(q.logits) if self.straight_through else q.logits
         noisy = logits + q.noise(self.num_samples, generator=generator)  # (s, b, n, k)
         z = (noisy / temperature).softmax(-1)
-        if self.straight_through:
-            z = one_hot_argmax(noisy) - z.detach() + z
-        losses = losses_through("GumbelSoftmax", objective, z, self._checked)
-        self._checked = True
-        return Estimate(loss=losses.mean(0), sample=z.detach())
+        return one_hot_argmax(noisy) - z.detach() + z if self.straight_through else z
 
     def latest(self) -> dict[str, float]:
         """τ of the latest call."""

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from directmax._transforms import refuse_in_transforms, uncompiled
 from directmax.distributions import Categorical, DiscreteDistribution
-from directmax.estimators._base import average, without_forbidden
-from directmax.estimators._direct import Direct, each_of
+from directmax.estimators._base import average, check_independent, without_forbidden
+from directmax.estimators._direct import Direct, each_of, relative
+from directmax.estimators._layer import check_linear, with_backward
 from directmax.objectives import Objective, evaluate
 
 
@@ -82,6 +83,26 @@ class ImplicitMLE(Direct):
         if slopes is None:
             raise TypeError("ImplicitMLE needs an f that is differentiable in z")
         return average(losses), without_forbidden(q, slopes)
+
+    def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:
+        if self.rao_blackwell:
+            q = check_independent("rao_blackwell", q, "; leave it out")
+        linear = check_linear("ImplicitMLE", q)
+        noise = q.noise(self.num_samples, generator=generator)
+
+        def backward(z: Tensor, slopes: Tensor) -> Tensor:
+            # Those of a mean over the draws; relative to the smallest as in `Direct`.
+            slopes = relative(without_forbidden(q, slopes * len(z)))
+            epsilon = self._latest = self._epsilon(slopes)
+            if isinstance(q, Categorical) and self.rao_blackwell:
+                return self._rao_blackwell(q, z, slopes, epsilon)
+            push = each_of(epsilon) * slopes
+            pull = push.masked_fill(push == torch.inf, -torch.inf)  # on both sides
+            upper = q.argmax(noise, pull) if self.two_sided else z
+            difference = average(upper - q.argmax(noise, -push))
+            return difference * each_of(self._inverse(epsilon))
+
+        return with_backward(linear.potentials, q.argmax(noise), backward)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from directmax._choices import check_choice
 from directmax._transforms import refuse_in_transforms
-from directmax.distributions import Categorical, DiscreteDistribution, PairwiseBinary
+from directmax.distributions import Categorical, DiscreteDistribution, Gibbs, PairwiseBinary
 from directmax.estimators._base import Estimate, Estimator, average, check_num_samples
 from directmax.objectives import Objective, evaluate
 
@@ -32,8 +32,8 @@ class ScoreFunction(Estimator):
       the module.
     - "none": β = 0.
 
-    Takes independent variables, and `PairwiseBinary` with perturbation="states", whose samples are
-    exact. Perturb-and-MAP samples are not of q, and are refused.
+    Takes independent variables, a `Gibbs`, and `PairwiseBinary` with perturbation="states", whose
+    samples are exact. Perturb-and-MAP samples are not of q, and are refused.
 
     Args:
         num_samples: S, draws of z.
@@ -92,10 +92,10 @@ class ScoreFunction(Estimator):
                     "ScoreFunction needs samples of q, and perturb-and-MAP samples are not: use "
                     "ClampedArgmax, or PairwiseBinary(…, perturbation='states')"
                 )
-        elif not isinstance(q, Categorical):
+        elif not isinstance(q, Categorical | Gibbs):
             raise TypeError(
                 "ScoreFunction needs a Categorical, or a PairwiseBinary perturbed on its states, "
-                f"got {type(q).__name__}"
+                f"or a Gibbs, got {type(q).__name__}"
             )
         z = q.sample(self.num_samples, generator=generator)
         losses = evaluate(objective, z)  # (s, b)

@@ -40,14 +40,17 @@ class _StraightThrough(Estimator):
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
+        through = self._rsample(q, generator)
+        losses = losses_through(type(self).__name__, objective, through, self._checked)
+        self._checked = True
+        return Estimate(loss=average(losses), sample=through.detach())
+
+    def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:
         q = check_independent(type(self).__name__, q, "; use Direct or ClampedArgmax")
         z = q.sample(self.num_samples, generator=generator)
         logits = once(q.logits).masked_fill(q.logits == -torch.inf, 0.0)
         moving = logits - logits.detach()  # 0, with the derivative of h
-        through = z + self._path(q, z, moving, generator)
-        losses = losses_through(type(self).__name__, objective, through, self._checked)
-        self._checked = True
-        return Estimate(loss=average(losses), sample=z)
+        return z + self._path(q, z, moving, generator)
 
     @abstractmethod
     def _path(

@@ -202,12 +202,7 @@ class MixedVAE(nn.Module):
         """
         if (shift or distortion) and shape is None:
             raise ValueError("shape, (height, width), is needed for a shift and a distortion")
-        check_images(images, num_pixels_of(self.encoder))
-        if (labelled is None) != (labels is None):
-            raise ValueError("labelled images and labels go together: give both or neither")
-        if labelled is not None:
-            check_images(labelled, num_pixels_of(self.encoder), name="labelled")
-            check_class_labels(labels, len(labelled), self.encoder.num_values)
+        self._check(images, labelled, labels)
         posterior = self.encoder(images)
         terms = self._without_labels(images, posterior, kl_weight, kl_gradient, generator)
         move = _Moved(shape, shift, distortion, generator)
@@ -229,6 +224,14 @@ class MixedVAE(nn.Module):
         if labelled is None or labels is None:
             return terms
         return self._with_labels(terms, around[count:], labelled, labels, kl_weight, generator)
+
+    def _check(self, images: Tensor, labelled: Tensor | None, labels: Tensor | None) -> None:
+        check_images(images, num_pixels_of(self.encoder))
+        if (labelled is None) != (labels is None):
+            raise ValueError("labelled images and labels go together: give both or neither")
+        if labelled is not None:
+            check_images(labelled, num_pixels_of(self.encoder), name="labelled")
+            check_class_labels(labels, len(labelled), self.encoder.num_values)
 
     def _without_labels(
         self,

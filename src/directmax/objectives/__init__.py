@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from directmax.objectives._batched import batched as batched
     from directmax.objectives._bernoulli import bernoulli_loss as bernoulli_loss
     from directmax.objectives._bernoulli import bernoulli_table as bernoulli_table
+    from directmax.objectives._decision_tasks import DecisionTask as DecisionTask
+    from directmax.objectives._decision_tasks import knapsack_task as knapsack_task
+    from directmax.objectives._decision_tasks import matching_task as matching_task
+    from directmax.objectives._decision_tasks import polynomial_costs as polynomial_costs
+    from directmax.objectives._decision_tasks import shortest_path_task as shortest_path_task
+    from directmax.objectives._decisions import fenchel_young as fenchel_young
+    from directmax.objectives._decisions import noise_contrastive as noise_contrastive
+    from directmax.objectives._decisions import regret as regret
+    from directmax.objectives._decisions import spo_plus as spo_plus
     from directmax.objectives._evaluate import Objective as Objective
     from directmax.objectives._evaluate import evaluate as evaluate
     from directmax.objectives._evaluate import evaluate_many as evaluate_many

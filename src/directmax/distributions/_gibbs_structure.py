@@ -1,0 +1,145 @@
+"""The Gibbs distribution on a structure with tractable sums."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from directmax.distributions._enumeration import DEFAULT_MAX_STATES, enumerate_states
+from directmax.distributions._structured import StructuredPotentials
+from directmax.structures import Structure
+
+
+class Gibbs(StructuredPotentials):
+    r"""q(z) ∝ exp(⟨w, z⟩ + c(z)) on a structure Z, with exact samples, entropy and KL.
+
+    Unlike a `PerturbedArgmax` on the same structure it has probabilities: `ScoreFunction` and
+    `Exact` estimate gradients through it, and a model with it has a bound. It has no argmax of
+    perturbed weights; estimators that need one refuse it.
+
+    Args:
+        weights: `(b, m)`, or `(b, n, k)` for a structure of variables; −∞ for a mask.
+        structure: one with sums, such as `Subsets`, `Chain`, `Arborescence` or `Listed`.
+        validate: also look at the values of the weights (on a GPU, a synchronisation).
+
+    Raises:
+        TypeError, ValueError: a structure without sums, or weights that do not fit it.
+
+    Example:
+        >>> from directmax import ScoreFunction
+        >>> from directmax.structures import Subsets
+        >>> weights = torch.zeros(2, 4, requires_grad=True)
+        >>> q = Gibbs(weights, Subsets(4, 2))
+        >>> q.sample(3).shape, round(q.marginals()[0, 0, 1].item(), 4)
+        (torch.Size([3, 2, 4, 2]), 0.5)
+        >>> estimate = ScoreFunction(num_samples=5)(q, lambda z: z[..., 0, 1])
+        >>> (estimate.loss + q.kl_to_uniform()).sum().backward()
+
+    Reference: Papandreou and Yuille 2011 (against perturb-and-MAP).
+    """
+
+    structure: Structure
+
+    def __init__(
+        self,
+        weights: Float[Tensor, "b m"] | Float[Tensor, "b n k"],
+        structure: Structure,
+        *,
+        validate: bool = True,
+    ) -> None:
+        if not isinstance(structure, Structure):
+            raise TypeError(f"structure must be a Structure, got {type(structure).__name__}")
+        if not structure.tractable:
+            raise TypeError(f"Gibbs needs a structure with sums, got {structure!r}")
+        self._set(weights, structure, validate)
+
+    def __repr__(self) -> str:
+        return f"Gibbs(batch_size={self.batch_size}, {self.structure!r})"
+
+    def argmax(self, noise: Tensor, shift: Tensor | None = None) -> NoReturn:
+        """Refused: the argmax of perturbed weights is no sample of q."""
+        _refuse()
+
+    def argmax_given(self, noise: Tensor, labels: Tensor) -> NoReturn:
+        """Refused, as `argmax`."""
+        _refuse()
+
+    def sample(
+        self, num_samples: int = 1, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "s b n k"]:
+        """Exact samples of q."""
+        z = self.structure.sample(self.weights.detach(), num_samples, generator=generator)
+        return self.structure.one_hot(z)
+
+    def mode(self) -> Float[Tensor, "b n k"]:
+        """The most probable z."""
+        best = self.structure.argmax(self.weights.detach(), validate=self.validate)
+        return self.structure.one_hot(best)
+
+    def log_prob(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
+        """log q(z) in nats, of z in Z."""
+        return self.score(z) - self.structure.log_partition(self.weights)
+
+    def log_prob_given(self, labels: Float[Tensor, "b n k"]) -> Float[Tensor, " b"]:
+        """log of the probability that the observed variables have their labels, in nats.
+
+        Sums over the z that have them: other values have weight −∞, and elements that must be
+        chosen one so large that no z without them counts.
+        """
+        observed = labels.sum(-1, keepdim=True) > 0
+        banned = observed & (labels == 0)
+        if len(self.structure.shape) == 2:
+            inside = self.weights.masked_fill(banned, -torch.inf)
+            added = torch.zeros_like(self.weights[:, 0, 0])
+        else:
+            chosen = labels[..., 1]
+            added = self.structure.reach(self.weights)  # (b,)
+            inside = self.weights.masked_fill(banned[..., 1], -torch.inf)
+            inside = inside + added.unsqueeze(-1) * chosen
+            added = added * chosen.sum(-1)
+        given = self.structure.log_partition(inside) - added
+        return given - self.structure.log_partition(self.weights)
+
+    def log_prob_states(self, states: Float[Tensor, "c n k"]) -> Float[Tensor, "b c"]:
+        """log q of given assignments, the same for every problem, in nats; −∞ outside of Z."""
+        z = states.unsqueeze(1).expand(-1, self.batch_size, -1, -1)
+        inside = self.structure.is_feasible(self.structure.from_one_hot(z)).T
+        return torch.where(inside, self.log_prob(z).T, -torch.inf)
+
+    def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> Float[Tensor, "b K"]:
+        """log q of all K = k^n assignments, in the order of `enumerate_states`, in nats.
+
+        Raises:
+            ValueError: k^n > `max_states`, or a problem's z are none of these (`lengths`).
+        """
+        n, k = self.num_variables, self.num_values
+        states = enumerate_states(n, k, max_states=max_states, dtype=self.dtype, device=self.device)
+        table = self.log_prob_states(states)
+        if self.validate and not bool((table > -torch.inf).any(-1).all()):
+            raise ValueError(
+                f"{self.structure!r} has no z in which all variables have a value, expected one "
+                "without lengths; use ScoreFunction"
+            )
+        return table
+
+    def entropy(self) -> Float[Tensor, " b"]:
+        """−Σ_z q(z) log q(z) in nats."""
+        return self.structure.entropy(self.weights)
+
+    def kl_to_uniform(self) -> Float[Tensor, " b"]:
+        """KL(q ‖ the uniform distribution on Z) = log |Z| − entropy, in nats."""
+        return self.structure.kl_to_uniform(self.weights)
+
+    def marginals(self) -> Float[Tensor, "b n k"]:
+        """q(z_i = j)."""
+        return self.structure.one_hot(self.structure.marginals(self.weights))
+
+
+def _refuse() -> NoReturn:
+    raise TypeError(
+        "Gibbs has no argmax of perturbed weights, expected a PerturbedArgmax on the structure; "
+        "use that, or ScoreFunction or Exact"
+    )

@@ -1,0 +1,88 @@
+"""Weights of a batch of problems, checked."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from directmax._precision import widened
+from directmax.gumbel import sample_gumbel
+
+
+class Weighted:
+    """What has weights of one shape for every problem.
+
+    Attributes:
+        shape: of the weights of a problem, `(m,)` or `(n, k)`.
+        batch_size: how many problems its parameters are for; None for any number.
+        tractable: whether sums over Z are available.
+    """
+
+    shape: tuple[int, ...]
+    batch_size: int | None = None
+    tractable: ClassVar[bool] = False
+
+    def check(self, weights: Tensor, *, validate: bool = True) -> None:
+        """Refuse weights that do not fit.
+
+        Raises:
+            TypeError, ValueError: as `argmax`.
+        """
+        self._rows(weights, validate)
+
+    def _rows(self, weights: Tensor, validate: bool) -> Float[Tensor, "r ..."]:
+        """The weights, checked, with one axis in front of a problem's."""
+        if not isinstance(weights, Tensor):
+            raise TypeError(f"weights must be a torch.Tensor, got {type(weights).__name__}")
+        if not weights.is_floating_point():
+            raise TypeError(f"weights must be floating point, got {weights.dtype}; use .float()")
+        axes = len(self.shape)
+        if weights.ndim <= axes or weights.shape[-axes:] != self.shape:
+            wanted = ", ".join(("batch", *map(str, self.shape)))
+            raise ValueError(
+                f"weights must end in ({wanted}) for {self!r}, got shape {tuple(weights.shape)}"
+            )
+        problems = weights.shape[-axes - 1]
+        if self.batch_size not in (None, problems):
+            raise ValueError(
+                f"weights must be of the {self.batch_size} problems that {self!r} has parameters "
+                f"for, got {problems}"
+            )
+        if validate and weights.numel():
+            self._has_masks(weights)
+        return widened(weights).reshape(-1, *self.shape).contiguous()
+
+    @staticmethod
+    def _has_masks(weights: Tensor) -> bool:
+        """Whether one is −∞, after a check that all are below ∞."""
+        least, most = (float(x) for x in weights.detach().aminmax())
+        if not most < torch.inf:
+            raise ValueError("weights must be below inf and not NaN; did the training diverge?")
+        return least == -torch.inf
+
+    def _leading(self, weights: Tensor) -> torch.Size:
+        return weights.shape[: weights.ndim - len(self.shape)]
+
+    @staticmethod
+    def _finite(rows: Tensor) -> Tensor:
+        """−∞ as a finite number that no sum of others makes up for: 0 times it is 0."""
+        return rows.masked_fill(rows == -torch.inf, forbidden(rows.dtype))
+
+
+def forbidden(dtype: torch.dtype) -> float:
+    """What stands for −∞ in sums: its exponential is 0, and a thousand of it do not overflow."""
+    return -(torch.finfo(dtype).max ** 0.5)
+
+
+def categorical(
+    logits: Float[Tensor, "*s k"], generator: torch.Generator | None
+) -> Float[Tensor, "*s k"]:
+    """One-hot samples of softmax(logits)."""
+    noise = sample_gumbel(
+        logits.shape, generator=generator, dtype=logits.dtype, device=logits.device
+    )
+    index = (logits + noise).argmax(-1, keepdim=True)
+    return torch.zeros_like(logits).scatter_(-1, index, 1.0)

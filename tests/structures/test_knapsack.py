@@ -1,0 +1,41 @@
+"""Knapsacks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from structure_conformance import Case, StructureConformance
+
+from directmax.structures import Knapsack
+
+SIZES = torch.tensor([3, 4, 5, 0, 2])
+OWN = torch.tensor([[1, 2, 3], [9, 1, 1], [2, 2, 2]])
+CAPACITY = torch.tensor([7, 0, 30])
+
+
+class TestKnapsack(StructureConformance):
+    def cases(self) -> list[Case]:
+        return [
+            Case(Knapsack(SIZES, 8), lambda z, p: (z * SIZES).sum() <= 8),
+            Case(Knapsack(SIZES, CAPACITY), lambda z, p: (z * SIZES).sum() <= CAPACITY[p]),
+            Case(Knapsack(OWN, 4), lambda z, p: (z * OWN[p]).sum() <= 4),
+        ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Knapsack(SIZES.float(), 3),
+        lambda: Knapsack([1, 2], 3),
+        lambda: Knapsack(-SIZES, 3),
+        lambda: Knapsack(SIZES, -1),
+        lambda: Knapsack(SIZES, 1.5),
+        lambda: Knapsack(SIZES, 10**9),
+        lambda: Knapsack(OWN, torch.tensor([1, 2])),
+        lambda: Knapsack(SIZES[:0], 3),
+    ],
+)
+def test_refused_in_one_line(wrong) -> None:
+    with pytest.raises((TypeError, ValueError)) as error:
+        wrong()
+    assert "\n" not in str(error.value)
