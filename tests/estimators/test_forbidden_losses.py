@@ -22,6 +22,7 @@ from directmax import (
     LocalExpectation,
     PairwiseBinary,
     PerturbedArgmax,
+    Rebar,
     ScoreFunction,
 )
 from reference import Interaction, all_states, gibbs_probs
@@ -234,6 +235,8 @@ def test_with_all_labels_known_the_solver_is_asked_once() -> None:
 def test_numbers_may_be_of_numpy() -> None:
     estimator = Direct(np.float32(0.5), num_samples=np.int64(2), two_sided=np.True_)
     assert repr(estimator) == repr(Direct(0.5, num_samples=2, two_sided=True))
+    learned = Rebar(np.float32(0.5), scale=np.float32(1), learn_every=np.int64(2))
+    assert repr(learned) == repr(Rebar(0.5, scale=1.0, learn_every=2))
     with pytest.raises(TypeError, match=r"^two_sided must be True or False, got 'no'"):
         Direct(two_sided="no")  # type: ignore[arg-type]
 
