@@ -175,7 +175,13 @@ def test_evaluate_needs_a_split(run_dir: Path) -> None:
     assert message == "--splits needs at least one of train, validation and test"
 
 
-@pytest.mark.parametrize("flags", ["--samples 0", "--samples x", "--seed x", "--device tpu"])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        *("--samples 0", "--samples 1000000000", "--samples x", "--seed x", "--seed -1"),
+        *(f"--seed {10**40}", "--device tpu"),
+    ],
+)
 def test_evaluate_refuses(run_dir: Path, flags: str) -> None:
     refuse("evaluate", run_dir, *flags.split())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,31 @@ def test_caches_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared(monkeypatch, HOME="/proc/none")
     for name in ("NUMBA_CACHE_DIR", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR"):
         assert Path(os.environ[name]).parent.name == f"directmax-{os.getuid()}"
+
+
+@pytest.mark.parametrize("kind", ["writable by all", "a link", "a file"])
+def test_no_cache_is_kept_where_others_can_write(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    usual = tmp_path / f"directmax-{os.getuid()}"
+    if kind == "writable by all":
+        usual.mkdir()
+        usual.chmod(0o777)
+    elif kind == "a link":
+        usual.symlink_to(tmp_path)
+    else:
+        usual.touch()
+    prepared(monkeypatch, HOME="/proc/none")
+    folder = Path(os.environ["NUMBA_CACHE_DIR"]).parent
+    assert folder != usual
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_nowhere_to_keep_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/none")
+    prepared(monkeypatch, HOME="/proc/none")
+    assert "NUMBA_CACHE_DIR" not in os.environ
 
 
 def test_no_user_of_that_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
+import contextlib
 import os
+import shutil
+import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +21,7 @@ _OF_SCHEDULERS = (
     *("GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID"),
     *("JSM_NAMESPACE_RANK", "LSB_JOBID", "LSB_DJOB_RANKFILE"),
 )
+_CACHES = ("NUMBA_CACHE_DIR", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_HOME")
 _PLAIN = {
     **{"−": "-", "–": "-", "—": "-", "·": "*", "×": "x", "…": "...", "█": "#", "ε": "epsilon"},
     **{"“": '"', "”": '"', "’": "'", "±": "+-", "→": "->", "≤": "<=", "≥": ">=", "τ": "tau"},
@@ -33,10 +38,12 @@ def prepare() -> None:
     if not (by_torchrun() or launched()):
         for name in _OF_SCHEDULERS:
             os.environ.pop(name, None)
-    if not _writable_home():
-        scratch = Path(tempfile.gettempdir()) / f"directmax-{os.getuid()}"
-        for name in ("NUMBA_CACHE_DIR", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_HOME"):
-            os.environ.setdefault(name, str(scratch / name.split("_")[0].lower()))
+    missing = [name for name in _CACHES if name not in os.environ]
+    if missing and not _writable_home():
+        with contextlib.suppress(OSError):  # nowhere at all; whoever needs one says so
+            scratch = _scratch()
+            for name in missing:
+                os.environ[name] = str(scratch / name.split("_")[0].lower())
     codecs.register_error("directmax", _replace)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -67,6 +74,19 @@ def home_folder() -> Path | None:
     except RuntimeError:
         return None
     return home if home.is_absolute() else None
+
+
+def _scratch() -> Path:
+    """A folder of temporary files that is this user's alone: numba unpickles what lies in it."""
+    path = Path(tempfile.gettempdir()) / f"directmax-{os.getuid()}"
+    with contextlib.suppress(OSError):
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o22:
+            return path
+    other = Path(tempfile.mkdtemp(prefix="directmax-"))
+    atexit.register(shutil.rmtree, other, ignore_errors=True)
+    return other
 
 
 def _writable_home() -> bool:

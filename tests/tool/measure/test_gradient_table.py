@@ -322,6 +322,7 @@ def test_adapting_takes_variance_away() -> None:
         ("--temperatures -1", "--temperatures must be finite numbers above 0"),
         ("--sides three", "unknown side 'three': choose from one, two"),
         ("--draws 3", "--draws must be at least 4, got 3"),
+        ("--draws 100000000000", "--draws must be at most 10,000,000"),
         ("--draws many", "--draws must be an integer, got 'many'"),
         ("--images 0", "--images must be at least 1, got 0"),
         ("--images 1198", "--images 1198 is more than the 1197 train images of digits"),

@@ -345,6 +345,7 @@ def test_other_commands_name_the_model(run: Path, finished: Path, tmp_path: Path
         ),
         (("--set", "Smile=1"), "unknown attribute 'Smile'"),
         (("--set",), "--set needs at least one attribute"),
+        (("--set", "Smiling=1", "Smiling=0"), "--set names Smiling twice"),
     ],
 )
 def test_edit_refuses(run: Path, tmp_path: Path, words: tuple[str, ...], message: str) -> None:

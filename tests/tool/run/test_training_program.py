@@ -14,6 +14,7 @@ import pytest
 
 from command_line import TINY, finish, metrics, program, read, succeed
 from directmax.tool.run.checkpoint import load_checkpoint
+from directmax.tool.run.interrupt import InterruptGuard
 
 LONG = (*TINY, "--epochs", "20", "--batch-size", "20", "--hidden", "200")
 
@@ -24,6 +25,19 @@ def wait_for_lines(folder: Path, number: int, seconds: float = 60.0) -> None:
     while not path.exists() or path.read_text().count("\n") < number:
         assert time.monotonic() < end, "the program does not train"
         time.sleep(0.01)
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    """As Ctrl-C is by a job in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with InterruptGuard() as guard:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not guard.requested
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert guard.requested
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.slow

@@ -204,6 +204,8 @@ def test_random_codes_are_of_the_seed(many: Path, tmp_path: Path) -> None:
         (("--output", "x.png", "--images", "0"), "--images must be"),
         (("--output", "x.png", "--reconstructions", "-1"), "--reconstructions must be"),
         (("--output", "x.png", "--columns", "0"), "--columns must be"),
+        (("--output", "x.png", "--seed", "-1"), "--seed must be at least 0, got -1"),
+        (("--output", "x.png", "--seed", 10**40), "--seed must be at most"),
         (("--output", "x.png", "--device", "cuda:99"), "--device cuda:99 is not available"),
         ((), "--output"),
     ],

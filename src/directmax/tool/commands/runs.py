@@ -161,7 +161,7 @@ def _switches(words: tuple[str, ...]) -> dict[str, bool]:
     """Attributes and values of `--set`.
 
     Raises:
-        ValueError: none, or another form than NAME=0 or NAME=1.
+        ValueError: none, another form than NAME=0 or NAME=1, or one twice.
     """
     if not words:
         raise ValueError("--set needs at least one attribute, such as --set Smiling=1")
@@ -170,5 +170,7 @@ def _switches(words: tuple[str, ...]) -> dict[str, bool]:
         name, _, value = word.partition("=")
         if value not in ("0", "1") or not name:
             raise ValueError(f"--set needs NAME=0 or NAME=1, such as Smiling=1, got '{word}'")
+        if name in changes:
+            raise ValueError(f"--set names {name} twice; name it once")
         changes[name] = value == "1"
     return changes

@@ -12,6 +12,7 @@ import tyro
 
 from directmax._choices import check_choice
 from directmax.estimators import ESTIMATORS
+from directmax.tool.config.setting import Setting
 
 AS_TRAIN = "(default: as train, or the run's)"
 ModelName = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint=AS_TRAIN)]
@@ -19,6 +20,11 @@ ModelSize = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hin
 
 MODEL_SETTINGS = ("data", "binarize", "encoder", "variables", "values", "hidden")
 """What a run decides, if a run is measured."""
+RANGES = {
+    **{"samples": (1, 10_000), "draws": (4, 10**7), "images": (1, 10**6), "adapt": (0, 10**6)},
+    "seed": (0, 2**63 - 1),
+}
+"""The least and the largest of each count."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,8 @@ class GradientRequest:
         for side in self.sides:
             check_choice("side", side, ("one", "two"))
         check_choice("split", self.split, ("train", "validation", "test"))
-        for name, minimum in (("samples", 1), ("draws", 4), ("images", 1), ("adapt", 0)):
-            if getattr(self, name) < minimum:
-                raise ValueError(f"--{name} must be at least {minimum}, got {getattr(self, name)}")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"--seed must be at least 0 and below 2^63, got {self.seed}")
+        for name, ends in RANGES.items():
+            Setting("", range=ends, name=name, annotation="int").check(getattr(self, name))
         for name in ("epsilons", "temperatures", "sides"):
             if not getattr(self, name):
                 raise ValueError(f"--{name} must name at least one value")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from directmax._choices import check_choice
 from directmax._validation import check_count
 from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
+from directmax.tool.config.settings import SETTINGS
 from directmax.tool.data import AttributeData, ImageData
 from directmax.tool.files import RunError, cannot_write, user_path, write_atomic
 from directmax.tool.run import attribute_pictures, pictures
@@ -52,12 +55,13 @@ def load_run(
         RunError: the folder holds no finished epoch, its checkpoint is damaged, or it was trained
             on other images.
     """
+    where = make_fabric(device, 1, "32-true").device  # before images are read, which takes seconds
     folder = RunFolder(run_dir)
     config = folder.config()
     if not (folder.best / "state.json").exists():
         raise RunError(
             f"{folder.path} has no checkpoint yet: its first epoch is not done; continue with "
-            f"directmax train --resume --run-dir {folder.path}"
+            f"directmax train --resume --run-dir {shlex.quote(str(folder.path))}"
         )
     folder.check_images(None if images is None else images.identity())
     checkpoint = load_checkpoint(folder.best)
@@ -66,7 +70,7 @@ def load_run(
     if config.precision == "64-true":
         model.double()
     restore_model(model, checkpoint.part("model"), folder.best)
-    model.to(make_fabric(device, 1, "32-true").device)
+    model.to(where)
     return config, data, model.eval()
 
 
@@ -115,7 +119,9 @@ def evaluate_run(
         RunError, ValueError: the run, the data or the device cannot be used.
     """
     if num_samples is not None:
-        check_count("--samples", num_samples)
+        dataclasses.replace(SETTINGS["eval_samples"], name="samples").check(num_samples)
+    if seed is not None:
+        SETTINGS["seed"].check(seed)
     if not splits:
         raise ValueError("--splits needs at least one of train, validation and test")
     for split in splits:
@@ -219,6 +225,7 @@ def sample_run(
     _check_most("--images", check_count("--images", num_images))
     _check_most("--reconstructions", check_count("--reconstructions", num_reconstructions, 0))
     _check_most("--columns", check_count("--columns", columns), MOST_COLUMNS)
+    SETTINGS["seed"].check(seed)
     path = _picture_path(output)
     config, data, model = load_run(run_dir, images=images, data_dir=data_dir, device=device)
     if isinstance(model, AttributeVAE):

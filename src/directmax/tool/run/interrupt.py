@@ -35,11 +35,16 @@ class Interrupted(Exception):  # noqa: N818 (a request of the user, not an error
 
 def raise_interrupts() -> None:
     """From here on Ctrl-C and SIGTERM raise `KeyboardInterrupt`, where they are not ignored."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _raise)
+    for number in _heard():
+        signal.signal(number, _raise)
+
+
+def _heard() -> list[int]:
+    """The signals that stop a run, but those that are ignored, as Ctrl-C by background jobs."""
+    if threading.current_thread() is not threading.main_thread():  # Python delivers none
+        return []
+    both = (signal.SIGINT, signal.SIGTERM)
+    return [number for number in both if signal.getsignal(number) != signal.SIG_IGN]
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
@@ -49,7 +54,7 @@ def _raise(number: int, frame: FrameType | None) -> None:
 class InterruptGuard:
     """While active, the first Ctrl-C (or SIGTERM) sets `requested`; a second Ctrl-C aborts at once.
 
-    Does nothing outside the main thread, where Python delivers no signals.
+    Does nothing outside the main thread, and to signals that are ignored.
     """
 
     def __init__(self) -> None:
@@ -57,9 +62,7 @@ class InterruptGuard:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> InterruptGuard:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._handle)
+        self._previous = {number: signal.signal(number, self._handle) for number in _heard()}
         return self
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
