@@ -36,9 +36,9 @@ def check_float_tensor(
             f"with {value.ndim} axes"
         )
     if finite and not value.is_meta and not bool(torch.isfinite(value).all()):
-        where = tuple(int(i) for i in (~torch.isfinite(value)).nonzero()[0])
+        position = tuple(int(i) for i in (~torch.isfinite(value)).nonzero()[0])
         raise ValueError(
-            f"{name} must be finite, got {value[where].item()} at index {where}; "
+            f"{name} must be finite, got {value[position].item()} at index {position}; "
             "did the training diverge?"
         )
     return value

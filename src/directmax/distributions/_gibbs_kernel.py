@@ -259,19 +259,19 @@ def _ascent(field: NDArray, pairs: NDArray) -> float:  # pragma: no cover (compi
     gain = field.copy()  # of switching i on, given the others
     score = field[0] - field[0]
     for _ in range(4 * n):
-        best, which = score - score, -1
+        best, variable = score - score, -1
         for i in range(n):
             change = -gain[i] if state[i] else gain[i]
             if change > best:
-                best, which = change, i
-        if which < 0:
+                best, variable = change, i
+        if variable < 0:
             break
         score += best
-        state[which] = not state[which]
-        sign = 1 if state[which] else -1
+        state[variable] = not state[variable]
+        sign = 1 if state[variable] else -1
         for j in range(n):
-            if j != which:
-                i, k = min(j, which), max(j, which)
+            if j != variable:
+                i, k = min(j, variable), max(j, variable)
                 gain[j] += sign * pairs[i * n - i * (i + 1) // 2 + k - i - 1]
     return score
 

@@ -123,12 +123,12 @@ def remaining_potentials(
     value = labels[..., 1]  # 1 where observed to be on
     first, second = torch.triu_indices(n, n, 1, device=pairwise.device)
     free = ~observed
-    stays = pairwise * (free[:, first] & free[:, second])
+    coupled = pairwise * (free[:, first] & free[:, second])
     # h_ij v_i into j, and h_ij v_j into i.
-    into = pairwise.new_zeros(len(pairwise), n)
-    into = into.index_add(1, second, pairwise * value[:, first])
-    into = into.index_add(1, first, pairwise * value[:, second])
-    moved = torch.stack([torch.zeros_like(into), into], -1)
-    rest = (unary + moved).masked_fill(observed.unsqueeze(-1), 0.0)
+    shift = pairwise.new_zeros(len(pairwise), n)
+    shift = shift.index_add(1, second, pairwise * value[:, first])
+    shift = shift.index_add(1, first, pairwise * value[:, second])
+    shifts = torch.stack([torch.zeros_like(shift), shift], -1)
+    rest = (unary + shifts).masked_fill(observed.unsqueeze(-1), 0.0)
     constant = chosen(unary, labels) + (pairwise * pair_products(value)).sum(-1)
-    return Remaining(rest, stays, constant, observed)
+    return Remaining(rest, coupled, constant, observed)

@@ -244,8 +244,8 @@ class PairwiseBinary(DiscreteDistribution):
         self._warn(solution)
         best = potential(unary, pairwise, z[..., 1] > 0)
         difference = noise[..., 1] - noise[..., 0]  # γ_i(1) − γ_i(0)
-        own = (difference * (2 * z[..., 1] - 1)).movedim(-1, 0)  # (n, s, b)
-        return solution.value, best - solution.objective - own
+        margin = (difference * (2 * z[..., 1] - 1)).movedim(-1, 0)  # (n, s, b)
+        return solution.value, best - solution.objective - margin
 
     def mode(self) -> Float[Tensor, "b n 2"]:
         """The most probable assignment, one-hot, by the solver."""

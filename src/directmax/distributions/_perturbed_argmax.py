@@ -201,9 +201,9 @@ class PerturbedArgmax(StructuredPotentials):
         else:
             z = self._solve(scores + _dominating(scores) * labels)
         if self.validate:
-            missed = ((z - 1) * labels).sum((-2, -1)) < 0
-            if bool(missed.any()):
-                problem = int(missed.nonzero()[0, -1])
+            violated = ((z - 1) * labels).sum((-2, -1)) < 0
+            if bool(violated.any()):
+                problem = int(violated.nonzero()[0, -1])
                 raise ValueError(
                     f"maximise found no z with the labels of problem {problem}: they must be of "
                     "an assignment that it can return"
@@ -226,27 +226,27 @@ class PerturbedArgmax(StructuredPotentials):
         """
         scores = self.unary.detach() + noise
         difference = noise[..., 1] - noise[..., 0]  # γ_i(1) − γ_i(0)
-        own = (difference * (2 * z[..., 1] - 1)).movedim(-1, 0)
+        margin = (difference * (2 * z[..., 1] - 1)).movedim(-1, 0)
         structure = self.structure
         if structure is not None and len(structure.shape) == 1:
             weights = self._weights(scores)
-            elements, reached = structure.alternatives(weights, z[..., 1])
-            gap = structure.score(weights, z[..., 1]) - structure.score(weights, elements) - own
-            return structure.one_hot(elements), gap.masked_fill(~reached, torch.inf)
-        itself = torch.eye(self.num_variables, dtype=self.dtype, device=self.device)
-        wanted = itself[:, None, None, :, None] * (1 - z)  # (n, s, b, n, 2)
+            elements, feasible = structure.alternatives(weights, z[..., 1])
+            gap = structure.score(weights, z[..., 1]) - structure.score(weights, elements) - margin
+            return structure.one_hot(elements), gap.masked_fill(~feasible, torch.inf)
+        identity = torch.eye(self.num_variables, dtype=self.dtype, device=self.device)
+        target = identity[:, None, None, :, None] * (1 - z)  # (n, s, b, n, 2)
         reach = _dominating(scores)
         if structure is not None:
             reach = structure.reach(scores)[..., None, None]
-        other = self._solve(scores + reach * wanted)
-        reached = (other * wanted).sum((-2, -1)) > 0  # (n, s, b)
-        other = torch.where(reached[..., None, None], other, z)
+        other = self._solve(scores + reach * target)
+        feasible = (other * target).sum((-2, -1)) > 0  # (n, s, b)
+        other = torch.where(feasible[..., None, None], other, z)
         if structure is not None:
-            gap = structure.score(scores, z) - structure.score(scores, other) - own
+            gap = structure.score(scores, z) - structure.score(scores, other) - margin
         else:
             finite = scores.masked_fill(scores == -torch.inf, 0.0)
-            gap = ((z - other) * finite).sum((-2, -1)) - own
-        return other, gap.masked_fill(~reached, torch.inf)
+            gap = ((z - other) * finite).sum((-2, -1)) - margin
+        return other, gap.masked_fill(~feasible, torch.inf)
 
     def mode(self) -> Float[Tensor, "b n k"]:
         """argmax_{z ∈ Z} h(z), one-hot: the answer without noise."""

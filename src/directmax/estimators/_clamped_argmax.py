@@ -121,9 +121,11 @@ class ClampedArgmax(Estimator):
         n, samples = z.shape[-1], z.shape[0]
         # Σ_{j ∈ D_i} 1/σ′(δ_j) at the switch along i, 1/σ′(x) = 2 + 2 cosh x: there δ_i = −t_i, and
         # the noise of the others is what it is.
-        itself = torch.eye(n, dtype=torch.bool, device=z.device)[:, None, None]
-        along = torch.where((other != z) & ~itself, 2 + 2 * torch.cosh(difference), 0).sum(-1)
-        weight = change / ((along + 2 + 2 * torch.cosh(gap)) * samples)
+        identity = torch.eye(n, dtype=torch.bool, device=z.device)[:, None, None]
+        weight_sum = torch.where((other != z) & ~identity, 2 + 2 * torch.cosh(difference), 0).sum(
+            -1
+        )
+        weight = change / ((weight_sum + 2 + 2 * torch.cosh(gap)) * samples)
         # Σ_i w_i (φ(other_i) − φ(z*))
         rows = torch.cat([other, z.expand(1, *z.shape)])  # (n + 1, s, b, n)
         weights = torch.cat([weight, -weight.sum(0, keepdim=True)]).unsqueeze(-1)

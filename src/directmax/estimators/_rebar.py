@@ -139,8 +139,8 @@ class Rebar(Estimator):
         logits = torch.where(logits == -torch.inf, lowest, logits).requires_grad_()
         temperature = self.log_temperature.exp().to(logits.dtype)
         fresh = q.noise(self.num_samples, generator=generator)
-        given = conditional_gumbel(logits, z, noise=fresh)
-        perturbed = torch.stack([logits + noise, given])
+        conditional = conditional_gumbel(logits, z, noise=fresh)
+        perturbed = torch.stack([logits + noise, conditional])
         relaxed = (perturbed / temperature).softmax(-1)  # (2, s, b, n, k)
         control, slope = self._control(objective, relaxed, learns)  # (2, s, b), its derivative
         signed = torch.stack([slope[0], -slope[1]])

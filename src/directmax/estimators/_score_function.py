@@ -122,10 +122,10 @@ class ScoreFunction(Estimator):
             with torch.no_grad():
                 latest = losses.mean().to(self.running_mean)
                 # A batch that overflowed must not stay in the mean.
-                share = (1 - DECAY) * latest.isfinite().to(latest.dtype)
+                rate = (1 - DECAY) * latest.isfinite().to(latest.dtype)
                 latest = latest.nan_to_num(0.0, 0.0, 0.0)
-                self.running_mean.lerp_(latest, share)
-                self.running_weight.lerp_(torch.ones_like(share), share)
+                self.running_mean.lerp_(latest, rate)
+                self.running_weight.lerp_(torch.ones_like(rate), rate)
         return centred
 
     def latest(self) -> dict[str, float]:

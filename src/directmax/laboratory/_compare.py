@@ -111,7 +111,7 @@ class _Draws:
     progress: Progress | None
 
     def _report(self, label: str) -> Callable[[float], object]:
-        return lambda share: self.progress(label, share) if self.progress else None
+        return lambda fraction: self.progress(label, fraction) if self.progress else None
 
     def reference(self, choice: str | Estimator, max_states: int) -> Reference:
         """What estimators are compared with."""

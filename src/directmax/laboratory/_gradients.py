@@ -197,8 +197,10 @@ class ParameterGradients(Gradients):
         self.parameters = list(parameters)
         for parameter in self.parameters:
             if not isinstance(parameter, Tensor) or not parameter.requires_grad:
-                got = "one that does not" if isinstance(parameter, Tensor) else repr(parameter)
-                raise TypeError(f"parameters must be tensors that require a gradient, got {got}")
+                received = "one that does not" if isinstance(parameter, Tensor) else repr(parameter)
+                raise TypeError(
+                    f"parameters must be tensors that require a gradient, got {received}"
+                )
         if not self.parameters:
             raise ValueError("parameters must not be empty")
         self.posterior, self.objective = posterior, objective

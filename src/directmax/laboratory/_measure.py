@@ -93,7 +93,7 @@ def average_reference(
     *,
     generator: torch.Generator | None = None,
     max_problems: int = MAX_PROBLEMS,
-    progress: Share = lambda share: None,
+    progress: Share = lambda fraction: None,
 ) -> Reference:
     """The mean of many draws of an estimator, where there are too many states to enumerate.
 
@@ -139,7 +139,7 @@ def measure_gradient(
     timing: bool = True,
     max_problems: int = MAX_PROBLEMS,
     generator: torch.Generator | None = None,
-    progress: Share = lambda share: None,
+    progress: Share = lambda fraction: None,
 ) -> GradientStatistics:
     """Draw one estimator many times and compare; see `compare_gradients`, which checks arguments.
 
@@ -192,11 +192,11 @@ def _statistics(
     found = jackknife(moments, lambda pooled: _metrics(pooled, reference))
     interval = _Intervals(found, _student(len(moments.counts) - 1, confidence))
     norm = reference.norm
-    known = norm is not None
+    has_norm = norm is not None
     # Where next to all draws are 0, nothing is known of the others, which may be large.
-    rare = known and num_draws > FEWEST_DRAWS and _is_rare(moments, reference)
-    tested = known and reference.noise == 0 and not rare
-    bias = interval.root("squared_bias") if known else None
+    rare = has_norm and num_draws > FEWEST_DRAWS and _is_rare(moments, reference)
+    tested = has_norm and reference.noise == 0 and not rare
+    bias = interval.root("squared_bias") if has_norm else None
     if bias is not None and rare:
         bias = Measured(bias.value, 0.0, max(bias.high, bias.value), bias.error)
     return GradientStatistics(
@@ -208,8 +208,8 @@ def _statistics(
         relative_bias=_scaled(bias, 1 / norm) if bias is not None and norm else None,
         bias_p_value=_p_value(moments, reference) if tested else None,
         variance=interval("variance", 0),
-        mse=interval("mse", 0) if known else None,
-        cosine=interval("cosine", -1, 1) if known else None,
+        mse=interval("mse", 0) if has_norm else None,
+        cosine=interval("cosine", -1, 1) if has_norm else None,
         signal_to_noise=interval("signal_to_noise", 0),
         sparsity=interval("sparsity", 0, 1),
         seconds=None if cost is None else cost.seconds,
@@ -243,9 +243,9 @@ def _stream(
     most = gradients.most(estimator, max_problems)
     done = 0
     for group in range(groups):
-        left = num_draws * (group + 1) // groups - num_draws * group // groups
-        while left:
-            count = min(most, left)
+        remaining = num_draws * (group + 1) // groups - num_draws * group // groups
+        while remaining:
+            count = min(most, remaining)
             with torch.enable_grad():
                 draws = gradients.draws(estimator, count, generator)
             zeros = (draws == 0).all(-1)  # (c, b)
@@ -255,7 +255,7 @@ def _stream(
             if not bool(torch.isfinite(draws).all()):
                 raise ValueError(f"'{label}' has a gradient that is not finite: {_name(estimator)}")
             moments.add(group, draws, scalars)
-            left -= count
+            remaining -= count
             done += count
             progress(done / num_draws)
     return moments
@@ -280,8 +280,12 @@ def _metrics(pooled: Pooled, reference: Reference) -> dict[str, float]:
         "sparsity": sparsity,
     }
     if reference.value is not None:
-        off = _mean_square(pooled.mean - reference.value) - chance - reference.noise
-        metrics |= {"squared_bias": off, "mse": off + pooled.variance, "cosine": cosine}
+        squared_bias = _mean_square(pooled.mean - reference.value) - chance - reference.noise
+        metrics |= {
+            "squared_bias": squared_bias,
+            "mse": squared_bias + pooled.variance,
+            "cosine": cosine,
+        }
     return metrics
 
 

@@ -79,14 +79,14 @@ class GroupMoments:
             self._first = draws[0].clone()
         relative = draws - self._first
         old, new = float(self.counts[group]), len(draws)
-        share = new / (old + new)
+        fraction = new / (old + new)
         mean = relative.mean(0)
         squares = (relative - mean).square().sum()
         shift = mean - self.means[group]
-        self.squares[group] += squares + shift.square().sum() * old * share
-        self.means[group] += shift * share
+        self.squares[group] += squares + shift.square().sum() * old * fraction
+        self.means[group] += shift * fraction
         if extras is not None:
-            self.extras[group] += (extras.mean(0) - self.extras[group]) * share
+            self.extras[group] += (extras.mean(0) - self.extras[group]) * fraction
         self.counts[group] += new
 
     def pooled(self, without: int | None = None) -> Pooled:
@@ -121,13 +121,13 @@ class GroupMoments:
         Returns:
             A p-value, at least 1/10,000.
         """
-        off = self.means - expected
+        deviations = self.means - expected
         if self._first is not None:
-            off = off + self._first
-        off = (off * (self.counts / self.counts.sum())[:, None, None]).flatten(1)
-        if float(off.sum(0).norm()) <= rounding * math.sqrt(self.problems):
+            deviations = deviations + self._first
+        deviations = (deviations * (self.counts / self.counts.sum())[:, None, None]).flatten(1)
+        if float(deviations.sum(0).norm()) <= rounding * math.sqrt(self.problems):
             return 1.0
-        products = off @ off.T  # (G, G)
+        products = deviations @ deviations.T  # (G, G)
         signs = _signs(len(products))
         lengths = ((signs @ products) * signs).sum(1)
         as_long = int((lengths >= products.sum() * (1 - 1e-9)).sum())

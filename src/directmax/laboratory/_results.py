@@ -218,8 +218,10 @@ class GradientComparison:
             if width is None or sum(_widths([labels, *columns.values()])) <= width:
                 break
             columns.pop(title, None)
-        against = "" if self.norm is None else f", {self.reference} gradient {self.norm:.3g} nats"
-        lines = [f"{self.num_problems} gradients of {self.num_entries} entries{against}"]
+        reference_text = (
+            "" if self.norm is None else f", {self.reference} gradient {self.norm:.3g} nats"
+        )
+        lines = [f"{self.num_problems} gradients of {self.num_entries} entries{reference_text}"]
         first, *widths = _widths([labels, *columns.values()])
         for label, *cells in zip(labels, *columns.values(), strict=True):
             numbers = [f"{cell:>{w - 2}}  " for cell, w in zip(cells, widths, strict=True)]

@@ -29,12 +29,12 @@ class Setting:
     @property
     def label(self) -> str:
         """For tables; no two settings of a grid have the same."""
-        words = [self.family]
+        parts = [self.family]
         if self.epsilon is not None:
-            words.append(f"ε={_number(self.epsilon)}")
+            parts.append(f"ε={_number(self.epsilon)}")
         if self.temperature is not None:
-            words.append(f"τ={_number(self.temperature)}")
-        return " ".join(words)
+            parts.append(f"τ={_number(self.temperature)}")
+        return " ".join(parts)
 
 
 @dataclass(frozen=True)

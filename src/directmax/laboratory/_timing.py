@@ -76,18 +76,18 @@ def _call(
 
 def _leaves(loss: Tensor) -> list[Tensor]:
     """The tensors that a backward pass would give gradients to."""
-    leaves, seen, todo = [], set(), [loss.grad_fn]
+    leaves, seen, pending = [], set(), [loss.grad_fn]
     if loss.grad_fn is None:
         return [loss]
-    while todo:
-        node = todo.pop()
+    while pending:
+        node = pending.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         variable = getattr(node, "variable", None)
         if isinstance(variable, Tensor) and variable.requires_grad:
             leaves.append(variable)
-        todo += [each for each, _ in node.next_functions]
+        pending += [each for each, _ in node.next_functions]
     return leaves
 
 

@@ -119,8 +119,8 @@ class AttributeEncoder(nn.Module):
         n = self.num_variables
         weight = self.row.weight
         shared = F.linear(features, weight[:, :-n], self.row.bias)  # (b, h), once
-        own = F.linear(2 * bits - 1, weight[:, -n:])
-        mean, log_variance = self.last(F.relu(shared + own)).chunk(2, -1)
+        attribute_part = F.linear(2 * bits - 1, weight[:, -n:])
+        mean, log_variance = self.last(F.relu(shared + attribute_part)).chunk(2, -1)
         return mean, log_variance
 
 

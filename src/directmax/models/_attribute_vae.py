@@ -205,17 +205,19 @@ class AttributeVAE(nn.Module):
         near = []
         if distortion > 0:
             near.append(distorted(unit, distortion, generator=generator))
-        known = None
+        labelled_images = None
         if labelled is not None and labels is not None:
-            known = self._unit(labelled, "labelled")
+            labelled_images = self._unit(labelled, "labelled")
             if distortion > 0:
-                known = distorted(known, distortion, cover=False, generator=generator)
-            near.append(known)
+                labelled_images = distorted(
+                    labelled_images, distortion, cover=False, generator=generator
+                )
+            near.append(labelled_images)
         if not near:
             return terms
         targets = [_sure(q)] if distortion > 0 else []
-        if known is not None and labels is not None:
-            shape = (len(known), q.num_variables, 2)
+        if labelled_images is not None and labels is not None:
+            shape = (len(labelled_images), q.num_variables, 2)
             looked_at = q.device.type == "cpu" and not torch.compiler.is_compiling()
             targets.append(
                 observed_one_hot(labels, shape, dtype=q.dtype, device=q.device, validate=looked_at)
@@ -232,9 +234,11 @@ class AttributeVAE(nn.Module):
         generator: torch.Generator | None,
     ) -> AttributeTerms:
         """The terms of observed attributes; distorted images and labelled ones in one pass."""
-        around = self.encoder.classify(torch.cat(near))
+        neighbour_logits = self.encoder.classify(torch.cat(near))
         observed = torch.cat(targets)
-        loss = self.supervision(around, observed, generator=generator, validate=False).loss
+        loss = self.supervision(
+            neighbour_logits, observed, generator=generator, validate=False
+        ).loss
         count = len(loss) - (0 if labelled is None else len(labelled))
         if count:
             terms = terms._replace(consistency=loss[:count])
@@ -243,7 +247,7 @@ class AttributeVAE(nn.Module):
         objective = self.objective(labelled, kl_weight=kl_weight, generator=generator)
         shown = observed[count:]
         unknown = shown.sum(-1, keepdim=True) == 0  # there the most probable value
-        z = torch.where(unknown, around.mode()[count:], shown)
+        z = torch.where(unknown, neighbour_logits.mode()[count:], shown)
         return terms._replace(supervision=loss[count:], labelled=objective(z))
 
     @torch.no_grad()

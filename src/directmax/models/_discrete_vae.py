@@ -167,6 +167,6 @@ class DiscreteVAE(nn.Module):
         exact = enumerated(self.posterior, self.decoder, images, n, k, progress)
         if not isinstance(self.posterior(images[:1]), PairwiseBinary):
             return exact
-        few = min(num_samples, NUM_AUTHORS_SAMPLES)
-        authors = sampled(self.posterior, self.decoder, images, few, generator)
+        num_few = min(num_samples, NUM_AUTHORS_SAMPLES)
+        authors = sampled(self.posterior, self.decoder, images, num_few, generator)
         return dataclasses.replace(exact, authors=authors.bound)

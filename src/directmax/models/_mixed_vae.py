@@ -206,24 +206,28 @@ class MixedVAE(nn.Module):
         posterior = self.encoder(images)
         terms = self._without_labels(images, posterior, kl_weight, kl_gradient, generator)
         move = _Moved(shape, shift, distortion, generator)
-        near = []  # images to classify: around those without labels, and those with
+        neighbours = []  # images to classify: around those without labels, and those with
         logits, classify = posterior.logits.squeeze(1), self.encoder.classify
         if radius > 0:
-            near.append(adversarial(classify, move(images), logits, radius, generator=generator))
+            neighbours.append(
+                adversarial(classify, move(images), logits, radius, generator=generator)
+            )
         elif shift or distortion:
-            near.append(move(images))
-        count = len(images) if near else 0
+            neighbours.append(move(images))
+        count = len(images) if neighbours else 0
         if labelled is not None and labels is not None:
-            near.append(move(labelled))
-        if not near:
+            neighbours.append(move(labelled))
+        if not neighbours:
             return terms
-        around = classify(torch.cat(near))
+        neighbour_logits = classify(torch.cat(neighbours))
         if count:
-            regularity = divergence(logits, around[:count]) + indecision(logits)
+            regularity = divergence(logits, neighbour_logits[:count]) + indecision(logits)
             terms = terms._replace(regularity=regularity)
         if labelled is None or labels is None:
             return terms
-        return self._with_labels(terms, around[count:], labelled, labels, kl_weight, generator)
+        return self._with_labels(
+            terms, neighbour_logits[count:], labelled, labels, kl_weight, generator
+        )
 
     def _check(self, images: Tensor, labelled: Tensor | None, labels: Tensor | None) -> None:
         check_images(images, num_pixels_of(self.encoder))

@@ -81,11 +81,11 @@ class PairwisePotentials(nn.Module):
         self.perturbation = perturbation
         self.solver = choose_solver(solver)
         pairs = torch.arange(n * (n - 1) // 2)
-        ends = torch.zeros(len(pairs), n)
+        incidence = torch.zeros(len(pairs), n)
         for end in torch.triu_indices(n, n, 1):
-            ends[pairs, end] = -0.5
+            incidence[pairs, end] = -0.5
         self._middle: Tensor  # (P, n)
-        self.register_buffer("_middle", ends, persistent=False)
+        self.register_buffer("_middle", incidence, persistent=False)
 
     @property
     def num_inputs(self) -> int:

@@ -56,8 +56,8 @@ def adversarial(
         settings = {"dtype": images.dtype, "device": images.device}
         random = draw(torch.randn, images.shape, generator, **settings)
         probe = _of_length(random, PROBE).requires_grad_()
-        far = divergence(target.detach(), logits_of(images + probe)).sum()
-        (slope,) = torch.autograd.grad(far, probe)
+        perturbed_divergence = divergence(target.detach(), logits_of(images + probe)).sum()
+        (slope,) = torch.autograd.grad(perturbed_divergence, probe)
     return images + _of_length(slope, radius)
 
 

@@ -95,15 +95,15 @@ class BranchAndBound(PairwiseSolver):
             timer = threading.Timer(self.time_limit, halt.fill, (1,))  # the kernel lacks a clock
             timer.daemon = True
             timer.start()
-        few = max(1, 2000 // rows.shape[1] ** 2)
+        rows_per_call = max(1, 2000 // rows.shape[1] ** 2)
         try:
             over_rows(
                 lambda start, stop: kernel.maximise(
                     rows.numpy(), pairwise.numpy(), start, stop, limit, halt, bits.numpy(), ended
                 ),
                 len(rows),
-                chunk=few,
-                minimum=few,
+                chunk=rows_per_call,
+                minimum=rows_per_call,
             )
         finally:
             if timer is not None:

@@ -115,7 +115,7 @@ def bound(
     while not definite:
         trial = 1.1 * trial + 1e-6
         definite, log_det, value = _evaluate(couplings, free, m, g, trial, inverse, x)
-    now = trial.copy()
+    current = trial.copy()
     for _ in range(STEPS):
         gap = base + value
         decided = gap <= 0.0
@@ -130,23 +130,23 @@ def bound(
             for b in range(m):
                 scratch[a, b] = inverse[a, b] * (x[a] * x[b] + barrier * inverse[a, b])
         _solve(scratch, descent, m)
-        promise = 0.0
+        decrease = 0.0
         for a in range(m):
-            promise += 0.5 * slope[a] * descent[a]
-        if not promise >= WORTHWHILE * gap:
+            decrease += 0.5 * slope[a] * descent[a]
+        if not decrease >= WORTHWHILE * gap:
             break
         before = value - barrier * log_det
-        better, length = False, 1.0
-        while not better and length > 1e-3:
+        improved, length = False, 1.0
+        while not improved and length > 1e-3:
             for a in range(m):
-                trial[a] = now[a] - length * descent[a]
+                trial[a] = current[a] - length * descent[a]
             definite, log_det, value = _evaluate(couplings, free, m, g, trial, inverse, x)
-            better = definite and value - barrier * log_det < before
+            improved = definite and value - barrier * log_det < before
             length *= 0.5
-        if not better:  # rounding: stay at the last point
-            definite, log_det, value = _evaluate(couplings, free, m, g, now, inverse, x)
+        if not improved:  # rounding: stay at the last point
+            definite, log_det, value = _evaluate(couplings, free, m, g, current, inverse, x)
             break
-        now[:] = trial
+        current[:] = trial
     for a in range(m):
-        diagonal[free[a]] = now[a]
+        diagonal[free[a]] = current[a]
     return base + value

@@ -45,12 +45,12 @@ def _granularity(
             return 0.0
     if divisor == 0.0:
         return 0.0
-    size = left = 0.0
+    size = residual = 0.0
     for k in range(count):
         value = scale * (field[k] if k < len(field) else pairs[k - len(field)])
         size += abs(value)
-        left += abs(value - divisor * round(value / divisor))
-    return divisor - left if left <= ROUNDING * size else 0.0
+        residual += abs(value - divisor * round(value / divisor))
+    return divisor - residual if residual <= ROUNDING * size else 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -78,9 +78,9 @@ def _tabu(g: NDArray, couplings: NDArray, best: NDArray) -> float:  # pragma: no
         value += gain
         spins[chosen] = -spins[chosen]
         until[chosen] = move + n // 4 + (7 * move) % 5  # varies, to leave cycles
-        twice = 2.0 * spins[chosen]
+        doubled_spin = 2.0 * spins[chosen]
         for j in range(n):
-            local[j] += twice * couplings[chosen, j]
+            local[j] += doubled_spin * couplings[chosen, j]
         if value > best_value:
             best_value = value
             best[:] = spins
@@ -131,12 +131,12 @@ def _enumerate(
     local: NDArray, couplings: NDArray, free: NDArray, m: int, base: float, spins: NDArray
 ) -> float:  # pragma: no cover (compiled)
     """The best values of the m free spins, into `spins`, in Gray code order; the optimum."""
-    fields, among, value = np.empty(m), np.empty((m, m)), base
+    fields, submatrix, value = np.empty(m), np.empty((m, m)), base
     for a in range(m):
         fields[a] = local[a]
         for b in range(m):
-            among[a, b] = couplings[free[a], free[b]]
-            fields[a] -= among[a, b]
+            submatrix[a, b] = couplings[free[a], free[b]]
+            fields[a] -= submatrix[a, b]
         value -= 0.5 * (local[a] + fields[a])
     state = -np.ones(m)
     best, best_code, code = value, 0, 0
@@ -148,7 +148,7 @@ def _enumerate(
         state[a] = -state[a]
         code ^= 1 << a
         for b in range(m):
-            fields[b] += 2.0 * state[a] * among[a, b]
+            fields[b] += 2.0 * state[a] * submatrix[a, b]
         if value > best:
             best, best_code = value, code
     for a in range(m):

@@ -84,7 +84,7 @@ class Cplex(LinearisedSolver):
                     types="B" * n + "C" * (columns - n),
                 )
                 column, entry = program.column.tolist(), program.entry.tolist()
-                parts = [slice(*ends) for ends in itertools.pairwise(program.start.tolist())]
+                parts = [slice(*bounds) for bounds in itertools.pairwise(program.start.tolist())]
                 model.linear_constraints.add(
                     lin_expr=[[column[part], entry[part]] for part in parts],
                     senses="L" * len(parts),
@@ -92,13 +92,13 @@ class Cplex(LinearisedSolver):
                 )
                 model.solve()
                 status = model.solution.get_status()
-                words = model.solution.get_status_string()
-                known = model.solution.status
-                if status in (known.MIP_optimal, known.optimal_tolerance):
+                status_text = model.solution.get_status_string()
+                status_code = model.solution.status
+                if status in (status_code.MIP_optimal, status_code.optimal_tolerance):
                     return np.array(model.solution.get_values(0, n - 1)), Status.OPTIMAL
-                if status == known.MIP_time_limit_feasible:
+                if status == status_code.MIP_time_limit_feasible:
                     return np.array(model.solution.get_values(0, n - 1)), Status.TIME_LIMIT
-                if status == known.MIP_time_limit_infeasible:  # no assignment found yet
+                if status == status_code.MIP_time_limit_infeasible:  # no assignment found yet
                     return None, Status.TIME_LIMIT
         except CplexError as error:
             if len(error.args) > 2 and error.args[2] == TOO_LARGE:
@@ -109,4 +109,6 @@ class Cplex(LinearisedSolver):
                     "a licensed edition"
                 ) from None
             raise RuntimeError(f"cplex failed: {str(error).strip()}") from error
-        raise RuntimeError(f"cplex failed with status '{words}'; choose 'branch-and-bound' instead")
+        raise RuntimeError(
+            f"cplex failed with status '{status_text}'; choose 'branch-and-bound' instead"
+        )

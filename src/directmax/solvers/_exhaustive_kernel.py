@@ -37,7 +37,7 @@ def maximise(
     coupling = np.empty((max(high, 1), size), field.dtype)  # Σ_l h_dl z_l for a high d
     upper = np.zeros(1 << high, field.dtype)  # score of the high variables among themselves
     linear = np.empty(1 << high, field.dtype)
-    where = np.zeros(high + 1, np.int64)  # which table holds each level: copies are avoided
+    levels = np.zeros(high + 1, np.int64)  # which table holds each level: copies are avoided
     for row in range(start, stop):
         pairs = pairwise[row % pairwise.shape[0]]
         prepare(field[row], pairs, tables[0], coupling, upper, linear)
@@ -45,23 +45,23 @@ def maximise(
         best_code = 0
         last = max(high - 1, 0)
         for code in range(1 << last):
-            descend(tables, coupling, where, last, size, code)
-            table = tables[where[last]]
-            off = table[0]
+            descend(tables, coupling, levels, last, size, code)
+            table = tables[levels[last]]
+            offset = table[0]
             if high:
                 add = coupling[last]
                 on = table[0] + add[0]
                 for z in range(size):
-                    off = max(off, table[z])
+                    offset = max(offset, table[z])
                     on = max(on, table[z] + add[z])
                 if on + upper[2 * code + 1] > best:
                     best = on + upper[2 * code + 1]
                     best_code = 2 * code + 1
             else:
                 for z in range(size):
-                    off = max(off, table[z])
-            if off + upper[2 * code if high else 0] > best:
-                best = off + upper[2 * code if high else 0]
+                    offset = max(offset, table[z])
+            if offset + upper[2 * code if high else 0] > best:
+                best = offset + upper[2 * code if high else 0]
                 best_code = 2 * code
         _write(tables, coupling, high, size, best_code, bits[row])
 
@@ -97,7 +97,7 @@ def alternatives(
     coupling = np.empty((max(high, 1), size), field.dtype)
     upper = np.zeros(leaves, field.dtype)
     linear = np.empty(leaves, field.dtype)
-    where = np.zeros(high + 1, np.int64)
+    levels = np.zeros(high + 1, np.int64)
     leaf = np.empty(leaves, field.dtype)
     best = np.empty(size, field.dtype)
     code_of = np.empty(size, np.int32)
@@ -105,8 +105,8 @@ def alternatives(
         pairs = pairwise[row % pairwise.shape[0]]
         prepare(field[row], pairs, tables[0], coupling, upper, linear)
         for code in range(leaves):
-            descend(tables, coupling, where, high, size, code)
-            leaf[code] = _take(tables[where[high]], upper[code], code, best, code_of)
+            descend(tables, coupling, levels, high, size, code)
+            leaf[code] = _take(tables[levels[high]], upper[code], code, best, code_of)
         for i in range(n):
             wanted = 1 - bits[row, i]
             if i < high:
@@ -132,12 +132,12 @@ def _take(
             code_of[z] = 0
             local = max(local, table[z])
     else:
-        this = np.int32(code)
+        code32 = np.int32(code)
         for z in range(table.shape[0]):
             score = table[z] + offset
             better = score > best[z]
             best[z] = score if better else best[z]
-            code_of[z] = this if better else code_of[z]
+            code_of[z] = code32 if better else code_of[z]
             local = max(local, table[z])
     return local + offset
 

@@ -179,7 +179,7 @@ class LinearisedSolver(PairwiseSolver):
         pairs = pairwise.cpu().double().numpy()
         end = None if self.time_limit is None else time.monotonic() + self.time_limit
         bits = rows > 0  # the answer where there are no pairs, and a start where time is over
-        late: list[int] = []
+        unfinished: list[int] = []
         failed: list[int] = []
 
         def solve(start: int, stop: int) -> None:
@@ -201,11 +201,11 @@ class LinearisedSolver(PairwiseSolver):
                 if _score(rows[row], potentials, found) >= _score(rows[row], potentials, bits[row]):
                     bits[row] = found
                 if status is not Status.OPTIMAL:
-                    late.append(row)
+                    unfinished.append(row)
 
         over_rows(solve, len(rows), chunk=1)  # the packages release the GIL while they search
         found = torch.from_numpy(bits).view(field.shape).to(field.device)
-        return found, Status.TIME_LIMIT if late else Status.OPTIMAL
+        return found, Status.TIME_LIMIT if unfinished else Status.OPTIMAL
 
 
 def missing_package(module: str, package: str, extra: str) -> str | None:

@@ -77,7 +77,7 @@ def _fix(
     changed = True
     while changed and count:
         changed = False
-        kept = 0
+        num_free = 0
         for a in range(count):
             i = free[a]
             if gain[i] >= 0.0:
@@ -91,9 +91,9 @@ def _fix(
                     reach[j] -= matrix[i, j]
                 changed = True
             else:
-                free[kept] = i
-                kept += 1
-        count = kept
+                free[num_free] = i
+                num_free += 1
+        count = num_free
     return count
 
 

@@ -156,14 +156,14 @@ def _one_line_errors(parse: Callable[[], Any], help_command: str) -> Any:
 
 def _plain(message: str) -> str:
     """tyro's words about a value of the wrong type, in ours."""
-    words = {"int()": "an integer", "float": "a number", "FLOAT|{auto}": "a number or auto"}
+    types = {"int()": "an integer", "float": "a number", "FLOAT|{auto}": "a number or auto"}
     for pattern in (
         r"invalid literal for (?P<type>int\(\)).*: (?P<got>'.*')",
         r"could not convert string to (?P<type>float): (?P<got>'.*')",
         r"no type matching (?P<type>\S+) .* from \[(?P<got>'.*?')\].*",
     ):
         if found := re.fullmatch(r"Error parsing (?P<flag>--\S+): " + pattern, message):
-            kind = words.get(found["type"], found["type"])
+            kind = types.get(found["type"], found["type"])
             return f"{found['flag']} must be {kind}, got {found['got']}"
     return message.rstrip(".")
 

@@ -144,11 +144,11 @@ class Reproduce:
 
     def _words(self) -> list[str]:
         """The command line of what differs from the defaults, for the report."""
-        words = [self.name]
+        arguments = [self.name]
         for field in dataclasses.fields(self)[1:]:
             value = getattr(self, field.name)
             if value != field.default:
-                words.append("--" + field.name.replace("_", "-"))
+                arguments.append("--" + field.name.replace("_", "-"))
                 values = value if isinstance(value, tuple) else (value,)
-                words += [str(each) for each in values if each is not True]
-        return words
+                arguments += [str(each) for each in values if each is not True]
+        return arguments

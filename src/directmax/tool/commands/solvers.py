@@ -87,9 +87,9 @@ def as_table(found: SolverTable) -> Table:
         cells += [_cell(by_size.get(n)) for n in sizes]
         if sizes:
             each = [timing.compared for timing in row.timings if timing.microseconds is not None]
-            fine = all(timing.agrees for timing in row.timings)
-            words = " + ".join(map(str, each)) or "–"
-            cells.append(words if fine else "[bold red]differs[/]")
+            all_agree = all(timing.agrees for timing in row.timings)
+            text = " + ".join(map(str, each)) or "–"
+            cells.append(text if all_agree else "[bold red]differs[/]")
         table.add_row(*cells)
     return table
 
@@ -99,10 +99,10 @@ def _cell(timing: Timing | None) -> str:
 
     if timing is None or timing.microseconds is None:
         return "–"
-    words = f"{timing.microseconds:,.{1 if timing.microseconds < 100 else 0}f}"
+    text = f"{timing.microseconds:,.{1 if timing.microseconds < 100 else 0}f}"
     if timing.status != Status.OPTIMAL.value:
-        words = f"> {timing.microseconds / 1e6:.2g} s"
-    return words if timing.agrees else f"[bold red]{words}[/]"
+        text = f"> {timing.microseconds / 1e6:.2g} s"
+    return text if timing.agrees else f"[bold red]{text}[/]"
 
 
 def notes(found: SolverTable) -> list[tuple[str, bool]]:

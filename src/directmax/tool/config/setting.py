@@ -89,10 +89,10 @@ class Setting:
         """
         if self.kind == "str" or (self.auto and text == "auto"):
             return text
-        words = {"yes": True, "true": True, "no": False, "false": False}
+        switches = {"yes": True, "true": True, "no": False, "false": False}
         try:
             if self.kind == "bool":
-                return words[text.lower()]
+                return switches[text.lower()]
             return int(text) if self.kind == "int" else float(text)
         except (KeyError, ValueError):
             raise ValueError(f"{self.flag} must be {self.wanted}, got '{text[:40]}'") from None
@@ -144,9 +144,9 @@ class Setting:
             raise ValueError(f"{self.flag} must be {wanted}, got {short(value)}")
 
 
-def setting(help: str, default: Any = None, shown: str = "", **others: Any) -> Any:  # noqa: A002
+def setting(help: str, default: Any = None, shown: str = "", **details: Any) -> Any:  # noqa: A002
     """The field of a setting; its default is unset."""
-    declared = Setting(" ".join(help.split()), default, shown, **others)
+    declared = Setting(" ".join(help.split()), default, shown, **details)
     return dataclasses.field(default=None, metadata={"setting": declared})
 
 

@@ -98,18 +98,18 @@ def stored_config(values: Mapping[str, Any]) -> ResolvedConfig:
         True
     """
     values = {n: each.before for n, each in SETTINGS.items() if each.since > 1} | dict(values)
-    odd = sorted(set(SETTINGS).symmetric_difference(values))
-    if odd:
+    mismatched = sorted(set(SETTINGS).symmetric_difference(values))
+    if mismatched:
         raise ValueError(
-            f"the configuration has unknown or missing entries: {', '.join(odd)}; "
+            f"the configuration has unknown or missing entries: {', '.join(mismatched)}; "
             "it was written by another version of directmax"
         )
-    known = {
+    known_values = {
         name: SETTINGS[name].check(value)
         for name, value in values.items()
         if SETTINGS[name].stored is None or value != SETTINGS[name].stored
     }
-    return _resolve(known, {})
+    return _resolve(known_values, {})
 
 
 def changed(config: ResolvedConfig, **changes: Any) -> ResolvedConfig:
@@ -133,13 +133,13 @@ def shortest(config: ResolvedConfig) -> TrainConfig:
     """
     found = []
     for preset, base in _PRESETS.items():
-        kept = {name: value for name, value in vars(config).items() if value is not None}
-        for name in list(kept):
-            fewer = {key: value for key, value in kept.items() if key != name}
+        changed_values = {name: value for name, value in vars(config).items() if value is not None}
+        for name in list(changed_values):
+            fewer = {key: value for key, value in changed_values.items() if key != name}
             if fill(base | fewer) == config:
-                kept = fewer
-        used = {name: value for name, value in kept.items() if not unused(name, config)}
-        found.append((len(kept) - len(used), len(used), preset, used))
+                changed_values = fewer
+        used = {name: value for name, value in changed_values.items() if not unused(name, config)}
+        found.append((len(changed_values) - len(used), len(used), preset, used))
     *_, preset, used = min(found, key=lambda each: each[:2])
     return TrainConfig(**used, preset=preset)
 

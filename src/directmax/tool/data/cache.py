@@ -32,8 +32,8 @@ def write_cache(path: Path, arrays: dict[str, NDArray]) -> None:
     contents: dict[str, Any] = {**arrays, "digest": np.array(_digest(arrays))}
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".directmax-", dir=path.parent) as workshop:
-            finished = Path(workshop) / path.name
+        with tempfile.TemporaryDirectory(prefix=".directmax-", dir=path.parent) as scratch:
+            finished = Path(scratch) / path.name
             np.savez(finished, **contents)
             finished.replace(path)
 

@@ -170,18 +170,18 @@ def read_attributes(path: Path) -> AttributeTable:
     files: list[str] = []
     values = bytearray()  # a row after another; the count may be wrong
     for number, line in lines:
-        file, *words = line.split()
-        if len(words) != len(names):
+        file, *fields = line.split()
+        if len(fields) != len(names):
             raise DataError(
-                f"{path}, line {number}: {file} has {len(words)} values, expected "
+                f"{path}, line {number}: {file} has {len(fields)} values, expected "
                 f"{len(names)}, one for each attribute; {_REPLACE}"
             )
         try:
-            values.extend([VALUES[word] for word in words])
+            values.extend([VALUES[word] for word in fields])
         except KeyError as error:
-            column = words.index(error.args[0])
+            column = fields.index(error.args[0])
             raise DataError(
-                f"{path}, line {number}: {names[column]} of {file} is {_short(words[column])}, "
+                f"{path}, line {number}: {names[column]} of {file} is {_short(fields[column])}, "
                 f"expected 1 or -1; {_REPLACE}"
             ) from None
         files.append(file)
@@ -190,8 +190,8 @@ def read_attributes(path: Path) -> AttributeTable:
             f"{path} has {len(files)} rows, expected {count} as its first line says; {_REPLACE}"
         )
     if len(set(files)) != count:
-        twice = Counter(files).most_common(1)[0][0]
-        raise DataError(f"{path} has two rows of {twice}, expected one; {_REPLACE}")
+        duplicate = Counter(files).most_common(1)[0][0]
+        raise DataError(f"{path} has two rows of {duplicate}, expected one; {_REPLACE}")
     table = np.frombuffer(values, dtype=np.int8).reshape(count, len(names))
     return AttributeTable(names, tuple(files), table)
 
@@ -209,18 +209,18 @@ def read_partition(path: Path, attributes: Path, files: Sequence[str]) -> NDArra
     """
     parts: list[int] = []
     for number, line in _lines(path):
-        name, *words = line.split()
-        if len(words) != 1 or words[0] not in SPLITS:
+        name, *fields = line.split()
+        if len(fields) != 1 or fields[0] not in SPLITS:
             raise DataError(
-                f"{path}, line {number}: the part of {name} is {_short(' '.join(words))}, expected "
-                f"0 (training), 1 (validation) or 2 (test); {_REPLACE}"
+                f"{path}, line {number}: the part of {name} is {_short(' '.join(fields))}, "
+                f"expected 0 (training), 1 (validation) or 2 (test); {_REPLACE}"
             )
         if len(parts) < len(files) and name != files[len(parts)]:
             raise DataError(
                 f"{path}, line {number}: {name}, but {attributes} has {files[len(parts)]} in this "
                 f"place, expected the same images in both; {_REPLACE}"
             )
-        parts.append(int(words[0]))
+        parts.append(int(fields[0]))
     if len(parts) != len(files):
         raise DataError(
             f"{path} has {len(parts)} rows and {attributes} has {len(files)}, expected as many in "
@@ -250,10 +250,10 @@ def find_folder(places: Places) -> Path:
             f"{IMAGES}/; "
             + (f"unpack {IMAGES}.zip there" if packed else f"put it there, from {ADDRESS}")
         )
-    where = ", ".join(str(place / FOLDER) for place in places.folders())
+    searched = ", ".join(str(place / FOLDER) for place in places.folders())
     raise DataError(
-        f"CelebA is in none of {where}, expected {IMAGES}/, {ATTRIBUTES} and {PARTITION} (aligned "
-        f'and cropped images; torchvision\'s "celeba" folder); get it from {ADDRESS}, it is '
+        f"CelebA is in none of {searched}, expected {IMAGES}/, {ATTRIBUTES} and {PARTITION} "
+        f'(aligned and cropped images; torchvision\'s "celeba" folder); get it from {ADDRESS}, it is '
         "for non-commercial research only and never downloaded for you"
     )
 

@@ -72,9 +72,9 @@ def fetch(remote: Remote, root: Path) -> Path:
     failures = []
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".directmax-", dir=root) as workshop:
+        with tempfile.TemporaryDirectory(prefix=".directmax-", dir=root) as scratch:
             for number, url in enumerate(remote.urls):
-                path = Path(workshop) / str(number) / remote.name
+                path = Path(scratch) / str(number) / remote.name
                 try:
                     _retrieve(remote, url, path)
                     if remote.check is not None:
@@ -88,7 +88,7 @@ def fetch(remote: Remote, root: Path) -> Path:
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
                 # A copy, since pooch's temporary file is readable by its owner only.
-                shutil.copyfile(path, finished := Path(workshop) / "finished")
+                shutil.copyfile(path, finished := Path(scratch) / "finished")
                 finished.replace(target)
                 return target
     except OSError as error:

@@ -87,17 +87,19 @@ def read_idx(path: Path, expected: IdxFile, others: tuple[IdxFile, ...] = ()) ->
         )
     if len(data) != expected.num_bytes:
         fault = "is truncated" if len(data) < expected.num_bytes else "is too long"
-        got = f"{len(data)}" if len(data) < expected.num_bytes else f"more than {len(data) - 1}"
+        received = (
+            f"{len(data)}" if len(data) < expected.num_bytes else f"more than {len(data) - 1}"
+        )
         raise DataError(
-            f"{path} {fault}: {got} bytes decompressed, expected {expected.num_bytes} "
+            f"{path} {fault}: {received} bytes decompressed, expected {expected.num_bytes} "
             f"({expected.title}); {ADVICE}"
         )
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if digest != expected.md5:
-        mistaken = next((f" (these are the {o.title})" for o in others if o.md5 == digest), "")
+        hint = next((f" (these are the {o.title})" for o in others if o.md5 == digest), "")
         raise DataError(
             f"{path} is not the official {expected.title}: expected MD5 {expected.md5} of the "
-            f"decompressed bytes, got {digest}{mistaken}; {ADVICE}"
+            f"decompressed bytes, got {digest}{hint}; {ADVICE}"
         )
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 

@@ -138,8 +138,8 @@ class JobFolder:
         """Whether some process works on it now."""
         if not (self.path / ".job.lock").exists():
             return False
-        with self.claim() as mine:
-            return not mine
+        with self.claim() as locked:
+            return not locked
 
 
 class Store:
@@ -226,8 +226,8 @@ def merge(old: Mapping[str, Any] | None, new: Mapping[str, Any], root: Path) -> 
             items[item["name"]] = {**item, "jobs": list(dict.fromkeys([*earlier, *item["jobs"]]))}
     jobs = {job["name"]: job for job in old["jobs"]}
     for job in new["jobs"]:
-        known = {key: value for key, value in job.items() if value is not None}
-        jobs[job["name"]] = {**jobs.get(job["name"], job), **known}
+        settings = {key: value for key, value in job.items() if value is not None}
+        jobs[job["name"]] = {**jobs.get(job["name"], job), **settings}
     commands = dict.fromkeys([*old["command"].split("\n"), *new["command"].split("\n")])
     return {
         **new,

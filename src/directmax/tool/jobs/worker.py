@@ -29,8 +29,8 @@ def work(task: Task) -> int:
         Exception: whatever ended the job.
     """
     folder = JobFolder.read(task.folder)
-    with folder.claim(wait=LOOK_SECONDS) as mine:
-        if not mine:
+    with folder.claim(wait=LOOK_SECONDS) as locked:
+        if not locked:
             return BUSY
         state = folder.state()
         if state.state == "done":
@@ -44,11 +44,11 @@ def work(task: Task) -> int:
             kinds[folder.job.kind].run(folder.job, folder.path, task)
         except BaseException as error:
             if code_of(error) == INTERRUPTED:
-                spent = state.seconds + time.monotonic() - began
-                folder.write_state(State("waiting", state.attempts, None, spent))
+                total_seconds = state.seconds + time.monotonic() - began
+                folder.write_state(State("waiting", state.attempts, None, total_seconds))
             raise
-        spent = state.seconds + time.monotonic() - began
-        folder.write_state(State("done", state.attempts, None, spent))
+        total_seconds = state.seconds + time.monotonic() - began
+        folder.write_state(State("done", state.attempts, None, total_seconds))
     return DONE
 
 

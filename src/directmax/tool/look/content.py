@@ -76,8 +76,8 @@ class Table:
         title, note = (escape(text) or None for text in (self.title, self.note))
         table = RichTable(title=title, title_justify="left", caption=note, caption_justify="left")
         for number, name in enumerate(self.columns):
-            words = number in (0, *self.words)
-            table.add_column(escape(name), justify="left" if words else "right")
+            is_text = number in (0, *self.words)
+            table.add_column(escape(name), justify="left" if is_text else "right")
         for row in self.cells:
             table.add_row(*(escape(str(cell)) for cell in row))
         return table

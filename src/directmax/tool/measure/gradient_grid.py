@@ -41,19 +41,19 @@ def settings_of(
     for name in request.estimators or tuple(ESTIMATORS):
         try:
             base = changed(config, estimator=name, **common)
-            learns = any(p.requires_grad for p in build(base).parameters())
+            learnable = any(p.requires_grad for p in build(base).parameters())
         except (TypeError, ValueError) as error:
             if request.estimators:
                 raise
             notes.append(f"without {name}: {error}")
             continue
         grid = _grid(base, request)
-        if learns:  # also its temperature
+        if learnable:  # also its temperature
             grid.pop("temperature", None)
         for values in itertools.product(*grid.values()):
             chosen = dict(zip(grid, values, strict=True))
-            words = [name, *(word for switch, word in VARIANTS.items() if chosen.get(switch))]
-            setting = Setting(" ".join(words), chosen.get("epsilon"), chosen.get("temperature"))
+            parts = [name, *(word for switch, word in VARIANTS.items() if chosen.get(switch))]
+            setting = Setting(" ".join(parts), chosen.get("epsilon"), chosen.get("temperature"))
             settings[setting] = changed(base, **chosen)
     if not settings:
         raise ValueError(f"no estimator can be used with this model: {'; '.join(notes)}")
@@ -91,5 +91,5 @@ def setting_seed(seed: int, setting: Setting, purpose: str) -> int:
         >>> setting_seed(0, one, "draws") == setting_seed(0, two, "draws")
         False
     """
-    words = hashlib.sha256(f"{seed}/{setting.label}/{purpose}".encode()).digest()
-    return int.from_bytes(words[:8], "big") >> 1
+    digest_bytes = hashlib.sha256(f"{seed}/{setting.label}/{purpose}".encode()).digest()
+    return int.from_bytes(digest_bytes[:8], "big") >> 1

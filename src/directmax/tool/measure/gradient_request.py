@@ -99,8 +99,8 @@ class GradientRequest:
     @property
     def model(self) -> dict[str, Any]:
         """What is asked of a fresh model; the rest is as for `directmax train`."""
-        asked = {name: getattr(self, name) for name in MODEL_SETTINGS}
-        return {name: value for name, value in asked.items() if value is not None}
+        model_settings = {name: getattr(self, name) for name in MODEL_SETTINGS}
+        return {name: value for name, value in model_settings.items() if value is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dictionary, in which no estimators stand for all."""

@@ -73,17 +73,17 @@ def place_labels(
         tried: dict[float, tuple[float, Any]] = {}
         for distance in DISTANCES:
             for angle in ANGLES:
-                moved = _moved(box, anchor, (GAP + distance) * scale, math.radians(angle))
-                cost = _cost(moved, frame, placed, points) + distance / 1000
-                tried.setdefault(cost, (distance, moved))
+                candidate = _moved(box, anchor, (GAP + distance) * scale, math.radians(angle))
+                cost = _cost(candidate, frame, placed, points) + distance / 1000
+                tried.setdefault(cost, (distance, candidate))
             if min(tried) < 1:
                 break
-        distance, moved = tried[min(tried)]
-        placed.append(moved)
-        middle = (moved.min + moved.max) / 2
+        distance, candidate = tried[min(tried)]
+        placed.append(candidate)
+        middle = (candidate.min + candidate.max) / 2
         text.set_position(tuple((middle - anchor) / scale))
         if distance > DISTANCES[1]:  # a thin line from the point to the nearest edge
-            ends = np.array([anchor, np.clip(anchor, moved.min, moved.max)])
+            ends = np.array([anchor, np.clip(anchor, candidate.min, candidate.max)])
             x, y = axes.transData.inverted().transform(ends).T
             axes.plot(x, y, color=label.color, linewidth=0.5, alpha=0.7, zorder=1.5)
 
@@ -99,9 +99,9 @@ def _cost(box: Any, frame: Any, placed: list[Any], points: Any) -> float:
     """Below 1 where the place is free."""
     cost = 0.0
     for other in placed:
-        both = Bbox.intersection(box.padded(1), other)
-        if both is not None and both.width > 0 and both.height > 0:
-            cost += 5 + both.width * both.height
+        overlap = Bbox.intersection(box.padded(1), other)
+        if overlap is not None and overlap.width > 0 and overlap.height > 0:
+            cost += 5 + overlap.width * overlap.height
     near = box.padded(2)
     inside = ((points > near.min) & (points < near.max)).all(1).sum()
     outside = np.maximum(frame.min - box.min, 0) + np.maximum(box.max - frame.max, 0)

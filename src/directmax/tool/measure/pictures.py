@@ -119,7 +119,7 @@ def _sparsity(families: Families) -> Chart:
     for family, points in families.items():
         color, marker = style_of(family, "epsilon")
         x = [float(point.setting.epsilon or 0) for point in points]
-        shares = [100 * point.statistics.sparsity.value for point in points]
-        series.append(Series("", x, shares, color=color, marker=marker))
+        percentages = [100 * point.statistics.sparsity.value for point in points]
+        series.append(Series("", x, percentages, color=color, marker=marker))
     y_label = "gradients that are zero, %"
     return Chart("", "step ε, 1/nats", y_label, series, log_x=True, y_limits=(-3, 103))

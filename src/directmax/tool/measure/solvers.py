@@ -178,17 +178,19 @@ def measure_solvers(
             raise ValueError(f"{flag} must be between 1 and {high}, got {value}")
     if not 0 <= seed < 2**63:
         raise ValueError(f"--seed must be at least 0 and below 2^63, got {seed}")
-    where = _device(device)
+    target_device = _device(device)
     timings: dict[str, tuple[Timing, ...]] = dict.fromkeys(SOLVERS, ())
     sizes = ((variables, batch_size), (2 * variables, max(1, min(20, batch_size // 5))))
     for n, batch in sizes if timing else ():
         for supermodular in (False, True):
             generator = torch.Generator().manual_seed(seed)
             potentials = instances(n, batch, supermodular=supermodular, generator=generator)
-            for name, found in _time_all(*potentials, supermodular, where, progress).items():
+            for name, found in _time_all(
+                *potentials, supermodular, target_device, progress
+            ).items():
                 timings[name] += (found,)
     rows = tuple(SolverRow(name, each) for name, each in timings.items())
-    return SolverTable(rows, str(where), torch.get_num_threads(), batch_size, seed)
+    return SolverTable(rows, str(target_device), torch.get_num_threads(), batch_size, seed)
 
 
 def _device(name: str) -> torch.device:
@@ -280,32 +282,32 @@ def _compare(
         values[name] = potential(unary[:count], pairwise[:count], bits)
     tolerance = TOLERANCE * (unary.abs().sum((-2, -1)) + pairwise.abs().sum(-1))
     result, optimal = {}, Status.OPTIMAL.value
-    for name, own in values.items():
-        timing, said = timings[name], solutions[name].objective.cpu().double()
+    for name, own_objective in values.items():
+        timing, stated = timings[name], solutions[name].objective.cpu().double()
         claims = [
-            (said, own, "says {0:.6g}, its assignment has {1:.6g}"),
-            (own, said, "says {1:.6g}, its assignment has {0:.6g}"),
+            (stated, own_objective, "says {0:.6g}, its assignment has {1:.6g}"),
+            (own_objective, stated, "says {1:.6g}, its assignment has {0:.6g}"),
         ]
         compared = 0
         for other, best in values.items():
             if other in (name, "auto"):  # auto is one of the others
                 continue
             if timings[other].status == optimal:
-                compared = max(compared, min(len(own), len(best)))
+                compared = max(compared, min(len(own_objective), len(best)))
             if timing.status == optimal:
-                claims.append((own, best, f"found {{:.6g}}, {other} {{:.6g}}"))
-        words = (_below(low, high, tolerance, text) for low, high, text in claims)
-        wrong = next((each for each in words if each), None)
-        note = wrong and wrong.format(timing.variables)
-        result[name] = replace(timing, compared=compared, agrees=wrong is None, note=note)
+                claims.append((own_objective, best, f"found {{:.6g}}, {other} {{:.6g}}"))
+        messages = (_below(low, high, tolerance, text) for low, high, text in claims)
+        contradiction = next((each for each in messages if each), None)
+        note = contradiction and contradiction.format(timing.variables)
+        result[name] = replace(timing, compared=compared, agrees=contradiction is None, note=note)
     return result
 
 
 def _below(low: Tensor, high: Tensor, tolerance: Tensor, text: str) -> str | None:
     """The first instance where `high` is above `low`, in words, with a place for n."""
     count = min(len(low), len(high))
-    wrong = (high[:count] - low[:count] > tolerance[:count]).nonzero()
-    if not len(wrong):
+    violations = (high[:count] - low[:count] > tolerance[:count]).nonzero()
+    if not len(violations):
         return None
-    index = int(wrong[0])
+    index = int(violations[0])
     return f"instance {index} of n = {{}}: {text.format(low[index].item(), high[index].item())}"

@@ -29,9 +29,9 @@ def tradeoff(
         points: what was measured; those without variance are only named.
         norm: of the exact gradient, in nats.
     """
-    known = [point for point in points if point.statistics.bias is not None]
-    noisy = [p for p in known if p.statistics.variance.value > NEGLIGIBLE * norm**2]
-    silent = dict.fromkeys(p.setting.family for p in known if p not in noisy)
+    measured = [point for point in points if point.statistics.bias is not None]
+    noisy = [p for p in measured if p.statistics.variance.value > NEGLIGIBLE * norm**2]
+    silent = dict.fromkeys(p.setting.family for p in measured if p not in noisy)
     unbiased = _by_family([p for p in noisy if not resolved(p)])
     biased = _by_family([p for p in noisy if resolved(p)])
     ratios = [0.35 + 0.3 * len(unbiased), 7.0]
@@ -47,9 +47,9 @@ def tradeoff(
     labels, obstacles = _paths(right, biased)
     if biased:
         _iso_lines(right)
-    words = [] if not silent else [f"no variance: {', '.join(silent)}"]
+    notes = [] if not silent else [f"no variance: {', '.join(silent)}"]
     left.set_title("bias not told from 0", loc="left", color=LIGHT["soft"])
-    right.set_title("; ".join(words), loc="right", color=LIGHT["soft"])
+    right.set_title("; ".join(notes), loc="right", color=LIGHT["soft"])
     place_labels(figure, right, labels, obstacles, SMALL)
 
 
@@ -150,7 +150,7 @@ def _along(path: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Points on a polyline in logarithmic axes, for labels to keep off."""
     result = []
     for (x0, y0), (x1, y1) in itertools.pairwise(path):
-        share = np.linspace(0, 1, 12)
-        xs, ys = x0 * (x1 / x0) ** share, y0 * (y1 / y0) ** share
+        fraction = np.linspace(0, 1, 12)
+        xs, ys = x0 * (x1 / x0) ** fraction, y0 * (y1 / y0) ** fraction
         result += list(zip(xs.tolist(), ys.tolist(), strict=True))
     return result

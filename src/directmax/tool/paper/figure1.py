@@ -18,12 +18,12 @@ def _settings(request: Request) -> dict[str, Any]:
     """Flags of `directmax gradients` for the paper's model."""
     # On the paper's scale, all estimators that can be used; else those of the figure, if no more
     # is asked for.
-    few = request.scale != "paper" and not request.everything
+    reduced = request.scale != "paper" and not request.everything
     return {
-        "estimators": ["direct", "gumbel-softmax"] if few else [],
+        "estimators": ["direct", "gumbel-softmax"] if reduced else [],
         "epsilons": [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, "auto"],
         "sides": ["one", "two"],
-        "rao_blackwell": not few,
+        "rao_blackwell": not reduced,
         "temperatures": [0.1, 0.2, 0.5, 1.0, 2.0],
         "samples": 1,
         "draws": request.pick(40, 300, 1000),

@@ -89,12 +89,12 @@ class Item:
         digits = (SMOKE_DATA,) if self.embedded else ()
         named = self.data + (self.beyond if request.everything else ())
         at_hand = tuple(name for name in self.extra if name in request.present)
-        usual = digits if request.scale == "smoke" else named + at_hand
-        known = (*named, *self.extra, *digits)
-        if request.data and not set(request.data) & set(known):
-            asked = " ".join(request.data)
-            raise ValueError(f"{self.name} is on {', '.join(known)}; got --data {asked}")
-        data = tuple(name for name in request.data if name in known) or usual
+        default_data = digits if request.scale == "smoke" else named + at_hand
+        available = (*named, *self.extra, *digits)
+        if request.data and not set(request.data) & set(available):
+            requested = " ".join(request.data)
+            raise ValueError(f"{self.name} is on {', '.join(available)}; got --data {requested}")
+        data = tuple(name for name in request.data if name in available) or default_data
         seeds = request.seeds or SEEDS[request.scale]
         return self.build(replace(request, seeds=seeds, data=data)) if data else ()
 
@@ -116,5 +116,5 @@ class Item:
 
 def train_job(name: str, config: ResolvedConfig, **cell: Any) -> Job:
     """A training; its cell has data, values and seed, and what else is given."""
-    where = {"data": config.data, "values": config.values, "seed": config.seed, **cell}
-    return Job(name, "train", config.to_dict(), where)
+    full_cell = {"data": config.data, "values": config.values, "seed": config.seed, **cell}
+    return Job(name, "train", config.to_dict(), full_cell)

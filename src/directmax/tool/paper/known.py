@@ -67,8 +67,8 @@ def give_back(folders: Iterable[JobFolder]) -> None:
         RunError: a folder cannot be written.
     """
     for folder in folders:
-        with folder.claim() as mine:
-            if mine:
+        with folder.claim() as locked:
+            if locked:
                 folder.write_state(State())
 
 
@@ -87,8 +87,8 @@ def take_over(folders: Mapping[str, JobFolder], known: Mapping[str, Outcome]) ->
         if folder.is_done:
             continue
         folder.create()
-        with folder.claim() as mine:
-            if mine:
+        with folder.claim() as locked:
+            if locked:
                 write_json(folder.path / OUTCOME, dataclasses.asdict(outcome))
                 seconds = outcome.seconds or 0.0
                 folder.write_state(State("done", outcome.attempts, None, seconds))

@@ -98,11 +98,11 @@ def best_of_table1(data: str, values: int) -> Published:
         'direct'
     """
     cells = {method: table1(data, values, method) for method in TABLE1_METHODS}
-    known = {name: cell.value for name, cell in cells.items() if cell.value is not None}
-    if not known:
+    published = {name: cell.value for name, cell in cells.items() if cell.value is not None}
+    if not published:
         return cells["direct"]
-    best = min(known, key=lambda name: known[name])
-    return Published(known[best], cells[best].source, best)
+    best = min(published, key=lambda name: published[name])
+    return Published(published[best], cells[best].source, best)
 
 
 def table2(data: str, labels: int, method: str, measure: str) -> Published:

@@ -75,9 +75,9 @@ class Reproduction:
         for job in plan.jobs:  # before they start: nothing is downloaded twice
             KINDS[job.kind].load(job, self._images)
         self._known = usable(plan.jobs, read_known(known))
-        left = {n for n, f in self._folders.items() if n not in self._known and not f.is_done}
-        self._again = without_model(self._folders, left)
-        self.left = [name for name in self._folders if name in left or name in self._again]
+        unfinished = {n for n, f in self._folders.items() if n not in self._known and not f.is_done}
+        self._again = without_model(self._folders, unfinished)
+        self.left = [name for name in self._folders if name in unfinished or name in self._again]
         self._estimates: dict[str, Estimate] = {}
 
     def measure(self, device: str, workers: int | None, *, fresh: bool = False) -> Resources:
@@ -95,12 +95,12 @@ class Reproduction:
             ValueError: the device is not there, or `workers` is below 1.
         """
         found = resources(device, workers, len(self.left))
-        wanted = {*self.left}
-        wanted |= {name for name, outcome in self._known.items() if outcome.measured is None}
+        names = {*self.left}
+        names |= {name for name, outcome in self._known.items() if outcome.measured is None}
         jobs = [
             job
             for job in self._plan.jobs
-            if job.name in wanted or (fresh and KINDS[job.kind].epochs(job))
+            if job.name in names or (fresh and KINDS[job.kind].epochs(job))
         ]
         bench = Bench(
             self._images,

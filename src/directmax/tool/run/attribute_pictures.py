@@ -88,12 +88,12 @@ def switched(
     images = getattr(data, split).images
     x = torch.stack([images[row] for row in range(min(count, len(images)))])
     x = x.to(model.scale.device)
-    own, code = _own(model, x)
+    attributes_found, code = _own(model, x)
     columns = [data.attribute_names.index(name) for name in names]
-    decoded = [model.decoder(code, own)]
+    decoded = [model.decoder(code, attributes_found)]
     states = enumerate_states(len(names), 2)[..., 1]
     for state in states:
-        bits = own.clone()
+        bits = attributes_found.clone()
         bits[:, columns] = state.to(bits)
         decoded.append(model.decoder(code, bits))
     shown = [x, *(_bytes(image) for image in decoded)]
@@ -124,13 +124,13 @@ def edited(
     """
     x = image.unsqueeze(0).to(model.scale.device)
     probability = model.posterior(x).marginals()[0, :, 1].tolist()
-    own, code = _own(model, x)
-    bits = own.clone()
+    attributes_found, code = _own(model, x)
+    bits = attributes_found.clone()
     for name, value in changes.items():
         bits[:, data.attribute_names.index(name)] = float(value)
     decoded = model.decoder(code, bits)
     if keep_detail:
-        decoded = x / 255 + decoded - model.decoder(code, own)
+        decoded = x / 255 + decoded - model.decoder(code, attributes_found)
     after = [value > 0.5 for value in bits[0].tolist()]
     both = zip(probability, after, strict=True)
     attributes = dict(zip(data.attribute_names, both, strict=True))

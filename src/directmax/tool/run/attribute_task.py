@@ -138,11 +138,11 @@ class AttributeTask(Task):
         """The mini-batches of an epoch from a step on; the same at every call."""
         rank, processes = self.fabric.global_rank, self.fabric.world_size
         parts = self.order(epoch).split(self.config.batch_size)
-        shares = [part[rank::processes] for part in parts]
-        idle = len(shares[-1]) == 0
+        parts_of_process = [part[rank::processes] for part in parts]
+        idle = len(parts_of_process[-1]) == 0
         if idle:  # all processes must take every step: this one has an image that does not count
-            shares[-1] = parts[-1][:1]
-        images = self.stream.batches(torch.cat(shares), epoch=epoch, start=start)
+            parts_of_process[-1] = parts[-1][:1]
+        images = self.stream.batches(torch.cat(parts_of_process), epoch=epoch, start=start)
         for part, batch in zip(parts[start:], images, strict=True):
             weight = 0.0 if idle and part is parts[-1] else 1.0
             yield Batch(batch.to(self.fabric.device, non_blocking=True), len(part), weight)
@@ -186,17 +186,19 @@ class AttributeTask(Task):
 
     def results(self) -> dict[str, Metrics]:
         """Of the validation and the test images."""
-        few = self.config.eval_samples
-        return {split: self._evaluate(split, num_samples=few) for split in ("validation", "test")}
+        samples = self.config.eval_samples
+        return {
+            split: self._evaluate(split, num_samples=samples) for split in ("validation", "test")
+        }
 
     def _evaluate(self, split: str, *, num_samples: int, most: int | None = None) -> Metrics:
-        share = slice(self.fabric.global_rank, most, self.fabric.world_size)
+        own_rows = slice(self.fabric.global_rank, most, self.fabric.world_size)
         metrics: Metrics = evaluate_attributes(
             self.config,
             self.model,
             self.data,
             split,
-            rows=torch.arange(len(getattr(self.data, split)))[share],
+            rows=torch.arange(len(getattr(self.data, split)))[own_rows],
             num_samples=num_samples,
             seed=self.seed(Stream.SAMPLES, self.fabric.global_rank),
             reduce=self.reduce,

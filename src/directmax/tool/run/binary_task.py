@@ -73,8 +73,8 @@ class BinaryTask(Task):
         self._images = self._train_images(epoch)
         order = self.order(epoch).to(self.fabric.device)
         for batch in order.split(self.config.batch_size)[start:]:
-            share = batch[self.fabric.global_rank :: self.fabric.world_size]
-            yield Batch(self._images.index_select(0, share), len(batch))
+            rows = batch[self.fabric.global_rank :: self.fabric.world_size]
+            yield Batch(self._images.index_select(0, rows), len(batch))
 
     def loss(
         self, forward: nn.Module, batch: Batch, step: int, *, generator: torch.Generator
@@ -183,11 +183,11 @@ def check_size(config: ResolvedConfig, data: ImageData) -> None:
         )
     states = number_of_states(config.variables, config.values)
     if config.estimator == "exact" and states > DEFAULT_MAX_STATES:
-        others = "clamped-argmax or direct"
+        alternatives = "clamped-argmax or direct"
         if config.encoder == "independent":
-            others = "direct, gumbel-softmax or local-expectation"
+            alternatives = "direct, gumbel-softmax or local-expectation"
         raise ValueError(
             f"--estimator exact enumerates --values to the power of --variables, here "
             f"{config.values}^{config.variables} states, and at most {DEFAULT_MAX_STATES:,}: "
-            f"choose {others}"
+            f"choose {alternatives}"
         )

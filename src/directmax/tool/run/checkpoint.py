@@ -81,11 +81,11 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         raise RunError(f"{folder / 'state.json'} is damaged: it names no tensor file")
     path = folder / name
     content = read_bytes(path)
-    got = hashlib.sha256(content).hexdigest()
-    if got != digest:
+    actual_digest = hashlib.sha256(content).hexdigest()
+    if actual_digest != digest:
         raise RunError(
             f"the checkpoint {path} is damaged: expected SHA-256 {str(digest)[:16]}…, got "
-            f"{got[:16]}…; train again into a new folder, or restore the file"
+            f"{actual_digest[:16]}…; train again into a new folder, or restore the file"
         )
     try:
         return Checkpoint(tensors=load(content), state=state)

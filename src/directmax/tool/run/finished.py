@@ -131,15 +131,23 @@ def evaluate_run(
     seed = derive_seed(config.seed, Stream.SAMPLES, 0) if seed is None else seed
     results = {}
     for split in splits:
-        told = functools.partial(progress, split) if progress else None
+        report_progress = functools.partial(progress, split) if progress else None
         if isinstance(model, AttributeVAE):
             assert isinstance(data, AttributeData)
             metrics = evaluate_attributes(
-                config, model, data, split, num_samples=num_samples, seed=seed, progress=told
+                config,
+                model,
+                data,
+                split,
+                num_samples=num_samples,
+                seed=seed,
+                progress=report_progress,
             )
         else:
             assert isinstance(data, ImageData)
-            metrics = _evaluate_binary(config, data, model, split, num_samples, seed, told)
+            metrics = _evaluate_binary(
+                config, data, model, split, num_samples, seed, report_progress
+            )
         results[split] = metrics.to_dict()
     return results
 
@@ -238,8 +246,10 @@ def sample_run(
     assert isinstance(data, ImageData)
     picture = _decoded(config, data, model, num_images, columns, seed)
     if num_reconstructions:
-        some = split_images(config, data, "test")[:num_reconstructions]
-        pairs = pictures.pairs(some, pictures.reconstructed(model, some), data.shape, columns)
+        test_images = split_images(config, data, "test")[:num_reconstructions]
+        pairs = pictures.pairs(
+            test_images, pictures.reconstructed(model, test_images), data.shape, columns
+        )
         picture = pictures.above(picture, pairs)
     write_atomic(path, pictures.png(picture))
 

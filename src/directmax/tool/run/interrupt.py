@@ -24,11 +24,11 @@ class Interrupted(Exception):  # noqa: N818 (a request of the user, not an error
     def __init__(
         self, folder: Path, epoch: int, step: int = 0, *, processes: int = 1, saved: bool = True
     ) -> None:
-        where = f"epoch {epoch + 1}, step {step}" if step else f"after epoch {epoch}"
+        position = f"epoch {epoch + 1}, step {step}" if step else f"after epoch {epoch}"
         what = "stopped and saved" if saved else "stopped; saved is what was done"
         devices = f" --devices {processes}" if processes > 1 else ""
         super().__init__(
-            f"{what} ({where}); continue with: "
+            f"{what} ({position}); continue with: "
             f"directmax train --resume --run-dir {shlex.quote(str(folder))}{devices}"
         )
 

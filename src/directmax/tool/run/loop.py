@@ -127,8 +127,8 @@ class Trainer:
         config, position = self.config, self.position
         if not config.patience or not position.best_epoch or position.epoch == config.epochs:
             return False
-        falls = self.task.kl_schedule(0) > 1
-        falling = config.falling_epochs if falls else config.start_epochs
+        annealed = self.task.kl_schedule(0) > 1
+        falling = config.falling_epochs if annealed else config.start_epochs
         return position.epoch - max(position.best_epoch, falling) >= config.patience
 
     def train_steps(self, number: int) -> None:
@@ -259,19 +259,20 @@ class Trainer:
         history = self.task.reduce(self.state.history[:steps].clone())
         if math.isfinite(history.sum().item()):
             return
-        bad = ~torch.isfinite(history).all(-1)
-        raise self._diverged(int(bad.nonzero()[0]) + 1, "loss")
+        not_finite = ~torch.isfinite(history).all(-1)
+        raise self._diverged(int(not_finite.nonzero()[0]) + 1, "loss")
 
     def _diverged(self, step: int, what: str) -> DivergedError:
         done = self.position.epochs_done(self.config)
-        kept = "no checkpoint was written yet"
+        advice = "no checkpoint was written yet"
         if done:
-            kept = f"the checkpoint of epoch {done} is kept in {self.folder.last}"
+            advice = f"the checkpoint of epoch {done} is kept in {self.folder.last}"
         if self.position.epoch < self.config.start_epochs:
-            kept += f"; it was start {self.position.start + 1} of {self.config.starts}"
+            advice += f"; it was start {self.position.start + 1} of {self.config.starts}"
         return DivergedError(
             f"the {what} is NaN or infinite at step {done * self.steps_per_epoch + step} (epoch "
-            f"{done + 1}, step {step}): {kept}; try a smaller --learning-rate or a larger --epsilon"
+            f"{done + 1}, step {step}): {advice}; try a smaller --learning-rate or a larger "
+            "--epsilon"
         )
 
     def _save_last(self) -> None:

@@ -38,10 +38,10 @@ def load_data(
     """
     attributes = config.model == "attributes"
     if images is not None:
-        wanted = AttributeData if attributes else ImageData
-        if not isinstance(images, wanted):
+        expected = AttributeData if attributes else ImageData
+        if not isinstance(images, expected):
             raise TypeError(
-                f"images must be {wanted.__name__} with --model {config.model}, got "
+                f"images must be {expected.__name__} with --model {config.model}, got "
                 f"{type(images).__name__}"
             )
         return images

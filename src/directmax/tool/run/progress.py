@@ -75,8 +75,8 @@ class ConsoleProgress(Progress):
         bounds = [line["validation"] for line in of_start(lines, start)]
         if bounds and "accuracy" not in bounds[0]:  # else it need not be the lowest bound
             self._best = min(bounds, key=lambda values: values["bound"])
-        several = f" with start {start + 1}" if lines and "start" in lines[-1] else ""
-        self.console.print(f"continuing after epoch {len(lines)}{several}")
+        start_text = f" with start {start + 1}" if lines and "start" in lines[-1] else ""
+        self.console.print(f"continuing after epoch {len(lines)}{start_text}")
         if self._live and lines:
             self._bar.update(self._task, completed=len(lines), bound=self._text(lines[-1]))
 

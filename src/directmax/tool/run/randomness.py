@@ -31,5 +31,5 @@ def derive_seed(seed: int, stream: Stream, *parts: int) -> int:
         >>> derive_seed(0, Stream.NOISE, 3) == derive_seed(0, Stream.ORDER, 3)
         False
     """
-    words = np.random.SeedSequence([seed, int(stream), *parts]).generate_state(2, np.uint32)
-    return int(words[0]) << 31 | int(words[1]) >> 1
+    state = np.random.SeedSequence([seed, int(stream), *parts]).generate_state(2, np.uint32)
+    return int(state[0]) << 31 | int(state[1]) >> 1

@@ -110,7 +110,7 @@ def _images(
 ) -> list[Picture]:
     """Codes, and reconstructions beside their images."""
     generator = torch.Generator().manual_seed(config.seed)
-    some = split_images(config, data, "validation")[:NUM_RECONSTRUCTIONS]
+    images = split_images(config, data, "validation")[:NUM_RECONSTRUCTIONS]
     if isinstance(model, MixedVAE):
         decoded = pictures.analogies(model, 20, generator=generator)
         title = "A row a value, a column a Gaussian code, decoded"
@@ -120,7 +120,7 @@ def _images(
         decoded = pictures.decoded_codes(model, count, generator=generator)
         title = f"{f'All {states}' if states <= MAX_CODES else f'{count} random'} codes, decoded"
     codes = pictures.tile(decoded, data.shape, columns=20)
-    pairs = pictures.pairs(some, pictures.reconstructed(model, some), data.shape, columns=10)
+    pairs = pictures.pairs(images, pictures.reconstructed(model, images), data.shape, columns=10)
     second = "Validation images and their reconstructions"
     return [
         Picture("codes", title, png=pictures.png(codes)),
@@ -134,10 +134,12 @@ def _settings(config: ResolvedConfig) -> list[Table]:
     standard = plain.resolve().to_dict()
     standard |= {"data": None, "model": None, "encoder": "independent"}
     values = {name: value for name, value in config.to_dict().items() if value is not None}
-    own = [[name, _short(value)] for name, value in values.items() if value != standard.get(name)]
+    changed = [
+        [name, _short(value)] for name, value in values.items() if value != standard.get(name)
+    ]
     rest = [[name, _short(value)] for name, value in values.items() if value == standard.get(name)]
     return [
-        Table("", ("setting", "value"), own, words=(1,)),
+        Table("", ("setting", "value"), changed, words=(1,)),
         Table("Settings that are the default", ("setting", "value"), rest, words=(1,), folded=True),
     ]
 

@@ -162,8 +162,8 @@ class RunFolder:
         Raises:
             RunError: another process holds it.
         """
-        with lock(self.path / ".lock") as mine:
-            if not mine:
+        with lock(self.path / ".lock") as locked:
+            if not locked:
                 raise RunError(f"another process is training in {self.path}; wait for it")
             for folder in (self.path, self.last, self.best, self.start):
                 tidy(folder)

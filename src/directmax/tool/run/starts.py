@@ -44,13 +44,13 @@ class Starts:
             state.optimizer.state.clear()
             return None
         self.fabric.barrier()  # it is written
-        kept = load_checkpoint(self.folder.start)
-        state.restore(kept, self.folder.start)
-        chosen = Position.of(kept, self.folder.start)
+        checkpoint = load_checkpoint(self.folder.start)
+        state.restore(checkpoint, self.folder.start)
+        chosen = Position.of(checkpoint, self.folder.start)
         for name in ("start", "best_epoch", "best_score"):
             setattr(position, name, getattr(chosen, name))
         if self.fabric.is_global_zero:
-            state.save_weights(self.folder.best, kept.part("best"))
+            state.save_weights(self.folder.best, checkpoint.part("best"))
         return position.best_score
 
     def drop(self) -> None:

@@ -17,7 +17,7 @@ def bound_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
     """
     first = next(iter(metrics.values()))
     samples = first["num_samples"]
-    how = "exact, by enumeration" if samples is None else f"{samples} samples an image"
+    method = "exact, by enumeration" if samples is None else f"{samples} samples an image"
     columns = {"bound": "bound", "reconstruction": "reconstruction", "kl": "KL", "nll": "−log p(x)"}
     note = ""
     if not first["valid"]:
@@ -31,10 +31,10 @@ def bound_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
     ]
     if "accuracy" in first:
         columns["accuracy"] = "accuracy, %"
-        how = f"{samples} Gaussian {'sample' if samples == 1 else 'samples'} for every z"
+        method = f"{samples} Gaussian {'sample' if samples == 1 else 'samples'} for every z"
         for row, each in zip(rows, metrics.values(), strict=True):
             row.append(_accuracy(each["accuracy"], _majority(each)))
-    return Table(f"nats per image, {how}", ["", *columns.values()], rows, note)
+    return Table(f"nats per image, {method}", ["", *columns.values()], rows, note)
 
 
 def confusion_table(
@@ -91,8 +91,8 @@ def training_note(summary: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
         lines: its `metrics.jsonl`, of the start that was continued.
     """
     best = [line for line in lines if line["epoch"] == summary["best_epoch"]]
-    then, now = (each["validation"]["bound"] for each in (best[-1] if best else summary, summary))
-    if _nats(then) == _nats(now):
+    then, last = (each["validation"]["bound"] for each in (best[-1] if best else summary, summary))
+    if _nats(then) == _nats(last):
         return ""
     return (
         f"While it trained, the validation bound of epoch {summary['best_epoch']} was "
@@ -105,8 +105,8 @@ def _majority(values: Mapping[str, Any]) -> float | None:
     if "confusion" in values:
         counts = [sum(row) for row in values["confusion"]]
         return max(counts) / max(1, sum(counts))
-    shares = values.get("majority", {}).values()
-    return sum(shares) / len(shares) if shares else None
+    majorities = values.get("majority", {}).values()
+    return sum(majorities) / len(majorities) if majorities else None
 
 
 def _accuracy(value: float, majority: float | None) -> Cell:

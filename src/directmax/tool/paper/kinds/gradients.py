@@ -36,20 +36,20 @@ class Gradients(Kind):
 
     def estimate(self, job: Job, bench: Bench) -> Estimate:
         """From few draws and more; what estimators learn before is not counted."""
-        few = {**job.settings, "adapt": 0, "seed": 0}
-        del few["draws"]
-        few.pop("trained", None)  # the measurement is of a fresh model
-        few |= {k: job.cell[k] for k in ("data", "variables", "values") if k in job.cell}
+        reduced = {**job.settings, "adapt": 0, "seed": 0}
+        del reduced["draws"]
+        reduced.pop("trained", None)  # the measurement is of a fresh model
+        reduced |= {k: job.cell[k] for k in ("data", "variables", "values") if k in job.cell}
 
         def measure() -> tuple[float, float]:
-            took = []
+            seconds = []
             for draws in (FEW_DRAWS, FEW_DRAWS, MORE_DRAWS):  # the first compiles kernels
                 began = time.perf_counter()
-                _measure({**few, "draws": draws}, bench.data_dir, bench.device)
-                took.append(time.perf_counter() - began)
-            return took[1], max(0.0, (took[2] - took[1]) / (MORE_DRAWS - FEW_DRAWS))
+                _measure({**reduced, "draws": draws}, bench.data_dir, bench.device)
+                seconds.append(time.perf_counter() - began)
+            return seconds[1], max(0.0, (seconds[2] - seconds[1]) / (MORE_DRAWS - FEW_DRAWS))
 
-        start, each = bench.seconds(("gradients", few), measure)
+        start, each = bench.seconds(("gradients", reduced), measure)
         return Estimate(None, START_SECONDS + start + each * job.settings["draws"])
 
     def result(self, folder: Path, *, done: bool) -> dict[str, Any]:

@@ -94,10 +94,10 @@ def fit_mixture(
             sums += weights.T @ x
             sizes += weights.sum(0)
         logits = torch.logit((sums + PRIOR * mean) / (sizes + PRIOR).unsqueeze(1))
-        now = total / count
-        if before - now < TOLERANCE:
+        bound = total / count
+        if before - bound < TOLERANCE:
             break
-        before = now
+        before = bound
     return Mixture(logits, done)
 
 
@@ -164,16 +164,16 @@ class Fitting(Kind):
 
     def estimate(self, job: Job, bench: Bench) -> Estimate:
         """From a few iterations; it may need fewer than are allowed."""
-        few = {**job.settings, "seed": 0, "restarts": 1, "iterations": FEW_ITERATIONS}
+        reduced = {**job.settings, "seed": 0, "restarts": 1, "iterations": FEW_ITERATIONS}
 
         def measure() -> tuple[float]:
 
             device = make_fabric(bench.device, 1, "32-true").device
             began = time.perf_counter()
-            found = measure_mixture(few, bench.images.binary(few["data"]), device)
+            found = measure_mixture(reduced, bench.images.binary(reduced["data"]), device)
             return ((time.perf_counter() - began) / sum(found["iterations"]),)
 
-        (each,) = bench.seconds(("mixture", few), measure)
+        (each,) = bench.seconds(("mixture", reduced), measure)
         iterations = job.settings["restarts"] * job.settings["iterations"]
         return Estimate(None, START_SECONDS + iterations * each)
 

@@ -13,16 +13,19 @@ def flags(settings: Mapping[str, Any], leave_out: Iterable[str] = ()) -> list[st
         >>> flags({"rao_blackwell": True, "epsilons": [0.1, "auto"], "seed": 0}, ["seed"])
         ['--rao-blackwell', '--epsilons', '0.1', 'auto']
     """
-    words = []
+    arguments = []
     for name, value in settings.items():
         flag = name.replace("_", "-")
         if name in leave_out or value in ([], ()):
             continue
         if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
+            arguments.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            words += [f"--{flag}", *map(str, value if isinstance(value, list | tuple) else [value])]
-    return words
+            arguments += [
+                f"--{flag}",
+                *map(str, value if isinstance(value, list | tuple) else [value]),
+            ]
+    return arguments
 
 
 def origin(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,8 +79,8 @@ class Training(Kind):
         each = statistics.median(x["seconds"] + x.get("validation_seconds", 0.0) for x in lines)
         epoch = int(last["epoch"])
         epoch += config.epochs_before(last.get("start", 0), epoch)
-        left = each * max(0, config.total_epochs - epoch)
-        return Stage(epoch, config.total_epochs, value, left)
+        remaining = each * max(0, config.total_epochs - epoch)
+        return Stage(epoch, config.total_epochs, value, remaining)
 
     def result(self, folder: Path, *, done: bool) -> dict[str, Any]:
         """Of a run folder: results if it is done, curves as far as it got."""
@@ -138,12 +138,12 @@ def _cost_key(config: ResolvedConfig, data: Data) -> Any:
 
 def _curves(lines: list[dict[str, Any]]) -> dict[str, list[float]]:
     step = -(-len(lines) // MAX_POINTS)
-    kept = lines[::step]
-    if kept[-1] is not lines[-1]:
-        kept.append(lines[-1])
-    curves: dict[str, list[float]] = {"epoch": [line["epoch"] for line in kept]}
+    thinned = lines[::step]
+    if thinned[-1] is not lines[-1]:
+        thinned.append(lines[-1])
+    curves: dict[str, list[float]] = {"epoch": [line["epoch"] for line in thinned]}
     for name in CURVES:
-        values = [line["validation"].get(name) for line in kept]
+        values = [line["validation"].get(name) for line in thinned]
         if all(value is not None for value in values):
             curves[name] = [round(value, 4) for value in values]
     return curves

@@ -17,5 +17,5 @@ def command_of(outcome: Outcome, others: Sequence[Outcome] = ()) -> str:
         others: among them is the run whose model a measurement takes.
     """
     folders = [other.folder for other in others]
-    words = KINDS[outcome.kind].words(outcome.settings, outcome.folder, folders)
-    return shlex.join(["directmax", *words]) if words else ""
+    arguments = KINDS[outcome.kind].words(outcome.settings, outcome.folder, folders)
+    return shlex.join(["directmax", *arguments]) if arguments else ""

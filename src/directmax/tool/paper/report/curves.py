@@ -55,8 +55,8 @@ def by_time(title: str, lines: Lines, measure: str, cost: Cost) -> Chart:
 
 def _other_epochs(runs: Sequence[Outcome]) -> int:
     """Epochs of starts that were not continued."""
-    several = [run.settings for run in runs if run.settings.get("starts", 1) > 1]
-    configs = [stored_config(dict(settings)) for settings in several]
+    with_starts = [run.settings for run in runs if run.settings.get("starts", 1) > 1]
+    configs = [stored_config(dict(settings)) for settings in with_starts]
     return max((config.total_epochs - config.epochs for config in configs), default=0)
 
 

@@ -59,8 +59,8 @@ def compared(
     if reference is None:
         return Cell(f"{value}{unit}")
     difference = round(value.mean - reference, 2)
-    good = difference <= 0 if lower_is_better else difference >= 0
-    return Cell(f"{value}{unit}", below, signed(difference), "good" if good else "bad")
+    favourable = difference <= 0 if lower_is_better else difference >= 0
+    return Cell(f"{value}{unit}", below, signed(difference), "good" if favourable else "bad")
 
 
 def seconds_text(spread: Spread | None) -> str:

@@ -124,13 +124,13 @@ def by_number(outcomes: Iterable[Outcome], name: str) -> Groups:
 def run_titles(outcomes: Iterable[Outcome]) -> dict[str, str]:
     """Single runs in words, by name: data, labels and method, and the seed if there are several."""
     outcomes = list(outcomes)
-    several = len(by(outcomes, entry("seed"))) > 1
+    has_seeds = len(by(outcomes, entry("seed"))) > 1
     titles = {}
     for outcome in outcomes:
         labels = entry("labels")(outcome)
-        words = [data_title(data_of(outcome)), f"{labels:,} labels" if labels else "no labels"]
-        words.append(look(method_of(outcome)).label)
-        if several:
-            words.append(f"seed {entry('seed')(outcome)}")
-        titles[outcome.name] = ", ".join(words)
+        parts = [data_title(data_of(outcome)), f"{labels:,} labels" if labels else "no labels"]
+        parts.append(look(method_of(outcome)).label)
+        if has_seeds:
+            parts.append(f"seed {entry('seed')(outcome)}")
+        titles[outcome.name] = ", ".join(parts)
     return titles

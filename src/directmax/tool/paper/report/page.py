@@ -149,19 +149,19 @@ def _time(seconds: float | None) -> str:
 
 def _machine(results: Results) -> list[Table]:
     hardware = results.hardware
-    here = {
+    environment_rows = {
         "processor": hardware.get("processor"),
         "cores": hardware.get("cores"),
         "memory": f"{hardware['memory']} GiB" if hardware.get("memory") else None,
         "graphics cards": ", ".join(hardware.get("gpus") or ()) or "none",
         "system": hardware.get("platform"),
     }
-    rows = [[name, value] for name, value in here.items() if value is not None]
+    rows = [[name, value] for name, value in environment_rows.items() if value is not None]
     tables = [Table("This machine", ("", ""), rows, words=(1,))]
     environments = Counter(_environment(o) for o in results.outcomes if o.versions)
     columns = ("directmax", "commit", "python", "torch", "numpy", "threads", "device", "jobs")
-    made = [[*environment, count] for environment, count in environments.most_common()]
-    return [*tables, Table("What made the runs", columns, made)] if made else tables
+    machine_rows = [[*environment, count] for environment, count in environments.most_common()]
+    return [*tables, Table("What made the runs", columns, machine_rows)] if machine_rows else tables
 
 
 def _environment(outcome: Outcome) -> tuple[str, ...]:

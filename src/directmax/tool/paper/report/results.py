@@ -150,11 +150,11 @@ class Spread:
     @classmethod
     def of(cls, values: Iterable[float | None]) -> Spread | None:
         """Of some numbers; None of nothing."""
-        known = [value for value in values if value is not None and math.isfinite(value)]
-        if not known:
+        finite = [value for value in values if value is not None and math.isfinite(value)]
+        if not finite:
             return None
-        deviation = statistics.stdev(known) if len(known) > 1 else None
-        return cls(statistics.fmean(known), deviation, len(known))
+        deviation = statistics.stdev(finite) if len(finite) > 1 else None
+        return cls(statistics.fmean(finite), deviation, len(finite))
 
     def __str__(self) -> str:
         text = f"{self.mean:.2f}"
@@ -280,5 +280,5 @@ def _taken_over(record: Mapping[str, Any], job: Mapping[str, Any]) -> Outcome:
     names = ["name", "kind", "cell", "settings", "folder", "state", "error"]
     if record.get("measured") is None:
         names.append("measured")
-    here = {name: job[name] for name in names}
-    return Outcome(**{**record, **here, "points": tuple(record["points"])})
+    values = {name: job[name] for name in names}
+    return Outcome(**{**record, **values, "points": tuple(record["points"])})

@@ -42,8 +42,8 @@ def _table(outcomes: list[Outcome], data: str) -> Table:
     """A row a method and number of labels, which differs where images were added."""
     names = list(dict.fromkeys(name for run in outcomes for name in run.test.get("attributes", {})))
     rows = []
-    for method, mine in by_method(outcomes).items():
-        for labels, runs in by(mine, entry("labels")).items():
+    for method, method_runs in by_method(outcomes).items():
+        for labels, runs in by(method_runs, entry("labels")).items():
             spreads = [mean_of(runs, _accuracy(name)) for name in names]
             spreads += [mean_of(runs, on_test(metric)) for metric in ("accuracy", "bound")]
             rows.append([look(method).label, f"{labels:,}", *spreads])

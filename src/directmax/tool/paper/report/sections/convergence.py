@@ -63,7 +63,7 @@ def _ratios(outcomes: Sequence[Outcome]) -> dict[str, float]:
     base = seconds_of(runs.get("gumbel-softmax", ()), cost)
     if base is None or not on_one_machine(outcomes):
         return {}
-    seconds = {name: seconds_of(mine, cost) for name, mine in runs.items()}
+    seconds = {name: seconds_of(method_runs, cost) for name, method_runs in runs.items()}
     return {name: found.mean / base.mean for name, found in seconds.items() if found is not None}
 
 

@@ -52,16 +52,18 @@ def build(results: Results, part: Part) -> Section:
 
 def _table(group: Sequence[Outcome], data: str) -> Table:
     names = list(by_method(group))
-    rows, others = [], False
+    rows, has_baselines = [], False
     for labels, outcomes in by_number(group, "labels").items():
         runs = by_method(outcomes)
-        known = published.label_baselines(data, labels)
-        others |= bool(known)
-        baselines = "; ".join(f"{name} {other.value:.1f}" for name, other in known.items())
+        published_values = published.label_baselines(data, labels)
+        has_baselines |= bool(published_values)
+        baselines = "; ".join(
+            f"{name} {other.value:.1f}" for name, other in published_values.items()
+        )
         cells = [_cell(runs.get(name, []), data, labels, name) for name in names]
         rows.append([f"{labels:,}", *cells, baselines or NOTHING])
     columns = ["labels", *(look(name).label for name in names)]
-    if others:
+    if has_baselines:
         columns.append("Kingma et al. 2014")
     return Table(data_title(data), columns, [row[: len(columns)] for row in rows], NOTE)
 
@@ -96,18 +98,20 @@ def _cell(runs: list[Outcome], data: str, labels: int, method: str) -> Cell:
 
 def _ahead(group: list[Outcome], data: str) -> list[str]:
     """In how many rows direct is ahead of Gumbel-Softmax, and by how much at most and at least."""
-    leads = []
+    differences = []
     for outcomes in by_number(group, "labels").values():
         runs = by_method(outcomes)
         pair = (runs.get(name, ()) for name in ("direct", "gumbel-softmax"))
         direct, relaxed = (mean_of(each, on_test("accuracy")) for each in pair)
         if direct is not None and relaxed is not None:
-            leads.append(round(direct.mean - relaxed.mean, 2))
-    if not leads:
+            differences.append(round(direct.mean - relaxed.mean, 2))
+    if not differences:
         return []
-    ahead = sum(lead > 0 for lead in leads)
-    span = signed(min(leads)) + (f" to {signed(max(leads))}" if min(leads) < max(leads) else "")
+    num_ahead = sum(lead > 0 for lead in differences)
+    span = signed(min(differences)) + (
+        f" to {signed(max(differences))}" if min(differences) < max(differences) else ""
+    )
     return [
-        f"{data_title(data)}: direct is more accurate than Gumbel-Softmax with {ahead} of "
-        f"{len(leads)} numbers of labels (by {span} points)."
+        f"{data_title(data)}: direct is more accurate than Gumbel-Softmax with {num_ahead} of "
+        f"{len(differences)} numbers of labels (by {span} points)."
     ]

@@ -161,11 +161,13 @@ def _structured_findings(data: str, outcomes: Sequence[Outcome]) -> list[str]:
         )
     epoch = overtaking(outcomes)
     if epoch is not None:
-        how = f"is below the super-modular one's from epoch {epoch} on"
+        outcome = f"is below the super-modular one's from epoch {epoch} on"
         if epoch == 0:
-            how = "does not end below the super-modular one's"
+            outcome = "does not end below the super-modular one's"
         paper = f"paper: below from epoch {published.OVERTAKES.value:.0f} on"
-        texts.append(f"{data_title(data)}: the general encoder's validation bound {how} ({paper}).")
+        texts.append(
+            f"{data_title(data)}: the general encoder's validation bound {outcome} ({paper})."
+        )
     return texts
 
 

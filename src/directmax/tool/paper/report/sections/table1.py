@@ -33,10 +33,10 @@ Runs = Mapping[str, Sequence[Outcome]]
 
 def build(results: Results, part: Part) -> Section:
     """The section of table 1."""
-    tables, close, better = [], [], []
+    tables, close, below_published = [], [], []
     for data, group in by_data(results.of(part, "train", "mixture")).items():
-        every = in_order(by_method(group), published.TABLE1_METHODS)
-        names = [name for name in every if name not in ("em", "ours")]
+        methods = in_order(by_method(group), published.TABLE1_METHODS)
+        names = [name for name in methods if name not in ("em", "ours")]
         rows = []
         for values, outcomes in by_number(group, "values").items():
             runs = by_method(outcomes)
@@ -45,15 +45,15 @@ def build(results: Results, part: Part) -> Section:
             cells = [compared(_mean(runs, name), papers[name].value, "paper") for name in names]
             best_name = f"best ({SHORT.get(best.note, best.note)})"
             cells.append(compared(_mean(runs, "ours"), best.value, best_name))
-            rows.append([values, *cells, *([_reference(runs)] if "em" in every else [])])
+            rows.append([values, *cells, *([_reference(runs)] if "em" in methods else [])])
             close += _difference(runs, "direct", published.table1(data, values, "direct"))
-            better += _difference(runs, "ours", best)
+            below_published += _difference(runs, "ours", best)
         columns = ["k", *(look(name).label for name in (*names, "ours"))]
-        columns += ["reference: EM"] if "em" in every else []
+        columns += ["reference: EM"] if "em" in methods else []
         tables.append(Table(data_title(data), columns, rows))
-    near = "the paper's direct method comes within 1 nat of, or below, its published bound"
-    findings = _count(close, CLOSE, near)
-    findings += _count(better, 0.0, "our default is at or below the best published bound")
+    claim = "the paper's direct method comes within 1 nat of, or below, its published bound"
+    findings = _count(close, CLOSE, claim)
+    findings += _count(below_published, 0.0, "our default is at or below the best published bound")
     source = f"{published.PAPER}, table 1."
     return Section(source=source, findings=findings, notes=(NOTE,), tables=tables)
 

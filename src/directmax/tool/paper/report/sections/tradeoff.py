@@ -78,15 +78,15 @@ def _cell(measured: Sequence[tuple[Point, float]]) -> Cell:
     variance = statistics.fmean(each.variance.value / norm**2 for each, norm in pairs)
     zeros = statistics.fmean(each.sparsity.value for each, _ in pairs)
     below = f"variance {_number(variance)}, zeros {100 * zeros:.0f} %"
-    known = [(each.bias, norm) for each, norm in pairs if each.bias is not None]
-    if len(known) < len(pairs):
+    biases = [(each.bias, norm) for each, norm in pairs if each.bias is not None]
+    if len(biases) < len(pairs):
         return Cell("bias unknown", below)
-    high = max(100 * bias.high / norm for bias, norm in known)
-    if all(bias.low > 0 for bias, _ in known):
-        shares = [100 * bias.value / norm for bias, norm in known]
-        text = _number(statistics.fmean(shares))
-        if len(shares) > 1:
-            text += f" ± {_number(statistics.stdev(shares))}"
+    high = max(100 * bias.high / norm for bias, norm in biases)
+    if all(bias.low > 0 for bias, _ in biases):
+        percentages = [100 * bias.value / norm for bias, norm in biases]
+        text = _number(statistics.fmean(percentages))
+        if len(percentages) > 1:
+            text += f" ± {_number(statistics.stdev(percentages))}"
         return Cell(f"{text} %", below)
     return Cell(f"≤ {_number(high)} %" if high > 0 else "0 %", below)
 
