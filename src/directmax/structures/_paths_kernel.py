@@ -54,6 +54,90 @@ def without_cycles(
 
 
 @njit(cache=True, nogil=True)
+def alternatives(
+    rows: NDArray,
+    z: NDArray,
+    other: NDArray,
+    reached: NDArray,
+    tails: NDArray,
+    heads: NDArray,
+    variable: NDArray,
+    sources: NDArray,
+    targets: NDArray,
+    levels: NDArray,
+    on_vertices: bool,
+    start: int,
+    stop: int,
+) -> None:  # pragma: no cover (compiled)
+    """Write, for every element, the best path with it if `z` is without it, else without it.
+
+    The best path through an edge joins the best to its tail and the best from its head. One that
+    avoids an edge of z leaves the vertices up to that of its tail, in an order without steps back,
+    by exactly one other edge, and what comes before and after that edge avoids it by itself. One
+    that avoids a vertex has exactly one edge over its head.
+
+    Args:
+        rows: as above, as the others.
+        z: `(r, m)`.
+        other: `(m, r, m)`, zero before.
+        reached: `(m, r)`, False before: where there is one.
+        tails: as above.
+        heads: as above.
+        variable: as above.
+        sources: as above.
+        targets: as above.
+        levels: `(v,)`, numbers of the vertices, all different, that rise along every edge.
+        on_vertices: as above.
+        start: first row.
+        stop: one past the last.
+    """
+    vertices, edges = len(levels), len(tails)
+    ahead, behind = np.empty(vertices, rows.dtype), np.empty(vertices, rows.dtype)
+    into, onward = np.empty(vertices, np.int64), np.empty(vertices, np.int64)
+    worth = np.empty(edges, rows.dtype)
+    for row in range(start, stop):
+        source, target = sources[row % len(sources)], targets[row % len(targets)]
+        ahead[:], behind[:], into[:], onward[:] = -np.inf, -np.inf, -1, -1
+        ahead[source] = rows[row, source] if on_vertices else 0.0
+        behind[target] = 0.0
+        for e in range(edges):
+            value = ahead[tails[e]] + rows[row, variable[e]]
+            if value > ahead[heads[e]] and heads[e] != source:
+                ahead[heads[e]], into[heads[e]] = value, e
+        for e in range(edges - 1, -1, -1):
+            value = behind[heads[e]] + rows[row, variable[e]]
+            if value > behind[tails[e]] and tails[e] != target:
+                behind[tails[e]], onward[tails[e]] = value, e
+        for e in range(edges):
+            usable = heads[e] != source and tails[e] != target
+            value = ahead[tails[e]] + rows[row, variable[e]] + behind[heads[e]]
+            worth[e] = value if usable else -np.inf
+        for item in range(vertices if on_vertices else edges):
+            i = item if on_vertices else variable[item]
+            if on_vertices and z[row, i] == 0:
+                if ahead[i] + behind[i] > -np.inf:
+                    reached[i, row] = True
+                    _walk(other[i, row], into, tails, variable, source, i, True)
+                    _walk(other[i, row], onward, heads, variable, target, i, True)
+                    other[i, row, i] = 1
+                continue
+            best, edge = -np.inf, -1
+            if z[row, i] == 0:
+                best, edge = worth[item], item
+            elif not on_vertices or (i != source and i != target):
+                low = levels[i] if on_vertices else levels[tails[item]]
+                for e in range(edges):
+                    before = levels[tails[e]] < low or (not on_vertices and levels[tails[e]] == low)
+                    if before and levels[heads[e]] > low and variable[e] != i and worth[e] > best:
+                        best, edge = worth[e], e
+            if best > -np.inf:
+                reached[i, row] = True
+                _walk(other[i, row], into, tails, variable, source, tails[edge], on_vertices)
+                _walk(other[i, row], onward, heads, variable, target, heads[edge], on_vertices)
+                other[i, row, variable[edge]] = 1
+
+
+@njit(cache=True, nogil=True)
 def _walk(
     z: NDArray,
     into: NDArray,
@@ -63,7 +147,7 @@ def _walk(
     vertex: int,
     on_vertices: bool,
 ) -> None:  # pragma: no cover (compiled)
-    """Back from the target."""
+    """Back from the target; with heads for tails, onward from a source."""
     while vertex != source:
         z[variable[into[vertex]]] = 1
         vertex = tails[into[vertex]]
