@@ -194,7 +194,7 @@ class Paths(Structure):
         from directmax.structures._paths_kernel import alternatives
 
         ends = self.source.numpy(), self.target.numpy(), self._places().numpy()
-        return solve_others(alternatives, rows, z, *self._edges, *ends, self.on == "vertices")
+        return solve_others(alternatives, rows, z, self._edges, *ends, self.on == "vertices")
 
     @staticmethod
     def _refuse() -> NoReturn:

@@ -59,9 +59,7 @@ def alternatives(
     z: NDArray,
     other: NDArray,
     reached: NDArray,
-    tails: NDArray,
-    heads: NDArray,
-    variable: NDArray,
+    edges: tuple[NDArray, NDArray, NDArray],
     sources: NDArray,
     targets: NDArray,
     levels: NDArray,
@@ -81,9 +79,7 @@ def alternatives(
         z: `(r, m)`.
         other: `(m, r, m)`, zero before.
         reached: `(m, r)`, False before: where there is one.
-        tails: as above.
-        heads: as above.
-        variable: as above.
+        edges: tails, heads and variables, as above.
         sources: as above.
         targets: as above.
         levels: `(v,)`, numbers of the vertices, all different, that rise along every edge.
@@ -91,50 +87,83 @@ def alternatives(
         start: first row.
         stop: one past the last.
     """
-    vertices, edges = len(levels), len(tails)
-    ahead, behind = np.empty(vertices, rows.dtype), np.empty(vertices, rows.dtype)
-    into, onward = np.empty(vertices, np.int64), np.empty(vertices, np.int64)
-    worth = np.empty(edges, rows.dtype)
+    tails, heads, variable = edges
+    ahead, behind = np.empty(len(levels), rows.dtype), np.empty(len(levels), rows.dtype)
+    into, onward = np.empty(len(levels), np.int64), np.empty(len(levels), np.int64)
+    worth = np.empty(len(tails), rows.dtype)
     for row in range(start, stop):
-        source, target = sources[row % len(sources)], targets[row % len(targets)]
-        ahead[:], behind[:], into[:], onward[:] = -np.inf, -np.inf, -1, -1
-        ahead[source] = rows[row, source] if on_vertices else 0.0
-        behind[target] = 0.0
-        for e in range(edges):
-            value = ahead[tails[e]] + rows[row, variable[e]]
-            if value > ahead[heads[e]] and heads[e] != source:
-                ahead[heads[e]], into[heads[e]] = value, e
-        for e in range(edges - 1, -1, -1):
-            value = behind[heads[e]] + rows[row, variable[e]]
-            if value > behind[tails[e]] and tails[e] != target:
-                behind[tails[e]], onward[tails[e]] = value, e
-        for e in range(edges):
-            usable = heads[e] != source and tails[e] != target
-            value = ahead[tails[e]] + rows[row, variable[e]] + behind[heads[e]]
-            worth[e] = value if usable else -np.inf
-        for item in range(vertices if on_vertices else edges):
+        ends = sources[row % len(sources)], targets[row % len(targets)]
+        ahead[ends[0]] = rows[row, ends[0]] if on_vertices else 0.0
+        _both_ways(rows[row], edges, ends, ahead, behind, into, onward, worth)
+        for item in range(len(levels) if on_vertices else len(tails)):
             i = item if on_vertices else variable[item]
             if on_vertices and z[row, i] == 0:
                 if ahead[i] + behind[i] > -np.inf:
                     reached[i, row] = True
-                    _walk(other[i, row], into, tails, variable, source, i, True)
-                    _walk(other[i, row], onward, heads, variable, target, i, True)
+                    _walk(other[i, row], into, tails, variable, ends[0], i, True)
+                    _walk(other[i, row], onward, heads, variable, ends[1], i, True)
                     other[i, row, i] = 1
                 continue
-            best, edge = -np.inf, -1
-            if z[row, i] == 0:
-                best, edge = worth[item], item
-            elif not on_vertices or (i != source and i != target):
-                low = levels[i] if on_vertices else levels[tails[item]]
-                for e in range(edges):
-                    before = levels[tails[e]] < low or (not on_vertices and levels[tails[e]] == low)
-                    if before and levels[heads[e]] > low and variable[e] != i and worth[e] > best:
-                        best, edge = worth[e], e
-            if best > -np.inf:
+            edge = item
+            if z[row, i] > 0:
+                edge = -1
+                if not on_vertices:
+                    edge = _over(levels, edges, worth, levels[tails[item]] + 1, item)
+                elif i != ends[0] and i != ends[1]:
+                    edge = _over(levels, edges, worth, levels[i], -1)
+            if edge >= 0 and worth[edge] > -np.inf:
                 reached[i, row] = True
-                _walk(other[i, row], into, tails, variable, source, tails[edge], on_vertices)
-                _walk(other[i, row], onward, heads, variable, target, heads[edge], on_vertices)
+                _walk(other[i, row], into, tails, variable, ends[0], tails[edge], on_vertices)
+                _walk(other[i, row], onward, heads, variable, ends[1], heads[edge], on_vertices)
                 other[i, row, variable[edge]] = 1
+
+
+@njit(cache=True, nogil=True)
+def _over(
+    levels: NDArray,
+    edges: tuple[NDArray, NDArray, NDArray],
+    worth: NDArray,
+    level: int,
+    without: int,
+) -> int:  # pragma: no cover (compiled)
+    """The best edge but one from below a level to it or above; to above it without that one."""
+    best, edge = -np.inf, -1
+    least = level if without >= 0 else level + 1
+    for e in range(len(worth)):
+        crosses = levels[edges[0][e]] < level and levels[edges[1][e]] >= least
+        if crosses and e != without and worth[e] > best:
+            best, edge = worth[e], e
+    return edge
+
+
+@njit(cache=True, nogil=True)
+def _both_ways(
+    row: NDArray,
+    edges: tuple[NDArray, NDArray, NDArray],
+    ends: tuple[int, int],
+    ahead: NDArray,
+    behind: NDArray,
+    into: NDArray,
+    onward: NDArray,
+    worth: NDArray,
+) -> None:  # pragma: no cover (compiled)
+    """The best to every vertex, from it, and over every edge; that of the source is there."""
+    (tails, heads, variable), (source, target) = edges, ends
+    first = ahead[source]
+    ahead[:], behind[:], into[:], onward[:] = -np.inf, -np.inf, -1, -1
+    ahead[source], behind[target] = first, 0.0
+    for e in range(len(tails)):
+        value = ahead[tails[e]] + row[variable[e]]
+        if value > ahead[heads[e]] and heads[e] != source:
+            ahead[heads[e]], into[heads[e]] = value, e
+    for e in range(len(tails) - 1, -1, -1):
+        value = behind[heads[e]] + row[variable[e]]
+        if value > behind[tails[e]] and tails[e] != target:
+            behind[tails[e]], onward[tails[e]] = value, e
+    for e in range(len(tails)):
+        usable = heads[e] != source and tails[e] != target
+        value = ahead[tails[e]] + row[variable[e]] + behind[heads[e]]
+        worth[e] = value if usable else -np.inf
 
 
 @njit(cache=True, nogil=True)
