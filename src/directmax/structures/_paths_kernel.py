@@ -69,17 +69,16 @@ def alternatives(
 ) -> None:  # pragma: no cover (compiled)
     """Write, for every element, the best path with it if `z` is without it, else without it.
 
-    The best path through an edge joins the best to its tail and the best from its head. One that
-    avoids an edge of z leaves the vertices up to that of its tail, in an order without steps back,
-    by exactly one other edge, and what comes before and after that edge avoids it by itself. One
-    that avoids a vertex has exactly one edge over its head.
+    The best with an edge joins the best to its tail and from its head. One without an edge of z
+    leaves the levels up to its tail's by exactly one other edge, and the best before and after that
+    avoid it by themselves. One without a vertex has exactly one edge over it.
 
     Args:
         rows: as above, as the others.
         z: `(r, m)`.
         other: `(m, r, m)`, zero before.
         reached: `(m, r)`, False before: where there is one.
-        edges: tails, heads and variables, as above.
+        edges: tails, heads and variables, as above, as sources and targets.
         sources: as above.
         targets: as above.
         levels: `(v,)`, numbers of the vertices, all different, that rise along every edge.
@@ -104,13 +103,11 @@ def alternatives(
                     _walk(other[i, row], onward, heads, variable, ends[1], i, True)
                     other[i, row, i] = 1
                 continue
-            edge = item
-            if z[row, i] > 0:
-                edge = -1
-                if not on_vertices:
-                    edge = _over(levels, edges, worth, levels[tails[item]] + 1, item)
-                elif i != ends[0] and i != ends[1]:
-                    edge = _over(levels, edges, worth, levels[i], -1)
+            edge = item if z[row, i] == 0 else -1
+            if z[row, i] > 0 and not on_vertices:
+                edge = _over(levels, edges, worth, levels[tails[item]] + 1, item)
+            elif z[row, i] > 0 and i != ends[0] and i != ends[1]:
+                edge = _over(levels, edges, worth, levels[i], -1)
             if edge >= 0 and worth[edge] > -np.inf:
                 reached[i, row] = True
                 _walk(other[i, row], into, tails, variable, ends[0], tails[edge], on_vertices)
