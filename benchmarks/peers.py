@@ -374,15 +374,17 @@ def main() -> None:
         if options.only and not name.startswith(tuple(options.only)):
             continue
         runs = [run(seed) for seed in range(1 if options.tiny else options.seeds)]
-        results[name] = {"unit": unit, "rows": show(name, unit, runs)}
+        command = " ".join(["python", *sys.argv])
+        results[name] = {"unit": unit, "command": command, "rows": show(name, unit, runs)}
         if options.json:
             save(options.json, options.seeds, versions, results)
 
 
 def save(path: Path, seeds: int, versions: dict[str, str | None], results: dict[str, Any]) -> None:
-    """Results so far, with what they were made by."""
+    """Results so far, with what they were made by; those of other tasks in the file stay."""
+    if path.exists():
+        results = json.loads(path.read_text())["tasks"] | results
     about = {
-        "command": " ".join(["python", *sys.argv]),
         "seeds": seeds,
         "versions": {"directmax": directmax.__version__, "torch": torch.__version__} | versions,
         "machine": f"{platform.machine()}, {platform.system()}, one thread, shared with others",
