@@ -77,6 +77,7 @@ class Forked:
         arguments: of the command.
         prepare: called in the fork before the command.
         environment: variables to set in the fork.
+        group: whether it leads a group of processes of its own.
     """
 
     def __init__(
@@ -84,11 +85,15 @@ class Forked:
         *arguments: object,
         prepare: Callable[[], object] | None = None,
         environment: dict[str, str] | None = None,
+        group: bool = False,
     ) -> None:
         self._files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
         sys.stdout.flush()
         sys.stderr.flush()
         self.pid = os.fork()
+        if group:
+            with contextlib.suppress(PermissionError, ProcessLookupError):  # whoever comes first
+                os.setpgid(self.pid, self.pid)
         if self.pid == 0:
             self._run([str(argument) for argument in arguments], prepare, environment or {})
 
@@ -142,8 +147,18 @@ class Forked:
         return texts[0], texts[1]
 
 
-def two_processes(*arguments: object, torchrun: bool = False) -> tuple[Outcome, Outcome]:
-    """Run a command as `--devices 2` or torchrun does, in two forks of this process."""
+def two_processes(
+    *arguments: object,
+    torchrun: bool = False,
+    during: Callable[[Forked, Forked], object] | None = None,
+) -> tuple[Outcome, Outcome]:
+    """Run a command as `--devices 2` or torchrun does, in two forks of this process.
+
+    Args:
+        arguments: of the command.
+        torchrun: whether the environment is torchrun's.
+        during: called once both are started.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -152,6 +167,7 @@ def two_processes(*arguments: object, torchrun: bool = False) -> tuple[Outcome, 
             *arguments,
             *(() if torchrun else ("--devices", 2)),
             environment={
+                "DIRECTMAX_LAUNCHER": str(os.getpid()),
                 "LOCAL_RANK": str(rank),
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": port,
@@ -162,6 +178,8 @@ def two_processes(*arguments: object, torchrun: bool = False) -> tuple[Outcome, 
         )
         for rank in range(2)
     ]
+    if during is not None:
+        during(*children)
     first, second = (child.wait() for child in children)
     return first, second
 
@@ -179,7 +197,7 @@ def _torchrun(rank: int) -> dict[str, str]:
 def program(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     """Start the command as a program of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "directmax.tool.cli", *map(str, arguments)],
+        [sys.executable, "-m", "directmax", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -8,7 +8,7 @@ import sys
 def main() -> int:
     """The command line, or one line where its packages are not installed."""
     try:
-        from directmax.tool.cli import main as command_line
+        from directmax.tool.start import main as command_line
 
         return command_line()
     except ModuleNotFoundError as error:

@@ -20,6 +20,6 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> str:
     """
     if value in choices:
         return value
-    near = difflib.get_close_matches(str(value), choices, n=1)
+    near = difflib.get_close_matches(str(value).lower(), choices, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     raise ValueError(f"unknown {name} '{value}': choose from {', '.join(choices)}{hint}")

@@ -25,7 +25,9 @@ _TERMS_64 = tuple(math.log(2) ** i / math.factorial(i) for i in range(14))
 
 def exp(x: float) -> float:
     """e^x, clamped to the range of the type, written so that the compiler vectorises it."""
-    raise NotImplementedError
+    # As it is where numba does not compile (NUMBA_DISABLE_JIT).
+    bound = 86.0 if isinstance(x, np.float32) else 700.0
+    return type(x)(math.exp(min(max(float(x), -bound), bound)))
 
 
 @overload(exp, inline="always")

@@ -26,9 +26,9 @@ from directmax.tool.commands import (
     Sample,
     Solvers,
     Train,
-    is_helper,
 )
 from directmax.tool.config.settings import SETTINGS
+from directmax.tool.environment import is_helper
 
 COMMANDS: dict[str, Any] = {
     "train": Train,
@@ -60,14 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UsageError, ValueError, TypeError) as error:
         if os.environ.get("DIRECTMAX_TRACEBACK"):
             raise
-        return _fail(str(error), 2)
+        return _fail(str(error), getattr(error, "exit_code", 2))
     except Exception as error:
         from directmax.tool.run.interrupt import Interrupted
 
         if isinstance(error, Interrupted):
             return _fail(str(error), 130)
-        if "Connection" in str(error):  # of several processes
-            return _fail(f"{'the first' if is_helper() else 'another'} process ended", 1)
         from directmax.tool.jobs.faults import is_memory
 
         if is_memory(error):

@@ -5,10 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+LARGEST_JSON = 2**26
+"""Bytes of a JSON file that is read."""
+_HALF = ".half-"
+"""How names of files begin that are being written."""
+TRIES = 3
+"""To take a lock, 0.1 s apart: what a killed process had started ends a moment after it."""
+_NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class RunError(ValueError):
@@ -21,9 +31,10 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
-    data = content.encode() if isinstance(content, str) else content
+    # A name of a file that is not UTF-8 may be in a text.
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{_HALF}{path.name}.")
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
@@ -46,23 +57,68 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(_finite(value), indent=2) + "\n")
 
 
+def tidy(folder: Path) -> None:
+    """Remove what a killed process left half-written; for the only writer of a folder."""
+    for old in folder.glob(f"{_HALF}*"):
+        old.unlink(missing_ok=True)
+
+
+def read_bytes(path: Path, limit: int | None = None) -> bytes:
+    """The content of a regular file: no read that may never end, and none that fills the memory.
+
+    Args:
+        path: the file.
+        limit: bytes that it may have; None where its writer decides.
+
+    Raises:
+        RunError: it is missing, unreadable, too long, or a pipe, a device or a folder.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | _NOT_WAITING), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise RunError(f"{path} is no regular file; expected one that a run has written")
+            if limit is not None and status.st_size > limit:
+                raise RunError(
+                    f"{path} is damaged: it has {status.st_size:,} bytes, and at most {limit:,} "
+                    "are expected"
+                )
+            return file.read()
+    except FileNotFoundError as error:
+        raise RunError(f"{path} does not exist; is this the right folder?") from error
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
         RunError: the file is missing, unreadable or no JSON object.
     """
+    content = read_bytes(path, LARGEST_JSON)
     try:
-        if path.exists() and not path.is_file():  # a pipe or a device would not end
-            raise RunError(f"{path} is damaged: expected a file")
-        value = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise RunError(f"{path} does not exist; is this the folder of a run?") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged or unreadable ({error})") from error
     if not isinstance(value, dict):
         raise RunError(f"{path} is damaged: expected a JSON object, got {type(value).__name__}")
     return value
+
+
+def user_path(path: str | Path) -> Path:
+    """A path as a user writes it, also with `~`.
+
+    Raises:
+        RunError: there is no such home folder, or it is no path.
+    """
+    try:
+        os.fsencode(path)
+        if b"\0" in os.fsencode(path):
+            raise RunError(f"{os.fspath(path)!r} is no path: it holds a zero byte")
+        return Path(path).expanduser()
+    except (RuntimeError, UnicodeEncodeError) as error:
+        raise RunError(f"cannot use the path {os.fspath(path)!r}: {error}") from error
 
 
 @contextlib.contextmanager
@@ -122,16 +178,20 @@ def _take(file: IO[str], wait: bool) -> bool:
         import fcntl
     except ImportError:  # Windows: no lock
         return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(
-            f"cannot lock {file.name}: {reason}; choose a folder on a file system with locks"
-        ) from error
-    return True
+    for remaining in range(TRIES, -1, -1):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            if remaining:
+                time.sleep(0.1)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise RunError(
+                f"cannot lock {file.name}: {reason}; choose a folder on a file system with locks"
+            ) from error
+        else:
+            return True
+    return False
 
 
 def _finite(value: Any) -> Any:

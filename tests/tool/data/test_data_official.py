@@ -43,7 +43,10 @@ def splits(data: ImageData) -> tuple[Split, Split, Split]:
     return data.train, data.validation, data.test
 
 
-@pytest.fixture(scope="module", params=sorted(SIZES))
+SLOW = pytest.param("omniglot", marks=pytest.mark.slow)  # 32,460 files are decoded
+
+
+@pytest.fixture(scope="module", params=[*sorted(set(SIZES) - {"omniglot"}), SLOW])
 def data(
     request: pytest.FixtureRequest, official_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> ImageData:
@@ -81,9 +84,9 @@ def test_ink_is_one(data: ImageData) -> None:
 
 
 def test_mnist_loads_in_two_seconds(official_folder: Path) -> None:
-    seconds = []
-    for _ in range(2):  # the first call may read from a cold disk
+    for _ in range(3):  # the first call may read from a cold disk
         start = time.process_time()  # the clock would count other processes too
         load_images("mnist", data_dir=official_folder, download=False)
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 2
+        if time.process_time() - start < 2:
+            return
+    raise AssertionError("it takes 2 seconds or more")

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from directmax.tool.config import ResolvedConfig
+from directmax.tool.config import ResolvedConfig, TrainConfig
+from directmax.tool.paper.report import collect
+from directmax.tool.paper.report.layout import Section
+from directmax.tool.paper.report.sections import sections
 
 VERSIONS = {"directmax": "0.1.0", "python": "3.11.7", "torch": "2.13.0", "numpy": "2.4.6"}
 MACHINE = {"platform": "Linux", "processor": "x86_64", "threads": 1, "cuda": None}
@@ -89,7 +92,7 @@ class ReportFolder:
         lines = [
             {
                 "epoch": epoch + 1,
-                "train": {"bound": value, "kl": 2.0},
+                "train": {"bound": value, "kl": 2.0, "reconstruction": value - 2.0},
                 "validation": {**validation, "bound": value},
                 "seconds": seconds,
             }
@@ -131,3 +134,14 @@ class ReportFolder:
         self.root.mkdir(exist_ok=True)
         (self.root / "plan.json").write_text(json.dumps(plan))
         return self.root
+
+
+def config(seed: int = 0, **settings: object) -> ResolvedConfig:
+    """A run with one start on MNIST."""
+    return TrainConfig(**{"data": "mnist", "seed": seed, "starts": 1, **settings}).resolve()  # type: ignore[arg-type]
+
+
+def only_section(folder: ReportFolder) -> Section:
+    """The section of the one item in the folder."""
+    (section,) = sections(collect(folder.write()))
+    return section

@@ -22,7 +22,7 @@ from directmax.tool.config import TrainConfig
 from directmax.tool.data import ImagesInMemory, load_attributes
 from directmax.tool.run import attribute_pictures, attribute_task
 from directmax.tool.run.attribute_task import AttributeTask, labelled_rows
-from directmax.tool.run.finished import edit_image, load_attribute_run, sample_run
+from directmax.tool.run.finished import edit_image, load_run, sample_run
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FACES = 100  # 80 to train on
@@ -223,7 +223,7 @@ def test_odd_batches_are_refused(tmp_path: Path) -> None:
 
 
 def test_switched_images(run: Path) -> None:
-    _, data, model = load_attribute_run(run, device="cpu")
+    _, data, model = load_run(run, device="cpu")
     grid = attribute_pictures.switched(model, data, 4, attributes=("Male", "Smiling"))
     assert grid.images.shape == (4, 2 + 4, 3, 16, 16)
     assert grid.columns == ((), ("Smiling",), ("Male",), ("Male", "Smiling"))
@@ -263,7 +263,7 @@ def test_edit(run: Path, faces: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_keeping_detail_without_a_change_gives_the_image(run: Path) -> None:
-    _, data, model = load_attribute_run(run, device="cpu")
+    _, data, model = load_run(run, device="cpu")
     image = data.test.images[0]
     found = model.posterior(image.unsqueeze(0)).mode()[0, :, 1] > 0.5
     changes = dict(zip(data.attribute_names, found.tolist(), strict=True))
@@ -358,7 +358,7 @@ def test_edit_of_a_missing_and_of_a_broken_image(run: Path, tmp_path: Path) -> N
     with pytest.raises(ValueError, match="does not exist"):
         edit_image(run, tmp_path / "nothing.png", out, changes={"Male": True})
     (tmp_path / "text.png").write_text("no image")
-    with pytest.raises(ValueError, match="is no image"):
+    with pytest.raises(ValueError, match="is no image of a known format"):
         edit_image(run, tmp_path / "text.png", out, changes={"Male": True})
 
 
@@ -368,7 +368,7 @@ def test_help_names_the_model() -> None:
 
 
 def test_evaluation_in_chunks_is_the_same(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config, data, model = load_attribute_run(run, device="cpu")
+    config, data, model = load_run(run, device="cpu")
     whole = attribute_task.evaluate_attributes(config, model, data, "train")
     monkeypatch.setattr(attribute_task, "READ", 30)  # of 80: other noise, the same images
     again = attribute_task.evaluate_attributes(config, model, data, "train")

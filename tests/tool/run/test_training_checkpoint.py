@@ -70,6 +70,13 @@ def put_folder(path: Path) -> None:
     path.mkdir()
 
 
+def sign(path: Path, state: dict[str, Any]) -> None:
+    """Write a state with the digest that belongs to it."""
+    state.pop("state_sha256", None)
+    digest = hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps({**state, "state_sha256": digest}))
+
+
 DAMAGES = (truncate, flip, empty, Path.unlink, put_pickle, put_torch_file, put_folder)
 
 
@@ -115,8 +122,7 @@ def test_a_pickle_with_the_right_digest(copy: Path) -> None:
     state_file = path.parent / "state.json"
     state = read(state_file)
     state["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    del state["state_sha256"]
-    state_file.write_text(json.dumps(state))
+    sign(state_file, state)
     assert "damaged" in refuse("evaluate", copy)
     assert not (copy / "exploded").exists()
 
@@ -124,9 +130,7 @@ def test_a_pickle_with_the_right_digest(copy: Path) -> None:
 @pytest.mark.parametrize("file", ["../../x.safetensors", "/etc/passwd", "", 3, None])
 def test_a_state_that_names_a_file_elsewhere(copy: Path, file: object) -> None:
     state_file = copy / "checkpoints" / "best" / "state.json"
-    state = {**read(state_file), "file": file}
-    del state["state_sha256"]
-    state_file.write_text(json.dumps(state))
+    sign(state_file, {**read(state_file), "file": file})
     refuse("evaluate", copy)
 
 

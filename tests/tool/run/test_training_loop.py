@@ -19,7 +19,7 @@ from directmax.estimators import ESTIMATORS
 from directmax.tool.config import TrainConfig
 from directmax.tool.config.build import build_estimator, build_model
 from directmax.tool.data import Split, load_images
-from directmax.tool.run import binary_task, classes, evaluation, images, loop, make, report
+from directmax.tool.run import binary_task, classes, evaluation, images, make, report, state
 from directmax.tool.run.checkpoint import load_checkpoint
 from directmax.tool.run.evaluation import validation_subset
 from directmax.tool.run.finished import evaluate_run
@@ -43,28 +43,40 @@ def bounds(folder: Path, split: str = "train") -> list[float]:
 
 
 @pytest.mark.parametrize("estimator", INDEPENDENT)
-@pytest.mark.parametrize(("variables", "values"), [(1, 10), (4, 3)])
-def test_every_estimator_learns(
-    tmp_path: Path, estimator: str, variables: int, values: int
-) -> None:
-    learns(tmp_path, estimator, variables, values)
+def test_every_estimator_learns(tmp_path: Path, estimator: str) -> None:
+    """Of one variable in two precisions, of several in the third; evaluated as in the run."""
+    for precision in ("32-true", "bf16-mixed"):
+        learns(tmp_path / precision, estimator, 1, 10, precision)
+    single, mixed = bounds(tmp_path / "32-true"), bounds(tmp_path / "bf16-mixed")
+    assert mixed == pytest.approx(single, rel=0.03)
+    weights = load_checkpoint(tmp_path / "bf16-mixed" / "checkpoints" / "best").part("model")
+    assert all(w.dtype != torch.bfloat16 for w in weights.values())
+    learns(tmp_path / "64-true", estimator, 4, 3, "64-true")
+    weight = load_checkpoint(tmp_path / "64-true" / "checkpoints" / "best").part("model")
+    weight = weight["decoder.last.weight"]
+    assert weight.dtype == torch.float64
+    assert bool((weight.float() != weight).any())
 
 
 @pytest.mark.parametrize("estimator", BINARY)
 def test_every_binary_estimator_learns(tmp_path: Path, estimator: str) -> None:
-    learns(tmp_path, estimator, 6, 2)
+    learns(tmp_path, estimator, 6, 2, "32-true")
 
 
-def learns(tmp_path: Path, estimator: str, variables: int, values: int) -> None:
+def learns(folder: Path, estimator: str, variables: int, values: int, precision: str) -> None:
     size = ("--variables", variables, "--values", values, "--estimator", estimator)
-    succeed(*TINY, *size, *LONGER, "--run-dir", tmp_path / "run")
-    training, validation = bounds(tmp_path / "run"), bounds(tmp_path / "run", "validation")
+    succeed(*TINY, *size, *LONGER, "--precision", precision, "--run-dir", folder)
+    training, validation = bounds(folder), bounds(folder, "validation")
     assert training[-1] < training[0] - 1
     assert validation[-1] < validation[0] - 1
-    assert read(tmp_path / "run" / "summary.json")["test"]["nll"] is not None
+    summary = read(folder / "summary.json")
+    assert summary["test"]["nll"] is not None
+    results = evaluate_run(folder, device="cpu")
+    assert results["test"] == summary["test"]
+    assert results["validation"] == summary["validation"]
 
 
-@pytest.mark.parametrize("estimator", sorted(set(INDEPENDENT) - {"exact"}))
+@pytest.mark.parametrize("estimator", ["direct", "local-expectation", "relax"])
 def test_many_variables_are_sampled(tmp_path: Path, estimator: str) -> None:
     folder = tmp_path / "run"
     size = ("--variables", "21", "--values", "2", "--estimator", estimator)
@@ -156,35 +168,6 @@ def test_seeds_differ_and_the_same_seed_repeats(tmp_path: Path) -> None:
 # Precision
 
 
-@pytest.mark.parametrize("estimator", INDEPENDENT)
-def test_bfloat16(tmp_path: Path, estimator: str) -> None:
-    long = (*LONGER, "--estimator", estimator)
-    for precision in ("32-true", "bf16-mixed"):
-        folder = tmp_path / precision
-        succeed(*TINY, *long, "--precision", precision, "--run-dir", folder)
-    single, mixed = bounds(tmp_path / "32-true"), bounds(tmp_path / "bf16-mixed")
-    assert mixed == pytest.approx(single, rel=0.03)
-    assert mixed[-1] < mixed[0] - 1
-    weights = load_checkpoint(tmp_path / "bf16-mixed" / "checkpoints" / "best").part("model")
-    assert all(w.dtype != torch.bfloat16 for w in weights.values())
-    results = evaluate_run(tmp_path / "bf16-mixed", device="cpu")
-    assert results["test"] == read(tmp_path / "bf16-mixed" / "summary.json")["test"]
-
-
-@pytest.mark.parametrize("estimator", INDEPENDENT)
-def test_float64(tmp_path: Path, estimator: str) -> None:
-    folder = tmp_path / "run"
-    size = ("--variables", "2", "--values", "3", "--estimator", estimator)
-    succeed(*TINY, *size, "--precision", "64-true", "--run-dir", folder)
-    weights = load_checkpoint(folder / "checkpoints" / "best").part("model")
-    assert weights["decoder.last.weight"].dtype == torch.float64
-    assert bool((weights["decoder.last.weight"].float() != weights["decoder.last.weight"]).any())
-    results = evaluate_run(folder, device="cpu")
-    summary = read(folder / "summary.json")
-    assert results["test"] == summary["test"]
-    assert results["validation"] == summary["validation"]
-
-
 def test_float64_and_float32_agree_for_the_exact_gradient(tmp_path: Path) -> None:
     for precision in ("32-true", "64-true"):
         arguments = ("--estimator", "exact", "--precision", precision)
@@ -211,7 +194,7 @@ def test_a_device_without_float64(
     more = {"discrete": ("--kl-start", "1"), "mixed": ("--labels", "50")}  # auto looks on the CPU
     command = (*TINY, "--model", model, *more[model], "--run-dir")
     succeed(*command, tmp_path / "float64")
-    for module in (loop, evaluation, classes):
+    for module in (state, evaluation, classes):
         monkeypatch.setattr(module, "sum_dtype", lambda device: torch.float32)
     with WithoutFloat64():
         succeed(*command, tmp_path / "float32")
@@ -261,12 +244,6 @@ def test_nan_in_a_long_epoch_stops_inside_it(
     poison(monkeypatch, 1, 7)
     message = refuse(*TINY, "--batch-size", "12", "--run-dir", tmp_path / "run")
     assert "step 7 (epoch 1, step 7): no checkpoint was written yet" in message
-
-
-def test_an_absurd_learning_rate(tmp_path: Path) -> None:
-    message = refuse(*TINY, "--learning-rate", "1e38", "--run-dir", tmp_path / "run")
-    assert "NaN or infinite at step 2 (epoch 1, step 2)" in message
-    assert "--learning-rate" in message
 
 
 def test_weights_that_diverge_in_the_very_last_step(

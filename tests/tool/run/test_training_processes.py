@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -27,6 +28,8 @@ from command_line import (
     two_processes,
 )
 from directmax.tool.run.checkpoint import load_checkpoint
+from directmax.tool.run.loop import Trainer
+from directmax.tool.run.task import Batch
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -130,15 +133,24 @@ def test_a_refusal_is_said_once(tmp_path: Path) -> None:
     assert "cannot write" in outcome.message
 
 
-def test_nan_is_said_once(tmp_path: Path) -> None:
-    outcome = both(*TINY, "--learning-rate", "1e38", "--run-dir", tmp_path / "run")
+def test_nan_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Trainer._train_step
+
+    def poisoned(self: Trainer, batch: Batch, step: int) -> None:
+        if step == 1:
+            with torch.no_grad():
+                self.model.decoder.last.bias.fill_(math.nan)
+        original(self, batch, step)
+
+    monkeypatch.setattr(Trainer, "_train_step", poisoned)
+    outcome = both(*TINY, "--run-dir", tmp_path / "run")
     assert outcome.code == 2
     assert "NaN or infinite at step 2" in outcome.message
 
 
 def test_no_processes() -> None:
-    for number in ("0", "-1"):
-        assert "--devices must be at least 1" in refuse(*TINY, "--devices", number)
+    for number in ("0", "-1", "1000"):
+        assert "--devices must be between 1 and 64" in refuse(*TINY, "--devices", number)
 
 
 @pytest.mark.slow
@@ -161,7 +173,7 @@ def test_torchrun_as_a_program(tmp_path: Path) -> None:
     arguments = (*TINY, "--estimator", "exact", "--batch-size", "399")
     succeed(*arguments, "--run-dir", tmp_path / "one")
     words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    words += ["--master-port", "0", "--standalone", "-m", "directmax.tool.cli", *arguments]
+    words += ["--master-port", "0", "--standalone", "-m", "directmax", *arguments]
     process = subprocess.run(
         [*words, "--run-dir", str(tmp_path / "two")],
         capture_output=True,
@@ -192,6 +204,72 @@ def test_ctrl_c_as_a_program(tmp_path: Path, whole_group: bool) -> None:
     position = load_checkpoint(folder / "checkpoints" / "last").state["position"]
     assert position["epoch"] == len(metrics(folder))
     assert call("evaluate", folder).code == 0
+
+
+def helper_of(process: subprocess.Popen[str]) -> int:
+    """The process that `--devices 2` started."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    (number,) = (
+        int(each) for each in children if b"--devices" in Path(f"/proc/{each}/cmdline").read_bytes()
+    )
+    return number
+
+
+@pytest.mark.slow
+def test_a_helper_that_is_killed_or_stopped(tmp_path: Path) -> None:
+    """Named in one line; nothing hangs, and the run goes on from what is saved."""
+    folder = tmp_path / "run"
+    arguments = (*TINY, "--epochs", "100000", "--devices", "2", "--run-dir", folder)
+    process = program(*arguments)
+    wait_for_lines(folder, 3)
+    os.kill(helper_of(process), signal.SIGKILL)
+    outcome = finish(process, 60)
+    assert outcome.code == 1
+    assert "was killed (SIGKILL)" in outcome.message
+    again = program("train", "--device", "cpu", "--resume", "--devices", "2", "--run-dir", folder)
+    wait_for_lines(folder, len(metrics(folder)) + 3)
+    helper = helper_of(again)
+    os.kill(helper, signal.SIGSTOP)
+    assert again.stderr is not None
+    line = again.stderr.readline()  # after a minute
+    assert f"(PID {helper}) has not answered for 60 s: it is stopped" in line
+    os.kill(helper, signal.SIGCONT)
+    again.send_signal(signal.SIGTERM)
+    ended = finish(again, 60)
+    assert ended.code == 130
+    assert "stopped and saved (after epoch" in ended.message
+
+
+@pytest.mark.slow
+def test_the_first_process_is_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = program(*TINY, "--epochs", "100000", "--devices", "2", "--run-dir", folder)
+    wait_for_lines(folder, 3)
+    helper = helper_of(process)
+    process.kill()
+    process.communicate(timeout=60)
+    end = time.monotonic() + 30
+    while Path(f"/proc/{helper}").exists():
+        assert time.monotonic() < end, "the helper stays"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("delay", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_signal_while_it_starts(
+    tmp_path: Path, number: signal.Signals, delay: float, devices: int
+) -> None:
+    """To the whole group, at any moment of the start: one line, no traceback."""
+    folder = tmp_path / "run"
+    arguments = (*TINY, "--epochs", "100000", "--devices", devices, "--run-dir", folder)
+    process = program(*arguments, start_new_session=True)
+    time.sleep(delay)
+    os.killpg(process.pid, number)
+    outcome = finish(process, 60)
+    assert outcome.code == 130, outcome
+    assert outcome.message.startswith(("interrupted", "stopped"))
 
 
 def wait_for_lines(folder: Path, number: int, seconds: float = 60.0) -> None:

@@ -64,7 +64,7 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     primary, secondary = pty.openpty()
     arguments = (*LONG, "--epochs", "100000", "--run-dir", str(tmp_path / "tty"))
     child = subprocess.Popen(
-        [sys.executable, "-m", "directmax.tool.cli", *arguments],
+        [sys.executable, "-m", "directmax", *arguments],
         stdin=secondary,
         stdout=secondary,
         stderr=secondary,

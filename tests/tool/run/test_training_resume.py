@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,13 +12,23 @@ from typing import Any
 
 import pytest
 import torch
-from disturbances import at_call, crash, interrupt, kill, weights
+from disturbances import (
+    RESUME,
+    at_call,
+    crash,
+    disturbed,
+    interrupt,
+    kill,
+    outcome,
+    terminate,
+    twice,
+)
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 
-from command_line import STEPS, TINY, Forked, call, metrics, read, refuse, succeed
+from command_line import STEPS, TINY, Forked, call, refuse, succeed
 from directmax.tool import files
-from directmax.tool.run import checkpoint, loop
+from directmax.tool.run import checkpoint, loop, state
 from directmax.tool.run import train as run
 from directmax.tool.run.binary_task import BinaryTask
 from directmax.tool.run.checkpoint import load_checkpoint
@@ -31,6 +40,8 @@ pytestmark = pytest.mark.usefixtures("no_report")
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "direct": (),
+    "long": ("--epochs", "5"),
+    "longer": ("--epochs", "8"),
     "dynamic": ("--binarize", "dynamic", "--variables", "3", "--values", "3"),
     "gumbel-softmax": ("--estimator", "gumbel-softmax", "--binarize", "static"),
     "64-true": ("--precision", "64-true", "--epsilon", "0.5"),
@@ -40,17 +51,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "starts": ("--epochs", "3", "--kl-start", "8", "--kl-fraction", "0.34", "--starts", "3"),
     "sampled": ("--variables", "20", "--values", "2", "--eval-samples", "3"),
 }
-
-
-def outcome(folder: Path) -> dict[str, Any]:
-    """Everything a run leaves, without times."""
-    summary = read(folder / "summary.json")
-    kept = ("validation", "test", "best_epoch", "epochs", "seed")
-    return {
-        "metrics": metrics(folder),
-        "summary": {key: summary[key] for key in kept},
-        **weights(folder),
-    }
 
 
 @pytest.fixture(scope="module")
@@ -68,70 +68,68 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
         yield of
 
 
-def assert_resumes(folder: Path, expected: dict[str, Any], *, tidy: bool = True) -> None:
-    succeed("train", "--device", "cpu", "--resume", "--run-dir", folder)
+def assert_resumes(folder: Path, expected: dict[str, Any]) -> None:
+    succeed(*RESUME, "--run-dir", folder)
     assert outcome(folder) == expected
-    if tidy:
-        assert len(list(folder.rglob("tensors-*"))) == 2  # one for best, one for last
-        assert not list((folder / "checkpoints").rglob(".*"))
+    assert len(list(folder.rglob("tensors-*"))) == 2  # one for best, one for last
+    assert not list((folder / "checkpoints").rglob(".*"))
 
 
 # One epoch writes: best (tensors, state), the line, events, last (tensors, state).
-MOMENTS: dict[str, tuple[Any, str, int, bool]] = {
-    "before the first step": (Trainer, "_train_step", 1, False),
-    "in the first epoch": (Trainer, "_train_step", 2, True),
-    "before the first checkpoint": (loop, "save_checkpoint", 1, False),
-    "inside best, before its tensors": (checkpoint, "write_atomic", 1, False),
-    "inside best, before its state": (checkpoint, "write_json", 1, False),
-    "inside best, after its state": (checkpoint, "write_json", 1, True),
-    "after best": (loop, "save_checkpoint", 1, True),
-    "after the first line": (RunFolder, "append_metrics", 1, True),
-    "after the first events": (Events, "add", 1, True),
-    "before the first last": (loop, "save_checkpoint", 2, False),
-    "inside the first last": (checkpoint, "write_json", 2, False),
-    "after the first last": (loop, "save_checkpoint", 2, True),
-    "in the second epoch": (Trainer, "_train_step", STEPS + 1, True),
-    "after the last step": (Trainer, "_train_step", 2 * STEPS, True),
-    "between two checkpoints": (loop, "save_checkpoint", 3, True),
-    "before the second line": (RunFolder, "append_metrics", 2, False),
-    "inside the second last": (checkpoint, "write_json", 4, False),
-    "before the old tensors are removed": (checkpoint, "write_json", 4, True),
-    "before a rename": (files.Path, "replace", 7, False),
-    "before the summary": (run, "write_json", 1, False),
-    "after the summary": (run, "write_json", 1, True),
-}
+IN_AN_EPOCH: tuple[tuple[Any, str, int, bool], ...] = (
+    (Trainer, "_train_step", 1, False),
+    (Trainer, "_train_step", 2, True),
+    (state, "save_checkpoint", 1, False),
+    (checkpoint, "write_atomic", 1, False),  # inside best, before its tensors
+    (checkpoint, "write_json", 1, False),  # before its state
+    (checkpoint, "write_json", 1, True),
+    (state, "save_checkpoint", 1, True),
+    (RunFolder, "append_metrics", 1, False),
+    (RunFolder, "append_metrics", 1, True),
+    (Events, "add", 1, True),
+    (state, "save_checkpoint", 2, False),
+    (checkpoint, "write_json", 2, False),  # inside last
+    (files.Path, "replace", 2, False),
+    (checkpoint, "write_json", 2, True),  # the old tensors are still there
+    (state, "save_checkpoint", 2, True),
+    (Trainer, "_train_step", STEPS + 1, True),
+    (Trainer, "_train_step", STEPS, True),
+)
+AT_THE_END = ((run, "write_json", 1, False), (run, "write_json", 1, True))
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_killed(tmp_path: Path, moment: str, undisturbed: Callable[[str], Any]) -> None:
-    owner, name, number, after = MOMENTS[moment]
-    folder = tmp_path / "run"
-    child = Forked(
-        *TINY,
-        "--run-dir",
-        folder,
-        prepare=lambda: at_call(owner, name, number, kill, after=after),
-    )
-    assert child.wait().code == -signal.SIGKILL
-    # Nothing is left to save, so nothing tidies up.
-    tidy = moment != "before the old tensors are removed"
-    assert_resumes(folder, undisturbed("direct"), tidy=tidy)
-
-
-@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - {"direct"}))
-def test_killed_in_the_second_epoch(
-    tmp_path: Path, variant: str, undisturbed: Callable[[str], Any]
+@pytest.mark.parametrize(("act", "times", "variant"), [(kill, 2, "longer"), (crash, 1, "long")])
+def test_disturbed_at_every_moment_of_an_epoch(
+    tmp_path: Path,
+    undisturbed: Callable[[str], Any],
+    act: Callable[[], object],
+    times: int,
+    variant: str,
 ) -> None:
+    """In the first epoch, again in the second, and while the results are written."""
+    moments = [(*moment[:3], act, moment[3]) for moment in (*IN_AN_EPOCH * times, *AT_THE_END)]
+    code = -signal.SIGKILL if act is kill else 70
+    expected = undisturbed(variant)
+    ends = list(disturbed((*TINY, *VARIANTS[variant]), tmp_path / "run", *moments))
+    assert [end.code for end in ends] == [code] * len(moments), ends
+    assert_resumes(tmp_path / "run", expected)
+
+
+@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - {"long", "longer"}))
+def test_disturbed(tmp_path: Path, variant: str, undisturbed: Callable[[str], Any]) -> None:
+    """Stopped in the first epoch, killed in the second, stopped there."""
     folder = tmp_path / "run"
-    child = Forked(
-        *TINY,
-        *VARIANTS[variant],
-        "--run-dir",
-        folder,
-        prepare=lambda: at_call(Trainer, "_train_step", STEPS + 2, kill),
+    moments = (
+        (Trainer, "_train_step", 1, interrupt, True),
+        (Trainer, "_train_step", STEPS + 1, kill, False),
+        (Trainer, "_train_step", 2, interrupt, True),
     )
-    assert child.wait().code == -signal.SIGKILL
-    assert_resumes(folder, undisturbed(variant))
+    expected = undisturbed(variant)
+    first, second, third = disturbed((*TINY, *VARIANTS[variant]), folder, *moments)
+    assert (first.code, second.code, third.code) == (130, -signal.SIGKILL, 130)
+    assert "(epoch 1, step 1)" in first.message
+    assert load_checkpoint(folder / "checkpoints" / "last").state["position"]["step"] == 2
+    assert_resumes(folder, expected)
 
 
 def test_killed_inside_a_line(tmp_path: Path, undisturbed: Callable[[str], Any]) -> None:
@@ -149,56 +147,27 @@ def test_killed_inside_a_line(tmp_path: Path, undisturbed: Callable[[str], Any])
     assert_resumes(folder, undisturbed("direct"))
 
 
-def test_killed_again_and_again(tmp_path: Path, undisturbed: Callable[[str], Any]) -> None:
+STOPPED = "stopped; saved is what was done"
+
+
+def test_what_is_said_when_it_is_stopped(tmp_path: Path, undisturbed: Callable[[str], Any]) -> None:
+    """At any moment, by Ctrl-C or SIGTERM; a second Ctrl-C ends it at once."""
     folder = tmp_path / "run"
-    arguments = [*TINY, "--run-dir", folder]
-    for step in (2, STEPS + 1, 2):
-        child = Forked(
-            *arguments, prepare=lambda step=step: at_call(Trainer, "_train_step", step, kill)
-        )
-        assert child.wait().code == -signal.SIGKILL
-        arguments = ["train", "--device", "cpu", "--resume", "--run-dir", folder]
-    assert_resumes(folder, undisturbed("direct"))
-
-
-@pytest.mark.parametrize(
-    "moment", ["inside best, before its state", "after best", "inside the second last"]
-)
-def test_crashed(
-    tmp_path: Path,
-    moment: str,
-    undisturbed: Callable[[str], Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    owner, name, number, after = MOMENTS[moment]
-    folder = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, getattr(owner, name))  # undone at the end
-        at_call(owner, name, number, crash, after=after)
-        with pytest.raises(RuntimeError, match="simulated"):
-            call(*TINY, "--run-dir", folder)
-    assert_resumes(folder, undisturbed("direct"))
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("step", [1, STEPS + 2])
-def test_interrupted(
-    tmp_path: Path, variant: str, step: int, undisturbed: Callable[[str], Any]
-) -> None:
-    folder = tmp_path / "run"
-    stopped = Forked(
-        *TINY,
-        *VARIANTS[variant],
-        "--run-dir",
-        folder,
-        prepare=lambda: at_call(Trainer, "_train_step", step, interrupt, after=True),
-    ).wait()
-    assert stopped.code == 130
-    epoch, inside = divmod(step - 1, STEPS)
-    assert f"(epoch {epoch + 1}, step {inside + 1})" in stopped.message
-    assert f"directmax train --resume --run-dir {folder}" in stopped.message
-    assert load_checkpoint(folder / "checkpoints" / "last").state["position"]["step"] == inside + 1
-    assert_resumes(folder, undisturbed(variant))
+    said = (
+        ((Events, "open", 1, interrupt, False), f"{STOPPED} (after epoch 0)"),
+        ((Trainer, "_train_step", 1, twice, True), f"{STOPPED} (after epoch 0)"),
+        ((Trainer, "_train_step", 2, terminate, False), "stopped and saved (epoch 1, step 2)"),
+        ((BinaryTask, "validate", 1, interrupt, False), "stopped and saved (after epoch 1)"),
+        ((Trainer, "_train_step", STEPS, interrupt, False), "stopped and saved (after epoch 2)"),
+        ((BinaryTask, "results", 1, terminate, False), f"{STOPPED} (after epoch 8)"),
+        ((run, "write_json", 1, interrupt, True), f"{STOPPED} (after epoch 8)"),
+    )
+    tries = disturbed((*TINY, *VARIANTS["longer"]), folder, *(moment for moment, _ in said))
+    for end, (_, words) in zip(tries, said, strict=True):
+        assert end.code == 130
+        assert end.message.startswith(words)
+        assert f"directmax train --resume --run-dir {folder}" in end.message
+    assert_resumes(folder, undisturbed("longer"))
 
 
 def test_the_seconds_before_a_stop_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,12 +216,7 @@ def test_a_checkpoint_of_an_older_version(
     tmp_path: Path, undisturbed: Callable[[str], Any]
 ) -> None:
     folder = tmp_path / "run"
-    stopped = Forked(
-        *TINY,
-        "--run-dir",
-        folder,
-        prepare=lambda: at_call(Trainer, "_train_step", STEPS + 2, interrupt, after=True),
-    ).wait()
+    (stopped,) = disturbed(TINY, folder, (Trainer, "_train_step", STEPS + 2, interrupt, True))
     assert stopped.code == 130
     last = load_checkpoint(folder / "checkpoints" / "last")
     del last.state["position"]["seconds"], last.state["loss_scaling"]
@@ -260,81 +224,10 @@ def test_a_checkpoint_of_an_older_version(
     assert_resumes(folder, undisturbed("direct"))
 
 
-@pytest.mark.parametrize("step", [STEPS, 2 * STEPS])
-def test_interrupted_at_the_last_step_of_an_epoch(
-    tmp_path: Path, step: int, undisturbed: Callable[[str], Any]
-) -> None:
-    folder = tmp_path / "run"
-    stopped = Forked(
-        *TINY,
-        "--run-dir",
-        folder,
-        prepare=lambda: at_call(Trainer, "_train_step", step, interrupt),
-    ).wait()
-    assert stopped.code == 130
-    assert f"(after epoch {step // STEPS})" in stopped.message
-    assert_resumes(folder, undisturbed("direct"))
-
-
-def test_interrupted_while_validating(tmp_path: Path, undisturbed: Callable[[str], Any]) -> None:
-    folder = tmp_path / "run"
-    stopped = Forked(
-        *TINY,
-        "--run-dir",
-        folder,
-        prepare=lambda: at_call(BinaryTask, "validate", 1, interrupt),
-    ).wait()
-    assert stopped.code == 130
-    assert "(after epoch 1)" in stopped.message
-    assert_resumes(folder, undisturbed("direct"))
-
-
-def test_interrupted_before_training(tmp_path: Path, undisturbed: Callable[[str], Any]) -> None:
-    folder = tmp_path / "run"
-    stopped = Forked(
-        *TINY, "--run-dir", folder, prepare=lambda: at_call(Events, "open", 1, interrupt)
-    ).wait()
-    assert (stopped.code, stopped.err) == (130, "directmax: interrupted\n")
-    assert_resumes(folder, undisturbed("direct"))
-
-
-def test_terminated_saves_too(tmp_path: Path, undisturbed: Callable[[str], Any]) -> None:
-    folder = tmp_path / "run"
-    stopped = Forked(
-        *TINY,
-        "--run-dir",
-        folder,
-        prepare=lambda: at_call(
-            Trainer, "_train_step", 2, lambda: os.kill(os.getpid(), signal.SIGTERM)
-        ),
-    ).wait()
-    assert stopped.code == 130
-    assert "(epoch 1, step 2)" in stopped.message
-    assert_resumes(folder, undisturbed("direct"))
-
-
-def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path, undisturbed: Callable[[str], Any]) -> None:
-    folder = tmp_path / "run"
-
-    def twice() -> None:
-        interrupt()
-        interrupt()
-
-    stopped = Forked(
-        *TINY,
-        "--run-dir",
-        folder,
-        prepare=lambda: at_call(Trainer, "_train_step", STEPS + 2, twice),
-    ).wait()
-    assert (stopped.code, stopped.err) == (130, "directmax: interrupted\n")
-    assert_resumes(folder, undisturbed("direct"))
-
-
 def test_resuming_a_finished_run_changes_nothing(
     copy: Path, undisturbed: Callable[[str], Any]
 ) -> None:
-    for _ in range(2):
-        assert_resumes(copy, undisturbed("direct"))
+    assert_resumes(copy, undisturbed("direct"))
 
 
 def test_the_same_command_again_with_resume(
@@ -342,7 +235,7 @@ def test_the_same_command_again_with_resume(
 ) -> None:
     folder = tmp_path / "run"
     command = (*TINY, "--run-dir", folder)
-    Forked(*command, prepare=lambda: at_call(Trainer, "_train_step", 5, kill)).wait()
+    list(disturbed(TINY, folder, (Trainer, "_train_step", 5, kill, False)))
     succeed(*command, "--resume")
     assert outcome(folder) == undisturbed("direct")
 
@@ -382,7 +275,7 @@ def test_another_configuration_is_refused(
 
 def test_resume_needs_a_folder() -> None:
     assert "--resume needs --run-dir" in refuse("train", "--resume")
-    assert "--resume needs --run-dir" in refuse("train", "--resume", "--run-dir")
+    assert "--run-dir" in refuse("train", "--resume", "--run-dir")
 
 
 def test_resume_needs_a_run(tmp_path: Path) -> None:

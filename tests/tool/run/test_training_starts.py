@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from disturbances import at_call, interrupt, kill, weights
+from disturbances import RESUME, at_call, disturbed, interrupt, kill, outcome, weights
 from lightning_fabric import Fabric
 
-from command_line import STEPS, Forked, call, metrics, read, refuse, succeed, two_processes
+from command_line import STEPS, call, metrics, read, refuse, succeed, two_processes
 from directmax.tool.config import ResolvedConfig, TrainConfig, stored_config
 from directmax.tool.data import load_images
 from directmax.tool.paper.item import Request
@@ -37,12 +37,6 @@ SEVERAL = (*RUN, "--starts", STARTS)
 
 def without_start(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if key != "start"} for line in lines]
-
-
-def outcome(folder: Path) -> Any:
-    summary = read(folder / "summary.json")
-    kept = ("validation", "test", "best_epoch", "epochs", "start")
-    return metrics(folder), {key: summary[key] for key in kept}, weights(folder)
 
 
 def alone(config: ResolvedConfig, start: int, folder: Path) -> tuple[list[dict[str, Any]], Any]:
@@ -140,38 +134,24 @@ def test_the_first_start_is_that_of_a_run_with_one(whole: Path, tmp_path: Path) 
     assert lines[:FIRST] == without_start(metrics(whole)[:FIRST])
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4, 6, 7])
 @pytest.mark.parametrize("after", [False, True], ids=["before it is saved", "after"])
-def test_killed_at_the_end_of_an_epoch(
-    whole: Path, tmp_path: Path, number: int, after: bool
-) -> None:
-    """Starts end with epochs 2, 4 and 6; before the state is saved, the rest is written."""
-
-    folder = tmp_path / "run"
-    child = Forked(
-        *SEVERAL,
-        "--run-dir",
-        folder,
-        prepare=lambda: at_call(Trainer, "_save_last", number, kill, after=after),
-    )
-    assert child.wait().code == -signal.SIGKILL
-    succeed("train", "--device", "cpu", "--resume", "--run-dir", folder)
-    assert outcome(folder) == outcome(whole)
-    assert not (folder / "checkpoints" / "start").exists()
+def test_killed_at_the_end_of_every_epoch(whole: Path, tmp_path: Path, after: bool) -> None:
+    """Of every start; before the state is saved, the rest is written."""
+    moments = [(Trainer, "_save_last", 1 if after or not i else 2, kill, after) for i in range(8)]
+    ends = list(disturbed(SEVERAL, tmp_path / "run", *moments))
+    assert [end.code for end in ends] == [-signal.SIGKILL] * len(moments), ends
+    succeed(*RESUME, "--run-dir", tmp_path / "run")
+    assert outcome(tmp_path / "run") == outcome(whole)
+    assert not (tmp_path / "run" / "checkpoints" / "start").exists()
 
 
 def test_interrupted_in_the_second_start(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     step = (FIRST + 1) * STEPS + STEPS - 1  # of its second epoch
-    stopped = Forked(
-        *SEVERAL,
-        "--run-dir",
-        folder,
-        prepare=lambda: at_call(Trainer, "_train_step", step, interrupt, after=True),
-    ).wait()
+    (stopped,) = disturbed(SEVERAL, folder, (Trainer, "_train_step", step, interrupt, True))
     assert stopped.code == 130
     assert f"(epoch {FIRST + 2}, step {STEPS - 1})" in stopped.message
-    out = succeed("train", "--device", "cpu", "--resume", "--run-dir", folder).out
+    out = succeed(*RESUME, "--run-dir", folder).out
     assert f"continuing after epoch {FIRST + 1} with start 2" in out
     assert f"of {STARTS} is continued" in out
     assert outcome(folder) == outcome(whole)

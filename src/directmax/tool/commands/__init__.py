@@ -3,8 +3,7 @@
 from directmax.tool.commands.gradients import Gradients
 from directmax.tool.commands.reproduce import Reproduce
 from directmax.tool.commands.runs import Edit, Evaluate, Sample
-from directmax.tool.commands.shared import is_helper
 from directmax.tool.commands.solvers import Solvers
 from directmax.tool.commands.train import Train
 
-__all__ = ["Edit", "Evaluate", "Gradients", "Reproduce", "Sample", "Solvers", "Train", "is_helper"]
+__all__ = ["Edit", "Evaluate", "Gradients", "Reproduce", "Sample", "Solvers", "Train"]

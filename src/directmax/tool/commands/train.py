@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from directmax.tool.commands.shared import DataDir, is_helper, quiet
+from directmax.tool.commands.shared import DataDir, quiet
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.setting import Setting
 from directmax.tool.config.settings import SETTINGS
+from directmax.tool.environment import is_helper
 
 _METAVARS = {"int": "INT", "float": "FLOAT", "str": "NAME", "tuple": "NAME ..."}
 

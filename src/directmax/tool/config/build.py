@@ -21,8 +21,8 @@ from directmax.models import (
     PairwiseEncoder,
 )
 from directmax.schedules import ExponentialDecay, GeometricDecay, Schedule
+from directmax.tool.config.annealing import auto_kl_start
 from directmax.tool.config.resolved import ResolvedConfig
-from directmax.tool.run.annealing import auto_kl_start
 
 
 def build_estimator(config: ResolvedConfig) -> Estimator:

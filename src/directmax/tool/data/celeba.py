@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,13 +12,13 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from directmax._choices import check_choice
 from directmax.tool.data.attributes import AttributeData, AttributeSplit
 from directmax.tool.data.errors import DataError, reason
+from directmax.tool.data.image_files import opened, read_square
 from directmax.tool.data.locate import Places
 
 FOLDER = "celeba"
@@ -28,7 +27,6 @@ ATTRIBUTES = "list_attr_celeba.txt"
 PARTITION = "list_eval_partition.txt"
 ADDRESS = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 
-DEFAULT_SIZE = 64
 WIDTH, HEIGHT = 178, 218
 """Pixels of an aligned image."""
 
@@ -68,47 +66,19 @@ class CelebAImages(Dataset[Tensor]):
         """
         path = self.folder / str(self.names[index])
         try:
-            with Image.open(path, formats=("JPEG",)) as image:
+            with opened(path, ("JPEG",)) as image:
                 if image.size != (WIDTH, HEIGHT):
                     raise DataError(
                         f"{path} has {image.width}×{image.height} pixels, expected the aligned "
-                        f"images of {WIDTH}×{HEIGHT}; use the files of {IMAGES}.zip"
+                        f"images of {WIDTH}×{HEIGHT}"
                     )
                 pixels = read_square(image, self.size)
-        except FileNotFoundError as error:
-            raise DataError(f"{path} does not exist, expected an image; {_REPLACE}") from error
-        except DataError:
-            raise
-        except UnidentifiedImageError as error:
-            raise DataError(f"{path} is no JPEG file; {_REPLACE}") from error
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise DataError(f"{path} is no readable JPEG: {reason(error)}; {_REPLACE}") from error
+        except DataError as error:
+            raise DataError(f"{error}; {_REPLACE}") from error
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
-def read_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """Return the middle square of an image, `(size, size, 3)`.
-
-    Args:
-        image: opened and, to be fast, not decoded yet.
-        size: height and width that are wanted.
-
-    Raises:
-        OSError: damaged or truncated.
-    """
-    full_width, full_height = image.size
-    side = min(image.size)
-    scale = size / side
-    image.draft("RGB", (math.ceil(full_width * scale), math.ceil(full_height * scale)))
-    reduction = round(full_width / image.width)  # by the decoder: 1, 2, 4 or 8
-    edges = (full_width - side, full_height - side, full_width + side, full_height + side)
-    left, top, right, bottom = (edge / 2 / reduction for edge in edges)
-    box = (left, top, right, bottom)
-    square = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box=box)
-    return np.array(square)
-
-
-def load(places: Places, attributes: tuple[str, ...], size: int | None) -> AttributeData:
+def load(places: Places, attributes: tuple[str, ...], size: int) -> AttributeData:
     """Load CelebA: 202,599 images, 40 attributes, the official split.
 
     Below a data folder, as torchvision has it:
@@ -123,7 +93,7 @@ def load(places: Places, attributes: tuple[str, ...], size: int | None) -> Attri
     Args:
         places: where to look.
         attributes: which, in the order of the columns.
-        size: height and width of the images; 64 if None.
+        size: height and width of the images.
 
     Raises:
         ValueError: an unknown attribute.
@@ -141,7 +111,6 @@ def load(places: Places, attributes: tuple[str, ...], size: int | None) -> Attri
     for attribute in attributes:
         check_choice("attribute", attribute, table.names)
         columns.append(table.names.index(attribute))
-    size = size or DEFAULT_SIZE
     values = torch.from_numpy(table.values[:, columns]).long()  # (N, n)
     splits = []
     for number, name in enumerate(("training", "validation", "test")):

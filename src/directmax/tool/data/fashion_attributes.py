@@ -13,7 +13,7 @@ from directmax.tool.data.locate import Places
 from directmax.tool.data.mnist import load_fashion_mnist
 from directmax.tool.data.types import Split
 
-DEFAULT_SIZE = 32
+FRAMED = 32
 
 ATTRIBUTES: dict[str, frozenset[str]] = {
     "Footwear": frozenset({"sandal", "sneaker", "ankle boot"}),
@@ -30,7 +30,7 @@ BLOCK = 2000
 """Images resized at once."""
 
 
-def load(places: Places, attributes: tuple[str, ...], size: int | None) -> AttributeData:
+def load(places: Places, attributes: tuple[str, ...], size: int) -> AttributeData:
     """Load Fashion-MNIST, the splits of `load_images`, with attributes of the classes.
 
     | attribute  | of these classes, and no others           | that is                       |
@@ -46,7 +46,7 @@ def load(places: Places, attributes: tuple[str, ...], size: int | None) -> Attri
     Args:
         places: where to look for, or download to, `FashionMNIST/raw`.
         attributes: which, in the order of the columns.
-        size: height and width of the images; 32 if None.
+        size: height and width of the images.
 
     Raises:
         ValueError: an unknown attribute.
@@ -59,7 +59,6 @@ def load(places: Places, attributes: tuple[str, ...], size: int | None) -> Attri
     for attribute in attributes:
         check_choice("attribute", attribute, tuple(ATTRIBUTES))
     data = load_fashion_mnist(places)
-    size = size or DEFAULT_SIZE
     of_class = torch.tensor(
         [[name in ATTRIBUTES[attribute] for attribute in attributes] for name in data.label_names]
     ).long()  # (classes, n)
@@ -93,11 +92,11 @@ def framed(grey: Float[Tensor, "images 28 28"], size: int) -> UInt8[Tensor, "ima
         >>> framed(torch.ones(1, 28, 28), 32)[0, 0, :4, 16].tolist()
         [0, 0, 255, 255]
     """
-    margin = (DEFAULT_SIZE - grey.shape[-1]) // 2
+    margin = (FRAMED - grey.shape[-1]) // 2
     blocks = []
     for block in grey.split(BLOCK):
         images = F.pad(block.unsqueeze(1), (margin,) * 4)
-        if size != DEFAULT_SIZE:
+        if size != FRAMED:
             images = F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
         blocks.append((images * 255).round().clamp(0, 255).to(torch.uint8))
     return torch.cat(blocks)

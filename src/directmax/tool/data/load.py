@@ -1,27 +1,27 @@
-"""Data sets by name."""
+"""Data sets by name. Whatever asks for images asks here, so that other sources need one place."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+from directmax._choices import check_choice
+from directmax._validation import check_count
+from directmax.tool.data.attributes import AttributeData
+from directmax.tool.data.errors import DataError
 from directmax.tool.data.locate import Places
-from directmax.tool.data.names import DATASETS, LOADERS
+from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, DATASETS
 from directmax.tool.data.types import ImageData
+
+MINIMUM_SIZE = 8
 
 
 def load_images(
     name: str, *, data_dir: str | Path | None = None, download: bool = True
 ) -> ImageData:
     """Load a data set of small grey images, from disk or from the net.
-
-    | name            | images | pixels | training | validation | test   |
-    | --------------- | ------ | ------ | -------- | ---------- | ------ |
-    | "digits"        | 1,797  | 8×8    | 1,197    | 300        | 300    |
-    | "mnist"         | 70,000 | 28×28  | 50,000   | 10,000     | 10,000 |
-    | "fashion-mnist" | 70,000 | 28×28  | 50,000   | 10,000     | 10,000 |
-    | "omniglot"      | 32,460 | 28×28  | 23,000   | 1,345      | 8,070  |
 
     Files are looked for in `data_dir`, then in the folder that the environment variable
     `DIRECTMAX_DATA` names, then in the user's cache folder, in the layout that torchvision
@@ -30,7 +30,7 @@ def load_images(
     checked for its content. Images and their order are the same at every call.
 
     Args:
-        name: one of `directmax.tool.data.DATASETS`.
+        name: one of `directmax.tool.data.DATASETS`. Images of your own: `ImageData.from_arrays`.
         data_dir: an existing folder to search first and to download into.
         download: whether missing files may be downloaded.
 
@@ -50,18 +50,78 @@ def load_images(
         >>> load_images("digit")
         Traceback (most recent call last):
             ...
-        ValueError: unknown data set 'digit'; choose digits, mnist, fashion-mnist or omniglot \
-(did you mean 'digits'?)
+        ValueError: unknown data set 'digit': choose from digits, mnist, fashion-mnist, omniglot; \
+did you mean 'digits'?
     """
+    check_choice("data set", _text(name), DATASETS)
+    data: ImageData = _loader(ALL[name].images)(Places(data_dir, download))
+    return data
+
+
+def load_attributes(
+    name: str,
+    attributes: Sequence[str] | None = None,
+    *,
+    data_dir: str | Path | None = None,
+    size: int | None = None,
+    download: bool = True,
+) -> AttributeData:
+    """Load images with binary attributes.
+
+    Files are looked for in the same folders as by `load_images`. CelebA is never downloaded, as
+    its terms have to be agreed to; the error says where it is to be had.
+
+    Args:
+        name: one of `directmax.tool.data.ATTRIBUTE_DATASETS`.
+        attributes: names of the attributes, in the order of the columns; None for those of
+            `directmax.tool.data.DEFAULT_ATTRIBUTES`.
+        data_dir: an existing folder to search first and to download into.
+        size: height and width of the images, at least 8; None for the data set's own.
+        download: whether missing files may be downloaded, where the data set's terms allow it.
+
+    Raises:
+        TypeError: an argument of the wrong type.
+        ValueError: an unknown name or attribute, an attribute named twice, a size below 8.
+        DataError: the data is missing, damaged or inconsistent, or an attribute is the same for
+            all training images (one line: what was wrong, what was expected, what to do).
+
+    Example:
+        >>> load_attributes("celebs")
+        Traceback (most recent call last):
+            ...
+        ValueError: unknown data set with attributes 'celebs': choose from celeba, fashion-mnist; \
+did you mean 'celeba'?
+    """
+    check_choice("data set with attributes", _text(name), ATTRIBUTE_DATASETS)
+    if isinstance(attributes, str):
+        raise TypeError(f"attributes must be a sequence of names, got the string {attributes!r}")
+    entry = ALL[name]
+    chosen = entry.attributes if attributes is None else tuple(attributes)
+    if not chosen:
+        raise ValueError(f"attributes must name at least one, such as {entry.attributes[0]}")
+    for number, attribute in enumerate(chosen):
+        if attribute in chosen[:number]:
+            raise ValueError(f"attributes must differ, got {attribute!r} twice")
+    size = entry.size if size is None else check_count("size", size, MINIMUM_SIZE)
+    places = Places(data_dir, download)
+    data: AttributeData = _loader(entry.photographs)(places, chosen, size)
+    positive = data.train.attributes.float().mean(0).tolist()
+    for attribute, share in zip(data.attribute_names, positive, strict=True):
+        if share in (0.0, 1.0):
+            raise DataError(
+                f"attribute {attribute} is {share:.0f} for all {len(data.train)} training images "
+                f"of {data.source}, expected images with and without; choose another attribute"
+            )
+    return data
+
+
+def _text(name: object) -> str:
     if not isinstance(name, str):
         raise TypeError(f"name must be a string, got {type(name).__name__}")
-    if name not in LOADERS:
-        close = get_close_matches(name.lower(), DATASETS, n=1)
-        hint = f" (did you mean '{close[0]}'?)" if close else ""
-        choices = f"{', '.join(DATASETS[:-1])} or {DATASETS[-1]}"
-        raise ValueError(f"unknown data set {name!r}; choose {choices}{hint}")
-    places = Places(data_dir, download)
-    module, function = LOADERS[name].split(":")
-    loader = getattr(import_module(module), function)
-    data: ImageData = loader(places)
-    return data
+    return name
+
+
+def _loader(where: str | None) -> Any:
+    assert where is not None  # of the names that were checked
+    module, _, function = where.partition(":")
+    return getattr(import_module(module), function)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,24 @@ import pooch
 
 from directmax.tool.data.download import Remote, fetch
 from directmax.tool.data.errors import DataError, reason
+from directmax.tool.environment import home_folder
+from directmax.tool.files import user_path
 
 ENVIRONMENT_VARIABLE = "DIRECTMAX_DATA"
 
 
 def user_cache() -> Path:
-    """Return this user's cache folder for directmax (it need not exist)."""
-    return Path(pooch.os_cache("directmax")).expanduser()
+    """Return this user's cache folder for directmax (it need not exist).
+
+    Below the folder of temporary files where the user has no home.
+    """
+    cache = Path(pooch.os_cache("directmax"))
+    if cache.is_absolute():
+        return cache
+    home = home_folder()
+    if home is None:
+        return Path(tempfile.gettempdir()) / f"directmax-{os.getuid()}"
+    return home / cache.relative_to("~") if cache.parts[:1] == ("~",) else cache.absolute()
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,7 @@ class Places:
             raise TypeError(f"data_dir must be a path or None, got {type(self.data_dir).__name__}")
         if not os.fspath(self.data_dir):
             raise DataError("data_dir is empty; expected a folder, or None to use the default")
-        folder = Path(self.data_dir).expanduser()
+        folder = user_path(self.data_dir)
         object.__setattr__(self, "data_dir", folder)
         if _is(folder, "file"):
             raise DataError(
@@ -69,7 +81,7 @@ class Places:
         """
         found = [] if self.data_dir is None else [Path(self.data_dir)]
         if variable := os.environ.get(ENVIRONMENT_VARIABLE):
-            folder = Path(variable).expanduser()
+            folder = user_path(variable)
             if _is(folder, "file"):
                 raise DataError(
                     f"{ENVIRONMENT_VARIABLE}={folder} is a file, expected a folder; "

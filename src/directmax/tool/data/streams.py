@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import signal
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from directmax._validation import check_count
 from directmax.tool.data.attributes import ImageDataset
-from directmax.tool.data.errors import DataError
+from directmax.tool.data.errors import DataError, reason
 
 PREFETCH = 2
 """Batches that every worker reads ahead."""
@@ -91,8 +93,8 @@ class ImageStream:
     The batches depend on the order, the batch size and the augmentation alone: any number of
     workers gives the same, and an epoch that begins at a later step continues as the whole one.
 
-    Workers start with the first batch and stay for the next epochs. They leave Ctrl-C to the
-    process that they work for. Close the stream, or use it in a `with` statement.
+    Workers start with the first batch and stay for the next epochs. They leave Ctrl-C and
+    SIGTERM to the process that they work for. Close the stream, or use it in a `with` statement.
 
     Args:
         images: a map-style dataset: `images[i]` is a `(channels, height, width)` uint8 tensor. With
@@ -168,8 +170,8 @@ class ImageStream:
         if running is not None and hasattr(running, "_shutdown_workers"):
             try:
                 running._shutdown_workers()  # not left to the garbage collector
-            except RuntimeError as error:  # torch's signal handler: one had ended already
-                if not _is_of_worker(error):
+            except RuntimeError:  # torch's signal handler: one had ended already
+                if all(worker.is_alive() for worker in running._workers):
                     raise
 
     def __enter__(self) -> ImageStream:
@@ -188,7 +190,7 @@ class ImageStream:
             return
         self._requests.pending = requests
         try:
-            with _interrupts_wait(), _no_advice_on_workers():  # they start here
+            with _signals_wait(), _no_advice_on_workers():  # they start here
                 if self._loader is None:
                     self._loader = self._make_loader()
                 batches = iter(self._loader)
@@ -196,15 +198,22 @@ class ImageStream:
                 if isinstance(batch, _Failure):
                     raise DataError(batch.message)
                 yield batch
-        except (RuntimeError, EOFError, ConnectionError) as error:
-            if isinstance(error, RuntimeError) and not _is_of_worker(error):
+        except (RuntimeError, OSError, EOFError) as error:  # a connection may break first
+            if (number := self._ended_worker()) is None:
                 raise
-            # Its connection may break before torch notices that it ended.
-            reason = str(error).splitlines()[0] if str(error) else "its connection broke"
             raise DataError(
-                f"a process that reads images ended unexpectedly ({reason}); it may have run out "
-                "of memory, use fewer workers (0 reads without)"
+                f"a process that reads images (PID {number}) ended unexpectedly; it may have run "
+                "out of memory, use fewer workers (0 reads without)"
             ) from error
+
+    def _ended_worker(self) -> int | None:
+        """One that is no more."""
+        running: Any = getattr(self._loader, "_iterator", None)
+        for worker in getattr(running, "_workers", ()):
+            worker.join(0.5)  # its end may be known a moment later
+            if not worker.is_alive():
+                return int(worker.pid)
+        return None
 
     def _make_loader(self) -> DataLoader[Tensor | _Failure]:
         return DataLoader(
@@ -212,7 +221,7 @@ class ImageStream:
             batch_size=None,  # an item is a batch already
             sampler=self._requests,
             num_workers=self.workers,
-            worker_init_fn=_ignore_interrupts if self.workers else None,
+            worker_init_fn=_outlive_signals if self.workers else None,
             prefetch_factor=PREFETCH if self.workers else None,
             persistent_workers=self.workers > 0,
             pin_memory=self.pin_memory and torch.cuda.is_available(),
@@ -271,18 +280,27 @@ class _Batches(Dataset["Tensor | _Failure"]):
                 batch = torch.stack([self.images[index] for index in indices.tolist()])
         except DataError as error:
             return _Failure(str(error))
+        except (OSError, MemoryError) as error:
+            return _Failure(f"cannot read images: {reason(error)}; try fewer workers")
         if self.augmentation is not None:
             batch = self.augmentation(batch, indices, epoch=epoch)
         return batch
 
 
+_ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
+"""Signals by which terminals, schedulers and service managers end all processes of a program."""
+
+PATIENCE = 30
+"""Seconds that a worker stays after SIGTERM: the process that it works for ends it before."""
+
+
 @contextlib.contextmanager
-def _interrupts_wait() -> Iterator[None]:
-    """Hold Ctrl-C back: a process started meanwhile is born deaf to it, until it ignores it."""
+def _signals_wait() -> Iterator[None]:
+    """Hold signals back: a process started meanwhile is born deaf to them, until it says more."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         yield
     finally:
@@ -297,15 +315,19 @@ def _no_advice_on_workers() -> Iterator[None]:
         yield
 
 
-def _is_of_worker(error: RuntimeError) -> bool:
-    """Whether torch says that a worker ended."""
-    return str(error).startswith("DataLoader worker")
+def _outlive_signals(worker: int) -> None:
+    """Signals reach every process of a program; the main one finishes its step, saves and ends it.
 
-
-def _ignore_interrupts(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the main one finishes its step and saves."""
-    with contextlib.suppress(ValueError):
+    Should that not happen, SIGTERM ends a worker after a while.
+    """
+    if sys.platform == "linux":  # killed with that process, whose locks it has too, and not later
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    with contextlib.suppress(ValueError, AttributeError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(PATIENCE))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 
 def _draws(seed: int, epoch: int, indices: NDArray[np.int64], count: int) -> NDArray[np.uint64]:

@@ -144,7 +144,8 @@ def swatch(series: Series) -> str:
     """A short piece of a line, for a legend in HTML."""
     color = f"var(--{series.color})"
     dash = {"solid": "", "dashed": "6 3", "dotted": "1.5 3"}[series.dash]
-    line = f'<path d="M0 6h26" stroke="{color}" stroke-width="2" stroke-dasharray="{dash}"/>'
+    strength = 'stroke-width="1" opacity="0.45"' if series.faint else 'stroke-width="2"'
+    line = f'<path d="M0 6h26" stroke="{color}" {strength} stroke-dasharray="{dash}"/>'
     shapes = {
         "o": f'<circle cx="13" cy="6" r="3" fill="{color}"/>',
         "s": f'<rect x="10" y="3" width="6" height="6" fill="{color}"/>',

@@ -18,10 +18,11 @@ from directmax.models import DiscreteVAE, MixedVAE
 from directmax.objectives import Reconstruction
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.build import build_model
-from directmax.tool.data import load_images
+from directmax.tool.data import ImageData
 from directmax.tool.measure.gradient_request import GradientRequest
 from directmax.tool.run.finished import load_binary_run
 from directmax.tool.run.images import split_images
+from directmax.tool.run.make import load_data
 from directmax.tool.run.train import make_fabric
 
 ADAPT_BATCH = 100
@@ -109,7 +110,9 @@ def load_model(
         config, data, vae = load_binary_run(run_dir, data_dir=data_dir, device=device)
     else:
         config = TrainConfig(**request.model, seed=request.seed).resolve()
-        data = load_images(config.data, data_dir=data_dir)
+        found = load_data(config, data_dir)
+        assert isinstance(found, ImageData)  # as of every model but that with attributes
+        data = found
         vae = build_model(config, data.train.images.shape[1])
         vae.to(make_fabric(device, 1, "32-true").device).eval()
     states = number_of_states(config.variables, config.values)

@@ -10,15 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from directmax._choices import check_choice
 from directmax.distributions import enumerate_states
 from directmax.models import AttributeVAE
 from directmax.tool.data import AttributeData
-from directmax.tool.data.celeba import read_square
-from directmax.tool.files import RunError
+from directmax.tool.data.image_files import opened, read_square
 
 MOST_SWITCHED = 4
 """2^4 images in a row."""
@@ -142,19 +141,11 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> UInt8[Tensor, "channe
     """The middle square of an image file, in the size and the colours of a model.
 
     Raises:
-        RunError: it cannot be read.
+        DataError: it cannot be read.
     """
     channels, height, width = shape
-    try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            square = read_square(upright, height)  # models have square images
-    except FileNotFoundError as error:
-        raise RunError(f"{path} does not exist") from error
-    except UnidentifiedImageError as error:
-        raise RunError(f"{path} is no image; expected a PNG, a JPEG or the like") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise RunError(f"cannot read the image {path}: {error}") from error
+    with opened(path) as image:
+        square = read_square(ImageOps.exif_transpose(image), height)  # models have square images
     pixels = torch.from_numpy(square)
     if channels == 1:
         grey = np.array(Image.fromarray(square).convert("L"))

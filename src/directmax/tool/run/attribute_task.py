@@ -92,6 +92,11 @@ class AttributeTask(Task):
                 f"--batch-size {config.batch_size} is more than the {len(data.train)} training "
                 f"images of {data.name}"
             )
+        if len(data.attribute_names) != config.variables:
+            raise ValueError(
+                f"--attributes must name those of the images, {' '.join(data.attribute_names)}, "
+                f"got {' '.join(config.attributes)}"
+            )
         if config.batch_size % fabric.world_size:
             raise ValueError(
                 f"--batch-size must be a multiple of the {fabric.world_size} processes with "

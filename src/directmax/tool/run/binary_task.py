@@ -103,7 +103,7 @@ class BinaryTask(Task):
     def validate(self) -> Metrics:
         """Of the validation images that an epoch has time for; of one Gaussian sample."""
         metrics = self._evaluate(self.validation, few=True)
-        if not isinstance(self.model, MixedVAE):
+        if not isinstance(self.model, MixedVAE) or not self.data.num_classes:
             return metrics
         counts = self._counts("validation", self.validation)
         return with_accuracy(metrics, counts, classes_of(self.config, counts))
@@ -112,7 +112,7 @@ class BinaryTask(Task):
         """Of the validation and the test images."""
         images = {split: self._share(split) for split in ("validation", "test")}
         results = {split: self._evaluate(part) for split, part in images.items()}
-        if isinstance(self.model, MixedVAE):
+        if isinstance(self.model, MixedVAE) and self.data.num_classes:
             counts = {split: self._counts(split, part) for split, part in images.items()}
             classes = classes_of(self.config, counts["validation"])
             results = {s: with_accuracy(results[s], counts[s], classes) for s in results}

@@ -7,8 +7,10 @@ previous checkpoint or the new one, whole. Nothing is unpickled.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from directmax.tool.files import RunError, cannot_write, read_json, write_atomic, write_json
+from directmax.tool.files import (
+    RunError,
+    cannot_write,
+    read_bytes,
+    read_json,
+    tidy,
+    write_atomic,
+    write_json,
+)
 
 
 @dataclass(frozen=True)
@@ -51,8 +61,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     write_atomic(folder / name, content)
     state = {**checkpoint.state, "file": name, "sha256": digest}
     write_json(folder / "state.json", {**state, "state_sha256": _digest(state)})
-    for old in folder.iterdir():  # the previous tensors, and what a kill left half-written
-        if old.name != name and old.name.startswith(("tensors-", ".tensors-", ".state.json.")):
+    tidy(folder)
+    for old in folder.glob("tensors-*"):  # the previous ones
+        if old.name != name:
             old.unlink(missing_ok=True)
 
 
@@ -63,17 +74,13 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         RunError: it is missing, damaged, or not the file that `state.json` names.
     """
     state = read_json(folder / "state.json")
-    expected = state.pop("state_sha256", None)
-    if expected is not None and expected != _digest(state):
+    if state.pop("state_sha256", None) != _digest(state):
         raise RunError(f"{folder / 'state.json'} is damaged: its SHA-256 is another")
     name, digest = state.pop("file", None), state.pop("sha256", None)
     if not isinstance(name, str) or Path(name).name != name:
         raise RunError(f"{folder / 'state.json'} is damaged: it names no tensor file")
     path = folder / name
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
+    content = read_bytes(path)
     got = hashlib.sha256(content).hexdigest()
     if got != digest:
         raise RunError(
@@ -117,8 +124,19 @@ def restore_model(model: nn.Module, tensors: dict[str, Tensor], folder: Path) ->
     Raises:
         RunError: names or shapes differ from the model's.
     """
-    try:
+    with fitting(folder):
         model.load_state_dict(tensors)
-    except (RuntimeError, KeyError) as error:
+
+
+@contextlib.contextmanager
+def fitting(folder: Path) -> Iterator[None]:
+    """What a checkpoint holds is put where it belongs.
+
+    Raises:
+        RunError: names, shapes or types are others.
+    """
+    try:
+        yield
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise RunError(f"the checkpoint {folder} does not fit the model: {reason}") from error

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from directmax._choices import check_choice
 from directmax._validation import check_count
 from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import AttributeData, ImageData
-from directmax.tool.files import RunError, cannot_write, write_atomic
+from directmax.tool.files import RunError, cannot_write, user_path, write_atomic
 from directmax.tool.run import attribute_pictures, pictures
 from directmax.tool.run.attribute_task import evaluate_attributes
 from directmax.tool.run.checkpoint import load_checkpoint, restore_model
@@ -23,20 +23,34 @@ from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
 from directmax.tool.run.evaluation import MAX_STATES, Metrics, evaluate_images
 from directmax.tool.run.images import split_images
 from directmax.tool.run.make import Data, Model, load_data, make_model
+from directmax.tool.run.processes import make_fabric
 from directmax.tool.run.randomness import Stream, derive_seed
 from directmax.tool.run.run_folder import RunFolder
-from directmax.tool.run.train import make_fabric
+
+MOST_DRAWN, MOST_COLUMNS = 10_000, 1_000
+"""Images in a picture, and in a row of it: it is drawn in memory."""
 
 SPLITS = ("train", "validation", "test")
 
 
 def load_run(
-    run_dir: str | Path, *, data_dir: str | Path | None = None, device: str = "auto"
+    run_dir: str | Path,
+    *,
+    images: Data | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
 ) -> tuple[ResolvedConfig, Data, Model]:
     """The configuration, the images and the best model of a run.
 
+    Args:
+        run_dir: folder of the run.
+        images: those that were handed to `train`, if any were.
+        data_dir: where to look for images first.
+        device: auto, cpu, cuda, cuda:N or mps.
+
     Raises:
-        RunError: the folder holds no finished epoch, or its checkpoint is damaged.
+        RunError: the folder holds no finished epoch, its checkpoint is damaged, or it was trained
+            on other images.
     """
     folder = RunFolder(run_dir)
     config = folder.config()
@@ -45,8 +59,9 @@ def load_run(
             f"{folder.path} has no checkpoint yet: its first epoch is not done; continue with "
             f"directmax train --resume --run-dir {folder.path}"
         )
+    folder.check_images(None if images is None else images.identity())
     checkpoint = load_checkpoint(folder.best)
-    data = load_data(config, data_dir)
+    data = load_data(config, data_dir, images=images)
     model = make_model(config, data)
     if config.precision == "64-true":
         model.double()
@@ -69,26 +84,10 @@ def load_binary_run(
     return config, data, model
 
 
-def load_attribute_run(
-    run_dir: str | Path, *, data_dir: str | Path | None = None, device: str = "auto"
-) -> tuple[ResolvedConfig, AttributeData, AttributeVAE]:
-    """As `load_run`, for what needs attributes.
-
-    Raises:
-        RunError: as `load_run`; or the run has another model.
-    """
-    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
-    if not isinstance(data, AttributeData) or not isinstance(model, AttributeVAE):
-        raise RunError(
-            f"{run_dir} is a run of --model {config.model}, which has no attributes; choose one of "
-            "--model attributes"
-        )
-    return config, data, model
-
-
 def evaluate_run(
     run_dir: str | Path,
     *,
+    images: Data | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     num_samples: int | None = None,
@@ -100,6 +99,7 @@ def evaluate_run(
 
     Args:
         run_dir: folder of the run.
+        images: those that were handed to `train`, if any were.
         data_dir: where to look for images first.
         device: auto, cpu, cuda, cuda:N or mps.
         num_samples: samples an image, where the states are too many to enumerate; by default as
@@ -120,7 +120,7 @@ def evaluate_run(
         raise ValueError("--splits needs at least one of train, validation and test")
     for split in splits:
         check_choice("split", split, SPLITS)
-    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    config, data, model = load_run(run_dir, images=images, data_dir=data_dir, device=device)
     num_samples = config.eval_samples if num_samples is None else num_samples
     seed = derive_seed(config.seed, Stream.SAMPLES, 0) if seed is None else seed
     results = {}
@@ -147,36 +147,43 @@ def _evaluate_binary(
     seed: int,
     progress: Callable[[float], None] | None,
 ) -> Metrics:
-    parameter = next(model.parameters())
-    images = split_images(config, data, split).to(parameter.device, parameter.dtype)
     metrics = evaluate_images(
         model,
-        images,
+        _on_device(config, data, model, split),
         num_samples=num_samples,
         max_states=MAX_STATES,
         seed=seed,
         progress=progress,
     )
-    if isinstance(model, MixedVAE):
-        counts = counts_of(model, images, getattr(data, split).labels, data.num_classes)
-        metrics = with_accuracy(metrics, counts, _classes(config, data, model))
-    return metrics
+    if not isinstance(model, MixedVAE) or not data.num_classes:
+        return metrics
+    return with_accuracy(
+        metrics, _counts(config, data, model, split), _classes(config, data, model)
+    )
 
 
-def _classes(config: ResolvedConfig, data: ImageData, model: DiscreteVAE | MixedVAE) -> Tensor:
-    """The class of every value of a mixed model, from the validation images; else nothing."""
-    if not isinstance(model, MixedVAE):
-        return torch.empty(0, dtype=torch.int64)
+def _on_device(config: ResolvedConfig, data: ImageData, model: nn.Module, split: str) -> Tensor:
     parameter = next(model.parameters())
-    images = split_images(config, data, "validation").to(parameter.device, parameter.dtype)
-    counts = counts_of(model, images, data.validation.labels, data.num_classes)
-    return classes_of(config, counts)
+    return split_images(config, data, split).to(parameter.device, parameter.dtype)
+
+
+def _counts(config: ResolvedConfig, data: ImageData, model: MixedVAE, split: str) -> Tensor:
+    images = _on_device(config, data, model, split)
+    return counts_of(model, images, getattr(data, split).labels, data.num_classes)
+
+
+def _classes(config: ResolvedConfig, data: ImageData, model: MixedVAE) -> Tensor:
+    """The class of every value, from the validation images; without classes its number."""
+    if not data.num_classes:
+        return torch.arange(config.values)
+    return classes_of(config, _counts(config, data, model, "validation"))
 
 
 def sample_run(
     run_dir: str | Path,
     output: str | Path,
     *,
+    images: Data | None = None,
     num_images: int = 100,
     num_reconstructions: int = 20,
     columns: int = 10,
@@ -196,6 +203,7 @@ def sample_run(
     Args:
         run_dir: folder of the run.
         output: file to write.
+        images: those that were handed to `train`, if any were.
         num_images: codes to decode.
         num_reconstructions: test images to reconstruct.
         columns: images in a row; test images of a model with attributes.
@@ -208,11 +216,11 @@ def sample_run(
         RunError, ValueError: the run, the data or the device cannot be used, or `output` cannot
             be written.
     """
-    check_count("--images", num_images)
-    check_count("--reconstructions", num_reconstructions, minimum=0)
-    check_count("--columns", columns)
+    _check_most("--images", check_count("--images", num_images))
+    _check_most("--reconstructions", check_count("--reconstructions", num_reconstructions, 0))
+    _check_most("--columns", check_count("--columns", columns), MOST_COLUMNS)
     path = _picture_path(output)
-    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    config, data, model = load_run(run_dir, images=images, data_dir=data_dir, device=device)
     if isinstance(model, AttributeVAE):
         assert isinstance(data, AttributeData)
         grid = attribute_pictures.switched(model, data, columns, attributes=attributes)
@@ -221,18 +229,34 @@ def sample_run(
     if attributes:
         raise RunError(f"--attributes is for runs of --model attributes, {run_dir} has none")
     assert isinstance(data, ImageData)
+    picture = _decoded(config, data, model, num_images, columns, seed)
+    if num_reconstructions:
+        some = split_images(config, data, "test")[:num_reconstructions]
+        pairs = pictures.pairs(some, pictures.reconstructed(model, some), data.shape, columns)
+        picture = pictures.above(picture, pairs)
+    write_atomic(path, pictures.png(picture))
+
+
+def _check_most(flag: str, count: int, most: int = MOST_DRAWN) -> None:
+    if count > most:
+        raise ValueError(f"{flag} must be at most {most}, got {count}: all is drawn in memory")
+
+
+def _decoded(
+    config: ResolvedConfig,
+    data: ImageData,
+    model: DiscreteVAE | MixedVAE,
+    count: int,
+    columns: int,
+    seed: int,
+) -> Any:
     generator = torch.Generator().manual_seed(seed)
     if isinstance(model, MixedVAE):
         order = _classes(config, data, model).argsort()
         codes = pictures.analogies(model, columns, order=order, generator=generator)
     else:
-        codes = pictures.decoded_codes(model, num_images, generator=generator)
-    picture = pictures.tile(codes, data.shape, columns)
-    if num_reconstructions:
-        images = split_images(config, data, "test")[:num_reconstructions]
-        pairs = pictures.pairs(images, pictures.reconstructed(model, images), data.shape, columns)
-        picture = pictures.above(picture, pairs)
-    write_atomic(path, pictures.png(picture))
+        codes = pictures.decoded_codes(model, count, generator=generator)
+    return pictures.tile(codes, data.shape, columns)
 
 
 def edit_image(
@@ -264,10 +288,15 @@ def edit_image(
         RunError, ValueError: the run, an attribute or a file cannot be used.
     """
     path = _picture_path(output)
-    _, data, model = load_attribute_run(run_dir, data_dir=data_dir, device=device)
+    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    if not isinstance(data, AttributeData) or not isinstance(model, AttributeVAE):
+        raise RunError(
+            f"{run_dir} is a run of --model {config.model}, which has no attributes; choose one of "
+            "--model attributes"
+        )
     for name in changes:
         check_choice("attribute", name, data.attribute_names)
-    pixels = attribute_pictures.read_image(Path(image), data.shape)
+    pixels = attribute_pictures.read_image(user_path(image), data.shape)
     edit = attribute_pictures.edited(model, data, pixels, changes, keep_detail=keep_detail)
     write_atomic(path, attribute_pictures.png(edit.image))
     return edit.attributes
@@ -279,7 +308,7 @@ def _picture_path(output: str | Path) -> Path:
     Raises:
         ValueError: it cannot.
     """
-    path = Path(output)
+    path = user_path(output)
     if path.suffix.lower() != ".png":
         raise ValueError(f"--output must end in .png, got {output}")
     try:

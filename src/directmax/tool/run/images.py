@@ -26,6 +26,7 @@ def split_images(
         epoch: for dynamic binarisation, which draw of the training images.
 
     Example:
+        >>> from directmax.tool.config import TrainConfig
         >>> from directmax.tool.data import load_images
         >>> split_images(TrainConfig().resolve(), load_images("digits"), "test").unique()
         tensor([0., 1.])

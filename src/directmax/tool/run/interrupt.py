@@ -11,15 +11,39 @@ from typing import Any
 
 
 class Interrupted(Exception):  # noqa: N818 (a request of the user, not an error)
-    """The run was stopped by the user; its state is saved."""
+    """The run was stopped by the user.
 
-    def __init__(self, folder: Path, epoch: int, step: int = 0, *, processes: int = 1) -> None:
+    Args:
+        folder: of the run.
+        epoch: epochs that are saved.
+        step: steps that are saved besides.
+        processes: that trained it.
+        saved: whether all that was done is saved, not only these epochs.
+    """
+
+    def __init__(
+        self, folder: Path, epoch: int, step: int = 0, *, processes: int = 1, saved: bool = True
+    ) -> None:
         where = f"epoch {epoch + 1}, step {step}" if step else f"after epoch {epoch}"
+        what = "stopped and saved" if saved else "stopped; saved is what was done"
         devices = f" --devices {processes}" if processes > 1 else ""
         super().__init__(
-            f"stopped and saved ({where}); continue with: "
+            f"{what} ({where}); continue with: "
             f"directmax train --resume --run-dir {shlex.quote(str(folder))}{devices}"
         )
+
+
+def raise_interrupts() -> None:
+    """From here on Ctrl-C and SIGTERM raise `KeyboardInterrupt`, where they are not ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _raise)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 class InterruptGuard:

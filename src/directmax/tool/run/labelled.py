@@ -26,6 +26,7 @@ def labelled_indices(config: ResolvedConfig, data: ImageData) -> Int64[Tensor, "
         ValueError: so many labels cannot be drawn.
 
     Example:
+        >>> from directmax.tool.config import TrainConfig
         >>> from directmax.tool.data import load_images
         >>> config = TrainConfig(model="mixed", labels=20).resolve()
         >>> len(labelled_indices(config, load_images("digits")))

@@ -18,18 +18,43 @@ from directmax.tool.run.task import Task
 Data = ImageData | AttributeData
 Model = DiscreteVAE | MixedVAE | AttributeVAE
 
+MOST_WORKERS = 128
+"""Processes that read images; each takes some hundred megabytes."""
 
-def load_data(config: ResolvedConfig, data_dir: str | Path | None = None) -> Data:
-    """The images that a configuration names.
+
+def load_data(
+    config: ResolvedConfig, data_dir: str | Path | None = None, *, images: Data | None = None
+) -> Data:
+    """The images of a run: what every command asks, so that any source of images comes in here.
+
+    Args:
+        config: names a data set.
+        data_dir: where to look for it first.
+        images: used in place of it, for the same kind of model.
 
     Raises:
         DataError: they are missing or damaged.
+        TypeError: `images` are not of the kind that the model is for.
     """
-    if config.model != "attributes":
+    attributes = config.model == "attributes"
+    if images is not None:
+        wanted = AttributeData if attributes else ImageData
+        if not isinstance(images, wanted):
+            raise TypeError(
+                f"images must be {wanted.__name__} with --model {config.model}, got "
+                f"{type(images).__name__}"
+            )
+        return images
+    if not attributes:
         return load_images(config.data, data_dir=data_dir)
     return load_attributes(
         config.data, config.attributes, data_dir=data_dir, size=config.image_size
     )
+
+
+def title_of(config: ResolvedConfig, data: Data) -> str:
+    """One line for people: the configuration's, with the name of the images it is trained on."""
+    return " · ".join([data.name, *config.title.split(" · ")[1:]])
 
 
 def make_task(config: ResolvedConfig, data: Data, fabric: Fabric, *, workers: int = 0) -> Task:
@@ -44,7 +69,8 @@ def make_task(config: ResolvedConfig, data: Data, fabric: Fabric, *, workers: in
     Raises:
         ValueError: configuration and data do not fit.
     """
-    check_count("--workers", workers, minimum=0)
+    if check_count("--workers", workers, minimum=0) > MOST_WORKERS:
+        raise ValueError(f"--workers must be at most {MOST_WORKERS}, got {workers}")
     if isinstance(data, AttributeData):
         return AttributeTask(config, data, fabric, workers=workers)
     return BinaryTask(config, data, fabric)

@@ -96,7 +96,8 @@ class ConsoleProgress(Progress):
             start = f" start {line['start'] + 1}" if "start" in line else ""
             self.console.print(
                 f"epoch {self._done}/{self._epochs}{start}  train {line['train']['bound']:.2f}  "
-                f"{self._text(line)}  {line['seconds']:.1f} s"
+                f"{self._text(line)}  {line['seconds']:.1f} s",
+                soft_wrap=True,
             )
 
     def chosen(self, start: int, starts: int, bound: float) -> None:

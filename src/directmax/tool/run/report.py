@@ -15,7 +15,7 @@ from directmax.tool.look.content import Picture, Table
 from directmax.tool.look.pages import render as render_page
 from directmax.tool.run import attribute_pictures, pictures
 from directmax.tool.run.images import split_images
-from directmax.tool.run.make import Data, Model
+from directmax.tool.run.make import Data, Model, title_of
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.tables import attribute_table, bound_table, confusion_table, training_note
 
@@ -55,7 +55,7 @@ def render(folder: RunFolder, model: Model, data: Data, summary: dict[str, Any])
         usage = pictures.usage_svg(used)
     return render_page(
         "run.html",
-        title=f"directmax: {config.title}",
+        title=f"directmax: {title_of(config, data)}",
         lead=_lead(config, summary),
         results=_results(summary, data),
         note=training_note(summary, lines),

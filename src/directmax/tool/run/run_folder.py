@@ -12,13 +12,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import directmax
 from directmax._version import __version__
 from directmax.tool.config import VERSION, ResolvedConfig, digest_of, stored_config
 from directmax.tool.files import (
+    LARGEST_JSON,
     RunError,
     cannot_write,
     lock,
+    read_bytes,
     read_json,
+    tidy,
+    user_path,
     write_atomic,
     write_json,
 )
@@ -42,7 +47,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = user_path(path)
         self.config_file = self.path / "config.json"
         self.metrics_file = self.path / "metrics.jsonl"
         self.summary_file = self.path / "summary.json"
@@ -52,12 +57,15 @@ class RunFolder:
         self.start = self.path / "checkpoints" / "start"
 
     @contextlib.contextmanager
-    def create(self, config: ResolvedConfig, device: torch.device) -> Iterator[None]:
+    def create(
+        self, config: ResolvedConfig, device: torch.device, images: dict[str, Any] | None = None
+    ) -> Iterator[None]:
         """Make the folder for a new run, and hold its lock. Leaves no folder when it fails.
 
         Args:
             config: what is trained.
             device: where, for the record.
+            images: `identity()` of those that were handed over; see `check_images`.
 
         Raises:
             RunError: it already holds a run, or cannot be written.
@@ -79,6 +87,7 @@ class RunFolder:
                     "version": VERSION,
                     "config": config.to_dict(),
                     "digest": config.digest(),
+                    **({"images": images} if images else {}),
                     **environment(device),
                 }
                 write_json(self.config_file, record)
@@ -99,12 +108,52 @@ class RunFolder:
             if record.get("version", 1) > VERSION:
                 raise ValueError("it was written by a later version of directmax")
             return stored_config(record["config"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise RunError(f"{self.config_file} is damaged: {error}") from error
 
     def digest(self) -> str:
         """The digest of the configuration as it was written, perhaps by an earlier version."""
         return digest_of(read_json(self.config_file)["config"])
+
+    @contextlib.contextmanager
+    def resume(self, config: ResolvedConfig) -> Iterator[None]:
+        """Hold the folder's lock to continue its run.
+
+        Raises:
+            RunError: it holds none, or one of another configuration.
+        """
+        if differences := config.differences(self.config()):
+            raise RunError(
+                f"cannot resume {self.path} with another configuration: {'; '.join(differences)}; "
+                "leave these flags out, or train into a new folder"
+            )
+        with self.lock():
+            yield
+
+    def check_images(self, given: dict[str, Any] | None) -> None:
+        """Make sure that images are those that the run was trained on.
+
+        Args:
+            given: `identity()` of those that were handed over; None: those that the configuration
+                names are used.
+
+        Raises:
+            RunError: they are others.
+        """
+        trained = read_json(self.config_file).get("images")
+        if trained == given:
+            return
+        if trained is None:
+            raise RunError(f"{self.path} was trained on a data set by name: leave images out")
+        raise RunError(
+            f"{self.path} was trained on images that were handed over in Python "
+            f"({_described(trained)}), got "
+            + (
+                "none: give them with images=…"
+                if given is None
+                else f"others ({_described(given)})"
+            )
+        )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -116,6 +165,8 @@ class RunFolder:
         with lock(self.path / ".lock") as mine:
             if not mine:
                 raise RunError(f"another process is training in {self.path}; wait for it")
+            for folder in (self.path, self.last, self.best, self.start):
+                tidy(folder)
             yield
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -131,14 +182,20 @@ class RunFolder:
 
     def all_metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`; an incomplete last line (a crash) is left out."""
-        if not self.metrics_file.exists():
+        if not os.path.lexists(self.metrics_file):
             return []
         lines = []
-        for line in self.metrics_file.read_bytes().splitlines():
+        for number, line in enumerate(read_bytes(self.metrics_file, LARGEST_JSON).splitlines(), 1):
             try:
-                lines.append(json.loads(line))
-            except ValueError:
+                epoch = json.loads(line)
+            except (ValueError, RecursionError):
                 break
+            if not _is_epoch(epoch):
+                raise RunError(
+                    f"{self.metrics_file} is damaged: line {number} is no epoch; restore the file, "
+                    "or train into a new folder"
+                )
+            lines.append(epoch)
         return lines
 
     def keep_metrics(self, count: int) -> list[dict[str, Any]]:
@@ -158,6 +215,29 @@ class RunFolder:
                 os.fsync(file.fileno())
         except OSError as error:
             raise cannot_write(self.metrics_file, error) from error
+
+
+def _is_epoch(line: Any) -> bool:
+    """Whether a value of JSON has the numbers that are read of every epoch."""
+
+    def number(value: Any) -> bool:
+        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+    if not isinstance(line, dict) or not isinstance(line.get("epoch"), int):
+        return False
+    if not isinstance(line.get("start", 0), int) or not number(line.get("seconds")):
+        return False
+    terms = [line.get("train"), line.get("validation")]
+    return all(
+        isinstance(part, dict)
+        and all(number(part.get(name, "")) for name in ("bound", "reconstruction", "kl"))
+        for part in terms
+    )
+
+
+def _described(identity: dict[str, Any]) -> str:
+    shape = "×".join(map(str, identity["shape"]))
+    return f"{identity['name']!r}, {shape}, SHA-256 {identity['sha256'][:12]}…"
 
 
 def of_start(lines: Sequence[dict[str, Any]], start: int | None = None) -> list[dict[str, Any]]:
@@ -195,7 +275,7 @@ def environment(device: torch.device | None = None) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "cuda": _card(device),
         },
-        "git_commit": _git_commit(Path(__file__).resolve().parents[3]),
+        "git_commit": _git_commit(Path(directmax.__file__).resolve().parents[2]),
     }
 
 
@@ -209,8 +289,10 @@ def _card(device: torch.device | None) -> str | None:
 
 
 def _git_commit(source: Path) -> str | None:
-    """The commit of a checkout; None where there is none, as for an installed package."""
+    """The commit of a checkout, or that which an installed package was built from; else None."""
     if not (source / ".git").exists():
+        with contextlib.suppress(OSError):
+            return (Path(directmax.__file__).parent / "_commit.txt").read_text().strip() or None
         return None
 
     def git(*arguments: str) -> str:

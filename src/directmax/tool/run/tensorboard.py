@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,28 @@ class Events:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "events"
         self._writer: Any = None
+        self._open: int | None = None
 
     def open(self, epochs_done: int) -> None:
         """Start writing; TensorBoard then hides events of later epochs from a run cut off."""
         from torch.utils.tensorboard import SummaryWriter
 
         try:
-            self._writer = SummaryWriter(str(self._folder), purge_step=epochs_done + 1)
+            self._writer = SummaryWriter(self._name(), purge_step=epochs_done + 1)
         except OSError as error:
             raise cannot_write(self._folder, error) from error
+
+    def _name(self) -> str:
+        """The folder by a name that TensorBoard can take: some folders' are no text."""
+        name = str(self._folder)
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if self._open is None:
+                self._open = os.open(self._folder, os.O_RDONLY)
+            return f"/dev/fd/{self._open}"
+        return name
 
     def add(self, line: dict[str, Any]) -> None:
         """Write the numbers of an epoch."""

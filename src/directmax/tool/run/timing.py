@@ -11,9 +11,9 @@ from directmax.tool.config import ResolvedConfig
 from directmax.tool.run.denormals import flushed_denormals
 from directmax.tool.run.loop import Trainer
 from directmax.tool.run.make import Data, make_task
+from directmax.tool.run.processes import make_fabric
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.run_folder import RunFolder
-from directmax.tool.run.train import make_fabric
 
 WARM_UP = 3
 """Steps that are not counted: the first ones compile kernels."""
@@ -50,6 +50,7 @@ def time_training(
         A step of the quickest of eight rounds, and the validation.
 
     Example:
+        >>> from directmax.tool.config import TrainConfig
         >>> from directmax.tool.data import load_images
         >>> config, data = TrainConfig().resolve(), load_images("digits")
         >>> timing = time_training(config, data, device="cpu", seconds=0.05)

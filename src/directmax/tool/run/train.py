@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 
-from directmax._choices import check_choice
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.files import RunError, write_json
 from directmax.tool.run.denormals import flushed_denormals
 from directmax.tool.run.loop import Trainer
-from directmax.tool.run.make import load_data, make_task
+from directmax.tool.run.make import Data, load_data, make_task, title_of
+from directmax.tool.run.processes import joined, make_fabric
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.report import write_report
 from directmax.tool.run.run_folder import RunFolder, environment
-
-STRATEGIES = ("auto", "ddp")
 
 
 @flushed_denormals()
@@ -31,6 +27,7 @@ def train(
     config: TrainConfig | ResolvedConfig,
     run_dir: str | Path,
     *,
+    images: Data | None = None,
     data_dir: str | Path | None = None,
     resume: bool = False,
     device: str = "auto",
@@ -45,6 +42,8 @@ def train(
     Args:
         config: what to train.
         run_dir: folder of the run; must not hold one unless `resume`.
+        images: to train on, in place of the data set that `config` names, such as
+            `ImageData.from_arrays(…)`; the same again to resume.
         data_dir: where to look for images first.
         resume: continue the run in `run_dir`; the result is the same as without the interruption.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -52,7 +51,7 @@ def train(
         devices: number of processes (DistributedDataParallel), each with its share of a batch. A
             process that torchrun started takes the number, also of machines, from there.
         strategy: ddp, or auto (ddp where there are several processes).
-        compiled: whether torch compiles the training step, which changes results by rounding.
+        compiled: whether torch compiles the training step; results differ by rounding.
         progress: told of every step and epoch.
 
     Returns:
@@ -64,76 +63,53 @@ def train(
         Interrupted: Ctrl-C; the state is saved.
 
     Example:
-        >>> import tempfile
-        >>> config = TrainConfig(epochs=2)
+        >>> import tempfile, torch
+        >>> from directmax.tool.data import ImageData
+        >>> noise = ImageData.from_arrays(torch.rand(200, 4, 6), name="noise")
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     summary = train(config, Path(folder) / "run", device="cpu")
-        >>> sorted(summary["test"])
-        ['authors', 'bound', 'kl', 'nll', 'num_samples', 'reconstruction', 'valid']
+        ...     summary = train(TrainConfig(epochs=2), folder, images=noise, device="cpu")
+        >>> summary["test"]["bound"] > 0
+        True
     """
     config = config.resolve()
-    progress = progress or Progress()
     fabric = make_fabric(device, devices, config.precision, strategy)
-    fabric.launch()
-    folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
-    task = make_task(config, load_data(config, data_dir), fabric, workers=workers)
-    trainer = Trainer(task, folder, progress, compiled=compiled)
-    with _claim(folder, config, resume, fabric):
-        progress.start(config.title, config.total_epochs, trainer.steps_per_epoch)
-        try:
-            if resume:
-                trainer.resume()
-            with _compiler(compiled):
-                trainer.run()
-        finally:
-            progress.stop()
-            trainer.close()
-        summary = _finish(trainer)
-    fabric.barrier()
-    return summary
+    with joined(fabric):
+        folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
+        identity = None if images is None else images.identity()
+        if resume:
+            folder.check_images(identity)
+        data = load_data(config, data_dir, images=images)
+        task = make_task(config, data, fabric, workers=workers)
+        trainer = Trainer(task, folder, progress or Progress(), compiled=compiled)
+        with _claim(folder, config, identity, resume, fabric):
+            return _train(trainer, resume=resume)
 
 
-def make_fabric(device: str, devices: int, precision: str, strategy: str = "auto") -> Fabric:
-    """Lightning Fabric for a device name such as cpu, cuda or cuda:1.
+def _train(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
+    """The run in its folder, to its summary; whenever it is stopped it says how to go on."""
+    try:
+        return _phases(trainer, resume=resume)
+    except KeyboardInterrupt:
+        raise trainer.interrupted(saved=False) from None
 
-    Raises:
-        ValueError: the device or the strategy is not there, or torchrun says another number.
-    """
-    check_choice("strategy", strategy, STRATEGIES)
-    kind, _, index = device.partition(":")
-    available = {"cpu": True, "auto": True}
-    available["cuda"] = torch.cuda.is_available()
-    available["mps"] = torch.backends.mps.is_available()
-    if kind not in available or (index and not index.isdigit()):
-        raise ValueError(f"unknown device '{device}': choose auto, cpu, cuda, cuda:N or mps")
-    if not available[kind] or (index and int(index) >= torch.cuda.device_count()):
-        raise ValueError(f"--device {device} is not available here; choose auto or cpu")
-    if devices < 1:
-        raise ValueError(f"--devices must be at least 1, got {devices}")
-    if precision == "16-mixed" and (kind == "cpu" or not (available["cuda"] or available["mps"])):
-        raise ValueError("--precision 16-mixed needs a GPU; choose bf16-mixed or 32-true")
-    nodes = 1
-    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
-        devices, nodes = _torchrun(devices)
-    if index and devices > 1:
-        raise ValueError(f"--device {device} is one device, and there are {devices} processes")
-    return Fabric(
-        accelerator=kind,
-        devices=[int(index)] if index else devices,
-        num_nodes=nodes,
-        strategy="ddp" if devices * nodes > 1 else strategy,
-        precision=precision,  # type: ignore[arg-type]
+
+def _phases(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
+    trainer.progress.start(
+        title_of(trainer.config, trainer.task.data),
+        trainer.config.total_epochs,
+        trainer.steps_per_epoch,
     )
-
-
-def _torchrun(devices: int) -> tuple[int, int]:
-    """Processes of this machine, and machines, as torchrun started them."""
-    local = int(os.environ["LOCAL_WORLD_SIZE"])
-    if devices not in (1, local):
-        raise ValueError(
-            f"torchrun started {local} processes here, and --devices says {devices}; leave it out"
-        )
-    return local, int(os.environ["WORLD_SIZE"]) // local
+    try:
+        if resume:
+            trainer.resume()
+        with _compiler(trainer.compiled):
+            trainer.run()
+    finally:
+        trainer.progress.stop()
+        trainer.close()
+    summary = _finish(trainer)
+    trainer.fabric.barrier()
+    return summary
 
 
 @contextlib.contextmanager
@@ -156,7 +132,11 @@ def _compiler(compiled: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _claim(
-    folder: RunFolder, config: ResolvedConfig, resume: bool, fabric: Fabric
+    folder: RunFolder,
+    config: ResolvedConfig,
+    images: dict[str, Any] | None,
+    resume: bool,
+    fabric: Fabric,
 ) -> Iterator[None]:
     """Be the only writer in the folder. The first process decides, all hear of a refusal."""
     refusal = None
@@ -164,7 +144,9 @@ def _claim(
         if fabric.is_global_zero:
             try:
                 stack.enter_context(
-                    _locked(folder, config) if resume else folder.create(config, fabric.device)
+                    folder.resume(config)
+                    if resume
+                    else folder.create(config, fabric.device, images)
                 )
             except RunError as error:
                 refusal = str(error)
@@ -173,21 +155,9 @@ def _claim(
         yield
 
 
-@contextlib.contextmanager
-def _locked(folder: RunFolder, config: ResolvedConfig) -> Iterator[None]:
-    stored = folder.config()
-    if differences := config.differences(stored):
-        raise RunError(
-            f"cannot resume {folder.path} with another configuration: {'; '.join(differences)}; "
-            "leave these flags out, or train into a new folder"
-        )
-    with folder.lock():
-        yield
-
-
 def _finish(trainer: Trainer) -> dict[str, Any]:
     """Evaluate the best weights, on the test set for the first time, and write the results."""
-    trainer.load_best()
+    trainer.state.load_weights(trainer.folder.best)
     results = trainer.task.results()
     folder, config = trainer.folder, trainer.config
     summary = {

@@ -1,0 +1,104 @@
+"""Image files from anywhere: named formats, limits before anything is decoded, colours as meant."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from directmax.tool.data.errors import DataError, reason
+from directmax.tool.files import RunError, read_bytes
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""Others are not tried: some start programs (EPS: Ghostscript)."""
+MOST_PIXELS = 2**26
+"""8192×8192: decoded a quarter of a gigabyte."""
+MOST_BYTES = 2**28
+
+
+@contextlib.contextmanager
+def opened(path: Path, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
+    """An image that is not decoded yet; what goes wrong until the end is one line.
+
+    Raises:
+        DataError: the file is missing, no regular file, too large, of another format or damaged.
+    """
+    try:
+        content = io.BytesIO(read_bytes(path, MOST_BYTES))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd tags, and of sizes, which are judged here
+            image = Image.open(content, formats=formats)
+            if image.width * image.height > MOST_PIXELS:
+                raise DataError(
+                    f"{path} has {image.width}×{image.height} pixels, expected at most "
+                    f"{MOST_PIXELS:,}; make it smaller"
+                )
+            with image:
+                yield image
+    except (DataError, RunError) as error:
+        raise DataError(str(error)) from error
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{path} is no image of a known format; expected {' or '.join(formats)}"
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise DataError(f"cannot read the image {path}: {reason(error)}") from error
+    except (TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
+        # what decoders of damaged files end in depends on the damage
+        raise DataError(f"cannot read the image {path}: {reason(error)}") from error
+
+
+def read_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """Return the middle square of an image, `(size, size, 3)`.
+
+    Args:
+        image: opened and, to be fast, not decoded yet.
+        size: height and width that are wanted.
+
+    Raises:
+        OSError: damaged or truncated.
+        ValueError: numbers of an unknown range.
+    """
+    full_width, full_height = image.size
+    side = min(image.size)
+    scale = size / side
+    image.draft("RGB", (math.ceil(full_width * scale), math.ceil(full_height * scale)))
+    reduction = round(full_width / image.width)  # by the decoder: 1, 2, 4 or 8
+    edges = (full_width - side, full_height - side, full_width + side, full_height + side)
+    left, top, right, bottom = (edge / 2 / reduction for edge in edges)
+    box = (left, top, right, bottom)
+    square = to_rgb(image).resize((size, size), Image.Resampling.BILINEAR, box=box)
+    return np.array(square)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Eight bits a channel: deeper ones are scaled, what is transparent lies on white.
+
+    Raises:
+        ValueError: numbers of an unknown range, or colours that Pillow cannot convert.
+
+    Example:
+        >>> to_rgb(Image.new("RGBA", (1, 1), (255, 0, 0, 0))).getpixel((0, 0))
+        (255, 255, 255)
+    """
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image).astype(np.float64)
+        most = 1.0 if image.mode == "F" else 65535.0
+        if not (values.min() >= 0 and values.max() <= most):  # NaN fails both
+            raise ValueError(
+                f"its values go from {values.min():g} to {values.max():g}, expected 0 to {most:g}"
+            )
+        grey = (values * (255 / most)).round().astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,83 @@
+"""What surrounds the command: other processes, caches, the terminal. Imports nothing slow."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+LAUNCHER = "DIRECTMAX_LAUNCHER"
+"""Environment variable in which the first of several processes leaves its number for the others."""
+
+_TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT")
+_OF_SCHEDULERS = (
+    *_TORCHRUN,
+    *("GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID"),
+    *("JSM_NAMESPACE_RANK", "LSB_JOBID", "LSB_DJOB_RANKFILE"),
+)
+_PLAIN = {
+    **{"−": "-", "–": "-", "—": "-", "·": "*", "×": "x", "…": "...", "█": "#", "ε": "epsilon"},
+    **{"“": '"', "”": '"', "’": "'", "±": "+-", "→": "->", "≤": "<=", "≥": ">=", "τ": "tau"},
+}
+
+
+def prepare() -> None:
+    """Make the process what it would be on a plain machine, before anything slow is imported.
+
+    Variables that another launcher left are dropped, as libraries would take this process for one
+    of several. Caches go to a folder that can be written. Characters that the terminal does not
+    have are written in others.
+    """
+    if not (by_torchrun() or launched()):
+        for name in _OF_SCHEDULERS:
+            os.environ.pop(name, None)
+    if not _writable_home():
+        scratch = Path(tempfile.gettempdir()) / f"directmax-{os.getuid()}"
+        for name in ("NUMBA_CACHE_DIR", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_HOME"):
+            os.environ.setdefault(name, str(scratch / name.split("_")[0].lower()))
+    codecs.register_error("directmax", _replace)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="directmax")
+
+
+def by_torchrun() -> bool:
+    """Whether torchrun started this process, with all that it says to its processes."""
+    found = [os.environ.get(name, "") for name in _TORCHRUN]
+    return "TORCHELASTIC_RUN_ID" in os.environ and all(each.isdigit() for each in found)
+
+
+def launched() -> bool:
+    """Whether the first of several processes started this one."""
+    return os.environ.get(LAUNCHER) == str(os.getppid())
+
+
+def is_helper() -> bool:
+    """Whether this is not the first of several processes: that one speaks for all."""
+    rank = "RANK" if by_torchrun() else "LOCAL_RANK"
+    return (by_torchrun() or launched()) and os.environ.get(rank, "0") != "0"
+
+
+def home_folder() -> Path | None:
+    """The user's home folder; None where there is none, or no user of that number."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    return home if home.is_absolute() else None
+
+
+def _writable_home() -> bool:
+    home = home_folder()
+    return home is not None and os.access(home, os.W_OK | os.X_OK)
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    """Characters that an encoding lacks, in others that it has."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    words = "".join(_PLAIN.get(each, each) for each in lacking)
+    return words.encode("ascii", "backslashreplace").decode(), error.end

@@ -1,0 +1,205 @@
+"""Devices and processes: Lightning Fabric for a run, and what becomes of the other processes."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from lightning_fabric.strategies.launchers import subprocess_script
+
+from directmax._choices import check_choice
+from directmax.tool.environment import LAUNCHER, by_torchrun, is_helper, launched
+from directmax.tool.files import RunError
+
+STRATEGIES = ("auto", "ddp")
+MOST_PROCESSES = 64
+"""On one machine; each takes some hundred megabytes before it has an image."""
+SILENCE = 60.0
+"""Seconds after which a process that does not run is named."""
+NOTICE = 5.0
+"""Seconds until the end of another process is known, once its connection broke."""
+
+
+class LostProcessError(RunError):
+    """Another process of the run ended."""
+
+    exit_code = 1
+
+
+def make_fabric(device: str, devices: int, precision: str, strategy: str = "auto") -> Fabric:
+    """Lightning Fabric for a device name such as cpu, cuda or cuda:1.
+
+    Raises:
+        ValueError: the device or the strategy is not there, or torchrun says another number.
+    """
+    check_choice("strategy", strategy, STRATEGIES)
+    kind, _, index = device.partition(":")
+    available = {"cpu": True, "auto": True}
+    available["cuda"] = torch.cuda.is_available()
+    available["mps"] = torch.backends.mps.is_available()
+    if kind not in available or (index and not index.isdigit()):
+        raise ValueError(f"unknown device '{device}': choose auto, cpu, cuda, cuda:N or mps")
+    if not available[kind] or (index and int(index) >= torch.cuda.device_count()):
+        raise ValueError(f"--device {device} is not available here; choose auto or cpu")
+    if not 1 <= devices <= MOST_PROCESSES:
+        raise ValueError(f"--devices must be between 1 and {MOST_PROCESSES}, got {devices}")
+    if precision == "16-mixed" and (kind == "cpu" or not (available["cuda"] or available["mps"])):
+        raise ValueError("--precision 16-mixed needs a GPU; choose bf16-mixed or 32-true")
+    nodes, torchrun = 1, by_torchrun() and torch.distributed.is_available()
+    if torchrun:
+        devices, nodes = _torchrun(devices)
+    if index and devices > 1:
+        raise ValueError(f"--device {device} is one device, and there are {devices} processes")
+    return Fabric(
+        accelerator=kind,
+        devices=[int(index)] if index else devices,
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else strategy,
+        precision=precision,  # type: ignore[arg-type]
+        # Not whatever else the environment seems to say.
+        plugins=[TorchElasticEnvironment() if torchrun else LightningEnvironment()],
+    )
+
+
+def _torchrun(devices: int) -> tuple[int, int]:
+    """Processes of this machine, and machines, as torchrun started them."""
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    if devices not in (1, local):
+        raise ValueError(
+            f"torchrun started {local} processes here, and --devices says {devices}; leave it out"
+        )
+    return local, int(os.environ["WORLD_SIZE"]) // local
+
+
+@contextlib.contextmanager
+def joined(fabric: Fabric) -> Iterator[None]:
+    """Start the other processes of a run and watch them: that one ended is said in one line.
+
+    Raises:
+        LostProcessError: another process ended, or the connection to it broke.
+    """
+    watch = _Watch()
+    if not is_helper():
+        os.environ[LAUNCHER] = str(os.getpid())
+    elif launched():
+        threading.Thread(target=watch.look_at, args=(os.getppid(),), daemon=True).start()
+    observer = subprocess_script._launch_process_observer
+    subprocess_script._launch_process_observer = watch.start  # it would kill this process
+    try:
+        fabric.launch()
+        yield
+    except RuntimeError as error:
+        if fabric.world_size == 1 or not (lost := watch.reason() or _broken(error)):
+            raise
+        raise LostProcessError(lost) from error
+    finally:
+        watch.stop()
+        subprocess_script._launch_process_observer = observer
+
+
+def _broken(error: RuntimeError) -> str | None:
+    """What a broken connection means here; None for errors of another origin."""
+    frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    own = type(error) is RuntimeError and any(
+        code.co_name == "_engine_run_backward" or "torch/distributed" in code.co_filename
+        for code in frames
+    )
+    if not own and not isinstance(error, torch.distributed.DistError):
+        return None
+    whose = "the first" if is_helper() else "another"
+    words = " ".join(str(error).split())[:200]
+    return f"{whose} process ended, or the connection to it broke ({words})"
+
+
+class _Watch:
+    """Looks every second whether the helpers of this process still run."""
+
+    def __init__(self) -> None:
+        self._helpers: list[subprocess.Popen[Any]] = []
+        self._done, self._over = threading.Event(), threading.Event()
+        self._lost: str | None = None
+
+    def start(self, child_processes: list[subprocess.Popen[Any]]) -> None:
+        """Called by Lightning once they are started."""
+        self._helpers = child_processes
+        threading.Thread(target=self._look, name="directmax-watch", daemon=True).start()
+
+    def reason(self) -> str | None:
+        """How a helper ended, where one did."""
+        if self._helpers:
+            self._over.wait(NOTICE)
+        return self._lost
+
+    def stop(self) -> None:
+        """Look no more; a helper that is stopped would stay for ever."""
+        self._done.set()
+        for helper in self._helpers:
+            if helper.poll() is None and _is_stopped(helper.pid):
+                helper.kill()
+
+    def look_at(self, first: int) -> None:
+        """Of a helper: end with the process that started it, also while it waits for others."""
+        while not self._done.wait(1.0):
+            if os.getppid() != first and not self._done.wait(NOTICE):
+                os._exit(1)
+
+    def _look(self) -> None:
+        since: dict[int, float] = {}
+        count = len(self._helpers) + 1
+        while not self._done.wait(1.0):
+            for number, helper in enumerate(self._helpers, 2):
+                name = f"process {number} of {count} (PID {helper.pid})"
+                if helper.poll():
+                    self._lost = f"{name} {_how(helper.returncode)}; the last checkpoint is kept"
+                    self._over.set()
+                    self._end()
+                    return
+                if not _is_stopped(helper.pid):
+                    since.pop(number, None)
+                elif since.setdefault(number, time.monotonic()) + SILENCE < time.monotonic():
+                    since[number] = math.inf  # said
+                    _say(
+                        f"{name} has not answered for {SILENCE:.0f} s: it is stopped; continue it "
+                        f"with: kill -CONT {helper.pid}"
+                    )
+
+    def _end(self) -> None:
+        """Where this process waits for what will not come, end it and its helpers."""
+        if self._done.wait(2 * NOTICE):
+            return
+        _say(str(self._lost))
+        for helper in self._helpers:
+            helper.kill()
+        os._exit(1)
+
+
+def _how(code: int) -> str:
+    if code > 0:
+        return f"ended with exit code {code}"
+    return f"was killed ({signal.Signals(-code).name})"
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a process was stopped, as by SIGSTOP; False where that cannot be known."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] in ("T", "t")
+
+
+def _say(text: str) -> None:
+    print(f"directmax: {text}", file=sys.stderr, flush=True)

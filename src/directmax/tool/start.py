@@ -1,0 +1,39 @@
+"""Where the command starts: signals and surroundings are settled before anything slow is imported.
+
+Until a command says that it can be stopped tidily (`raise_interrupts`), nothing is written, and a
+signal ends the process at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+from directmax.tool.environment import is_helper, prepare
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as of `nohup` and background jobs
+            signal.signal(number, _leave)
+    prepare()
+    from directmax.tool.cli import main as run
+
+    code = run()
+    for number in (signal.SIGINT, signal.SIGTERM):  # all is done and said
+        signal.signal(number, signal.SIG_IGN)
+    return code
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Not by an exception, which modules that are being imported would catch."""
+    if not is_helper():
+        os.write(2, b"directmax: interrupted; nothing was written\n")
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""What is dropped, where caches go, and how characters are written that a terminal lacks."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from directmax.tool import environment
+from directmax.tool.data.locate import user_cache
+from directmax.tool.files import RunError, user_path
+
+STRAY = {"RANK": "3", "LOCAL_RANK": "3", "WORLD_SIZE": "8", "SLURM_NTASKS": "4"}
+
+
+def prepared(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
+    monkeypatch.setattr(os, "environ", {"HOME": os.environ["HOME"], **variables})
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "cp1252"))
+    environment.prepare()
+
+
+def test_what_others_left_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(monkeypatch, **STRAY, DIRECTMAX_LAUNCHER="1", OMP_NUM_THREADS="2")
+    assert not set(os.environ) & set(STRAY)
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+    assert not environment.is_helper()
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"DIRECTMAX_LAUNCHER": str(os.getppid())},
+        {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "4", "MASTER_PORT": "1"},
+    ],
+    ids=["launched", "torchrun"],
+)
+def test_what_our_launcher_says_stays(monkeypatch: pytest.MonkeyPatch, own: dict[str, str]) -> None:
+    prepared(monkeypatch, **STRAY, **own)
+    assert set(STRAY) <= set(os.environ)
+    assert environment.is_helper()
+
+
+def test_characters_that_a_terminal_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(monkeypatch)
+    print("−log p · ε 2.5 \udcff ∂", end="")
+    sys.stdout.flush()
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    assert sys.stdout.buffer.getvalue() == b"-log p \xb7 epsilon 2.5 \\udcff \\u2202"  # type: ignore[attr-defined]
+
+
+def test_caches_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(monkeypatch, HOME="/proc/none")
+    for name in ("NUMBA_CACHE_DIR", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR"):
+        assert Path(os.environ[name]).parent.name == f"directmax-{os.getuid()}"
+
+
+def test_no_user_of_that_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    monkeypatch.setattr("pooch.os_cache", lambda name: "~/.cache/directmax")
+    assert user_cache().is_absolute()
+    with pytest.raises(RunError, match="home directory"):
+        user_path("~nobody-of-this-name/run")
+    with pytest.raises(RunError, match="zero byte"):
+        user_path("a\0b")
