@@ -203,16 +203,6 @@ def subset(steps: int) -> Callable[[int], Rows]:
     return run
 
 
-def sinkhorn(scores: Tensor, rounds: int = 20, temperature: float = 1.0) -> Tensor:
-    """Gumbel–Sinkhorn, Mena et al. 2018: a doubly stochastic matrix."""
-    noise = -torch.empty_like(scores).exponential_().log()
-    table = (scores + noise) / temperature
-    for _ in range(rounds):
-        table = table - table.logsumexp(-1, keepdim=True)
-        table = table - table.logsumexp(-2, keepdim=True)
-    return table.exp()
-
-
 def sorting(count: int, epochs: int) -> Callable[[int], Rows]:
     """Ten numbers, from sorted lists: per cent of the ranks that are wrong."""
 
@@ -221,32 +211,18 @@ def sorting(count: int, epochs: int) -> Callable[[int], Rows]:
         parts = {part: torch.rand(count, 10, 1, generator=g) for part in ("train", "valid", "test")}
         ranks = {part: x.squeeze(-1).argsort(-1).argsort(-1) for part, x in parts.items()}
         x, ranking = parts["train"], Ranking(10)
-
-        def network(outputs: int) -> nn.Module:
-            return nn.Sequential(nn.Linear(1, 32), nn.ReLU(), nn.Linear(32, outputs))
+        network = nn.Sequential(nn.Linear(1, 32), nn.ReLU(), nn.Linear(32, 1))
 
         def wrong(model: nn.Module, part: str) -> float:
-            scores = model(parts[part])
-            if scores.shape[-1] == 1:
-                found = ranking.argmax(scores.squeeze(-1)).long()
-            else:
-                found = scores.argmax(-1)
+            found = ranking.argmax(model(parts[part]).squeeze(-1)).long()
             return float(100 * (found != ranks[part]).float().mean())
 
         def ranked(guess: Tensor, i: Tensor) -> Tensor:
             return fenchel_young(guess.squeeze(-1), ranks["train"][i].float(), ranking).mean()
 
-        def soft(guess: Tensor, i: Tensor) -> Tensor:
-            sorted_numbers = x[i].sort(1).values
-            found = sinkhorn(guess).mT @ x[i]  # the rank's number is a mixture of all
-            return ((found - sorted_numbers) ** 2).sum((-2, -1)).mean()
-
         return {
             "directmax: Fenchel–Young on Ranking": fit(
-                network(1), x, ranked, wrong, epochs=epochs, seed=seed
-            ),
-            "Gumbel–Sinkhorn (written here)": fit(
-                network(10), x, soft, wrong, epochs=epochs, seed=seed
+                network, x, ranked, wrong, epochs=epochs, seed=seed
             ),
         }
 
