@@ -18,7 +18,7 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> str:
         ...
         ValueError: unknown estimator 'dirct': choose from direct, exact; did you mean 'direct'?
     """
-    if value in choices:
+    if isinstance(value, str) and value in choices:
         return value
     near = difflib.get_close_matches(str(value).lower(), choices, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""

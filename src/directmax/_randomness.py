@@ -25,4 +25,13 @@ def draw(
     """
     if generator is None:
         return kind(tuple(shape), **settings)
+    check_generator(generator)
     return kind(tuple(shape), generator=generator, **settings)
+
+
+def check_generator(generator: object) -> None:
+    """Refuse, as argument `generator`, what is none."""
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(
+            f"generator must be a torch.Generator or None, got {type(generator).__name__}"
+        )

@@ -44,6 +44,54 @@ def check_float_tensor(
     return value
 
 
+def check_tensor(name: str, value: object, ending: tuple[int, ...], axes: str) -> Tensor:
+    """Return `value` if it is a tensor of real numbers whose shape ends so.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what the caller passed.
+        ending: the last sizes; others may be in front.
+        axes: what they are, such as "batch, variables, values".
+
+    Raises:
+        TypeError: not a tensor, or complex.
+        ValueError: another shape.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+    if value.is_complex():
+        raise TypeError(f"{name} must be of real numbers, got {value.dtype}")
+    if value.shape[max(0, value.ndim - len(ending)) :] != ending:
+        raise ValueError(f"{name} must end in ({axes}) = {ending}, got shape {tuple(value.shape)}")
+    return value
+
+
+def check_real(name: str, value: object) -> Tensor:
+    """Return `value` if it is a floating-point tensor, of any shape."""
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise TypeError(f"{name} must be a floating-point tensor, got {got}")
+    return value
+
+
+def check_one_hot(name: str, z: Tensor) -> None:
+    """Refuse what is not one-hot along the last axis; reads the tensor."""
+    right = ((z == 0) | (z == 1)).all(-1) & (z.sum(-1) == 1)
+    if not bool(right.all()):
+        where = tuple(int(i) for i in (~right).nonzero()[0])
+        raise ValueError(f"{name} must be one-hot, got {z[where].tolist()} at index {where}")
+
+
+def check_shape(name: str, value: object, axes: Sequence[str], minimum: int = 1) -> tuple[int, ...]:
+    """Return `value` as a tuple if it is a sequence of integers, one for each axis."""
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) != len(axes):
+        raise TypeError(f"{name} must be ({', '.join(axes)}), got {value!r}")
+    return tuple(
+        check_count(f"{name}, {axis},", size, minimum)
+        for axis, size in zip(axes, value, strict=True)
+    )
+
+
 def check_positive(name: str, value: object) -> float:
     """Return `value` as a float if it is a finite number above zero."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):

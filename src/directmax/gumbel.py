@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._randomness import draw
+from directmax._validation import check_count, check_float_tensor, check_tensor
 
 EULER_GAMMA = 0.5772156649015329
 """Mean of the standard Gumbel distribution."""
@@ -54,13 +55,22 @@ def sample_gumbel(
 
     Reference: Lorberbom et al. 2019, section 3.1.
     """
-    dtype = dtype or torch.get_default_dtype()
-    if not dtype.is_floating_point:
+    dtype = torch.get_default_dtype() if dtype is None else dtype
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise TypeError(f"dtype must be floating point, got {dtype}")
+    if not torch.compiler.is_compiling():
+        _check_shape(shape)
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     uniform = draw(torch.rand, shape, generator, dtype=wide, device=device)
     exponential = uniform.clamp_min_(torch.finfo(wide).tiny).log_().neg_()
     return exponential.log_().neg_().sub_(EULER_GAMMA).to(dtype)
+
+
+def _check_shape(shape: object) -> None:
+    if not isinstance(shape, Sequence) or isinstance(shape, str | bytes):
+        raise TypeError(f"shape must be a sequence of sizes, got {shape!r}")
+    for size in shape:
+        check_count("every size of shape", size, minimum=0)
 
 
 def conditional_gumbel(
@@ -89,6 +99,9 @@ def conditional_gumbel(
     Returns:
         Perturbed potentials, whose argmax is z.
 
+    Raises:
+        TypeError, ValueError: no tensors, or shapes that do not fit.
+
     Example:
         >>> z = torch.tensor([[[0.0, 1.0, 0.0]]])
         >>> perturbed = conditional_gumbel(torch.zeros(1, 1, 3), z.expand(5, -1, -1, -1))
@@ -97,7 +110,11 @@ def conditional_gumbel(
 
     Reference: Maddison and Tarlow 2017; Tucker et al. 2017, appendix C; Paulus et al. 2021.
     """
-    if noise is None:
+    check_float_tensor("logits", logits, ("batch", "variables", "values"), finite=False)
+    check_tensor("value", value, tuple(logits.shape), "batch, variables, values")
+    if noise is not None:
+        check_tensor("noise", noise, tuple(value.shape), "samples, batch, variables, values")
+    else:
         noise = sample_gumbel(
             value.shape, generator=generator, dtype=logits.dtype, device=logits.device
         )

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from directmax._validation import check_count, check_positive
+from directmax._validation import check_count, check_number, check_positive
 
 
 @runtime_checkable
@@ -43,8 +43,8 @@ class ExponentialDecay:
         check_positive("initial", self.initial)
         check_positive("minimum", self.minimum)
         check_count("every", self.every)
-        if self.rate != 0:
-            check_positive("rate", self.rate)
+        if check_number("rate", self.rate) < 0:
+            raise ValueError(f"rate must be a finite number of at least 0, got {self.rate}")
         if self.minimum > self.initial:
             raise ValueError(
                 f"minimum must be at most initial, got minimum {self.minimum} above {self.initial}"

@@ -45,6 +45,7 @@ class TestDirect(EstimatorConformance):
 
 class TestDirectTwoSided(EstimatorConformance):
     looks_again = True
+    test_compiled = None  # TestDirect and TestDirectAutoTwoSided compile all of it
 
     def make(self, num_samples: int = 1) -> Estimator:
         return Direct(0.5, two_sided=True, num_samples=num_samples)
@@ -52,6 +53,7 @@ class TestDirectTwoSided(EstimatorConformance):
 
 class TestDirectAuto(EstimatorConformance):
     looks_again = True
+    test_compiled = None  # TestDirect and TestDirectAutoTwoSided compile all of it
 
     def make(self, num_samples: int = 1) -> Estimator:
         return Direct("auto", scale=0.7, num_samples=num_samples)

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 from estimator_problems import random_logits, seeded
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from directmax import (
     Categorical,
     ClampedArgmax,
+    CorrectedDirect,
     Direct,
     Estimator,
     Exact,
@@ -19,6 +22,7 @@ from directmax import (
     LocalExpectation,
     PairwiseBinary,
     PerturbedArgmax,
+    Rebar,
     ScoreFunction,
 )
 from reference import Interaction, all_states, gibbs_probs
@@ -52,6 +56,54 @@ def test_infinite_losses_at_forbidden_values(estimator: Estimator) -> None:
     if isinstance(estimator, Exact):
         probs = logits.softmax(-1)
         torch.testing.assert_close(loss, 2 * probs[..., 0].sum(-1), **EXACT)
+
+
+@pytest.mark.parametrize("estimator", [Exact(), LocalExpectation(), CorrectedDirect()], ids=repr)
+def test_infinite_losses_at_allowed_values_are_named(estimator: Estimator) -> None:
+    """Also where such a value is not drawn: the expectation is infinite."""
+    logits = random_logits(1, 1, 3).detach()
+    logits[..., 2] -= 30
+    q = Categorical(logits.requires_grad_())
+    with pytest.raises(ValueError, match=r"^the objective must not be NaN, nor infinite"):
+        estimator(q, infinite_at_the_last_value, generator=seeded())
+
+
+@given(st.integers(1, 4), st.integers(2, 4), st.integers(0, 2**16), st.floats(0.0, 0.7))
+def test_local_gradients_under_masks_by_enumeration(
+    n: int, k: int, seed: int, share: float
+) -> None:
+    """The mean over all z, weighted by q, is the gradient of the expectation."""
+    g = torch.Generator().manual_seed(seed)
+    logits = torch.randn(1, n, k, generator=g, dtype=torch.float64)
+    forbidden = torch.rand(1, n, k, generator=g) < share
+    forbidden[..., int(seed) % k] = False
+    logits = logits.masked_fill(forbidden, -torch.inf).requires_grad_()
+    f = Interaction(1, n, k).requires_grad_(False)
+    table = f(all_states(n, k).unsqueeze(1)).T
+    probs = Categorical(logits).log_prob_table().exp()
+    (expected,) = torch.autograd.grad((probs * table).sum(), logits)
+    (found,) = torch.autograd.grad(Exact()(Categorical(logits), f).loss.sum(), logits)
+    torch.testing.assert_close(found, expected.nan_to_num(), **EXACT)
+    states, weights = all_states(n, k), probs.detach()[0]
+    leaf = logits.detach().expand(len(states), -1, -1).clone().requires_grad_()
+    q = Drawn(leaf, states[None])
+    for estimator in (LocalExpectation(), ScoreFunction(baseline="none")):
+        (each,) = torch.autograd.grad(estimator(q, f).loss.sum(), leaf)
+        mean = torch.einsum(
+            "s,snk->nk", weights, each.masked_fill((weights == 0)[:, None, None], 0)
+        )
+        torch.testing.assert_close(mean, expected[0].nan_to_num(), **EXACT)
+
+
+class Drawn(Categorical):
+    """Independent variables of which the sample is given."""
+
+    def __init__(self, logits: Tensor, z: Tensor) -> None:
+        super().__init__(logits, validate=False)
+        self.z = z
+
+    def sample(self, num_samples: int = 1, *, generator: torch.Generator | None = None) -> Tensor:
+        return self.z
 
 
 @pytest.mark.parametrize("epsilon", [1.0, "auto"])
@@ -183,6 +235,8 @@ def test_with_all_labels_known_the_solver_is_asked_once() -> None:
 def test_numbers_may_be_of_numpy() -> None:
     estimator = Direct(np.float32(0.5), num_samples=np.int64(2), two_sided=np.True_)
     assert repr(estimator) == repr(Direct(0.5, num_samples=2, two_sided=True))
+    learned = Rebar(np.float32(0.5), scale=np.float32(1), learn_every=np.int64(2))
+    assert repr(learned) == repr(Rebar(0.5, scale=1.0, learn_every=2))
     with pytest.raises(TypeError, match=r"^two_sided must be True or False, got 'no'"):
         Direct(two_sided="no")  # type: ignore[arg-type]
 

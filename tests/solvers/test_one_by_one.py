@@ -88,6 +88,25 @@ def test_a_solver_of_a_factory_has_one_caller_at_a_time() -> None:
     assert 1 <= len(made) <= 3
 
 
+@pytest.mark.parametrize("count", [10_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_many_calls_of_solvers_that_are_built_once(count: int) -> None:
+    """Each re-uses its memory, in threads that come and go with the problems."""
+
+    def make() -> Callable[..., NDArray[np.int64]]:
+        scores, answer = np.zeros((3, 2)), np.zeros(3, dtype=np.int64)
+
+        def solve(rows: NDArray[np.float64], problem: int) -> NDArray[np.int64]:
+            np.copyto(scores, rows)
+            np.greater(scores[:, 1], scores[:, 0], out=answer, casting="unsafe")
+            return answer
+
+        return solve
+
+    maximise, given = OneByOne(factory=make, threads=3), potentials(10, count // 100, 3, 2)
+    for _ in range(10):
+        assert torch.equal(maximise(given), given.argmax(-1))
+
+
 def test_processes() -> None:
     given = potentials(2, 5, 3, 4)
     assert torch.equal(OneByOne(best, processes=1)(given), given.argmax(-1))

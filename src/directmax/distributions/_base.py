@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._transforms import once
+from directmax._transforms import in_transforms, once
+from directmax._validation import check_count, check_one_hot, check_tensor
 from directmax.distributions._enumeration import DEFAULT_MAX_STATES
+from directmax.distributions._observed import observed_one_hot
 from directmax.gumbel import sample_gumbel
 
 
@@ -34,7 +36,12 @@ class DiscreteDistribution(ABC):
     def noise(self, num_samples: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Gumbel noise γ for `argmax`; here on the single variables, `(num_samples, b, n, k)`."""
         return sample_gumbel(
-            (num_samples, self.batch_size, self.num_variables, self.num_values),
+            (
+                check_count("num_samples", num_samples, minimum=0),
+                self.batch_size,
+                self.num_variables,
+                self.num_values,
+            ),
             generator=generator,
             dtype=self.dtype,
             device=self.device,
@@ -125,17 +132,25 @@ class DiscreteDistribution(ABC):
             "of q.sample(m)"
         )
 
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return self.batch_size, self.num_variables, self.num_values
+
     def _check(self, z: Tensor, *, one_hot: bool = False) -> None:
-        shape = (self.batch_size, self.num_variables, self.num_values)
-        if z.shape[-3:] != shape:
-            raise ValueError(
-                f"z must end in (batch, variables, values) = {shape}, got shape {tuple(z.shape)}"
-            )
+        check_tensor("z", z, self._shape, "batch, variables, values")
         if one_hot and self.validate and not z.is_meta:
-            right = ((z == 0) | (z == 1)).all(-1) & (z.sum(-1) == 1)
-            if not bool(right.all()):
-                where = tuple(int(i) for i in (~right).nonzero()[0])
-                raise ValueError(f"z must be one-hot, got {z[where].tolist()} at index {where}")
+            check_one_hot("z", z)
+
+    def _check_states(self, states: Tensor) -> Tensor:
+        """States in the type of q."""
+        return check_tensor("states", states, self._shape[1:], "variables, values").to(self.dtype)
+
+    def _given(self, labels: Tensor) -> Float[Tensor, "b n k"]:
+        """Labels as one-hot rows."""
+        validate = self.validate and not (torch.compiler.is_compiling() or in_transforms())
+        return observed_one_hot(
+            labels, self._shape, dtype=self.dtype, device=self.device, validate=validate
+        )
 
     def __repr__(self) -> str:
         return (

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from directmax._masks import binary_potentials, check_masked, chosen, may_forbid
 from directmax._precision import no_autocast
+from directmax._validation import check_flag, check_tensor
 from directmax.distributions._enumeration import (
     DEFAULT_MAX_STATES,
     enumerate_states,
@@ -44,8 +45,8 @@ class Categorical(LinearPotentials):
     """
 
     def __init__(self, logits: Float[Tensor, "b n k"], *, validate: bool = True) -> None:
+        self.validate = check_flag("validate", validate)
         self.logits = check_masked("logits", logits, ("batch", "variables", "values"), validate)
-        self.validate = validate
         self.forbids = may_forbid(logits)
         self.batch_size, self.num_variables, self.num_values = logits.shape
         self.dtype, self.device = self.logits.dtype, logits.device
@@ -79,6 +80,7 @@ class Categorical(LinearPotentials):
         self, noise: Float[Tensor, "*s b n k"], shift: Float[Tensor, "*s b n k"] | None = None
     ) -> Float[Tensor, "*s b n k"]:
         """One-hot argmax_z Σ_i h_i(z_i) + γ_i(z_i) + shift_i(z_i), without gradient."""
+        check_tensor("noise", noise, self._shape, "batch, variables, values")
         scores = self.logits.detach() + noise
         return one_hot_argmax(scores if shift is None else scores + shift)
 
@@ -105,7 +107,7 @@ class Categorical(LinearPotentials):
 
     def log_prob_given(self, labels: Float[Tensor, "b n k"]) -> Float[Tensor, " b"]:
         """Σ_i log softmax(h_i)(label_i) over the observed variables, in nats."""
-        return chosen(self.log_probs, labels)
+        return chosen(self.log_probs, self._given(labels))
 
     def mode(self) -> Float[Tensor, "b n k"]:
         """The most probable assignment, one-hot."""
@@ -157,6 +159,7 @@ class Categorical(LinearPotentials):
 
     def log_prob_states(self, states: Float[Tensor, "c n k"]) -> Float[Tensor, "b c"]:
         """log q of given assignments, the same for every problem of the batch, in nats."""
+        states = self._check_states(states)
         with no_autocast(self.device):
             # −∞ times 0 is no number: the lowest ones in its place, of which a state has few.
             lowest = torch.finfo(self.dtype).min / (2 * self.num_variables)

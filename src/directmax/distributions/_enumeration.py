@@ -24,6 +24,8 @@ def number_of_states(num_variables: int, num_values: int, max_states: int | None
         >>> number_of_states(15, 2)
         32768
     """
+    if max_states is not None:
+        check_count("max_states", max_states)
     count = int(num_values) ** int(num_variables)
     if max_states is not None and count > max_states:
         raise ValueError(

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._masks import chosen
+from directmax._validation import check_shape
 from directmax.solvers import pair_products
 
 
@@ -42,7 +43,7 @@ def observed_one_hot(
     """
     if not isinstance(labels, Tensor):
         raise TypeError(f"labels must be a torch.Tensor, got {type(labels).__name__}")
-    batch, n, k = shape
+    batch, n, k = shape = check_shape("shape", shape, ("batch", "variables", "values"), minimum=0)
     if k == 2 and labels.ndim < 3:
         labels = _binary_indices(labels, validate)
     if labels.is_floating_point():

@@ -14,7 +14,7 @@ from directmax._choices import check_choice
 from directmax._masks import binary_potentials, check_masked, chosen, without_infinities
 from directmax._precision import no_autocast, widened
 from directmax._transforms import once
-from directmax._validation import check_float_tensor
+from directmax._validation import check_count, check_flag, check_float_tensor, check_tensor
 from directmax.distributions._base import DiscreteDistribution
 from directmax.distributions._enumeration import (
     DEFAULT_MAX_STATES,
@@ -106,7 +106,7 @@ class PairwiseBinary(DiscreteDistribution):
         self.batch_size, self.num_variables, self.num_values = unary.shape
         self.dtype, self.device = self.unary.dtype, unary.device
         self.solver = choose_solver(solver)
-        self.perturbation, self.validate = perturbation, validate
+        self.perturbation, self.validate = perturbation, check_flag("validate", validate)
         self._forbids = unary.device.type != "cpu" or bool((self.unary == -torch.inf).any())
         self._cached: Moments | None = None
 
@@ -147,7 +147,7 @@ class PairwiseBinary(DiscreteDistribution):
             return super().noise(num_samples, generator=generator)
         states = number_of_states(self.num_variables, 2, 2**20)
         return sample_gumbel(
-            (num_samples, self.batch_size, states),
+            (check_count("num_samples", num_samples, minimum=0), self.batch_size, states),
             generator=generator,
             dtype=self.dtype,
             device=self.device,
@@ -158,7 +158,10 @@ class PairwiseBinary(DiscreteDistribution):
     ) -> Float[Tensor, "*s b n 2"]:
         """One-hot argmax_z h(z) + γ(z) + Σ_i shift_i(z_i), without gradient."""
         if self.perturbation == "states":
+            ending = self.batch_size, 2**self.num_variables
+            check_tensor("noise", noise, ending, "batch, states")
             return self._argmax_states(noise, shift)
+        check_tensor("noise", noise, self._shape, "batch, variables, values")
         unary = self.unary.detach() + noise
         return self._solve(unary if shift is None else unary + shift).value
 
@@ -198,6 +201,7 @@ class PairwiseBinary(DiscreteDistribution):
 
     def log_prob_given(self, labels: Float[Tensor, "b n 2"]) -> Float[Tensor, " b"]:
         """log Σ_{z with the labels} q(z) of the Gibbs distribution, in nats (n ≤ 24)."""
+        labels = self._given(labels)
         rest = remaining_potentials(self._finite, self.pairwise, labels)
         clamped = PairwiseBinary(rest.unary, rest.pairwise, validate=False)
         free = rest.observed.sum(-1).to(self.dtype) * math.log(2)
@@ -236,7 +240,7 @@ class PairwiseBinary(DiscreteDistribution):
         """
         unary = self.unary.detach() + noise
         pairwise = self.pairwise.detach()
-        solution = self.solver.alternatives(unary, pairwise, z)
+        solution = self.solver.alternatives(unary, pairwise, z, validate=False)
         self._warn(solution)
         best = potential(unary, pairwise, z[..., 1] > 0)
         difference = noise[..., 1] - noise[..., 0]  # γ_i(1) − γ_i(0)
@@ -322,7 +326,8 @@ class PairwiseBinary(DiscreteDistribution):
         samples, and no bound follows from it.
         """
         log_probs = self.unary.log_softmax(-1)
-        entropy = -(log_probs.exp() * log_probs).sum((-2, -1))
+        finite = log_probs.masked_fill(log_probs == -torch.inf, 0.0)
+        entropy = -(log_probs.exp() * finite).sum((-2, -1))
         return self.num_variables * math.log(2) - entropy
 
     def marginals(self) -> Float[Tensor, "b n 2"]:
@@ -352,7 +357,7 @@ class PairwiseBinary(DiscreteDistribution):
     def log_prob_states(self, states: Float[Tensor, "c n 2"]) -> Float[Tensor, "b c"]:
         """log q of given assignments for every problem of the batch, in nats."""
         relative = self.log_normalizer() - self._finite[..., 0].sum(-1)
-        return self._scores(states) - relative.unsqueeze(-1)
+        return self._scores(self._check_states(states)) - relative.unsqueeze(-1)
 
     def _states(self, max_states: int) -> Tensor:
         return enumerate_states(

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from directmax._masks import allowed, binary_potentials, check_masked, without_infinities
-from directmax._validation import check_positive
+from directmax._validation import check_count, check_flag, check_positive, check_tensor
 from directmax.distributions._noise import Noise, check_noise, draw
 from directmax.distributions._structured import StructuredPotentials
 from directmax.structures import Structure
@@ -106,12 +106,13 @@ class PerturbedArgmax(StructuredPotentials):
             raise TypeError(
                 f"maximise must be a function of potentials, got {type(maximise).__name__}"
             )
-        self.maximise, self.validate = maximise, validate
+        self.maximise, self.validate = maximise, check_flag("validate", validate)
 
     def noise(
         self, num_samples: int, *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "s b n k"]:
         """γ on the values, `(num_samples, b, n, k)`, by `noise` and `scale`."""
+        check_count("num_samples", num_samples, minimum=0)
         like, lifted = self.unary, False
         if self.structure is not None and len(self.structure.shape) == 1:
             # On elements Gumbel noise is on both values; on ranks it moves a whole item.
@@ -162,6 +163,7 @@ class PerturbedArgmax(StructuredPotentials):
         self, noise: Float[Tensor, "*s b n k"], shift: Float[Tensor, "*s b n k"] | None = None
     ) -> Float[Tensor, "*s b n k"]:
         """One-hot argmax_{z ∈ Z} Σ_i h_i(z_i) + γ_i(z_i) + shift_i(z_i), without gradient."""
+        check_tensor("noise", noise, self._shape, "batch, variables, values")
         scores = self.unary.detach() + noise
         if shift is not None:
             return self._solve(scores + shift)

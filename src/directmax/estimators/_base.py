@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from directmax._randomness import check_generator
 from directmax._transforms import in_transforms, recomputing
 from directmax._validation import check_count, check_positive
 from directmax.distributions import Categorical, DiscreteDistribution
@@ -111,6 +112,7 @@ class Estimator(nn.Module, ABC):
             )
         if not callable(objective):
             raise TypeError(f"objective must be callable, got {type(objective).__name__}")
+        check_generator(generator)
         again = recomputing()
         if again and (generator is not None or (self.training and self._has_state())):
             raise TypeError(

@@ -56,4 +56,6 @@ class Exact(Estimator):
         )
         # At a forbidden state the loss may be infinite.
         losses = torch.where(log_probs == -torch.inf, 0.0, losses)
-        return Estimate(loss=(log_probs.exp() * losses).sum(-1), sample=None)
+        loss = (log_probs.exp() * losses).sum(-1)
+        # Infinite elsewhere, it has no gradient: named as NaN is.
+        return Estimate(loss=loss.masked_fill(loss.isinf(), torch.nan), sample=None)

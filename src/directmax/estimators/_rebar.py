@@ -82,7 +82,7 @@ class Rebar(Estimator):
         check_positive("temperature", temperature)
         check_number("scale", scale)
         self.learn_every = check_count("learn_every", learn_every, minimum=0)
-        learn = learn_every > 0
+        learn = self.learn_every > 0
         with torch.inference_mode(False):  # where the estimator may be made
             self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)), learn)
             self.scale = nn.Parameter(torch.tensor(float(scale)), learn)

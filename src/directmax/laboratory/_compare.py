@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from directmax._choices import check_choice
-from directmax._validation import check_count
+from directmax._validation import check_count, check_flag, check_number
 from directmax.distributions import DEFAULT_MAX_STATES, DiscreteDistribution
 from directmax.estimators import Estimator
 from directmax.laboratory._gradients import Gradients, ParameterGradients, PotentialGradients
@@ -79,6 +79,7 @@ def compare_gradients(
 
     Reference: Lorberbom et al. 2019, figure 1; the intervals and the other columns are additions.
     """
+    check_flag("timing", timing)
     _check(objective, estimators, num_draws, reference, max_states, confidence, max_problems)
     gradients = _gradients(q, objective, parameters)
     draws = _Draws(gradients, num_draws, max_problems, generator, progress)
@@ -172,9 +173,7 @@ def _check(
     check_count("num_draws", num_draws, minimum=FEWEST_DRAWS)
     check_count("max_states", max_states)
     check_count("max_problems", max_problems)
-    if isinstance(confidence, bool) or not isinstance(confidence, int | float):
-        raise TypeError(f"confidence must be a number between 0 and 1, got {confidence!r}")
-    if not 0 < confidence < 1:
+    if not 0 < check_number("confidence", confidence) < 1:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
     if isinstance(reference, str):
         check_choice("reference", reference, ("exact", "none"))

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from directmax._choices import check_choice
-from directmax._validation import check_count
+from directmax._validation import check_count, check_shape
 from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.models._convolutions import STAGES, Grow, Shrink
 from directmax.models._encoders import ENCODERS
 from directmax.models._networks import PairwisePotentials
 from directmax.solvers import PairwiseSolver
+
+AXES = ("channels", "height", "width")
 
 
 class AttributeEncoder(nn.Module):
@@ -72,6 +74,7 @@ class AttributeEncoder(nn.Module):
         self.num_dimensions = check_count("num_dimensions", num_dimensions)
         check_count("hidden", hidden)
         w = check_count("width", width)
+        check_shape("shape", shape, AXES)
         self.shape = shape
         self.discrete = Shrink(shape, (w, 2 * w, 4 * w, 4 * w), (2, 2, 2, 1))
         self.coupled: PairwisePotentials | None = None
@@ -151,6 +154,7 @@ class AttributeDecoder(nn.Module):
         n = self.num_variables = check_count("num_variables", num_variables)
         c = self.num_dimensions = check_count("num_dimensions", num_dimensions)
         w = check_count("width", width)
+        check_shape("shape", shape, AXES)
         self.shape = shape
         self.layers = Grow(n + c, shape, (4 * w, 4 * w, 2 * w, w))
 

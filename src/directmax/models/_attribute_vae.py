@@ -24,7 +24,7 @@ from directmax.distributions import (
 from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._attribute_networks import AttributeDecoder, AttributeEncoder
 from directmax.models._bound import Bound
-from directmax.models._checks import check_estimator
+from directmax.models._checks import check_estimator, check_parts, check_sizes
 from directmax.models._distortion import distorted
 from directmax.objectives import (
     LIKELIHOODS,
@@ -118,13 +118,9 @@ class AttributeVAE(nn.Module):
     ) -> None:
         super().__init__()
         check_estimator(estimator)
+        check_parts(encoder=encoder, decoder=decoder)
         check_choice("likelihood", likelihood, tuple(LIKELIHOODS))
-        for name in ("shape", "num_variables", "num_dimensions"):
-            if getattr(decoder, name) != getattr(encoder, name):
-                raise ValueError(
-                    f"encoder and decoder must have the same {name}, got {getattr(encoder, name)} "
-                    f"and {getattr(decoder, name)}"
-                )
+        check_sizes(encoder, decoder, ("shape", "num_variables", "num_dimensions"))
         self.encoder, self.decoder, self.estimator = encoder, decoder, estimator
         self.likelihood = likelihood
         self.supervision = LabelledDirect() if supervision is None else supervision
@@ -211,17 +207,18 @@ class AttributeVAE(nn.Module):
             near.append(distorted(unit, distortion, generator=generator))
         known = None
         if labelled is not None and labels is not None:
-            known = self._unit(labelled)
+            known = self._unit(labelled, "labelled")
             if distortion > 0:
                 known = distorted(known, distortion, cover=False, generator=generator)
             near.append(known)
         if not near:
             return terms
         targets = [_sure(q)] if distortion > 0 else []
-        if labels is not None:
-            shape = (len(labels), q.num_variables, 2)
+        if known is not None and labels is not None:
+            shape = (len(known), q.num_variables, 2)
+            looked_at = q.device.type == "cpu" and not torch.compiler.is_compiling()
             targets.append(
-                observed_one_hot(labels, shape, dtype=q.dtype, device=q.device, validate=False)
+                observed_one_hot(labels, shape, dtype=q.dtype, device=q.device, validate=looked_at)
             )
         return self._with_labels(terms, near, targets, labelled, kl_weight, generator)
 
@@ -281,6 +278,7 @@ class AttributeVAE(nn.Module):
             TypeError, ValueError: `num_samples` is no integer of at least 1.
         """
         check_count("num_samples", num_samples)
+        self._check(images, "images")
         reconstruction, kl = [], []
         for index, part in enumerate(parts := images.split(EVALUATION_BATCH)):
             q = self.posterior(part)
@@ -314,15 +312,16 @@ class AttributeVAE(nn.Module):
             losses, gaussian = losses + weight * each[0], gaussian + weight * each[1]
         return losses, gaussian
 
-    def _unit(self, images: Tensor) -> Tensor:
-        shape = self.encoder.shape
-        if not isinstance(images, Tensor) or images.is_floating_point():
+    def _check(self, images: object, name: str) -> None:
+        shape = tuple(self.encoder.shape)
+        if not isinstance(images, Tensor) or images.dtype != torch.uint8:
             got = images.dtype if isinstance(images, Tensor) else type(images).__name__
-            raise TypeError(f"images must be 8-bit, torch.uint8 from 0 to 255, got {got}")
+            raise TypeError(f"{name} must be 8-bit, torch.uint8 from 0 to 255, got {got}")
         if images.shape[1:] != shape:
-            raise ValueError(
-                f"images must have shape (batch, *{tuple(shape)}), got {tuple(images.shape)}"
-            )
+            raise ValueError(f"{name} must have shape (batch, *{shape}), got {tuple(images.shape)}")
+
+    def _unit(self, images: Tensor, name: str = "images") -> Tensor:
+        self._check(images, name)
         return unit_pixels(images, self.scale.dtype)
 
 

@@ -18,6 +18,35 @@ def check_estimator(value: object) -> None:
         )
 
 
+def check_parts(**parts: object) -> None:
+    """Refuse, as a part of a model, what is no module."""
+    for name, part in parts.items():
+        if not isinstance(part, nn.Module):
+            got = part.__name__ if isinstance(part, type) else type(part).__name__
+            raise TypeError(f"{name} must be a torch.nn.Module, got {got}")
+
+
+def check_class_labels(labels: object, count: int, num_values: int) -> None:
+    """Refuse what are no labels `(count,)` from 0 to k − 1; values are looked at on a CPU only."""
+    if not isinstance(labels, Tensor) or labels.dtype == torch.bool or labels.is_complex():
+        got = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
+        raise TypeError(f"labels must be a tensor of integers, got {got}")
+    if labels.is_floating_point():
+        raise TypeError(f"labels must be a tensor of integers, got {labels.dtype}")
+    if labels.shape != (count,):
+        raise ValueError(
+            f"labels must be one for each of the {count} labelled images, got shape "
+            f"{tuple(labels.shape)}"
+        )
+    if labels.device.type != "cpu" or torch.compiler.is_compiling() or not labels.numel():
+        return
+    least, most = int(labels.min()), int(labels.max())
+    if least < 0 or most >= num_values:
+        raise ValueError(
+            f"labels must be from 0 to {num_values - 1}, got values from {least} to {most}"
+        )
+
+
 def check_sizes(encoder: nn.Module, decoder: nn.Module, names: tuple[str, ...]) -> None:
     """Refuse an encoder and a decoder of which a size that both have differs."""
     for name in names:

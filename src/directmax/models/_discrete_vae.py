@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from directmax._validation import check_count
+from directmax._validation import check_count, check_flag
 from directmax.distributions import (
     DEFAULT_MAX_STATES,
     Categorical,
@@ -23,6 +23,7 @@ from directmax.models._bound import NUM_AUTHORS_SAMPLES, Bound, enumerated, samp
 from directmax.models._checks import (
     check_estimator,
     check_images,
+    check_parts,
     check_sizes,
     num_pixels_of,
 )
@@ -90,14 +91,17 @@ class DiscreteVAE(nn.Module):
     ) -> None:
         super().__init__()
         check_estimator(estimator)
+        check_parts(encoder=encoder, decoder=decoder)
         check_sizes(encoder, decoder, ("num_variables", "num_values"))
         self.encoder = encoder
         self.decoder = decoder
         self.estimator = estimator
-        self.unary_kl, self.reduced = unary_kl, reduced
+        self.unary_kl = check_flag("unary_kl", unary_kl)
+        self.reduced = check_flag("reduced", reduced)
 
     def posterior(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
         """q(z|x). Potentials are not checked to be finite: training loops watch their loss."""
+        check_images(images, num_pixels_of(self.encoder))
         output = self.encoder(images)
         return (
             output
@@ -119,7 +123,6 @@ class DiscreteVAE(nn.Module):
             generator: source of the Gumbel noise.
             kl_gradient: when False, the KL term is evaluated but carries no gradient.
         """
-        check_images(images, num_pixels_of(self.encoder))
         q = self.posterior(images)
         objective = Reconstruction(self.decoder, images, reduced=self.reduced)
         estimate = self.estimator(q, objective, generator=generator)

@@ -11,11 +11,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from directmax._randomness import draw
-from directmax._validation import check_count
+from directmax._validation import check_count, check_flag
 from directmax.distributions import Categorical, observed_one_hot
 from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._bound import Bound
-from directmax.models._checks import check_estimator, check_images, num_pixels_of
+from directmax.models._checks import (
+    check_class_labels,
+    check_estimator,
+    check_images,
+    check_parts,
+    num_pixels_of,
+)
 from directmax.models._distortion import turned
 from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
 from directmax.models._networks import Decoder
@@ -119,6 +125,10 @@ class MixedVAE(nn.Module):
     ) -> None:
         super().__init__()
         check_estimator(estimator)
+        check_parts(encoder=encoder, decoder=decoder)
+        for name, part in (("encoder", encoder), ("decoder", decoder)):
+            if not hasattr(part, "num_values"):
+                raise TypeError(f"{name} must have num_values, got {type(part).__name__}")
         if (decoder.num_variables, decoder.num_values) != (
             encoder.num_values,
             encoder.num_dimensions,
@@ -129,10 +139,11 @@ class MixedVAE(nn.Module):
             )
         self.encoder, self.decoder, self.estimator = encoder, decoder, estimator
         self.supervision = LabelledDirect() if supervision is None else supervision
-        self.reduced = reduced
+        self.reduced = check_flag("reduced", reduced)
 
     def posterior(self, images: Float[Tensor, "b d"]) -> Categorical:
         """q(z|x), the discrete part."""
+        check_images(images, num_pixels_of(self.encoder))
         return Categorical(self.encoder(images).logits, validate=False)
 
     def objective(
@@ -191,9 +202,7 @@ class MixedVAE(nn.Module):
         """
         if (shift or distortion) and shape is None:
             raise ValueError("shape, (height, width), is needed for a shift and a distortion")
-        check_images(images, num_pixels_of(self.encoder))
-        if labelled is not None:
-            check_images(labelled, num_pixels_of(self.encoder), name="labelled")
+        self._check(images, labelled, labels)
         posterior = self.encoder(images)
         terms = self._without_labels(images, posterior, kl_weight, kl_gradient, generator)
         move = _Moved(shape, shift, distortion, generator)
@@ -215,6 +224,14 @@ class MixedVAE(nn.Module):
         if labelled is None or labels is None:
             return terms
         return self._with_labels(terms, around[count:], labelled, labels, kl_weight, generator)
+
+    def _check(self, images: Tensor, labelled: Tensor | None, labels: Tensor | None) -> None:
+        check_images(images, num_pixels_of(self.encoder))
+        if (labelled is None) != (labels is None):
+            raise ValueError("labelled images and labels go together: give both or neither")
+        if labelled is not None:
+            check_images(labelled, num_pixels_of(self.encoder), name="labelled")
+            check_class_labels(labels, len(labelled), self.encoder.num_values)
 
     def _without_labels(
         self,

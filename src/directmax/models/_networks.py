@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from directmax._validation import check_count
+from directmax._validation import check_count, check_flag
 from directmax.distributions import Gibbs, PairwiseBinary
 from directmax.solvers import PairwiseSolver, choose_solver
 from directmax.structures import Structure
@@ -79,7 +79,8 @@ class PairwisePotentials(nn.Module):
     ) -> None:
         super().__init__()
         n = self.num_variables = num_variables
-        self.supermodular, self.perturbation = supermodular, perturbation
+        self.supermodular = check_flag("supermodular", supermodular)
+        self.perturbation = perturbation
         self.solver = choose_solver(solver)
         pairs = torch.arange(n * (n - 1) // 2)
         ends = torch.zeros(len(pairs), n)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._validation import check_count
+
 
 def batched(
     function: Callable[..., Tensor], *inputs: Tensor, chunk_assignments: int | None = None
@@ -65,7 +67,7 @@ class Batched:
                 )
         self.function, self.inputs = function, inputs
         if chunk_assignments is not None:
-            self.chunk_assignments = chunk_assignments
+            self.chunk_assignments = check_count("chunk_assignments", chunk_assignments)
 
     def __call__(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
         """f(z)."""

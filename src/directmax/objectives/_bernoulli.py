@@ -9,6 +9,7 @@ from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 from directmax._precision import no_autocast, widened
+from directmax._validation import check_real
 
 
 def bernoulli_loss(
@@ -28,7 +29,11 @@ def bernoulli_loss(
         >>> bernoulli_loss(torch.zeros(1, 2), torch.ones(1, 2))  # 2 log 2
         tensor([1.3863])
     """
-    logits, images = widened(logits), widened(images)
+    logits, images = _checked(logits, images)
+    if logits.shape[-2:-1] != images.shape[-2:-1] and 1 not in (*logits.shape[-2:-1], len(images)):
+        raise ValueError(
+            f"logits must be for the {len(images)} images, got shape {tuple(logits.shape)}"
+        )
     if logits.shape[-1] != images.shape[-1]:
         raise ValueError(
             f"the decoder must return a logit for each of the {images.shape[-1]} pixels of the "
@@ -60,12 +65,21 @@ def bernoulli_table(
         >>> torch.allclose(table[:, 2], bernoulli_loss(codes[2].expand(5, 8), images))
         True
     """
-    logits, images = widened(logits), widened(images)
+    logits, images = _checked(logits, images)
+    if logits.ndim != 2 or images.ndim != 2 or logits.shape[1] != images.shape[1]:
+        raise ValueError(
+            "logits and images must have shapes (codes, pixels) and (batch, pixels), got "
+            f"{tuple(logits.shape)} and {tuple(images.shape)}"
+        )
     with no_autocast(logits.device):
         if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
             return _table(logits, images)
         table: Tensor = _BernoulliTable.apply(logits, images)
     return table
+
+
+def _checked(logits: object, images: object) -> tuple[Tensor, Tensor]:
+    return widened(check_real("logits", logits)), widened(check_real("images", images))
 
 
 def _table(logits: Tensor, images: Tensor) -> Tensor:

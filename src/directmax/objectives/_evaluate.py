@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._validation import check_real, check_shape
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
 
 CHUNK_ELEMENTS = 2**22
@@ -58,6 +59,7 @@ def evaluate(objective: Objective, z: Float[Tensor, "*s b n k"]) -> Float[Tensor
         >>> evaluate(lambda z: z[..., 1].sum(-1), z)
         tensor([1.])
     """
+    _check(objective, z)
     losses = _called(objective, z)
     if not isinstance(losses, Tensor):
         raise TypeError(f"the objective must return a torch.Tensor, got {type(losses).__name__}")
@@ -67,6 +69,14 @@ def evaluate(objective: Objective, z: Float[Tensor, "*s b n k"]) -> Float[Tensor
             f"for z of shape {tuple(z.shape)}, got {tuple(losses.shape)}{_hint(z)}"
         )
     return real(losses, z.dtype)
+
+
+def _check(objective: object, z: object) -> None:
+    if not callable(objective):
+        raise TypeError(f"objective must be callable, got {type(objective).__name__}")
+    z = check_real("z", z)
+    if z.ndim < 3 or 0 in z.shape[-2:]:
+        raise ValueError(f"z must end in (batch, variables, values), got shape {tuple(z.shape)}")
 
 
 def _called(objective: Objective, z: Tensor) -> object:
@@ -97,6 +107,8 @@ def real(losses: Tensor, dtype: torch.dtype) -> Tensor:
         >>> real(torch.tensor([True]), torch.float32)
         tensor([1.])
     """
+    if losses.is_complex():
+        raise TypeError(f"the objective must return losses of real numbers, got {losses.dtype}")
     return losses if losses.is_floating_point() else losses.to(dtype)
 
 
@@ -127,6 +139,8 @@ def state_losses(
         >>> state_losses(lambda z: z[..., 1].sum(-1), (1, 2, 2)).squeeze(0)
         tensor([0., 1., 1., 2.])
     """
+    if not torch.compiler.is_compiling():
+        check_shape("shape", shape, ("batch", "variables", "values"), minimum=0)
     batch_size, num_variables, num_values = shape
     fast = getattr(objective, "state_losses", None)
     if fast is not None:
@@ -203,6 +217,7 @@ def single_change_losses(
 
     Reference: Lorberbom et al. 2019, section 4.1 (the low-dimensional approximation f̃).
     """
+    _check(objective, z)
     fast = getattr(objective, "single_change_losses", None)
     if fast is not None:
         table: Tensor = fast(z.clone())

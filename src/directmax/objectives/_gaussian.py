@@ -5,6 +5,8 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._validation import check_real, check_tensor
+
 
 def gaussian_kl(
     mean: Float[Tensor, "*s c"], log_variance: Float[Tensor, "*s c"]
@@ -16,4 +18,7 @@ def gaussian_kl(
         >>> gaussian_kl(torch.tensor([1.0, 2.0]), torch.zeros(2))
         tensor(2.5000)
     """
+    for name, value in (("mean", mean), ("log_variance", log_variance)):
+        check_real(name, value)
+        check_tensor(name, value, tuple(mean.shape), "codes")
     return 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).sum(-1)

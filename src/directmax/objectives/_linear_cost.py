@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._masks import binary_potentials
+from directmax._validation import check_flag, check_real, check_tensor
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
 
 
@@ -32,10 +33,8 @@ class LinearCost:
     """
 
     def __init__(self, cost: Float[Tensor, "b n k"], *, binary: bool = False) -> None:
-        if not isinstance(cost, Tensor) or not cost.is_floating_point():
-            got = cost.dtype if isinstance(cost, Tensor) else type(cost).__name__
-            raise TypeError(f"cost must be a floating-point tensor, got {got}")
-        if binary:
+        check_real("cost", cost)
+        if check_flag("binary", binary):
             cost = binary_potentials("cost", cost)
         if cost.ndim == 2:
             cost = cost.unsqueeze(0)
@@ -52,7 +51,8 @@ class LinearCost:
         Raises:
             ValueError: z is for other sizes.
         """
-        if z.shape[-2:] != self.cost.shape[1:] or len(self.cost) not in (1, z.shape[-3]):
+        check_tensor("z", z, tuple(self.cost.shape[1:]), "variables, values")
+        if z.ndim < 3 or len(self.cost) not in (1, z.shape[-3]):
             raise ValueError(
                 f"z must be for costs of shape {tuple(self.cost.shape)}, got shape {tuple(z.shape)}"
             )

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from directmax._precision import widened
-from directmax._validation import check_float_tensor
+from directmax._validation import check_flag, check_float_tensor
 from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
 from directmax.objectives._bernoulli import bernoulli_loss
 from directmax.objectives._candidates import Candidates
@@ -81,7 +81,7 @@ class MixedReconstruction:
             )
         self.decoder, self.images = decoder, images
         self.rows, self.row_kl = widened(rows), widened(row_kl)
-        self.reduced = reduced
+        self.reduced = check_flag("reduced", reduced)
 
     def __call__(self, z: Float[Tensor, "*s b 1 k"]) -> Float[Tensor, "*s b"]:
         """f(z), one-hot or relaxed; differentiable with respect to everything.

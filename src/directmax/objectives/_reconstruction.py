@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from directmax._precision import widened
-from directmax._validation import check_float_tensor
+from directmax._validation import check_flag, check_float_tensor, check_tensor
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states, number_of_states
 from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table
 from directmax.objectives._candidates import Candidates
@@ -86,7 +86,7 @@ class Reconstruction:
         check_float_tensor("images", images, ("batch", "pixels"), finite=False)
         self.decoder = decoder
         self.images = images
-        self.reduced = reduced
+        self.reduced = check_flag("reduced", reduced)
 
     def __call__(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
         """−log p(x|z), differentiable with respect to the decoder and to z.
@@ -98,12 +98,19 @@ class Reconstruction:
 
     def _first(self, z: Tensor) -> Tensor:
         """The first layer's output, in the type of its weights (of half-precision models too)."""
-        if z.shape[-3] != self.images.shape[0]:
+        check_tensor("z", z, (), "batch, variables, values")
+        if z.ndim < 3 or z.shape[-3] != self.images.shape[0]:
             raise ValueError(
                 f"z must be for the {self.images.shape[0]} images of the objective, got shape "
-                f"{tuple(z.shape)} with a batch of {z.shape[-3]}"
+                f"{tuple(z.shape)} of (batch, variables, values)"
             )
         first = self.decoder.first
+        columns = first.weight.shape[-1]
+        if z.shape[-2] * z.shape[-1] != columns:
+            raise ValueError(
+                f"z must have the {columns} entries (variables times values) that the decoder "
+                f"takes, got shape {tuple(z.shape)}"
+            )
         output: Tensor = first(z.flatten(-2).to(first.weight.dtype))
         return output
 

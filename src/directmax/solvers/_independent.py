@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax.solvers._pairwise import check_sampled
 from directmax.solvers._solution import Solution, Status
 
 
@@ -24,6 +25,7 @@ def solve_independent(unary: Float[Tensor, "*s b n k"]) -> Solution:
         >>> solution.value.argmax(-1).tolist(), solution.objective.tolist(), solution.status.value
         ([[1, 0]], [4.0], 'optimal')
     """
+    check_sampled("unary", unary)
     unary = unary.detach()
     best, index = unary.max(-1, keepdim=True)
     value = torch.zeros_like(unary).scatter_(-1, index, 1.0)

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from directmax._validation import check_count
+from directmax.solvers._pairwise import check_sampled
 
 Solve = Callable[[NDArray[np.float64], int], ArrayLike]
 
@@ -86,6 +87,7 @@ class OneByOne:
     @torch.no_grad()
     def __call__(self, potentials: Float[Tensor, "s b n k"]) -> Int[Tensor, "s b n"]:
         """The best values of every problem and sample."""
+        check_sampled("potentials", potentials, finite=False)
         batch, n = potentials.shape[-3:-1]
         # A copy, and each row of its own memory: solve may write to it.
         rows = potentials.detach().to("cpu", torch.float64, copy=True).numpy()

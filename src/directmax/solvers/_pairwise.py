@@ -11,7 +11,7 @@ from torch import Tensor
 
 from directmax._masks import check_masked, without_infinities
 from directmax._precision import widened
-from directmax._validation import check_float_tensor
+from directmax._validation import check_float_tensor, check_one_hot, check_tensor
 from directmax.solvers._solution import Solution, Status
 
 
@@ -98,6 +98,8 @@ class PairwiseSolver(ABC):
         unary: Float[Tensor, "*s b n 2"],
         pairwise: Float[Tensor, "b P"],
         value: Float[Tensor, "*s b n 2"],
+        *,
+        validate: bool = True,
     ) -> Solution:
         """For every variable the best assignment in which it has the other value than in `value`.
 
@@ -105,12 +107,16 @@ class PairwiseSolver(ABC):
             unary: as above.
             pairwise: as above.
             value: one-hot assignments.
+            validate: also look at values (on a GPU, a synchronisation).
 
         Returns:
             A `Solution` with a leading axis for the variable: `value` `(n, *s, b, n, 2)`,
             `objective` `(n, *s, b)`. Where the other value is forbidden: `value` itself, and −∞.
         """
-        check_potentials(unary, pairwise, finite=False)
+        check_potentials(unary, pairwise, finite=validate)
+        check_tensor("value", value, tuple(unary.shape), "samples, batch, variables, 2")
+        if validate:
+            check_one_hot("value", value)
         unary, pairwise = widened(unary.detach()), widened(pairwise.detach())
         solution = self._alternatives(_without_infinities(unary, pairwise), pairwise, value)
         forbidden = (unary == -torch.inf).any(-1).movedim(-1, 0)  # (n, *s, b)
@@ -152,6 +158,14 @@ class PairwiseSolver(ABC):
         """
 
 
+def check_sampled(name: str, potentials: Tensor, *, finite: bool = True) -> None:
+    """Refuse what are no potentials `(*s, b, n, k)`."""
+    if not isinstance(potentials, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(potentials).__name__}")
+    axes = ("samples",) * max(0, potentials.ndim - 3) + ("batch", "variables", "values")
+    check_masked(name, potentials, axes, finite)
+
+
 def check_potentials(
     unary: Tensor, pairwise: Tensor, *, finite: bool = True
 ) -> tuple[int, int, int]:
@@ -160,10 +174,7 @@ def check_potentials(
     Raises:
         TypeError, ValueError: as `PairwiseSolver.__call__` says.
     """
-    if not isinstance(unary, Tensor):
-        raise TypeError(f"unary must be a torch.Tensor, got {type(unary).__name__}")
-    axes = ("samples",) * max(0, unary.ndim - 3) + ("batch", "variables", "values")
-    check_masked("unary", unary, axes, finite)
+    check_sampled("unary", unary, finite=finite)
     hint = (
         "one entry for each pair i < j; from a matrix: matrix[:, i, j] with "
         "i, j = torch.triu_indices(n, n, 1)"
