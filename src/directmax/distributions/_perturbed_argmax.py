@@ -228,24 +228,18 @@ class PerturbedArgmax(StructuredPotentials):
         difference = noise[..., 1] - noise[..., 0]  # γ_i(1) − γ_i(0)
         margin = (difference * (2 * z[..., 1] - 1)).movedim(-1, 0)
         structure = self.structure
-        if structure is not None and len(structure.shape) == 1:
-            weights = self._weights(scores)
-            elements, feasible = structure.alternatives(weights, z[..., 1])
-            gap = structure.score(weights, z[..., 1]) - structure.score(weights, elements) - margin
+        if structure is not None:
+            weights, best = self._weights(scores), structure.from_one_hot(z)
+            elements, feasible = structure.alternatives(weights, best)
+            gap = structure.score(weights, best) - structure.score(weights, elements) - margin
             return structure.one_hot(elements), gap.masked_fill(~feasible, torch.inf)
         identity = torch.eye(self.num_variables, dtype=self.dtype, device=self.device)
         target = identity[:, None, None, :, None] * (1 - z)  # (n, s, b, n, 2)
-        reach = _dominating(scores)
-        if structure is not None:
-            reach = structure.reach(scores)[..., None, None]
-        other = self._solve(scores + reach * target)
+        other = self._solve(scores + _dominating(scores) * target)
         feasible = (other * target).sum((-2, -1)) > 0  # (n, s, b)
         other = torch.where(feasible[..., None, None], other, z)
-        if structure is not None:
-            gap = structure.score(scores, z) - structure.score(scores, other) - margin
-        else:
-            finite = scores.masked_fill(scores == -torch.inf, 0.0)
-            gap = ((z - other) * finite).sum((-2, -1)) - margin
+        finite = scores.masked_fill(scores == -torch.inf, 0.0)
+        gap = ((z - other) * finite).sum((-2, -1)) - margin
         return other, gap.masked_fill(~feasible, torch.inf)
 
     def mode(self) -> Float[Tensor, "b n k"]:

@@ -22,5 +22,6 @@ if TYPE_CHECKING:
     from directmax.models._networks import Decoder as Decoder
     from directmax.models._networks import Encoder as Encoder
     from directmax.models._networks import PairwiseEncoder as PairwiseEncoder
+    from directmax.models._networks import StructuredEncoder as StructuredEncoder
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)

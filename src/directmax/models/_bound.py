@@ -12,6 +12,7 @@ from torch import Tensor
 
 from directmax.distributions import (
     DiscreteDistribution,
+    Gibbs,
     PairwiseBinary,
     number_of_states,
     state_block,
@@ -76,7 +77,8 @@ def enumerated(
 ) -> Bound:
     """Sums over all K = k^n states. A state is decoded once, whatever the number of images.
 
-    E_q[f] = Σ_z q(z) f(z); −log p(x) = n log k − log Σ_z e^{−f(z)}.
+    E_q[f] = Σ_z q(z) f(z); −log p(x) = n log k − log Σ_z e^{−f(z)}. On a structure Z, where the
+    prior is uniform, with log |Z| for n log k and z in Z.
     """
     states = number_of_states(n, k)
     block = min(states, BLOCK_STATES)
@@ -84,6 +86,7 @@ def enumerated(
     posteriors = [posterior(part) for part in parts]
     expected = [part.new_zeros(len(part)) for part in parts]
     evidence = [part.new_full((len(part),), -torch.inf) for part in parts]
+    sizes = [torch.zeros(len(part), dtype=torch.int64, device=part.device) for part in parts]
     for start in range(0, states, block):
         z = state_block(
             n, k, start, min(start + block, states), dtype=images.dtype, device=images.device
@@ -92,14 +95,23 @@ def enumerated(
         logits = decoder.rest(first(z.flatten(1).to(first.weight.dtype)))  # (c, d)
         for index, (part, q) in enumerate(zip(parts, posteriors, strict=True)):
             losses = bernoulli_table(logits, part)  # (b, c)
-            expected[index] += (q.log_prob_states(z).exp_() * losses).sum(-1)
-            evidence[index] = torch.logaddexp(evidence[index], torch.logsumexp(-losses, -1))
+            log_probs = q.log_prob_states(z)
+            if isinstance(q, Gibbs):  # outside of Z there is neither posterior nor prior
+                outside = log_probs == -torch.inf
+                sizes[index] += (~outside).sum(-1)
+                inside = losses.masked_fill(outside, torch.inf)
+            else:
+                inside = losses
+            expected[index] += (log_probs.exp_() * losses).sum(-1)
+            evidence[index] = torch.logaddexp(evidence[index], torch.logsumexp(-inside, -1))
         if progress is not None:
             progress(min(1.0, (start + block) / states))
+    structured = any(isinstance(q, Gibbs) for q in posteriors)
+    prior = torch.cat(sizes).to(images.dtype).log() if structured else math.log(states)
     return Bound(
         reconstruction=torch.cat(expected),
         kl=torch.cat([q.kl_to_uniform() for q in posteriors]),
-        nll=math.log(states) - torch.cat(evidence),
+        nll=prior - torch.cat(evidence),
         num_samples=None,
     )
 

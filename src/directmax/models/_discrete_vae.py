@@ -27,7 +27,7 @@ from directmax.models._checks import (
     check_sizes,
     num_pixels_of,
 )
-from directmax.models._networks import Decoder, Encoder, PairwiseEncoder
+from directmax.models._networks import Decoder, Encoder, PairwiseEncoder, StructuredEncoder
 from directmax.objectives import Reconstruction
 
 
@@ -58,7 +58,7 @@ class DiscreteVAE(nn.Module):
         encoder: images `(b, d)` to logits `(b, n, k)` or to a distribution.
         decoder: one-hot `(…, n, k)` to pixel logits `(…, d)`; see `FactoredDecoder`.
         estimator: how the gradient of the first term passes the sample.
-        unary_kl: structured encoders: train with the KL of the unary potentials' softmax, as the
+        unary_kl: pairwise encoders: train with the KL of the unary potentials' softmax, as the
             authors' code does, instead of the Gibbs distribution's. It needs no sum over states,
             and gives no bound.
         reduced: decode candidates in bfloat16 where that is faster; see `Reconstruction`.
@@ -82,7 +82,7 @@ class DiscreteVAE(nn.Module):
 
     def __init__(
         self,
-        encoder: Encoder | PairwiseEncoder,
+        encoder: Encoder | PairwiseEncoder | StructuredEncoder,
         decoder: Decoder,
         estimator: Estimator,
         *,
@@ -153,8 +153,9 @@ class DiscreteVAE(nn.Module):
             progress: told of the share of the states that is done.
 
         Returns:
-            A `Bound`, in nats per image. For structured encoders with enumerable states it is that
-            of the Gibbs distribution; with more states there is none, and `valid` is False.
+            A `Bound`, in nats per image. For pairwise encoders with enumerable states it is that
+            of the Gibbs distribution; with more states there is none, and `valid` is False. For a
+            `StructuredEncoder` there is one always: its KL and its samples are exact.
 
         Raises:
             TypeError, ValueError: `num_samples` is no integer of at least 1.

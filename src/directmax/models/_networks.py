@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -9,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from directmax._validation import check_count, check_flag
-from directmax.distributions import PairwiseBinary
+from directmax.distributions import Gibbs, PairwiseBinary
 from directmax.solvers import PairwiseSolver, choose_solver
+from directmax.structures import Structure
 
 
 class Encoder(nn.Module):
@@ -155,6 +157,52 @@ class PairwiseEncoder(nn.Module):
         """q(z|x)."""
         q: PairwiseBinary = self.potentials(self.layers(images))
         return q
+
+
+class StructuredEncoder(nn.Module):
+    r"""x → linear → ReLU → linear → weights of a structure with sums → its Gibbs distribution.
+
+    The prior is uniform on Z: the KL is log |Z| minus the entropy, exactly, and a `DiscreteVAE` has
+    a bound. Estimators that take a `Gibbs` distribution train it: `ScoreFunction`, `Exact`.
+
+    Args:
+        num_pixels: d, the size of an image.
+        structure: with sums, for any number of problems, such as `Subsets(10, 5)` or `Chain(8, 3)`.
+        hidden: units of the hidden layer.
+
+    Raises:
+        TypeError, ValueError: a size that is no integer or too small; a structure without sums, or
+            with parameters that differ by problem.
+
+    Example:
+        >>> from directmax.structures import Subsets
+        >>> StructuredEncoder(64, Subsets(10, 5))(torch.zeros(3, 64))
+        Gibbs(batch_size=3, Subsets(10, 5))
+
+    Reference: directmax; Papandreou and Yuille 2011 (Gibbs against perturb-and-MAP).
+    """
+
+    def __init__(self, num_pixels: int, structure: Structure, *, hidden: int = 300) -> None:
+        super().__init__()
+        if not isinstance(structure, Structure):
+            raise TypeError(f"structure must be a Structure, got {type(structure).__name__}")
+        if not structure.tractable or structure.batch_size is not None:
+            raise ValueError(
+                "structure must have sums, and parameters that are the same for every image, got "
+                f"{structure!r}"
+            )
+        self.structure = structure
+        self.num_variables, self.num_values = structure.shape[0], structure.num_values
+        self.layers = nn.Sequential(
+            nn.Linear(check_count("num_pixels", num_pixels), check_count("hidden", hidden)),
+            nn.ReLU(),
+            nn.Linear(hidden, math.prod(structure.shape)),
+        )
+
+    def forward(self, images: Float[Tensor, "b d"]) -> Gibbs:
+        """q(z|x)."""
+        weights = self.layers(images).unflatten(-1, self.structure.shape)
+        return Gibbs(weights, self.structure, validate=False)
 
 
 class Decoder(nn.Module):

@@ -101,8 +101,8 @@ def spo_plus(
     r"""max_{z ∈ Z} ⟨c − 2ĉ, z⟩ − ⟨c − 2ĉ, z(c)⟩: SPO+, a convex bound of the regret.
 
     The loss of `fenchel_young` at the weights c − 2ĉ, with the best z of the true costs as the
-    label. Without noise it is SPO+; with noise its perturbed form, which is smooth, and generalises
-    better where the data are few.
+    label. Without noise it is SPO+; with noise its perturbed form, which is smooth.
+    `benchmarks/peers.py` compares them.
 
     Args:
         predicted: ĉ `(b, *shape)`.

@@ -26,7 +26,7 @@ class Structure(Weighted, ABC):
     with as they are, half precision in float32. Nothing is random except `sample`, a structure
     holds nothing but its parameters, and several threads may call it.
 
-    - every structure: `argmax`, `alternatives` (for `(m,)`), `max_marginals`, `score`,
+    - every structure: `argmax`, `alternatives`, `max_marginals`, `score`,
       `is_feasible`;
     - those with `tractable`: `log_partition`, `marginals`, `entropy`, `kl_to_uniform`, `log_prob`
       and `sample` of the Gibbs distribution q(z) ∝ exp(⟨w, z⟩ + c(z)) on Z. They are differentiable
@@ -144,28 +144,21 @@ class Structure(Weighted, ABC):
 
     @torch.no_grad()
     def alternatives(
-        self, weights: Float[Tensor, "*s b m"], z: Float[Tensor, "*s b m"]
-    ) -> tuple[Float[Tensor, "m *s b m"], Bool[Tensor, "m *s b"]]:
-        """For every element the best z in Z in which it is chosen if it is not in `z`, or not.
+        self, weights: Float[Tensor, "*s b *shape"], z: Float[Tensor, "*s b *shape"]
+    ) -> tuple[Float[Tensor, "n *s b *shape"], Bool[Tensor, "n *s b"]]:
+        """For every element or variable the best z in Z in which it is another than in `z`.
 
         Args:
-            weights: as above; the structure is one of elements, `(m,)`.
+            weights: as above.
             z: assignments.
 
         Returns:
             The assignments, and where there is one; elsewhere the assignment is `z`.
-
-        Raises:
-            TypeError: a structure of variables, `(n, k)`.
         """
-        if len(self.shape) != 1:
-            raise TypeError(
-                f"{type(self).__name__} has variables with several values, expected elements; use "
-                "max_marginals"
-            )
         rows, flat = self._rows(weights, False), self._rows(z, False)
         other, reached = self._alternatives(rows, flat)
-        other = torch.where(reached.unsqueeze(-1), other.to(flat.dtype), flat).to(z.dtype)
+        found = reached.reshape(*reached.shape, *(1,) * len(self.shape))
+        other = torch.where(found, other.to(flat.dtype), flat).to(z.dtype)
         return other.reshape(-1, *z.shape), reached.reshape(-1, *self._leading(z))
 
     @torch.no_grad()
@@ -276,16 +269,19 @@ class Structure(Weighted, ABC):
         return z
 
     def _alternatives(
-        self, rows: Float[Tensor, "r m"], z: Float[Tensor, "r m"]
-    ) -> tuple[Float[Tensor, "m r m"], Bool[Tensor, "m r"]]:
-        """As `alternatives`. Here m maximisations, each with one element forced."""
-        rows = rows.double()
-        wanted = torch.eye(len(rows[0]), dtype=rows.dtype, device=rows.device).unsqueeze(1)
-        wanted = wanted * (1 - 2 * z)  # (m, r, m): 1 to choose, −1 to leave
+        self, rows: Float[Tensor, "r ..."], z: Float[Tensor, "r ..."]
+    ) -> tuple[Float[Tensor, "n r ..."], Bool[Tensor, "n r"]]:
+        """As `alternatives`. Here n maximisations, each with another value forced."""
+        rows, n = rows.double(), self.shape[0]
+        itself = torch.eye(n, dtype=rows.dtype, device=rows.device)
+        if len(self.shape) == 1:
+            wanted = itself.unsqueeze(1) * (1 - 2 * z)  # 1 to choose, −1 to leave
+        else:
+            wanted = itself.view(n, 1, n, 1) * (1 - z)
         pushed = rows + self._dominating(rows) * wanted
         other, ok = self._argmax(pushed.flatten(0, 1).contiguous(), True)
         other = other.reshape(wanted.shape)
-        reached = ((other - z) * wanted).sum(-1) > 0
+        reached = ((other - z) * wanted).flatten(2).sum(-1) > 0
         return other, reached if ok is None else reached & ok.reshape(reached.shape)
 
     def _max_marginals(self, rows: Float[Tensor, "r ..."]) -> Tensor:

@@ -13,7 +13,7 @@ from directmax._precision import no_autocast
 from directmax._validation import check_count
 from directmax.structures._base import Structure
 from directmax.structures._parameters import check_numbers, common, per_row
-from directmax.structures._rows import Answer, solve_rows
+from directmax.structures._rows import Answer, solve_others, solve_rows
 from directmax.structures._weights import categorical, forbidden
 
 MODERATE = 30.0
@@ -23,8 +23,8 @@ MODERATE = 30.0
 class Chain(Structure):
     r"""Sequences of n states: ⟨w, z⟩ + Σ_t T_t[z_t, z_{t+1}], a linear-chain conditional field.
 
-    argmax: the Viterbi algorithm, compiled. Sums: the forward algorithm, O(nk²). Both also give
-    gradients with respect to the transitions.
+    argmax: the Viterbi algorithm, compiled; max-marginals: forwards and backwards. Sums: the
+    forward algorithm, O(nk²). All also give gradients with respect to the transitions.
 
     Args:
         length: n ≥ 1.
@@ -77,9 +77,25 @@ class Chain(Structure):
     def _argmax(self, rows: Float[Tensor, "r n k"], masked: bool) -> Answer:
         from directmax.structures._chain_kernel import maximise
 
+        return solve_rows(maximise, rows, *self._arrays(rows), minimum=8)
+
+    def _arrays(self, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Transitions and lengths for a kernel."""
         table = self._table.detach().to("cpu", rows.dtype).contiguous()
-        parameters = table.numpy(), self.lengths.numpy()
-        return solve_rows(maximise, rows, *parameters, minimum=8)
+        return table.numpy(), self.lengths.numpy()
+
+    def _alternatives(
+        self, rows: Float[Tensor, "r n k"], z: Float[Tensor, "r n k"]
+    ) -> tuple[Float[Tensor, "n r n k"], Bool[Tensor, "n r"]]:
+        """Forwards and backwards once, and a walk to both sides from every place."""
+        from directmax.structures._chain_kernel import alternatives
+
+        return solve_others(alternatives, rows, z, *self._arrays(rows))
+
+    def _max_marginals(self, rows: Float[Tensor, "r n k"]) -> Float[Tensor, "r n k"]:
+        from directmax.structures._chain_kernel import max_marginals
+
+        return solve_rows(max_marginals, rows, *self._arrays(rows), minimum=8)[0]
 
     def _feasible(self, rows: Float[Tensor, "r n k"]) -> Bool[Tensor, " r"]:
         inside = self._inside(rows)

@@ -16,7 +16,7 @@ from directmax._validation import check_count
 from directmax.structures._base import Structure
 from directmax.structures._edges import check_edges
 from directmax.structures._parameters import check_numbers, common, per_row
-from directmax.structures._rows import Answer, solve_rows
+from directmax.structures._rows import Answer, solve_others, solve_rows
 from directmax.structures._weights import categorical, forbidden
 
 
@@ -186,6 +186,15 @@ class Paths(Structure):
     def max_marginals(self, weights: Float[Tensor, "*s b m"]) -> Float[Tensor, "*s b m 2"]:
         """As elsewhere; refused with cycles."""
         return self._refuse() if self.has_cycles else super().max_marginals(weights)
+
+    def _alternatives(
+        self, rows: Float[Tensor, "r m"], z: Float[Tensor, "r m"]
+    ) -> tuple[Float[Tensor, "m r m"], Bool[Tensor, "m r"]]:
+        """The best to every vertex and from it, found once, joined for every element."""
+        from directmax.structures._paths_kernel import alternatives
+
+        ends = self.source.numpy(), self.target.numpy(), self._places().numpy()
+        return solve_others(alternatives, rows, z, self._edges, *ends, self.on == "vertices")
 
     @staticmethod
     def _refuse() -> NoReturn:

@@ -54,6 +54,116 @@ def without_cycles(
 
 
 @njit(cache=True, nogil=True)
+def alternatives(
+    rows: NDArray,
+    z: NDArray,
+    other: NDArray,
+    reached: NDArray,
+    edges: tuple[NDArray, NDArray, NDArray],
+    sources: NDArray,
+    targets: NDArray,
+    levels: NDArray,
+    on_vertices: bool,
+    start: int,
+    stop: int,
+) -> None:  # pragma: no cover (compiled)
+    """Write, for every element, the best path with it if `z` is without it, else without it.
+
+    The best with an edge joins the best to its tail and from its head. One without an edge of z
+    leaves the levels up to its tail's by exactly one other edge, and the best before and after that
+    avoid it by themselves. One without a vertex has exactly one edge over it.
+
+    Args:
+        rows: as above, as the others.
+        z: `(r, m)`.
+        other: `(m, r, m)`, zero before.
+        reached: `(m, r)`, False before: where there is one.
+        edges: tails, heads and variables, as above, as sources and targets.
+        sources: as above.
+        targets: as above.
+        levels: `(v,)`, numbers of the vertices, all different, that rise along every edge.
+        on_vertices: as above.
+        start: first row.
+        stop: one past the last.
+    """
+    tails, heads, variable = edges
+    ahead, behind = np.empty(len(levels), rows.dtype), np.empty(len(levels), rows.dtype)
+    into, onward = np.empty(len(levels), np.int64), np.empty(len(levels), np.int64)
+    worth = np.empty(len(tails), rows.dtype)
+    for row in range(start, stop):
+        ends = sources[row % len(sources)], targets[row % len(targets)]
+        ahead[ends[0]] = rows[row, ends[0]] if on_vertices else 0.0
+        _both_ways(rows[row], edges, ends, ahead, behind, into, onward, worth)
+        for item in range(len(levels) if on_vertices else len(tails)):
+            i = item if on_vertices else variable[item]
+            if on_vertices and z[row, i] == 0:
+                if ahead[i] + behind[i] > -np.inf:
+                    reached[i, row] = True
+                    _walk(other[i, row], into, tails, variable, ends[0], i, True)
+                    _walk(other[i, row], onward, heads, variable, ends[1], i, True)
+                    other[i, row, i] = 1
+                continue
+            edge = item if z[row, i] == 0 else -1
+            if z[row, i] > 0 and not on_vertices:
+                edge = _over(levels, edges, worth, levels[tails[item]] + 1, item)
+            elif z[row, i] > 0 and i != ends[0] and i != ends[1]:
+                edge = _over(levels, edges, worth, levels[i], -1)
+            if edge >= 0 and worth[edge] > -np.inf:
+                reached[i, row] = True
+                _walk(other[i, row], into, tails, variable, ends[0], tails[edge], on_vertices)
+                _walk(other[i, row], onward, heads, variable, ends[1], heads[edge], on_vertices)
+                other[i, row, variable[edge]] = 1
+
+
+@njit(cache=True, nogil=True)
+def _over(
+    levels: NDArray,
+    edges: tuple[NDArray, NDArray, NDArray],
+    worth: NDArray,
+    level: int,
+    without: int,
+) -> int:  # pragma: no cover (compiled)
+    """The best edge but one from below a level to it or above; to above it without that one."""
+    best, edge = -np.inf, -1
+    least = level if without >= 0 else level + 1
+    for e in range(len(worth)):
+        crosses = levels[edges[0][e]] < level and levels[edges[1][e]] >= least
+        if crosses and e != without and worth[e] > best:
+            best, edge = worth[e], e
+    return edge
+
+
+@njit(cache=True, nogil=True)
+def _both_ways(
+    row: NDArray,
+    edges: tuple[NDArray, NDArray, NDArray],
+    ends: tuple[int, int],
+    ahead: NDArray,
+    behind: NDArray,
+    into: NDArray,
+    onward: NDArray,
+    worth: NDArray,
+) -> None:  # pragma: no cover (compiled)
+    """The best to every vertex, from it, and over every edge; that of the source is there."""
+    (tails, heads, variable), (source, target) = edges, ends
+    first = ahead[source]
+    ahead[:], behind[:], into[:], onward[:] = -np.inf, -np.inf, -1, -1
+    ahead[source], behind[target] = first, 0.0
+    for e in range(len(tails)):
+        value = ahead[tails[e]] + row[variable[e]]
+        if value > ahead[heads[e]] and heads[e] != source:
+            ahead[heads[e]], into[heads[e]] = value, e
+    for e in range(len(tails) - 1, -1, -1):
+        value = behind[heads[e]] + row[variable[e]]
+        if value > behind[tails[e]] and tails[e] != target:
+            behind[tails[e]], onward[tails[e]] = value, e
+    for e in range(len(tails)):
+        usable = heads[e] != source and tails[e] != target
+        value = ahead[tails[e]] + row[variable[e]] + behind[heads[e]]
+        worth[e] = value if usable else -np.inf
+
+
+@njit(cache=True, nogil=True)
 def _walk(
     z: NDArray,
     into: NDArray,
@@ -63,7 +173,7 @@ def _walk(
     vertex: int,
     on_vertices: bool,
 ) -> None:  # pragma: no cover (compiled)
-    """Back from the target."""
+    """Back from the target; with heads for tails, onward from a source."""
     while vertex != source:
         z[variable[into[vertex]]] = 1
         vertex = tails[into[vertex]]

@@ -39,3 +39,26 @@ def solve_rows(
     if rows.device.type != "cpu":
         z = z.to(rows.device)
     return z, None if ok.all() else torch.from_numpy(ok).to(rows.device)
+
+
+def solve_others(
+    kernel: Callable[..., None],
+    rows: Float[Tensor, "r ..."],
+    z: Float[Tensor, "r ..."],
+    *parameters: Any,
+) -> tuple[Float[Tensor, "n r ..."], Bool[Tensor, "n r"]]:
+    """As `solve_rows`, kernel(rows, z, other, reached, *parameters, start, stop).
+
+    Args:
+        kernel: writes, for every variable, the best assignment with it changed, zero before, and
+            whether there is one, False before.
+        rows: weights.
+        z: assignments.
+        parameters: of the problems.
+    """
+    weights, own = rows.cpu(), z.cpu()
+    other = weights.new_zeros(rows.shape[1], *rows.shape)
+    reached = torch.zeros(other.shape[:2], dtype=torch.bool)
+    arrays = weights.numpy(), own.numpy(), other.numpy(), reached.numpy()
+    over_rows(lambda start, stop: kernel(*arrays, *parameters, start, stop), len(rows))
+    return other.to(rows.device), reached.to(rows.device)

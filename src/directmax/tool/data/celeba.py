@@ -253,8 +253,8 @@ def find_folder(places: Places) -> Path:
     searched = ", ".join(str(place / FOLDER) for place in places.folders())
     raise DataError(
         f"CelebA is in none of {searched}, expected {IMAGES}/, {ATTRIBUTES} and {PARTITION} "
-        f'(aligned and cropped images; torchvision\'s "celeba" folder); get it from {ADDRESS}, it is '
-        "for non-commercial research only and never downloaded for you"
+        f'(aligned and cropped images; torchvision\'s "celeba" folder); get it from {ADDRESS}, it '
+        "is for non-commercial research only and never downloaded for you"
     )
 
 
