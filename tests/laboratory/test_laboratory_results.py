@@ -108,7 +108,7 @@ def test_progress() -> None:
         ({"max_problems": 0}, "max_problems must be"),
         ({"max_states": 0}, "max_states must be"),
         ({"confidence": 1.0}, "confidence must be between 0 and 1, got 1.0"),
-        ({"confidence": "high"}, "confidence must be a number"),
+        ({"confidence": "high"}, "confidence must be a finite number"),
         ({"reference": "exct"}, "did you mean 'exact'?"),
         ({"reference": 1}, "reference must be 'exact', 'none' or an estimator"),
         ({"parameters": [torch.zeros(1, requires_grad=True)]}, "q must be a function"),

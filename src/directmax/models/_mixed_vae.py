@@ -71,6 +71,10 @@ class _Moved:
     distortion: float
     generator: torch.Generator | None
 
+    def __post_init__(self) -> None:
+        if (self.shift or self.distortion) and self.shape is None:
+            raise ValueError("shape, (height, width), is needed for a shift and a distortion")
+
     def __call__(self, images: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
         if self.shape is None:
             return images
@@ -200,12 +204,10 @@ class MixedVAE(nn.Module):
         Raises:
             ValueError: `shift` or `distortion` without `shape`.
         """
-        if (shift or distortion) and shape is None:
-            raise ValueError("shape, (height, width), is needed for a shift and a distortion")
+        move = _Moved(shape, shift, distortion, generator)
         self._check(images, labelled, labels)
         posterior = self.encoder(images)
         terms = self._without_labels(images, posterior, kl_weight, kl_gradient, generator)
-        move = _Moved(shape, shift, distortion, generator)
         neighbours = []  # images to classify: around those without labels, and those with
         logits, classify = posterior.logits.squeeze(1), self.encoder.classify
         if radius > 0:

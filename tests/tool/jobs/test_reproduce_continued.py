@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -145,18 +144,19 @@ def test_a_state_that_cannot_be_written_does_not_end_the_others(
 
 def test_a_lock_that_is_held_for_a_moment_is_waited_for(tmp_path: Path) -> None:
     folder = stored(Store(tmp_path), tiny("a"), State())
-    held = threading.Event()
+    held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
         with folder.claim():
             held.set()
-            time.sleep(0.3)
+            release.wait(30)
 
     thread = threading.Thread(target=hold)
     thread.start()
     assert held.wait(10)
     with folder.claim() as mine:
         assert not mine
+    threading.Timer(0.3, release.set).start()
     with folder.claim(wait=10) as mine:
         assert mine
     thread.join()

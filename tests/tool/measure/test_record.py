@@ -130,9 +130,9 @@ def test_any_other_shape_is_one_line(path: Path, text: str) -> None:
 def test_what_is_no_file_is_refused(path: Path) -> None:
     path.parent.mkdir()
     os.mkfifo(path)
-    with pytest.raises(RunError, match="expected a file"):
+    with pytest.raises(RunError, match="no regular file"):
         record(path, resume=True)
-    with pytest.raises(RunError, match="expected a file"):
+    with pytest.raises(RunError, match="cannot read"):
         record(path.parent, resume=True)
 
 

@@ -93,7 +93,11 @@ def test_the_card_is_the_one_that_was_used(tmp_path: Path, monkeypatch: pytest.M
     assert found == ["card 0", "card 1", None]
 
 
-def test_the_commit_is_read_without_writing(tmp_path: Path) -> None:
+def test_the_commit_is_read_without_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directmax, "__file__", str(tmp_path / "__init__.py"))  # not installed
+
     def git(*arguments: str) -> None:
         author = ("-c", "user.name=a", "-c", "user.email=a@b")
         subprocess.run(["git", "-C", str(tmp_path), *author, *arguments], check=True)

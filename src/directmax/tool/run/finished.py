@@ -118,14 +118,7 @@ def evaluate_run(
     Raises:
         RunError, ValueError: the run, the data or the device cannot be used.
     """
-    if num_samples is not None:
-        dataclasses.replace(SETTINGS["eval_samples"], name="samples").check(num_samples)
-    if seed is not None:
-        SETTINGS["seed"].check(seed)
-    if not splits:
-        raise ValueError("--splits needs at least one of train, validation and test")
-    for split in splits:
-        check_choice("split", split, SPLITS)
+    _check_evaluation(num_samples, seed, splits)
     config, data, model = load_run(run_dir, images=images, data_dir=data_dir, device=device)
     num_samples = config.eval_samples if num_samples is None else num_samples
     seed = derive_seed(config.seed, Stream.SAMPLES, 0) if seed is None else seed
@@ -150,6 +143,17 @@ def evaluate_run(
             )
         results[split] = metrics.to_dict()
     return results
+
+
+def _check_evaluation(num_samples: int | None, seed: int | None, splits: Sequence[str]) -> None:
+    if num_samples is not None:
+        dataclasses.replace(SETTINGS["eval_samples"], name="samples").check(num_samples)
+    if seed is not None:
+        SETTINGS["seed"].check(seed)
+    if not splits:
+        raise ValueError("--splits needs at least one of train, validation and test")
+    for split in splits:
+        check_choice("split", split, SPLITS)
 
 
 def _evaluate_binary(
