@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from directmax.tool import environment
 from directmax.tool.data.locate import user_cache
 from directmax.tool.files import RunError, user_path
+from directmax.tool.run import processes
 
 STRAY = {"RANK": "3", "LOCAL_RANK": "3", "WORLD_SIZE": "8", "SLURM_NTASKS": "4"}
 
@@ -94,3 +96,17 @@ def test_no_user_of_that_number(monkeypatch: pytest.MonkeyPatch) -> None:
         user_path("~nobody-of-this-name/run")
     with pytest.raises(RunError, match="zero byte"):
         user_path("a\0b")
+
+
+def test_variables_of_a_torchrun_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    values = {"LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2", "MASTER_PORT": port}
+    values |= {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="nobody answers"):
+        processes._torchrun(1)
+    with socket.create_server(("127.0.0.1", int(port))):
+        assert processes._torchrun(1) == (2, 1)

@@ -17,8 +17,8 @@ def batched(
 
     Estimators call an objective with leading sample axes, `(*s, b, n, k)`. Much of torch takes one
     batch axis only: `F.cross_entropy`, convolutions, embeddings, `einsum` with letters for its
-    axes. Such a function f(z, *inputs) is called with z as `(m, n, k)`, m assignments, and with its
-    inputs repeated along their first axis to fit: input i goes with problem i.
+    axes. Such a function, `f(z, *inputs)`, is called with z as `(m, n, k)`, m assignments, and with
+    its inputs repeated along their first axis to fit: input i goes with problem i.
 
     Layers that look at other rows of a batch see those of other samples and of candidates, too:
     BatchNorm must be in `.eval()` mode (or be LayerNorm or GroupNorm), and dropout, which would

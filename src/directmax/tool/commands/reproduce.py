@@ -90,6 +90,7 @@ class Reproduce:
 
     def run(self) -> None:
         """Reproduce."""
+        from directmax.tool.jobs.engine_local import resources
         from directmax.tool.look.progress import make_console
         from directmax.tool.paper.item import Request
         from directmax.tool.paper.items import plan_items
@@ -101,6 +102,7 @@ class Reproduce:
             raise ValueError(f"--retries must be at least 0, got {self.retries}")
         if self.address is not None and self.engine != "ray":
             raise ValueError("--address is for --engine ray: add it, or leave --address out")
+        resources(self.device, self.workers, 1)  # refused before images are read
         # A worker on another machine has a working directory of its own.
         data_dir = None if self.data_dir is None else str(Path(self.data_dir).absolute())
         present = present_data(data_dir)

@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -76,12 +77,28 @@ def make_fabric(device: str, devices: int, precision: str, strategy: str = "auto
 
 def _torchrun(devices: int) -> tuple[int, int]:
     """Processes of this machine, and machines, as torchrun started them."""
+    where = (os.environ.get("MASTER_ADDR", ""), os.environ.get("MASTER_PORT", ""))
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and not _answers(*where):
+        raise ValueError(
+            f"torchrun's variables are set, but nobody answers at {':'.join(where)}: unset "
+            "TORCHELASTIC_RUN_ID, or start with torchrun"
+        )
     local = int(os.environ["LOCAL_WORLD_SIZE"])
     if devices not in (1, local):
         raise ValueError(
             f"torchrun started {local} processes here, and --devices says {devices}; leave it out"
         )
     return local, int(os.environ["WORLD_SIZE"]) // local
+
+
+def _answers(address: str, port: str) -> bool:
+    """Whether torchrun, which keeps the processes' store, is there: its variables may be left over
+    from a job that has ended, and joining it would never end."""
+    try:
+        socket.create_connection((address, int(port)), timeout=30).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 @contextlib.contextmanager
