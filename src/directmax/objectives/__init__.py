@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from directmax.objectives._mixed_reconstruction import (
         MixedReconstruction as MixedReconstruction,
     )
+    from directmax.objectives._pool import SolutionPool as SolutionPool
     from directmax.objectives._reconstruction import FactoredDecoder as FactoredDecoder
     from directmax.objectives._reconstruction import Reconstruction as Reconstruction
 
