@@ -18,6 +18,7 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "gaussian": ({"model": "mixed"}, 5),
     "binarize": ({}, "static"),
     "encoder": ({}, "pairwise"),
+    "chosen": ({"encoder": "subset"}, 3),
     "solver": ({"encoder": "supermodular"}, "max-flow"),
     "perturbation": ({"encoder": "pairwise"}, "states"),
     "kl": ({"encoder": "pairwise"}, "unary"),

@@ -17,6 +17,7 @@ PIXELS = 5
 CASES = {
     "subsets": Subsets(4, 2),
     "chain": Chain(3, 2, torch.tensor([[1.0, -1.0], [0.5, 2.0]], dtype=torch.float64)),
+    "matching": Matching(3),
     "some forbidden": Chain(3, 2, torch.tensor([[1.0, -torch.inf], [0.5, 2.0]]).double()),
 }
 
@@ -94,7 +95,7 @@ def test_gradients_are_those_of_enumeration(structure: Structure) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [Matching(3), Subsets(3, torch.tensor([1, 2])), "subsets"], ids=lambda w: str(w)[:8]
+    "wrong", [Matching(15), Subsets(3, torch.tensor([1, 2])), "subsets"], ids=lambda w: str(w)[:8]
 )
 def test_refused_in_one_line(wrong: object) -> None:
     with pytest.raises((TypeError, ValueError)) as error:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from directmax.estimators import ESTIMATORS, Estimator, LabelledDirect
 from directmax.models import (
+    ENCODERS,
     AttributeDecoder,
     AttributeEncoder,
     AttributeVAE,
@@ -19,6 +20,8 @@ from directmax.models import (
     MixedEncoder,
     MixedVAE,
     PairwiseEncoder,
+    StructuredEncoder,
+    structured_encoder,
 )
 from directmax.schedules import ExponentialDecay, GeometricDecay, Schedule
 from directmax.tool.config.annealing import auto_kl_start
@@ -102,7 +105,9 @@ def _mixed(config: ResolvedConfig, num_pixels: int) -> MixedVAE:
     )
 
 
-def build_encoder(config: ResolvedConfig, num_pixels: int) -> Encoder | PairwiseEncoder:
+def build_encoder(
+    config: ResolvedConfig, num_pixels: int
+) -> Encoder | PairwiseEncoder | StructuredEncoder:
     """The encoder that a configuration names.
 
     Raises:
@@ -110,6 +115,15 @@ def build_encoder(config: ResolvedConfig, num_pixels: int) -> Encoder | Pairwise
     """
     if config.encoder == "independent":
         return Encoder(num_pixels, config.variables, config.values, hidden=config.hidden)
+    if ENCODERS[config.encoder].structure:
+        return structured_encoder(
+            config.encoder,
+            num_pixels,
+            config.variables,
+            config.values,
+            chosen=config.chosen,
+            hidden=config.hidden,
+        )
     return PairwiseEncoder(
         num_pixels,
         config.variables,

@@ -26,12 +26,12 @@ class Setting:
         range: the least value and the largest; what more would cost is out of reach.
         above_zero_to: the largest, where every number above 0 will do.
         models: those that use it; none stands for all.
-        structured: whether only structured encoders use it.
+        encoders: those that use it; none stands for all.
         labels: models that use it only with labels.
         stored: what files have where it is not used; version 1 of them has no null.
         default_stored: whether files have that also in place of the default.
         since: the version of files in which it came; earlier ones mean `before`.
-        before: what was the case before it came, and is left out of files.
+        before: what was the case before it came, and is left out of files; None: not used.
         noun: what a choice is called; else its name.
         name: of its field.
         annotation: the type of its field.
@@ -44,7 +44,7 @@ class Setting:
     range: tuple[float, float] = (-math.inf, math.inf)
     above_zero_to: float = 0
     models: tuple[str, ...] = ()
-    structured: bool = False
+    encoders: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     stored: Any = None
     default_stored: bool = False

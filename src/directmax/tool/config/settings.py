@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from directmax.estimators import ESTIMATORS, Declaration
-from directmax.models import ENCODERS
+from directmax.models import COUPLED, ENCODERS, EncoderKind
 from directmax.objectives import LIKELIHOODS
 from directmax.solvers import SOLVERS
 from directmax.tool.config.setting import By, by_model, declared, either, setting
 from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS
 
-VERSION = 2
+VERSION = 3
 """Of the files that hold a configuration."""
 MODELS = ("discrete", "mixed", "attributes")
+STRUCTURES = tuple(name for name, kind in ENCODERS.items() if kind.structure)
+"""Encoders whose posterior is a structure's Gibbs distribution."""
 FEWEST_START_EPOCHS = 5
 """With fewer, one start is as good as another."""
 _MIXED = ("mixed", "attributes")
@@ -36,16 +38,25 @@ def falling_epochs(fraction: float, epochs: int) -> int:
     return math.ceil(fraction * epochs - 1e-9)
 
 
-def _structured(c: Any) -> bool:
-    return c.model == "attributes" or c.encoder != "independent"
-
-
 def _one(c: Any) -> bool:
     return c.model == "discrete" and c.variables == 1
 
 
 def _variables(c: Any) -> int:
-    return len(c.attributes) if c.model == "attributes" else 15 if _structured(c) else 1
+    return len(c.attributes) if c.model == "attributes" else ENCODERS[c.encoder].variables
+
+
+def _values(c: Any) -> int:
+    return 2 if c.model == "attributes" else ENCODERS[c.encoder].values(c.variables)
+
+
+def _by_encoder(of: Callable[[EncoderKind], object]) -> str:
+    """What encoders have by default, in words."""
+    having: dict[object, list[str]] = {}
+    for name, kind in ENCODERS.items():
+        having.setdefault(of(kind), []).append(name)
+    (first, _), *rest = having.items()
+    return ", ".join([f"{first}", *(f"{value} with {either(names)}" for value, names in rest)])
 
 
 def _estimator(c: Any) -> str:
@@ -53,6 +64,8 @@ def _estimator(c: Any) -> str:
         return "direct"
     if c.encoder == "independent":
         return "local-expectation"
+    if ENCODERS[c.encoder].structure:
+        return "score-function"
     return "clamped-argmax" if c.perturbation == "unary" else "direct"
 
 
@@ -176,13 +189,13 @@ class Settings:
     variables: int = setting(
         "Number n of latent variables.",
         _variables,
-        "1, or 15 with a structured encoder",
+        _by_encoder(lambda kind: kind.variables),
         range=(1, 10_000),
     )
     values: int = setting(
         "Number k of values of each latent variable.",
-        lambda c: 2 if _structured(c) else 10,
-        "10, or 2 with a structured encoder",
+        _values,
+        _by_encoder(lambda kind: kind.shown),
         range=(2, 1_000_000),
     )
     hidden: int = setting(
@@ -192,30 +205,39 @@ class Settings:
         range=(1, 65_536),
     )
     encoder: str = setting(
-        f"{either([f'{name} ({text})' if text else name for name, text in ENCODERS.items()])}.",
+        f"{either([f'{n} ({kind.text})' if kind.text else n for n, kind in ENCODERS.items()])}.",
         "independent",
         choices=tuple(ENCODERS),
     )
+    chosen: int = setting(
+        "Subset encoder: how many of the variables are on.",
+        lambda c: max(1, c.variables // 2) if c.encoder == "subset" else None,
+        "half of them",
+        range=(0, 10_000),
+        encoders=("subset",),
+        stored=0,
+        since=3,
+    )
     solver: str = setting(
-        f"Of a structured encoder's argmax: {either(tuple(SOLVERS))}.",
+        f"Of the argmax of {either(COUPLED)}: {either(tuple(SOLVERS))}.",
         "auto",
         choices=tuple(SOLVERS),
-        structured=True,
+        encoders=COUPLED,
     )
     perturbation: str = setting(
-        """Structured encoders: Gumbel noise on the single variables (unary) or on every state
-        (states; exact Gibbs samples, few variables).""",
+        f"""{either(COUPLED).capitalize()}: Gumbel noise on the single variables (unary) or on every
+        state (states; exact Gibbs samples, few variables).""",
         "unary",
         choices=("unary", "states"),
-        structured=True,
+        encoders=COUPLED,
     )
     kl: str = setting(
-        """KL term of structured encoders: of the Gibbs distribution (gibbs, at most 20 variables)
+        f"""KL term of {either(COUPLED)}: of the Gibbs distribution (gibbs, at most 20 variables)
         or, as in the authors' code, of the unary potentials alone (unary, no bound).""",
         "gibbs",
         choices=("gibbs", "unary"),
         noun="KL term",
-        structured=True,
+        encoders=COUPLED,
         models=("discrete",),
     )
     candidates: str = setting(
@@ -227,11 +249,13 @@ class Settings:
     )
     estimator: str = setting(
         f"""Gradient estimator: {_those(lambda row: row.independent and not row.binary)}; with
-        binary variables also {_those(lambda row: row.binary)}; with structured encoders
-        {_those(lambda row: bool(row.coupled))}.""",
+        binary variables also {_those(lambda row: row.binary)}; with the encoders
+        {either(COUPLED)} {_those(lambda row: bool(row.coupled))}; with
+        {either(STRUCTURES)} {_those(lambda row: row.gibbs)}.""",
         _estimator,
-        "direct for one variable, local-expectation for several, clamped-argmax for structured "
-        "encoders (direct with --perturbation states)",
+        f"direct for one variable, local-expectation for several, clamped-argmax with "
+        f"{either(COUPLED)} (direct with --perturbation states), score-function with "
+        f"{either(STRUCTURES)}",
         choices=tuple(ESTIMATORS),
     )
     epsilon: float | Literal["auto"] = setting(

@@ -97,7 +97,12 @@ def stored_config(values: Mapping[str, Any]) -> ResolvedConfig:
         >>> stored_config(config.to_dict()) == config
         True
     """
-    values = {n: each.before for n, each in SETTINGS.items() if each.since > 1} | dict(values)
+    earlier = {
+        name: each.stored if each.before is None else each.before
+        for name, each in SETTINGS.items()
+        if each.since > 1
+    }
+    values = earlier | dict(values)
     mismatched = sorted(set(SETTINGS).symmetric_difference(values))
     if mismatched:
         raise ValueError(
