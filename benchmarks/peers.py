@@ -315,6 +315,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="one seed, few problems")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    about = {"command": " ".join(["python", *sys.argv]), "commit": commit()}
     versions = {name: version(name) for name in PEERS}
     for name, found in versions.items():
         print(f"{name}: {found or 'not installed'}")
@@ -325,7 +326,7 @@ def main() -> None:
         runs = [run(seed) for seed in range(1 if options.tiny else options.seeds)]
         results[name] = {"unit": unit, "rows": show(name, unit, runs)}
         if options.json:
-            save(options.json, options.seeds, versions, results)
+            save(options.json, about | {"seeds": options.seeds}, versions, results)
 
 
 def commit() -> str | None:
@@ -339,12 +340,11 @@ def commit() -> str | None:
     return (found.stdout.strip() + "+" * bool(changed.stdout)) or None
 
 
-def save(path: Path, seeds: int, versions: dict[str, str | None], results: dict[str, Any]) -> None:
+def save(
+    path: Path, about: dict[str, Any], versions: dict[str, str | None], results: dict[str, Any]
+) -> None:
     """Results so far, with what they were made by."""
-    about = {
-        "command": " ".join(["python", *sys.argv]),
-        "commit": commit(),
-        "seeds": seeds,
+    about |= {
         "versions": {"directmax": directmax.__version__, "torch": torch.__version__} | versions,
         "machine": f"{platform.machine()}, {platform.system()}, one thread, shared with others",
     }
