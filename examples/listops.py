@@ -30,7 +30,7 @@ def loss_of(method: str, network: Network, batch: Expressions) -> torch.Tensor:
         return network.losses(batch.tokens, z, batch.values)
 
     if method == "score function":
-        return ScoreFunction(num_samples=4)(Gibbs(weights, trees), f).loss.mean()
+        return ScoreFunction(num_samples=2)(Gibbs(weights, trees), f).loss.mean()
     q = PerturbedArgmax(weights, trees)
     if method == "implicit MLE":
         return ImplicitMLE(num_samples=2)(q, f).loss.mean()
