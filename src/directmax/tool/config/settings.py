@@ -14,11 +14,17 @@ from directmax.solvers import SOLVERS
 from directmax.tool.config.setting import By, by_model, declared, either, setting
 from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS
 
-VERSION = 2
+VERSION = 3
 """Of the files that hold a configuration."""
 MODELS = ("discrete", "mixed", "attributes")
 FEWEST_START_EPOCHS = 5
 """With fewer, one start is as good as another."""
+LENGTH = 20_000
+"""Steps of a training of the discrete model: what annealing takes, however many images."""
+MOST_EPOCHS = 500
+"""Of few images a longer training only overfits."""
+_NUM_IMAGES = 50_000
+"""Where nobody knows better."""
 _MIXED = ("mixed", "attributes")
 
 
@@ -49,23 +55,43 @@ def _variables(c: Any) -> int:
 
 
 def _estimator(c: Any) -> str:
-    if c.variables == 1 and c.encoder == "independent":
-        return "direct"
     if c.encoder == "independent":
-        return "local-expectation"
+        if c.model == "discrete":
+            return "local-divergence"
+        return "direct" if c.variables == 1 else "local-expectation"
     return "clamped-argmax" if c.perturbation == "unary" else "direct"
 
 
 def _num_samples(c: Any) -> int:
     if c.estimator == "score-function":
         return 1 if c.given("baseline") == "running-mean" else 4
-    return 8 if c.estimator == "direct" and _one(c) else 1
+    return 8 if c.estimator in ("direct", "local-divergence") and _one(c) else 1
+
+
+def _kl_start(c: Any) -> float | str:
+    several = c.model == "discrete" and not _one(c)
+    return 1.0 if several else "auto"
+
+
+def _kl_fraction(c: Any) -> float:
+    if not _one(c):
+        return 2 / 3
+    return 1 / 2 if c.estimator == "local-divergence" else 1 / 6
 
 
 def _starts(c: Any) -> int:
+    if c.estimator == "local-divergence":
+        return 1
     falls = c.given("kl_fraction") is None and c.kl_start != 1
     few = falling_epochs(c.kl_fraction, c.epochs) < FEWEST_START_EPOCHS
     return 4 if _one(c) and falls and not few else 1
+
+
+def _epochs(c: Any) -> int:
+    if c.model != "discrete":
+        return 400 if c.data == "digits" else 40
+    steps = math.ceil((c.num_images or _NUM_IMAGES) / c.batch_size)
+    return min(MOST_EPOCHS, math.ceil(LENGTH / steps))
 
 
 def _used(name: str, value: By) -> By:
@@ -218,6 +244,26 @@ class Settings:
         structured=True,
         models=("discrete",),
     )
+    pseudo_images: float = setting(
+        """The decoder is fitted to so many images more for each of its values (n(k − 1) + 1), all
+        equal to the mean training image, with codes drawn from the prior. 0 switches this off.""",
+        by_model(discrete=1.0, mixed=0.0, attributes=0.0),
+        "1",
+        range=(0, 1e6),
+        models=("discrete",),
+        since=3,
+        before=0.0,
+    )
+    dreams: float = setting(
+        """Weight of the encoder's loss −log q(z|x) on images that the decoder draws from codes of
+        the prior, as in the sleep phase of wake–sleep. 0 switches this off.""",
+        by_model(discrete=1.0, mixed=0.0, attributes=0.0),
+        "1",
+        range=(0, 1e6),
+        models=("discrete",),
+        since=3,
+        before=0.0,
+    )
     candidates: str = setting(
         """Losses of single changes, with several variables: bfloat16 where that is faster (auto),
         or full precision (full).""",
@@ -230,8 +276,8 @@ class Settings:
         binary variables also {_those(lambda row: row.binary)}; with structured encoders
         {_those(lambda row: bool(row.coupled))}.""",
         _estimator,
-        "direct for one variable, local-expectation for several, clamped-argmax for structured "
-        "encoders (direct with --perturbation states)",
+        "local-divergence; clamped-argmax for structured encoders (direct with --perturbation "
+        "states); with the other models direct for one variable, local-expectation for several",
         choices=tuple(ESTIMATORS),
     )
     epsilon: float | Literal["auto"] = setting(
@@ -250,11 +296,22 @@ class Settings:
         False,
     )
     num_samples: int = setting(
-        """Gumbel draws an image to average over (all estimators but exact). With direct and one
-        variable of the discrete model several cost little.""",
+        """Gumbel draws an image to average over (all estimators but exact). With one variable of
+        the discrete model several cost little.""",
         _num_samples,
-        "8 with direct and one variable of the discrete model, 4 with score-function, else 1",
+        "8 with direct or local-divergence and one variable of the discrete model, 4 with "
+        "score-function, else 1",
         range=(1, 10_000),
+    )
+    covering: float = setting(
+        """Local-divergence: share of the run with α = 1, in which q covers what the posterior
+        allows; after it α = 0, which minimises the bound.""",
+        _used("covering", lambda _: 2 / 3),
+        "two thirds",
+        range=(0, 1),
+        since=3,
+        before="auto",
+        stored="auto",
     )
     temperature: float = setting(
         f"The temperature τ of {either(users('temperature'), 'and')}; with rebar and relax where "
@@ -290,29 +347,32 @@ class Settings:
         """Weight of the KL term at the start, from where it falls to 1 geometrically; 1 switches
         this off. auto: just below the weight at which codes part; 1 with the mixed and the
         attributes model.""",
-        "auto",
+        _kl_start,
+        "auto, or 1 with several variables of the discrete model",
         above_zero_to=1e30,
     )
     kl_fraction: float = setting(
         "Share of the run over which it falls.",
-        lambda c: 1 / 6 if _one(c) else 2 / 3,
-        "a sixth with one variable of the discrete model, else two thirds",
+        _kl_fraction,
+        "with one variable of the discrete model half with local-divergence and else a sixth; two "
+        "thirds with others",
         range=(0, 1),
     )
     starts: int = setting(
         """Trainings from other initial weights while the weight of the KL term falls; the one with
         the best validation bound then (with labels, accuracy) is continued.""",
         _starts,
-        "4 with one variable of the discrete model, whose local optima differ, where the weight "
-        "falls as by default and in five epochs or more, else 1",
+        "1 with local-divergence; else 4 with one variable of the discrete model, whose local "
+        "optima differ, where the weight falls as by default and in five epochs or more, else 1",
         range=(1, 1000),
         since=2,
         before=1,
     )
     epochs: int = setting(
         "Passes over the training images (of the start that is continued).",
-        lambda c: 400 if c.data == "digits" else 120 if c.model == "discrete" else 40,
-        "400 with digits, 40 with the mixed and the attributes model, else 120",
+        _epochs,
+        f"{LENGTH:,} steps in whole epochs, at most {MOST_EPOCHS}; 400 with digits and 40 with "
+        "others in the mixed and the attributes model",
         range=(1, 1_000_000),
     )
     patience: int = setting(
@@ -329,9 +389,11 @@ class Settings:
     )
     learning_rate: float = setting("Of Adam.", 1e-3, above_zero_to=1e6)
     learning_rate_schedule: str = setting(
-        "constant, or cosine (down to zero at the last step).",
-        "cosine",
-        choices=("constant", "cosine"),
+        """constant, cosine (down to zero at the last step), or late-cosine (constant for two
+        thirds of the run, then cosine).""",
+        lambda c: "late-cosine" if c.estimator == "local-divergence" else "cosine",
+        "late-cosine with local-divergence, else cosine",
+        choices=("constant", "cosine", "late-cosine"),
     )
     seed: int = setting("Of initial weights, order of images and noise.", 0, range=(0, 2**63 - 1))
     precision: str = setting(

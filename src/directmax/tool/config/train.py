@@ -26,6 +26,8 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "kl_start": 1.0,
         "kl_fraction": 0.0,
         "starts": 1,
+        "pseudo_images": 0.0,
+        "dreams": 0.0,
         "epochs": 300,
         "batch_size": 100,
         "learning_rate_schedule": "constant",
@@ -68,19 +70,26 @@ class TrainConfig(Settings):
         values = {name: getattr(self, name) for name in SETTINGS}
         return {n: SETTINGS[n].check(v) for n, v in values.items() if not SETTINGS[n].unset(v)}
 
-    def resolve(self) -> ResolvedConfig:
-        """Every setting with its value: given, of the preset, or the default for the others."""
+    def resolve(self, num_images: int | None = None) -> ResolvedConfig:
+        """Every setting with its value: given, of the preset, or the default for the others.
+
+        Args:
+            num_images: of the training images, on which the default of `epochs` depends; None:
+                those of the data set that is named.
+        """
         check_choice("preset", self.preset, tuple(_PRESETS))
         given = self.given()
-        return _resolve(_PRESETS[self.preset] | given, given)
+        return _resolve(_PRESETS[self.preset] | given, given, num_images)
 
 
-def _resolve(values: dict[str, Any], given: Mapping[str, Any]) -> ResolvedConfig:
+def _resolve(
+    values: dict[str, Any], given: Mapping[str, Any], num_images: int | None = None
+) -> ResolvedConfig:
     if values.get("attributes") == ():  # none are named: those by default
         del values["attributes"]
     plain = {name: SETTINGS[name].default for name in ("model", "data")}
     check_data(SimpleNamespace(**plain | values))
-    config = fill(values)
+    config = fill(values, num_images)
     refuse_unused(given, config)
     check(config)
     return config

@@ -71,7 +71,7 @@ def train(
         >>> summary["test"]["bound"] > 0
         True
     """
-    config = config.resolve()
+    given, config = config, config.resolve()
     fabric = make_fabric(device, devices, config.precision, strategy)
     with joined(fabric):
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
@@ -79,6 +79,7 @@ def train(
         if resume:
             folder.check_images(identity)
         data = load_data(config, data_dir, images=images)
+        config = given.resolve(len(data.train))
         task = make_task(config, data, fabric, workers=workers)
         trainer = Trainer(task, folder, progress or Progress(), compiled=compiled)
         with _claim(folder, config, identity, resume, fabric):
