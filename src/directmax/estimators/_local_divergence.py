@@ -84,6 +84,7 @@ class LocalDivergence(Estimator):
         self.alpha = alpha
         self.kl_weight = check_scheduled("kl_weight", kl_weight)
         self.num_samples = check_num_samples(num_samples)
+        self._latest: float | None = None
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """n(k−1)+1 a sample; k in all for n = 1."""
@@ -91,7 +92,7 @@ class LocalDivergence(Estimator):
 
     def latest(self) -> dict[str, float]:
         """α at the latest call."""
-        return {"alpha": at(self.alpha, max(self.step - 1, 0))}
+        return {} if self._latest is None else {"alpha": self._latest}
 
     def _has_state(self) -> bool:
         return callable(self.alpha) or callable(self.kl_weight)
@@ -101,6 +102,7 @@ class LocalDivergence(Estimator):
     ) -> Estimate:
         q = check_independent("LocalDivergence", q, "; use ClampedArgmax or Direct")
         alpha, weight = at(self.alpha, self.step), at(self.kl_weight, self.step)
+        self._latest = alpha
         z = q.sample(self.num_samples, generator=generator)
         loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)
         gradient = divergence_gradient(q, changes, alpha, weight)

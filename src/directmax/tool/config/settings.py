@@ -19,6 +19,7 @@ VERSION = 3
 MODELS = ("discrete", "mixed", "attributes")
 FEWEST_START_EPOCHS = 5
 """With fewer, one start is as good as another."""
+_OF_DIRECT = ("epsilon", "epsilon_scale", "two_sided", "rao_blackwell")
 LENGTH = 20_000
 """Steps of a training of the discrete model: what annealing takes, however many images."""
 MOST_EPOCHS = 500
@@ -57,7 +58,8 @@ def _variables(c: Any) -> int:
 def _estimator(c: Any) -> str:
     if c.encoder == "independent":
         if c.model == "discrete":
-            return "local-divergence"
+            asked = any(c.given(name) is not None for name in _OF_DIRECT)
+            return "direct" if asked else "local-divergence"
         return "direct" if c.variables == 1 else "local-expectation"
     return "clamped-argmax" if c.perturbation == "unary" else "direct"
 
@@ -68,8 +70,12 @@ def _num_samples(c: Any) -> int:
     return 8 if c.estimator in ("direct", "local-divergence") and _one(c) else 1
 
 
+def _if_local_divergence(c: Any) -> float:
+    return 1.0 if c.model == "discrete" and c.estimator == "local-divergence" else 0.0
+
+
 def _kl_start(c: Any) -> float | str:
-    several = c.model == "discrete" and not _one(c)
+    several = c.model == "discrete" and c.variables > 1 and c.encoder == "independent"
     return 1.0 if several else "auto"
 
 
@@ -247,8 +253,8 @@ class Settings:
     pseudo_images: float = setting(
         """The decoder is fitted to so many images more for each of its values (n(k − 1) + 1), all
         equal to the mean training image, with codes drawn from the prior. 0 switches this off.""",
-        by_model(discrete=1.0, mixed=0.0, attributes=0.0),
-        "1",
+        _if_local_divergence,
+        "1 with local-divergence, else 0",
         range=(0, 1e6),
         models=("discrete",),
         since=3,
@@ -257,8 +263,8 @@ class Settings:
     dreams: float = setting(
         """Weight of the encoder's loss −log q(z|x) on images that the decoder draws from codes of
         the prior, as in the sleep phase of wake–sleep. 0 switches this off.""",
-        by_model(discrete=1.0, mixed=0.0, attributes=0.0),
-        "1",
+        _if_local_divergence,
+        "1 with local-divergence, else 0",
         range=(0, 1e6),
         models=("discrete",),
         since=3,
@@ -276,8 +282,9 @@ class Settings:
         binary variables also {_those(lambda row: row.binary)}; with structured encoders
         {_those(lambda row: bool(row.coupled))}.""",
         _estimator,
-        "local-divergence; clamped-argmax for structured encoders (direct with --perturbation "
-        "states); with the other models direct for one variable, local-expectation for several",
+        "local-divergence, or direct where one of its settings is given; clamped-argmax for "
+        "structured encoders (direct with --perturbation states); with the other models direct for "
+        "one variable, local-expectation for several",
         choices=tuple(ESTIMATORS),
     )
     epsilon: float | Literal["auto"] = setting(
@@ -348,7 +355,7 @@ class Settings:
         this off. auto: just below the weight at which codes part; 1 with the mixed and the
         attributes model.""",
         _kl_start,
-        "auto, or 1 with several variables of the discrete model",
+        "auto, or 1 with several independent variables of the discrete model",
         above_zero_to=1e30,
     )
     kl_fraction: float = setting(

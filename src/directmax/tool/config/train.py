@@ -26,8 +26,6 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "kl_start": 1.0,
         "kl_fraction": 0.0,
         "starts": 1,
-        "pseudo_images": 0.0,
-        "dreams": 0.0,
         "epochs": 300,
         "batch_size": 100,
         "learning_rate_schedule": "constant",
