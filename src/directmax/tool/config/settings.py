@@ -22,6 +22,8 @@ FEWEST_START_EPOCHS = 5
 _OF_DIRECT = ("epsilon", "epsilon_scale", "two_sided", "rao_blackwell")
 LENGTH = 20_000
 """Steps of a training of the discrete model: what annealing takes, however many images."""
+FEWEST_EPOCHS = 120
+"""With other estimators, whose gradients are noisier."""
 MOST_EPOCHS = 500
 """Of few images a longer training only overfits."""
 _NUM_IMAGES = 50_000
@@ -97,7 +99,8 @@ def _epochs(c: Any) -> int:
     if c.model != "discrete":
         return 400 if c.data == "digits" else 40
     steps = math.ceil((c.num_images or _NUM_IMAGES) / c.batch_size)
-    return min(MOST_EPOCHS, math.ceil(LENGTH / steps))
+    fewest = 1 if c.estimator == "local-divergence" else FEWEST_EPOCHS
+    return min(MOST_EPOCHS, max(fewest, math.ceil(LENGTH / steps)))
 
 
 def _used(name: str, value: By) -> By:
@@ -378,8 +381,8 @@ class Settings:
     epochs: int = setting(
         "Passes over the training images (of the start that is continued).",
         _epochs,
-        f"{LENGTH:,} steps in whole epochs, at most {MOST_EPOCHS}; 400 with digits and 40 with "
-        "others in the mixed and the attributes model",
+        f"{LENGTH:,} steps in whole epochs, at most {MOST_EPOCHS} and with estimators other than "
+        f"local-divergence at least {FEWEST_EPOCHS}; with the other models 40, or 400 with digits",
         range=(1, 1_000_000),
     )
     patience: int = setting(

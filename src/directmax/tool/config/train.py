@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -129,6 +130,29 @@ def changed(config: ResolvedConfig, **changes: Any) -> ResolvedConfig:
     """
     values = {name: value for name, value in (vars(config) | changes).items() if value is not None}
     return _resolve({name: SETTINGS[name].check(value) for name, value in values.items()}, {})
+
+
+def extended(config: ResolvedConfig, epochs: int) -> ResolvedConfig:
+    """The configuration of a run that goes on for some epochs more.
+
+    What happens in a share of the run (α, the weight of the KL term) stays at the steps where it
+    was; the learning rate falls anew, from where its schedule then is.
+
+    Raises:
+        ValueError: `epochs` < 1, or too many.
+
+    Example:
+        >>> config = extended(TrainConfig(data="mnist").resolve(), 40)
+        >>> config.epochs, round(config.covering, 4)
+        (80, 0.3333)
+    """
+    if epochs < 1:
+        raise ValueError(f"--extend must be at least 1, got {epochs}")
+    total = SETTINGS["epochs"].check(config.epochs + epochs)
+    share = config.epochs / total
+    covering = None if config.covering is None else config.covering * share
+    changes = {"epochs": total, "kl_fraction": config.kl_fraction * share, "covering": covering}
+    return dataclasses.replace(config, **changes)
 
 
 def shortest(config: ResolvedConfig) -> TrainConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from directmax.models import DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.build import build_kl_schedule, build_model, schedule_estimator
 from directmax.tool.data import ImageData
+from directmax.tool.run.advice import advice
 from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
 from directmax.tool.run.evaluation import (
     Metrics,
@@ -130,6 +131,22 @@ class BinaryTask(Task):
         config = self.config
         values = config.variables * (config.values - 1) + 1
         return config.pseudo_images * values / self.num_images
+
+    def advice(
+        self,
+        summary: Mapping[str, Any],
+        lines: Sequence[Mapping[str, Any]],
+        starts: Sequence[Sequence[Mapping[str, Any]]],
+    ) -> list[str]:
+        """What a user should know of the finished run, a line each; see `advice.advice`."""
+        return advice(
+            summary,
+            lines,
+            self.model,
+            self.validation,
+            starts=starts,
+            start_epochs=self.config.start_epochs,
+        )
 
     def _mixed_inputs(self, step: int, weight: float) -> dict[str, Any]:
         """What the mixed model's forward pass takes besides."""

@@ -84,7 +84,7 @@ class Trainer:
             return
         checkpoint = load_checkpoint(self.folder.last)
         record = checkpoint.state
-        if record.get("digest") not in (self.config.digest(), self.folder.digest()):
+        if record.get("digest") not in (self.config.digest(), *self.folder.digests()):
             raise RunError(
                 f"the checkpoint {self.folder.last} is of another configuration than "
                 f"{self.folder.config_file}; restore that file, or train into a new folder"

@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from directmax.tool.config import ResolvedConfig, TrainConfig
+from directmax.tool.config import ResolvedConfig, TrainConfig, extended
 from directmax.tool.files import RunError, write_json
 from directmax.tool.run.denormals import flushed_denormals
 from directmax.tool.run.loop import Trainer
@@ -30,6 +30,7 @@ def train(
     images: Data | None = None,
     data_dir: str | Path | None = None,
     resume: bool = False,
+    extend: int = 0,
     device: str = "auto",
     workers: int = 0,
     devices: int = 1,
@@ -46,6 +47,8 @@ def train(
             `ImageData.from_arrays(…)`; the same again to resume.
         data_dir: where to look for images first.
         resume: continue the run in `run_dir`; the result is the same as without the interruption.
+        extend: with `resume`, go on for so many epochs more than the run was to have; see
+            `directmax.tool.config.extended`.
         device: auto, cpu, cuda, cuda:N or mps.
         workers: processes that read the images of the attributes model; 0 reads in this one.
         devices: number of processes (DistributedDataParallel), each with its share of a batch. A
@@ -72,6 +75,8 @@ def train(
         True
     """
     given, config = config, config.resolve()
+    if extend and not resume:
+        raise ValueError("--extend continues a run: add --resume and --run-dir")
     fabric = make_fabric(device, devices, config.precision, strategy)
     with joined(fabric):
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
@@ -80,9 +85,11 @@ def train(
             folder.check_images(identity)
         data = load_data(config, data_dir, images=images)
         config = given.resolve(len(data.train))
+        if extend:
+            config = extended(config, extend)
         task = make_task(config, data, fabric, workers=workers)
         trainer = Trainer(task, folder, progress or Progress(), compiled=compiled)
-        with _claim(folder, config, identity, resume, fabric):
+        with _claim(folder, config, identity, resume, bool(extend), fabric):
             return _train(trainer, resume=resume)
 
 
@@ -137,6 +144,7 @@ def _claim(
     config: ResolvedConfig,
     images: dict[str, Any] | None,
     resume: bool,
+    extend: bool,
     fabric: Fabric,
 ) -> Iterator[None]:
     """Be the only writer in the folder. The first process decides, all hear of a refusal."""
@@ -144,11 +152,13 @@ def _claim(
     with contextlib.ExitStack() as stack:
         if fabric.is_global_zero:
             try:
-                stack.enter_context(
-                    folder.resume(config)
-                    if resume
-                    else folder.create(config, fabric.device, images)
-                )
+                if extend:
+                    claim = folder.extend(config)
+                elif resume:
+                    claim = folder.resume(config)
+                else:
+                    claim = folder.create(config, fabric.device, images)
+                stack.enter_context(claim)
             except RunError as error:
                 refusal = str(error)
         if refusal := fabric.broadcast(refusal):
@@ -175,6 +185,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     if trainer.fabric.is_global_zero:
         lines = folder.metrics()
         summary["seconds_per_epoch"] = statistics.median(line["seconds"] for line in lines)
+        summary["advice"] = trainer.task.advice(summary, lines, folder.other_starts())
         write_json(folder.summary_file, summary)
         write_report(folder, trainer.model, trainer.task.data, summary)
     return summary
