@@ -79,9 +79,8 @@ def test_an_extended_run_goes_on(tmp_path: Path) -> None:
     succeed(*RUN, "--run-dir", folder)
     before = metrics(folder)
     assert read(folder / "summary.json")["epochs"] == 6
-    continued = succeed(
-        "train", "--device", "cpu", "--resume", "--extend", "3", "--run-dir", folder
-    )
+    resume = ("train", "--device", "cpu", "--resume", "--run-dir", folder)
+    succeed(*resume, "--extend", "3")
     lines = metrics(folder)
     assert lines[:6] == before
     assert [line["epoch"] for line in lines] == list(range(1, 10))

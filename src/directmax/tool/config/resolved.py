@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from directmax.tool.config.defaults import falling_epochs
 from directmax.tool.config.setting import flag_of
-from directmax.tool.config.settings import SETTINGS, Settings, falling_epochs
+from directmax.tool.config.settings import SETTINGS, Settings
 from directmax.tool.data.names import ALL
 
 

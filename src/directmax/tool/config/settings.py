@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from directmax.estimators import ESTIMATORS, Declaration
 from directmax.models import ENCODERS
 from directmax.objectives import LIKELIHOODS
 from directmax.solvers import SOLVERS
-from directmax.tool.config.setting import By, by_model, declared, either, setting
+from directmax.tool.config.defaults import (
+    FEWEST_EPOCHS,
+    LENGTH,
+    MOST_EPOCHS,
+    default_epochs,
+    default_estimator,
+    default_kl_fraction,
+    default_kl_start,
+    default_num_samples,
+    default_starts,
+    default_variables,
+    if_local_divergence,
+    if_used,
+    is_structured,
+)
+from directmax.tool.config.setting import by_model, declared, either, setting
 from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS
 
 VERSION = 3
 """Of the files that hold a configuration."""
 MODELS = ("discrete", "mixed", "attributes")
-FEWEST_START_EPOCHS = 5
-"""With fewer, one start is as good as another."""
-_OF_DIRECT = ("epsilon", "epsilon_scale", "two_sided", "rao_blackwell")
-LENGTH = 20_000
-"""Steps of a training of the discrete model: what annealing takes, however many images."""
-FEWEST_EPOCHS = 120
-"""With other estimators, whose gradients are noisier."""
-MOST_EPOCHS = 500
-"""Of few images a longer training only overfits."""
-_NUM_IMAGES = 50_000
-"""Where nobody knows better."""
 _MIXED = ("mixed", "attributes")
 
 
@@ -38,73 +41,6 @@ def users(name: str) -> list[str]:
 
 def _those(kind: Callable[[Declaration], bool], last: str = "or") -> str:
     return either([name for name, row in ESTIMATORS.items() if kind(row)], last)
-
-
-def falling_epochs(fraction: float, epochs: int) -> int:
-    """Epochs that a share of a run takes part in."""
-    return math.ceil(fraction * epochs - 1e-9)
-
-
-def _structured(c: Any) -> bool:
-    return c.model == "attributes" or c.encoder != "independent"
-
-
-def _one(c: Any) -> bool:
-    return c.model == "discrete" and c.variables == 1
-
-
-def _variables(c: Any) -> int:
-    return len(c.attributes) if c.model == "attributes" else 15 if _structured(c) else 1
-
-
-def _estimator(c: Any) -> str:
-    if c.encoder == "independent":
-        if c.model == "discrete":
-            asked = any(c.given(name) is not None for name in _OF_DIRECT)
-            return "direct" if asked else "local-divergence"
-        return "direct" if c.variables == 1 else "local-expectation"
-    return "clamped-argmax" if c.perturbation == "unary" else "direct"
-
-
-def _num_samples(c: Any) -> int:
-    if c.estimator == "score-function":
-        return 1 if c.given("baseline") == "running-mean" else 4
-    return 8 if c.estimator in ("direct", "local-divergence") and _one(c) else 1
-
-
-def _if_local_divergence(c: Any) -> float:
-    return 1.0 if c.model == "discrete" and c.estimator == "local-divergence" else 0.0
-
-
-def _kl_start(c: Any) -> float | str:
-    several = c.model == "discrete" and c.variables > 1 and c.encoder == "independent"
-    return 1.0 if several else "auto"
-
-
-def _kl_fraction(c: Any) -> float:
-    if not _one(c):
-        return 2 / 3
-    return 1 / 2 if c.estimator == "local-divergence" else 1 / 6
-
-
-def _starts(c: Any) -> int:
-    if c.estimator == "local-divergence":
-        return 1
-    falls = c.given("kl_fraction") is None and c.kl_start != 1
-    few = falling_epochs(c.kl_fraction, c.epochs) < FEWEST_START_EPOCHS
-    return 4 if _one(c) and falls and not few else 1
-
-
-def _epochs(c: Any) -> int:
-    if c.model != "discrete":
-        return 400 if c.data == "digits" else 40
-    steps = math.ceil((c.num_images or _NUM_IMAGES) / c.batch_size)
-    fewest = 1 if c.estimator == "local-divergence" else FEWEST_EPOCHS
-    return min(MOST_EPOCHS, max(fewest, math.ceil(LENGTH / steps)))
-
-
-def _used(name: str, value: By) -> By:
-    return lambda c: value(c) if name in ESTIMATORS[c.estimator].uses else None
 
 
 @dataclass(frozen=True)
@@ -210,13 +146,13 @@ class Settings:
     )
     variables: int = setting(
         "Number n of latent variables.",
-        _variables,
+        default_variables,
         "1, or 15 with a structured encoder",
         range=(1, 10_000),
     )
     values: int = setting(
         "Number k of values of each latent variable.",
-        lambda c: 2 if _structured(c) else 10,
+        lambda c: 2 if is_structured(c) else 10,
         "10, or 2 with a structured encoder",
         range=(2, 1_000_000),
     )
@@ -256,7 +192,7 @@ class Settings:
     pseudo_images: float = setting(
         """The decoder is fitted to so many images more for each of its values (n(k − 1) + 1), all
         equal to the mean training image, with codes drawn from the prior. 0 switches this off.""",
-        _if_local_divergence,
+        if_local_divergence,
         "1 with local-divergence, else 0",
         range=(0, 1e6),
         models=("discrete",),
@@ -266,7 +202,7 @@ class Settings:
     dreams: float = setting(
         """Weight of the encoder's loss −log q(z|x) on images that the decoder draws from codes of
         the prior, as in the sleep phase of wake–sleep. 0 switches this off.""",
-        _if_local_divergence,
+        if_local_divergence,
         "1 with local-divergence, else 0",
         range=(0, 1e6),
         models=("discrete",),
@@ -284,7 +220,7 @@ class Settings:
         f"""Gradient estimator: {_those(lambda row: row.independent and not row.binary)}; with
         binary variables also {_those(lambda row: row.binary)}; with structured encoders
         {_those(lambda row: bool(row.coupled))}.""",
-        _estimator,
+        default_estimator,
         "local-divergence, or direct where one of its settings is given; clamped-argmax for "
         "structured encoders (direct with --perturbation states); with the other models direct for "
         "one variable, local-expectation for several",
@@ -308,7 +244,7 @@ class Settings:
     num_samples: int = setting(
         """Gumbel draws an image to average over (all estimators but exact). With one variable of
         the discrete model several cost little.""",
-        _num_samples,
+        default_num_samples,
         "8 with direct or local-divergence and one variable of the discrete model, 4 with "
         "score-function, else 1",
         range=(1, 10_000),
@@ -316,7 +252,7 @@ class Settings:
     covering: float = setting(
         """Local-divergence: share of the run with α = 1, in which q covers what the posterior
         allows; after it α = 0, which minimises the bound.""",
-        _used("covering", lambda _: 2 / 3),
+        if_used("covering", lambda _: 2 / 3),
         "two thirds",
         range=(0, 1),
         since=3,
@@ -326,7 +262,7 @@ class Settings:
     temperature: float = setting(
         f"The temperature τ of {either(users('temperature'), 'and')}; with rebar and relax where "
         "it starts.",
-        _used("temperature", lambda c: ESTIMATORS[c.estimator].temperature),
+        if_used("temperature", lambda c: ESTIMATORS[c.estimator].temperature),
         f"{_those(lambda row: row.temperature == 0.5, 'and')} 0.5, else 1",
         above_zero_to=1e30,
         stored="auto",
@@ -335,7 +271,7 @@ class Settings:
     straight_through: bool = setting("Gumbel-Softmax: pass the one-hot argmax forward.", False)
     baseline: str = setting(
         "Score-function: leave-one-out (several draws), running-mean or none.",
-        _used("baseline", lambda c: "running-mean" if c.num_samples == 1 else "leave-one-out"),
+        if_used("baseline", lambda c: "running-mean" if c.num_samples == 1 else "leave-one-out"),
         "leave-one-out, or running-mean with one draw",
         choices=("leave-one-out", "running-mean", "none"),
         stored="auto",
@@ -357,13 +293,13 @@ class Settings:
         """Weight of the KL term at the start, from where it falls to 1 geometrically; 1 switches
         this off. auto: just below the weight at which codes part; 1 with the mixed and the
         attributes model.""",
-        _kl_start,
+        default_kl_start,
         "auto, or 1 with several independent variables of the discrete model",
         above_zero_to=1e30,
     )
     kl_fraction: float = setting(
         "Share of the run over which it falls.",
-        _kl_fraction,
+        default_kl_fraction,
         "with one variable of the discrete model half with local-divergence and else a sixth; two "
         "thirds with others",
         range=(0, 1),
@@ -371,7 +307,7 @@ class Settings:
     starts: int = setting(
         """Trainings from other initial weights while the weight of the KL term falls; the one with
         the best validation bound then (with labels, accuracy) is continued.""",
-        _starts,
+        default_starts,
         "1 with local-divergence; else 4 with one variable of the discrete model, whose local "
         "optima differ, where the weight falls as by default and in five epochs or more, else 1",
         range=(1, 1000),
@@ -380,7 +316,7 @@ class Settings:
     )
     epochs: int = setting(
         "Passes over the training images (of the start that is continued).",
-        _epochs,
+        default_epochs,
         f"{LENGTH:,} steps in whole epochs, at most {MOST_EPOCHS} and with estimators other than "
         f"local-divergence at least {FEWEST_EPOCHS}; with the other models 40, or 400 with digits",
         range=(1, 1_000_000),

@@ -139,15 +139,17 @@ def extended(config: ResolvedConfig, epochs: int) -> ResolvedConfig:
     was; the learning rate falls anew, from where its schedule then is.
 
     Raises:
-        ValueError: `epochs` < 1, or too many.
+        ValueError: `epochs` < 0, or too many.
 
     Example:
         >>> config = extended(TrainConfig(data="mnist").resolve(), 40)
         >>> config.epochs, round(config.covering, 4)
         (80, 0.3333)
     """
-    if epochs < 1:
-        raise ValueError(f"--extend must be at least 1, got {epochs}")
+    if epochs == 0:
+        return config
+    if epochs < 0:
+        raise ValueError(f"--extend must be at least 0, got {epochs}")
     total = SETTINGS["epochs"].check(config.epochs + epochs)
     share = config.epochs / total
     covering = None if config.covering is None else config.covering * share

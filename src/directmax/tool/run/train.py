@@ -47,8 +47,7 @@ def train(
             `ImageData.from_arrays(…)`; the same again to resume.
         data_dir: where to look for images first.
         resume: continue the run in `run_dir`; the result is the same as without the interruption.
-        extend: with `resume`, go on for so many epochs more than the run was to have; see
-            `directmax.tool.config.extended`.
+        extend: with `resume`, epochs beyond those of the run; see `directmax.tool.config.extended`.
         device: auto, cpu, cuda, cuda:N or mps.
         workers: processes that read the images of the attributes model; 0 reads in this one.
         devices: number of processes (DistributedDataParallel), each with its share of a batch. A
@@ -76,7 +75,7 @@ def train(
     """
     given, config = config, config.resolve()
     if extend and not resume:
-        raise ValueError("--extend continues a run: add --resume and --run-dir")
+        raise ValueError("--extend goes on with a run: add --resume and --run-dir")
     fabric = make_fabric(device, devices, config.precision, strategy)
     with joined(fabric):
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
@@ -84,9 +83,7 @@ def train(
         if resume:
             folder.check_images(identity)
         data = load_data(config, data_dir, images=images)
-        config = given.resolve(len(data.train))
-        if extend:
-            config = extended(config, extend)
+        config = extended(given.resolve(len(data.train)), extend)
         task = make_task(config, data, fabric, workers=workers)
         trainer = Trainer(task, folder, progress or Progress(), compiled=compiled)
         with _claim(folder, config, identity, resume, bool(extend), fabric):
