@@ -13,7 +13,7 @@ from directmax.models import DiscreteVAE
 
 STILL_FALLING = 0.003
 """Of the bound, in the last fifth of the run."""
-OVERFITTING = 0.03
+OVERFITTING = 0.05
 """Of the bound, between training and validation images."""
 SILENT = 0.01
 """Nats that a variable says of an image, on average."""

@@ -43,15 +43,14 @@ def train(
     Args:
         config: what to train.
         run_dir: folder of the run; must not hold one unless `resume`.
-        images: to train on, in place of the data set that `config` names, such as
-            `ImageData.from_arrays(…)`; the same again to resume.
+        images: in place of the data set that `config` names; the same again to resume.
         data_dir: where to look for images first.
         resume: continue the run in `run_dir`; the result is the same as without the interruption.
-        extend: with `resume`, epochs beyond those of the run; see `directmax.tool.config.extended`.
+        extend: with `resume`, epochs beyond those of the run; see `config.extended`.
         device: auto, cpu, cuda, cuda:N or mps.
         workers: processes that read the images of the attributes model; 0 reads in this one.
-        devices: number of processes (DistributedDataParallel), each with its share of a batch. A
-            process that torchrun started takes the number, also of machines, from there.
+        devices: processes (DistributedDataParallel), each with its share of a batch; of torchrun,
+            their number, also of machines, is taken from there.
         strategy: ddp, or auto (ddp where there are several processes).
         compiled: whether torch compiles the training step; results differ by rounding.
         progress: told of every step and epoch.
@@ -74,8 +73,6 @@ def train(
         True
     """
     given, config = config, config.resolve()
-    if extend and not resume:
-        raise ValueError("--extend goes on with a run: add --resume and --run-dir")
     fabric = make_fabric(device, devices, config.precision, strategy)
     with joined(fabric):
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
@@ -83,11 +80,17 @@ def train(
         if resume:
             folder.check_images(identity)
         data = load_data(config, data_dir, images=images)
-        config = extended(given.resolve(len(data.train)), extend)
+        config = _of_this_length(given.resolve(len(data.train)), extend, resume)
         task = make_task(config, data, fabric, workers=workers)
         trainer = Trainer(task, folder, progress or Progress(), compiled=compiled)
         with _claim(folder, config, identity, resume, bool(extend), fabric):
             return _train(trainer, resume=resume)
+
+
+def _of_this_length(config: ResolvedConfig, extend: int, resume: bool) -> ResolvedConfig:
+    if extend and not resume:
+        raise ValueError("--extend goes on with a run: add --resume and --run-dir")
+    return extended(config, extend)
 
 
 def _train(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
