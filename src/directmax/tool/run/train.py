@@ -45,15 +45,14 @@ def train(
         run_dir: folder of the run; must not hold one unless `resume`.
         images: in place of the data set that `config` names; the same again to resume.
         data_dir: where to look for images first.
-        resume: continue the run in `run_dir`; the result is the same as without the interruption.
-        extend: with `resume`, epochs beyond those of the run; see `config.extended`.
+        resume: continue the run in `run_dir`, to the same result, or
+        extend: for so many epochs more; see `directmax.tool.config.extended`.
         device: auto, cpu, cuda, cuda:N or mps.
         workers: processes that read the images of the attributes model; 0 reads in this one.
-        devices: processes (DistributedDataParallel), each with its share of a batch; of torchrun,
-            their number, also of machines, is taken from there.
+        devices: processes, each with its share of a batch; torchrun says how many itself.
         strategy: ddp, or auto (ddp where there are several processes).
         compiled: whether torch compiles the training step; results differ by rounding.
-        progress: told of every step and epoch.
+        progress: told of steps and epochs.
 
     Returns:
         The summary, as written to `summary.json`.
@@ -64,9 +63,8 @@ def train(
         Interrupted: Ctrl-C; the state is saved.
 
     Example:
-        >>> import tempfile, torch
-        >>> from directmax.tool.data import ImageData
-        >>> noise = ImageData.from_arrays(torch.rand(200, 4, 6), name="noise")
+        >>> import tempfile, torch, directmax.tool.data
+        >>> noise = directmax.tool.data.ImageData.from_arrays(torch.rand(200, 4, 6))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     summary = train(TrainConfig(epochs=2), folder, images=noise, device="cpu")
         >>> summary["test"]["bound"] > 0
@@ -76,7 +74,7 @@ def train(
     fabric = make_fabric(device, devices, config.precision, strategy)
     with joined(fabric):
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
-        identity = None if images is None else images.identity()
+        identity = images.identity() if images is not None else None
         if resume:
             folder.check_images(identity)
         data = load_data(config, data_dir, images=images)
