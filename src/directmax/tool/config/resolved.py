@@ -64,7 +64,7 @@ class ResolvedConfig(Settings):
 
         Example:
             >>> from directmax.tool.config import TrainConfig
-            >>> TrainConfig(data="mnist", starts=3).resolve().total_epochs  # 20 twice, then 120
+            >>> TrainConfig(estimator="direct", data="mnist", starts=3).resolve().total_epochs
             160
         """
         return self.epochs + (self.starts - 1) * self.start_epochs
@@ -74,7 +74,7 @@ class ResolvedConfig(Settings):
 
         Example:
             >>> from directmax.tool.config import TrainConfig
-            >>> config = TrainConfig(data="mnist", starts=3).resolve()  # 20 epochs each
+            >>> config = TrainConfig(estimator="direct", data="mnist", starts=3).resolve()
             >>> config.epochs_before(1, 20), config.epochs_before(1, 21)  # 21: after the choice
             (20, 40)
         """

@@ -52,7 +52,7 @@ class TrainConfig(Settings):
 
     Example:
         >>> import dataclasses
-        >>> config = TrainConfig(data="mnist")
+        >>> config = TrainConfig(data="mnist", estimator="direct")
         >>> config.epochs, config.resolve().epochs, config.resolve().start_epochs
         (None, 120, 20)
         >>> dataclasses.replace(config, epochs=2).resolve().starts  # too few to choose after
