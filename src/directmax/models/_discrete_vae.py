@@ -31,7 +31,9 @@ from directmax.models._networks import Decoder, Encoder, PairwiseEncoder, Struct
 from directmax.objectives import Reconstruction, bernoulli_loss
 
 NUM_PRIOR_CODES = 32
-"""That `DiscreteVAE.prior_terms` decodes; all of them where there are no more."""
+"""That `DiscreteVAE.prior_terms` draws."""
+ALL_PRIOR_CODES = 128
+"""With one variable it decodes all values where there are no more than so many."""
 
 
 class PriorTerms(NamedTuple):
@@ -173,7 +175,7 @@ class DiscreteVAE(nn.Module):
         Reference: the second is the sleep phase of Hinton, Dayan, Frey and Neal 1995.
         """
         n, k = self.encoder.num_variables, self.encoder.num_values
-        if n == 1 and k <= NUM_PRIOR_CODES:
+        if n == 1 and k <= ALL_PRIOR_CODES:
             z = torch.eye(k, dtype=mean.dtype, device=mean.device).unsqueeze(1)
         else:
             device = mean.device if generator is None else generator.device
