@@ -27,8 +27,8 @@ NOTE = (
 )
 CURVES = (
     "Validation bound: the test images are used once a run, at its end, so there is no test curve "
-    "(deviation 25). By time, the starts that our annealed direct did not continue come first. Lines: mean "
-    "over seeds; bands: ± one standard deviation."
+    "(deviation 25). By time, the starts that our annealed direct did not continue come first. "
+    "Lines: mean over seeds; bands: ± one standard deviation."
 )
 COLUMNS = ("", "method", "seconds an epoch", "in those of Gumbel-Softmax", "test bound")
 

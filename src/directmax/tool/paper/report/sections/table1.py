@@ -19,9 +19,9 @@ from directmax.tool.paper.report.results import Outcome, Part, Results, Spread, 
 
 NOTE = (
     "Test bound, nats per image, lower is better: mean ± standard deviation over seeds (without ±: "
-    "one seed); below it the paper's number and ours minus the paper's. Our annealed direct is compared "
-    "with the best of the paper's three methods. Reference: test −log p(x) of the same mixture "
-    "fitted by expectation-maximisation, and our annealed direct's bound minus that."
+    "one seed); below it the paper's number and ours minus the paper's. Our annealed direct is "
+    "compared with the best of the paper's three methods. Reference: test −log p(x) of the same "
+    "mixture fitted by expectation-maximisation, and our annealed direct's bound minus that."
 )
 CLOSE = 1.0
 """Nats, within which the paper's direct method counts as reproduced."""
