@@ -31,7 +31,7 @@ class Setting:
         stored: what files have where it is not used; version 1 of them has no null.
         default_stored: whether files have that also in place of the default.
         since: the version of files in which it came; earlier ones mean `before`.
-        before: what was the case before it came, and is left out of files; None: not used.
+        before: what was the case before it came, and is left out of files.
         noun: what a choice is called; else its name.
         name: of its field.
         annotation: the type of its field.

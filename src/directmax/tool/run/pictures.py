@@ -55,10 +55,7 @@ def decoded_codes(
             inside = structure.is_feasible(structure.from_one_hot(codes).unsqueeze(1))
             codes = codes[inside.squeeze(1)]
     elif isinstance(model.encoder, StructuredEncoder):  # uniform on the set
-        structure = model.encoder.structure
-        flat = torch.zeros(1, *structure.shape, dtype=parameter.dtype)
-        drawn = structure.sample(flat, count, generator=generator)
-        codes = structure.one_hot(drawn).squeeze(1)
+        codes = model.encoder.prior_codes(count, generator=generator)
     else:
         values = torch.randint(k, (count, n), generator=generator)
         codes = torch.zeros(count, n, k, dtype=parameter.dtype)
