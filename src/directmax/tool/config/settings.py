@@ -12,7 +12,7 @@ from directmax.models import ENCODERS
 from directmax.objectives import LIKELIHOODS
 from directmax.solvers import SOLVERS
 from directmax.tool.config.setting import By, by_model, declared, either, setting
-from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS
+from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS, known
 
 VERSION = 2
 """Of the files that hold a configuration."""
@@ -81,7 +81,8 @@ class Settings:
     """
 
     data: str = setting(
-        f"Data set: {either(DATASETS)}; with attributes {either(ATTRIBUTE_DATASETS)}.",
+        f"""Data set: {either(DATASETS)}; with attributes {either(ATTRIBUTE_DATASETS)}. Or the PATH
+        of your own: a folder of images, .npy, .npz, .csv, .txt, .mat, IDX or Parquet files.""",
         "digits",
     )
     model: str = setting(
@@ -92,13 +93,14 @@ class Settings:
     )
     attributes: tuple[str, ...] = setting(
         "Attributes model: which, by the data set's names.",
-        lambda c: ALL[c.data].attributes if c.model == "attributes" else (),
+        lambda c: known(c.data).attributes if c.model == "attributes" else (),
         "; ".join(f"of {name} {', '.join(ALL[name].attributes)}" for name in ATTRIBUTE_DATASETS),
         models=("attributes",),
     )
     image_size: int = setting(
-        "Attributes model: height and width of the images.",
-        lambda c: ALL[c.data].size if c.model == "attributes" else None,
+        """Attributes model, and data of your own: height and width to which the middle square of
+        every image is resized.""",
+        lambda c: known(c.data).size if c.model == "attributes" else None,
         ", ".join(f"{ALL[name].size} with {name}" for name in ATTRIBUTE_DATASETS),
         range=(8, 1024),
         models=("attributes",),

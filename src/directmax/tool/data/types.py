@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,18 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from directmax.tool.data.own.datasets import read_datasets
+from directmax.tool.data.own.read import Understood, described, read_path, understood
+from directmax.tool.files import user_path
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """Images of one split, in a fixed order.
 
     Attributes:
-        images: `(N, H*W)`, float32, row-major pixels, grey in [0, 1], ink = 1.
+        images: `(N, H*W)`, float32, row-major pixels, grey in [0, 1], ink = 1; of images in
+            colours `(N, 3*H*W)`, one colour after the other.
         labels: `(N,)`, int64, class indices from 0.
 
     Example:
@@ -36,7 +42,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A data set of small grey images.
+    """A data set of images that fit into memory, grey or in colours.
 
     Attributes:
         name: its name: one of `directmax.tool.data.DATASETS`, or of one's own.
@@ -47,6 +53,8 @@ class ImageData:
         source: where it came from, for people: folders or files, or "scikit-learn".
         num_classes: number of classes; labels lie in 0 … num_classes − 1. 0 where there are none.
         label_names: a name per class; empty when the source does not name them.
+        understood: one line on what a path or a dataset holds, for people.
+        path: where it was read from, absolute; empty for arrays and data sets by name.
 
     Example:
         >>> from directmax.tool.data import load_images
@@ -65,6 +73,103 @@ class ImageData:
     source: str
     num_classes: int
     label_names: tuple[str, ...] = ()
+    understood: str = ""
+    path: str = ""
+
+    @property
+    def channels(self) -> int:
+        """1, or 3 where images have colours."""
+        return self.train.images.shape[1] // (self.shape[0] * self.shape[1])
+
+    @classmethod
+    def from_path(cls, path: str | Path, *, size: int | None = None) -> ImageData:
+        """Images of one's own in a file or folder of any usual form.
+
+        A folder of images (flat, a folder a class, with folders train, valid and test), `.npy`,
+        `.npz`, tables of numbers (`.csv`, `.txt`, `.amat`, …), `.mat`, IDX files, Parquet and Arrow
+        files. Numbers may be 0/1, 0 … 1, −1 … 1 or 0 … 255, images of any shape; labels numbers or
+        words. Parts are those of the file; what is missing is drawn as by `from_arrays`.
+        `understood` says what was read.
+
+        Args:
+            path: of the file or folder.
+            size: height and width to which the middle square of every image is resized.
+
+        Raises:
+            DataError: missing, damaged, too large for the memory or of no known form; one line
+                that says what was seen and what would be read.
+
+        Example:
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     file = f"{folder}/toys.npz"
+            ...     np.savez(file, x_train=np.eye(20, dtype=bool), y_train=[0, 1] * 10)
+            ...     data = ImageData.from_path(file)
+            >>> data.understood  # doctest: +NORMALIZE_WHITESPACE
+            '20 rows of 20 numbers, 0/1; 2 classes (0, 1); 16 training (x_train), 2 validation and 2
+            test images (both drawn from the training ones)'
+        """
+        where = user_path(path)
+        found = read_path(where, size)
+        where = where.absolute()
+        return cls._from_understood(found, where.name.split(".")[0] or where.name, str(where))
+
+    @classmethod
+    def from_dataset(
+        cls,
+        train: Any,
+        validation: Any = None,
+        test: Any = None,
+        *,
+        size: int | None = None,
+        name: str = "dataset",
+    ) -> ImageData:
+        """Images of a torch `Dataset`, such as torchvision's, read into memory.
+
+        An item is an image, a pair of an image and a label, or a dictionary with both; an image is
+        one of Pillow, a tensor or an array, as `from_path` takes them.
+
+        Args:
+            train: for fitting.
+            validation: for choosing; None: a tenth of `train`.
+            test: for reporting; None: a tenth of `train`.
+            size: height and width to which the middle square of every image is resized.
+            name: shown beside results.
+
+        Raises:
+            TypeError: items that hold no image.
+            DataError: images of different sizes, or of numbers of no usual range.
+
+        Example:
+            >>> pairs = [(torch.rand(1, 5, 4), number % 2) for number in range(20)]
+            >>> data = ImageData.from_dataset(pairs)
+            >>> data.shape, len(data.train), data.num_classes
+            ((5, 4), 16, 2)
+        """
+        given = {"train": train, "validation": validation, "test": test}
+        found = read_datasets(given, name, size)
+        return cls._from_understood(understood(Path(name), found, size), name)
+
+    @classmethod
+    def _from_understood(cls, found: Understood, name: str, path: str = "") -> ImageData:
+        splits = {}
+        for part, images in found.images.items():
+            labels = None if found.labels is None else torch.from_numpy(found.labels[part])
+            none = torch.zeros(len(images), dtype=torch.int64)
+            splits[part] = Split(torch.from_numpy(images), none if labels is None else labels)
+        whole = _held_out(splits)
+        return cls(
+            name,
+            found.shape,
+            whole["train"],
+            whole["validation"],
+            whole["test"],
+            path or name,
+            num_classes=len(found.class_names),
+            label_names=found.class_names,
+            understood=described(found, {part: len(split) for part, split in whole.items()}),
+            path=path,
+        )
 
     @classmethod
     def from_arrays(
@@ -131,7 +236,8 @@ class ImageData:
             for tensor in (part.images, part.labels):
                 digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
                 digest.update(tensor.contiguous().numpy().data.cast("B"))
-        return {"name": self.name, "shape": list(self.shape), "sha256": digest.hexdigest()}
+        shape = [self.channels, *self.shape] if self.channels > 1 else list(self.shape)
+        return {"name": self.name, "shape": shape, "sha256": digest.hexdigest()}
 
 
 def _splits(

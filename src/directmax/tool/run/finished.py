@@ -25,7 +25,7 @@ from directmax.tool.run.checkpoint import load_checkpoint, restore_model
 from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
 from directmax.tool.run.evaluation import MAX_STATES, Metrics, evaluate_images
 from directmax.tool.run.images import split_images
-from directmax.tool.run.make import Data, Model, load_data, make_model
+from directmax.tool.run.make import Data, Given, Model, images_of_run, make_model
 from directmax.tool.run.processes import make_fabric
 from directmax.tool.run.randomness import Stream, derive_seed
 from directmax.tool.run.run_folder import RunFolder
@@ -39,7 +39,7 @@ SPLITS = ("train", "validation", "test")
 def load_run(
     run_dir: str | Path,
     *,
-    images: Data | None = None,
+    images: Given | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> tuple[ResolvedConfig, Data, Model]:
@@ -47,7 +47,7 @@ def load_run(
 
     Args:
         run_dir: folder of the run.
-        images: those that were handed to `train`, if any were.
+        images: those that were handed to `train`, if any were, or where they lie now.
         data_dir: where to look for images first.
         device: auto, cpu, cuda, cuda:N or mps.
 
@@ -63,9 +63,8 @@ def load_run(
             f"{folder.path} has no checkpoint yet: its first epoch is not done; continue with "
             f"directmax train --resume --run-dir {shlex.quote(str(folder.path))}"
         )
-    folder.check_images(None if images is None else images.identity())
     checkpoint = load_checkpoint(folder.best)
-    data = load_data(config, data_dir, images=images)
+    data = images_of_run(folder, config, data_dir, images=images)
     model = make_model(config, data)
     if config.precision == "64-true":
         model.double()
@@ -75,14 +74,18 @@ def load_run(
 
 
 def load_binary_run(
-    run_dir: str | Path, *, data_dir: str | Path | None = None, device: str = "auto"
+    run_dir: str | Path,
+    *,
+    images: Given | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
 ) -> tuple[ResolvedConfig, ImageData, DiscreteVAE | MixedVAE]:
     """As `load_run`, for what needs binary images.
 
     Raises:
         RunError: as `load_run`; or the run has the model of attributes.
     """
-    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    config, data, model = load_run(run_dir, images=images, data_dir=data_dir, device=device)
     if isinstance(data, AttributeData) or isinstance(model, AttributeVAE):
         raise RunError(f"{run_dir} is a run of --model attributes; choose one of another model")
     return config, data, model
@@ -91,7 +94,7 @@ def load_binary_run(
 def evaluate_run(
     run_dir: str | Path,
     *,
-    images: Data | None = None,
+    images: Given | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     num_samples: int | None = None,
@@ -103,7 +106,7 @@ def evaluate_run(
 
     Args:
         run_dir: folder of the run.
-        images: those that were handed to `train`, if any were.
+        images: those that were handed to `train`, if any were, or where they lie now.
         data_dir: where to look for images first.
         device: auto, cpu, cuda, cuda:N or mps.
         num_samples: samples an image, where the states are too many to enumerate; by default as
@@ -201,7 +204,7 @@ def sample_run(
     run_dir: str | Path,
     output: str | Path,
     *,
-    images: Data | None = None,
+    images: Given | None = None,
     num_images: int = 100,
     num_reconstructions: int = 20,
     columns: int = 10,
@@ -221,7 +224,7 @@ def sample_run(
     Args:
         run_dir: folder of the run.
         output: file to write.
-        images: those that were handed to `train`, if any were.
+        images: those that were handed to `train`, if any were, or where they lie now.
         num_images: codes to decode.
         num_reconstructions: test images to reconstruct.
         columns: images in a row; test images of a model with attributes.
@@ -287,6 +290,7 @@ def edit_image(
     *,
     changes: dict[str, bool],
     keep_detail: bool = False,
+    images: Given | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> dict[str, tuple[float, bool]]:
@@ -299,6 +303,7 @@ def edit_image(
         changes: attributes to set; the others stay as the model finds them.
         keep_detail: add to the image what the switch changes in the decoded image, in place of
             writing the decoded image.
+        images: those that were handed to `train`, if any were, or where they lie now.
         data_dir: where to look for the data set of the run.
         device: auto, cpu, cuda, cuda:N or mps.
 
@@ -309,7 +314,7 @@ def edit_image(
         RunError, ValueError: the run, an attribute or a file cannot be used.
     """
     path = _picture_path(output)
-    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    config, data, model = load_run(run_dir, images=images, data_dir=data_dir, device=device)
     if not isinstance(data, AttributeData) or not isinstance(model, AttributeVAE):
         raise RunError(
             f"{run_dir} is a run of --model {config.model}, which has no attributes; choose one of "
