@@ -49,6 +49,9 @@ ALL: dict[str, DataSet] = {
 OWN = "own"
 """What a configuration has for data of one's own, which are given beside it."""
 
+OWN_PHOTOGRAPHS = "directmax.tool.data.celeba:load_path"
+"""Loader of images with attributes of one's own."""
+
 
 def known(name: str) -> DataSet:
     """What is known of a data set; nothing of one's own."""

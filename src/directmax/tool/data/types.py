@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from directmax.tool.data.own.axes import pictures
 from directmax.tool.data.own.datasets import read_datasets
 from directmax.tool.data.own.read import Understood, described, read_path, understood
 from directmax.tool.files import user_path
@@ -191,8 +192,9 @@ class ImageData:
         drawn for them, always the same.
 
         Args:
-            train: `(N, H, W)`, or `(N, H*W)` with `shape`: a tensor, an array or nested lists,
-                numbers in [0, 1] or bool, where 1 is ink.
+            train: `(N, H, W)`, `(N, 3, H, W)` or `(N, H, W, 3)` in colours, or `(N, H*W)` with
+                `shape`: a tensor, an array or nested lists, numbers in [0, 1] or bool, where 1 is
+                ink.
             validation: the same for choosing.
             test: the same for reporting.
             labels: `(N,)`, integers from 0, the classes of the training images; None where there
@@ -227,7 +229,8 @@ class ImageData:
             )
         names = tuple(label_names)
         count = max(most, len(names)) if known else 0
-        return cls(name, own, **splits, source="arrays", num_classes=count, label_names=names)
+        train, validation, test = (splits[part] for part in ("train", "validation", "test"))
+        return cls(name, own, train, validation, test, "arrays", count, names)
 
     def identity(self) -> dict[str, Any]:
         """What tells these images from others, for the record of a run: name, shape and SHA-256."""
@@ -267,17 +270,23 @@ def _grey(part: str, values: Any, shape: tuple[int, int] | None) -> tuple[Tensor
         raise TypeError(
             f"{part} must hold numbers in [0, 1] or bool, got {images.dtype}; divide bytes by 255"
         )
-    if images.ndim not in (2, 3) or 0 in images.shape:
+    if images.ndim not in (2, 3, 4) or 0 in images.shape:
         raise ValueError(
-            f"{part} must have shape (N, H, W), or (N, H*W) with shape, and at least one image, "
-            f"got {tuple(images.shape)}"
+            f"{part} must have shape (N, H, W), (N, 3, H, W), (N, H, W, 3), or (N, H*W) with shape, "
+            f"and at least one image, got {tuple(images.shape)}"
         )
-    if images.ndim == 3:
-        own = (images.shape[1], images.shape[2])
+    channels = 1
+    if images.ndim == 4:
+        images = torch.from_numpy(pictures(Path(part), images.numpy()))  # (N, c, H, W)
+        channels = images.shape[1]
+        if channels > 3:
+            raise ValueError(f"{part} must have 1 or 3 channels, got {channels}")
+    if images.ndim > 2:
+        own = (images.shape[-2], images.shape[-1])
         if shape is not None and tuple(shape) != own:
             raise ValueError(f"{part} must have images of {shape[0]}×{shape[1]}, got {own}")
         shape = own
-    if shape is None or len(shape) != 2 or shape[0] * shape[1] != images[0].numel():
+    if shape is None or len(shape) != 2 or channels * shape[0] * shape[1] != images[0].numel():
         raise ValueError(
             f"shape must be the (height, width) of the images, whose product is the "
             f"{images[0].numel()} pixels of {part}, got {shape}"

@@ -68,7 +68,7 @@ def load_data(
 def _own(config: ResolvedConfig, path: str | Path) -> Data:
     """Of a path, as the model needs them."""
     if config.model == "attributes":
-        raise ValueError(f"--model attributes cannot be trained on {path}")
+        return load_attributes(path, config.attributes, size=config.image_size)
     return ImageData.from_path(path, size=config.image_size)
 
 

@@ -45,7 +45,6 @@ def understand(
     Raises:
         DataError: none are images, or it is not clear which.
     """
-    notes: list[str] = []
     class_names: tuple[str, ...] = ()
     named: list[_Named] = []
     for key, array in arrays.items():
@@ -55,34 +54,14 @@ def understand(
             named.append(_Named(key, array, split_of(key), _role(key, array)))
     _one_hot_of_others(named)
     images = _by_split(path, [each for each in named if each.role == "images"], arrays)
-    if not images:
-        raise DataError(
-            f"{path} holds {listing(arrays)}, none of which are images; {WOULD_BE_READ}"
-        )
+    if len(images) == 1:
+        images = {"train": next(iter(images.values()))}
     if "train" not in images:
-        only = next(iter(images))
-        if len(images) > 1:
-            raise DataError(f"{path} holds {listing(arrays)}, no training images; {WOULD_BE_READ}")
-        images = {"train": images[only]}
-    found = Found({}, class_names, notes)
-    used = {each.key for each in images.values()}
+        what = "no training images" if images else "none of which are images"
+        raise DataError(f"{path} holds {listing(arrays)}, {what}; {WOULD_BE_READ}")
     labels = _labels_by_split(path, images, [each for each in named if each.role == "labels"])
-    widths = [each.array.shape for each in images.values()]
-    for part in PARTS:
-        if part not in images:
-            continue
-        of_part = labels.get(part)
-        upright = number_first(
-            images[part].array, None if of_part is None else len(of_part[1]), widths, by_columns
-        )
-        if upright.note:
-            notes.append(upright.note)
-        found.parts[part] = Part(upright.images, None, images[part].key)
-        if of_part is not None:
-            key, values = of_part
-            used.add(key)
-            _check_counts(path, images[part].key, len(upright.images), key, len(values))
-            found.parts[part].labels = values
+    found = Found(*_upright(path, images, labels, by_columns), class_names)
+    used = {*(each.key for each in images.values()), *(key for key, _ in labels.values())}
     left = [
         key
         for key, array in arrays.items()
@@ -91,9 +70,30 @@ def understand(
         and not any(_same_images(arrays[other], array) for other in used)
     ]
     if left:
-        notes.append(f"left out: {', '.join(left[:MOST_NAMED])}")
-    found.notes = list(dict.fromkeys(notes))
+        found.notes.append(f"left out: {', '.join(left[:MOST_NAMED])}")
     return found
+
+
+def _upright(
+    path: Path,
+    images: Mapping[str, _Named],
+    labels: Mapping[str, tuple[str, NDArray[Any]]],
+    by_columns: bool,
+) -> tuple[dict[str, Part], list[str]]:
+    """Every part with the axis in front that counts the images, and notes of what was turned."""
+    parts: dict[str, Part] = {}
+    notes = []
+    shapes = [each.array.shape for each in images.values()]
+    for part, named in images.items():
+        key, values = labels.get(part, ("", None))
+        count = None if values is None else len(values)
+        upright = number_first(named.array, count, shapes, by_columns)
+        if upright.note:
+            notes.append(upright.note)
+        if values is not None:
+            _check_counts(path, named.key, len(upright.images), key, len(values))
+        parts[part] = Part(upright.images, values, named.key)
+    return parts, list(dict.fromkeys(notes))
 
 
 def _is_names(key: str) -> bool:

@@ -36,7 +36,7 @@ def read_datasets(given: Mapping[str, Any], name: str, size: int | None = None) 
         if given[part] is not None:
             parts[part] = _part(given[part], part, name, size)
             names = names or tuple(map(str, getattr(given[part], "classes", ())))
-    return Found(parts, names)
+    return Found(parts, class_names=names)
 
 
 def _part(dataset: Any, part: str, name: str, size: int | None) -> Part:

@@ -32,10 +32,10 @@ class Found:
 
     Attributes:
         parts: by the names of `PARTS`, "train" among them.
-        class_names: of labels that are numbers from 0, where the file names them.
         notes: what was left out or taken otherwise than it is written, for people.
+        class_names: of labels that are numbers from 0, where the file names them.
     """
 
     parts: dict[str, Part]
-    class_names: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    class_names: tuple[str, ...] = ()

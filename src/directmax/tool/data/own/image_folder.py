@@ -60,7 +60,7 @@ def read_images(root: Path, files: Sequence[Path], size: int | None) -> Found:
             labels = np.array([names.index(classes[row]) for row in rows])
         name = part if len({each.part for each in placed}) > 1 else ""
         parts[part] = Part(pixels[_span(rows)], labels, name)
-    return Found(parts, tuple(names) if len(names) > 1 else (), notes)
+    return Found(parts, notes, tuple(names) if len(names) > 1 else ())
 
 
 def _of_parts(placed: list[Placed]) -> tuple[list[Placed], list[str]]:

@@ -59,7 +59,7 @@ def read_parquet(root: Path, files: Sequence[Path], size: int | None) -> Found:
                 names = names or _class_names(table)
     if "train" not in parts:
         raise DataError(f"{root} has no training images, only {' and '.join(parts)}; expected some")
-    return Found(parts, names)
+    return Found(parts, class_names=names)
 
 
 def _table(path: Path) -> Any:
