@@ -259,6 +259,8 @@ def _splits(
         images, shape = _grey(part, values, shape)
         classes = _classes(part, labels, len(images)) if known else torch.zeros(len(images)).long()
         splits[part] = Split(images, classes)
+        if images.shape[1] != splits["train"].images.shape[1]:
+            raise ValueError(f"{part} must have as many channels as train")
     assert shape is not None
     return _held_out(splits), shape
 
@@ -270,17 +272,7 @@ def _grey(part: str, values: Any, shape: tuple[int, int] | None) -> tuple[Tensor
         raise TypeError(
             f"{part} must hold numbers in [0, 1] or bool, got {images.dtype}; divide bytes by 255"
         )
-    if images.ndim not in (2, 3, 4) or 0 in images.shape:
-        raise ValueError(
-            f"{part} must have shape (N, H, W), (N, 3, H, W), (N, H, W, 3), or (N, H*W) with shape, "
-            f"and at least one image, got {tuple(images.shape)}"
-        )
-    channels = 1
-    if images.ndim == 4:
-        images = torch.from_numpy(pictures(Path(part), images.numpy()))  # (N, c, H, W)
-        channels = images.shape[1]
-        if channels > 3:
-            raise ValueError(f"{part} must have 1 or 3 channels, got {channels}")
+    images, channels = _channels_first(part, images)
     if images.ndim > 2:
         own = (images.shape[-2], images.shape[-1])
         if shape is not None and tuple(shape) != own:
@@ -298,6 +290,21 @@ def _grey(part: str, values: Any, shape: tuple[int, int] | None) -> tuple[Tensor
             f"{part} must be finite and in [0, 1], got values from {low:g} to {high:g}"
         )
     return images, (int(shape[0]), int(shape[1]))
+
+
+def _channels_first(part: str, images: Tensor) -> tuple[Tensor, int]:
+    """Images, those of four axes as `(N, channels, H, W)`, and the number of channels."""
+    if images.ndim not in (2, 3, 4) or 0 in images.shape:
+        raise ValueError(
+            f"{part} must have shape (N, H, W), (N, 3, H, W), (N, H, W, 3), or (N, H*W) with "
+            f"shape, and at least one image, got {tuple(images.shape)}"
+        )
+    if images.ndim < 4:
+        return images, 1
+    images = torch.from_numpy(pictures(Path(part), images.numpy()))
+    if images.shape[1] > 3:
+        raise ValueError(f"{part} must have 1 or 3 channels, got {images.shape[1]}")
+    return images, images.shape[1]
 
 
 def _classes(part: str, values: Any, count: int) -> Tensor:
