@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from directmax.tool.commands.shared import DataDir, Moved, RunDir, quiet
+from directmax.tool.commands.shared import DataDir, RunDir, quiet
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,6 @@ class Evaluate:
 
     run_dir: RunDir
     """Folder of the run."""
-    data: Moved = None
-    """Where data of your own lie now, if they were moved since."""
     data_dir: DataDir = None
     """Where to look for images first."""
     device: str = "auto"
@@ -45,7 +43,6 @@ class Evaluate:
         with bars() as progress:
             metrics = evaluate_run(
                 self.run_dir,
-                images=self.data,
                 data_dir=self.data_dir,
                 device=self.device,
                 num_samples=self.samples,
@@ -92,8 +89,6 @@ class Sample:
         tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: all, at most 4)"),
     ] = ()
     """Of a model of attributes: which are switched on and off."""
-    data: Moved = None
-    """Where data of your own lie now, if they were moved since."""
     data_dir: DataDir = None
     """Where to look for images first."""
     device: str = "auto"
@@ -113,7 +108,6 @@ class Sample:
             num_reconstructions=self.reconstructions,
             columns=self.columns,
             attributes=self.attributes,
-            images=self.data,
             data_dir=self.data_dir,
             device=self.device,
             seed=self.seed,
@@ -138,8 +132,6 @@ class Edit:
     """The PNG file to write."""
     keep_detail: bool = False
     """Add the change to the image itself, in place of the decoded one, which is smoother."""
-    data: Moved = None
-    """Where data of your own lie now, if they were moved since."""
     data_dir: DataDir = None
     """Where to look for images first."""
     device: str = "auto"
@@ -157,7 +149,6 @@ class Edit:
             output,
             changes=_switches(self.changes),
             keep_detail=self.keep_detail,
-            images=self.data,
             data_dir=self.data_dir,
             device=self.device,
         )

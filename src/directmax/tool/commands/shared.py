@@ -8,7 +8,6 @@ from typing import Annotated
 import tyro
 
 DataDir = Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
-Moved = Annotated[str | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
 RunDir = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
 
 

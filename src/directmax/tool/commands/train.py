@@ -135,7 +135,7 @@ class Train:
         make_fabric(self.device, 1, config.precision)  # says what is wrong before images are read
         data = load_data(config, self.data_dir, images=self.path)
         if not is_helper():
-            print(f"{self.path}: {data.understood}", flush=True)
+            print(f"{self.path}: {data.understood}{_binarised(config, data)}", flush=True)
         return data
 
     def config(self) -> ResolvedConfig:
@@ -155,6 +155,16 @@ class Train:
         stored = RunFolder(self.run_dir).config()
         checked = {name: SETTINGS[name].check(value) for name, value in given.items()}
         return dataclasses.replace(stored, **checked)
+
+
+def _binarised(config: ResolvedConfig, data: Any) -> str:
+    """What becomes of shades and colours; they are not changed unasked without a word."""
+    if config.model == "attributes" or config.binarize == "none":
+        return ""
+    images = data.train.images
+    if bool(((images == 0) | (images == 1)).all()):
+        return ""
+    return f"; every number becomes 0 or 1 (--binarize {config.binarize})"
 
 
 def _new_folder(config: ResolvedConfig, own: str | None) -> str:

@@ -17,6 +17,7 @@ from directmax.tool.data.names import (
     ATTRIBUTE_DATASETS,
     DATASETS,
     OWN_PHOTOGRAPHS,
+    DataSet,
     is_path,
     known,
 )
@@ -104,16 +105,8 @@ did you mean 'celeba'?
     own = isinstance(name, Path) or (isinstance(name, str) and is_path(name))
     if not own:
         check_choice("data set with attributes", _text(name), ATTRIBUTE_DATASETS)
-    if isinstance(attributes, str):
-        raise TypeError(f"attributes must be a sequence of names, got the string {attributes!r}")
     entry = known(str(name))
-    chosen = entry.attributes if attributes is None else tuple(attributes)
-    if not chosen:
-        example = f", such as {entry.attributes[0]}" if entry.attributes else ""
-        raise ValueError(f"attributes must name at least one{example}")
-    for number, attribute in enumerate(chosen):
-        if attribute in chosen[:number]:
-            raise ValueError(f"attributes must differ, got {attribute!r} twice")
+    chosen = _chosen(attributes, entry)
     size = entry.size if size is None else check_count("size", size, MINIMUM_SIZE)
     data: AttributeData
     if own:
@@ -128,6 +121,20 @@ did you mean 'celeba'?
                 f"of {data.source}, expected images with and without; choose another attribute"
             )
     return data
+
+
+def _chosen(attributes: Sequence[str] | None, entry: DataSet) -> tuple[str, ...]:
+    """Names of attributes, none of them twice."""
+    if isinstance(attributes, str):
+        raise TypeError(f"attributes must be a sequence of names, got the string {attributes!r}")
+    chosen = entry.attributes if attributes is None else tuple(attributes)
+    if not chosen:
+        example = f", such as {entry.attributes[0]}" if entry.attributes else ""
+        raise ValueError(f"attributes must name at least one{example}")
+    for number, attribute in enumerate(chosen):
+        if attribute in chosen[:number]:
+            raise ValueError(f"attributes must differ, got {attribute!r} twice")
+    return chosen
 
 
 def _text(name: object) -> str:

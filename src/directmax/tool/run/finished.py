@@ -74,18 +74,14 @@ def load_run(
 
 
 def load_binary_run(
-    run_dir: str | Path,
-    *,
-    images: Given | None = None,
-    data_dir: str | Path | None = None,
-    device: str = "auto",
+    run_dir: str | Path, *, data_dir: str | Path | None = None, device: str = "auto"
 ) -> tuple[ResolvedConfig, ImageData, DiscreteVAE | MixedVAE]:
     """As `load_run`, for what needs binary images.
 
     Raises:
         RunError: as `load_run`; or the run has the model of attributes.
     """
-    config, data, model = load_run(run_dir, images=images, data_dir=data_dir, device=device)
+    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
     if isinstance(data, AttributeData) or isinstance(model, AttributeVAE):
         raise RunError(f"{run_dir} is a run of --model attributes; choose one of another model")
     return config, data, model
@@ -106,7 +102,7 @@ def evaluate_run(
 
     Args:
         run_dir: folder of the run.
-        images: those that were handed to `train`, if any were, or where they lie now.
+        images: those that were handed to `train`, if any were.
         data_dir: where to look for images first.
         device: auto, cpu, cuda, cuda:N or mps.
         num_samples: samples an image, where the states are too many to enumerate; by default as
@@ -204,7 +200,7 @@ def sample_run(
     run_dir: str | Path,
     output: str | Path,
     *,
-    images: Given | None = None,
+    images: Data | None = None,
     num_images: int = 100,
     num_reconstructions: int = 20,
     columns: int = 10,
@@ -224,7 +220,7 @@ def sample_run(
     Args:
         run_dir: folder of the run.
         output: file to write.
-        images: those that were handed to `train`, if any were, or where they lie now.
+        images: those that were handed to `train`, if any were.
         num_images: codes to decode.
         num_reconstructions: test images to reconstruct.
         columns: images in a row; test images of a model with attributes.
@@ -290,7 +286,6 @@ def edit_image(
     *,
     changes: dict[str, bool],
     keep_detail: bool = False,
-    images: Given | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> dict[str, tuple[float, bool]]:
@@ -303,7 +298,6 @@ def edit_image(
         changes: attributes to set; the others stay as the model finds them.
         keep_detail: add to the image what the switch changes in the decoded image, in place of
             writing the decoded image.
-        images: those that were handed to `train`, if any were, or where they lie now.
         data_dir: where to look for the data set of the run.
         device: auto, cpu, cuda, cuda:N or mps.
 
@@ -314,7 +308,7 @@ def edit_image(
         RunError, ValueError: the run, an attribute or a file cannot be used.
     """
     path = _picture_path(output)
-    config, data, model = load_run(run_dir, images=images, data_dir=data_dir, device=device)
+    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
     if not isinstance(data, AttributeData) or not isinstance(model, AttributeVAE):
         raise RunError(
             f"{run_dir} is a run of --model {config.model}, which has no attributes; choose one of "

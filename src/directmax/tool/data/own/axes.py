@@ -47,10 +47,10 @@ def number_first(
     last = array.shape[-1]
     if labels is not None:
         move = array.shape[0] != labels and last == labels
-    elif len(shapes) > 1 and len({shape[0] for shape in shapes}) != len({s[-1] for s in shapes}):
-        move = len({shape[0] for shape in shapes}) == 1
+    elif len({shape[:-1] for shape in shapes}) == 1 < len(set(shapes)):
+        move = True
     elif array.ndim == 2:
-        move = by_columns and _columns(*array.shape)
+        move = len(shapes) == 1 and by_columns and _columns(*array.shape)
     else:
         square = array.shape[0] == array.shape[1] != last
         move = square and last > array.shape[0] and last not in CHANNELS

@@ -85,7 +85,7 @@ def _table(path: Path, data: bytes) -> Table:
         raise DataError(f"{path} is empty; expected a row of numbers for each image")
     if b"\0" in data[:4096] and encoding != "utf-16":
         raise DataError(f"{path} is no text; expected a table of numbers")
-    sample = lines[1] if len(lines) > 1 else lines[0]
+    sample = " ".join(lines[:2])
     delimiter = next((each for each in "\t;," if each in sample), None)
     if delimiter and all(line.rstrip().endswith(delimiter) for line in lines[:2]):
         lines = [line.rstrip().removesuffix(delimiter) for line in lines]
