@@ -71,6 +71,8 @@ class Train:
     differ by rounding."""
     resume: bool = False
     """Continue the run in --run-dir where it stopped; the result is the same."""
+    extend: int = 0
+    """With --resume: train for so many epochs more than the run was to have."""
 
     def run(self) -> None:
         """Train."""
@@ -86,12 +88,16 @@ class Train:
         quiet()
         folder = self.run_dir or _new_folder(config, self.path)
         console = Console()
+        images = self._images(config)
+        if images is not None and not self.resume:
+            config = self.config(len(images.train))
         summary = train(
             config,
             folder,
-            images=self._images(config),
+            images=images,
             data_dir=self.data_dir,
             resume=self.resume,
+            extend=self.extend,
             device=self.device,
             workers=self.workers,
             devices=self.devices,
@@ -104,6 +110,8 @@ class Train:
         console.print(bound_table({split: summary[split] for split in ("validation", "test")}))
         if note := training_note(summary, RunFolder(folder).metrics()):
             console.print(note)
+        for line in summary["advice"]:
+            console.print(line)
         console.print(
             f"best epoch {summary['best_epoch']} of {summary['epochs']}, "
             f"{summary['seconds_per_epoch']:.2f} s an epoch"
@@ -138,8 +146,12 @@ class Train:
             print(f"{self.path}: {data.understood}{_binarised(config, data)}", flush=True)
         return data
 
-    def config(self) -> ResolvedConfig:
-        """What the flags mean; with --resume, laid over the stored configuration."""
+    def config(self, num_images: int | None = None) -> ResolvedConfig:
+        """What the flags mean; with --resume, laid over the stored configuration.
+
+        Args:
+            num_images: to train on, where they are not a data set by name.
+        """
         flags = vars(self.flags) | ({} if self.path is None else {"data": OWN})
         typed = {name: word for name, word in flags.items() if not SETTINGS[name].unset(word)}
         given: dict[str, Any] = {
@@ -147,7 +159,7 @@ class Train:
             for name, value in typed.items()
         }
         if not self.resume or self.preset is not None:
-            return TrainConfig(**given, preset=self.preset or "default").resolve()
+            return TrainConfig(**given, preset=self.preset or "default").resolve(num_images)
         from directmax.tool.run.run_folder import RunFolder
 
         if not self.run_dir:
