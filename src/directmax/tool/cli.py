@@ -8,6 +8,7 @@ import io
 import operator
 import os
 import re
+import signal
 import sys
 import time
 import warnings
@@ -28,7 +29,7 @@ from directmax.tool.commands import (
     Train,
 )
 from directmax.tool.config.settings import SETTINGS
-from directmax.tool.environment import is_helper
+from directmax.tool.environment import heard_signals, is_helper
 
 COMMANDS: dict[str, Any] = {
     "train": Train,
@@ -64,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         from directmax.tool.run.interrupt import Interrupted
 
-        if isinstance(error, Interrupted):
-            return _fail(str(error), 130)
+        if isinstance(error, Interrupted):  # of all processes at once
+            return 130 if is_helper() else _fail(str(error), 130)
         from directmax.tool.jobs.faults import is_memory
 
         if is_memory(error):
@@ -169,7 +170,7 @@ def _plain(message: str) -> str:
 
 
 def _outlive_parent(seconds: float = 10.0) -> bool:
-    """Wait for the end of the first process; should a helper fail before, Lightning kills it.
+    """Wait for the end of what started this process; should a helper fail before, it is killed.
 
     Returns:
         Whether the first process goes on: it does not know what is wrong.
@@ -183,9 +184,13 @@ def _outlive_parent(seconds: float = 10.0) -> bool:
 
 
 def _fail(message: str, code: int) -> int:
-    if is_helper() and not _outlive_parent():
-        return code
-    print(f"directmax: {' '.join(message.split())}", file=sys.stderr)
+    if is_helper():
+        for number in heard_signals():  # torchrun ends it where the first process has failed
+            signal.signal(number, lambda *_: os._exit(code))
+        if not _outlive_parent():
+            return code
+    with contextlib.suppress(OSError):  # the terminal is gone
+        print(f"directmax: {' '.join(message.split())}", file=sys.stderr, flush=True)
     return code
 
 
