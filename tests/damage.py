@@ -133,7 +133,7 @@ def survives(
         path.write_bytes(damaged)
         case = f"damage {number} of {path.name}, seed {seed}"
         try:
-            with warnings.catch_warnings(), _in_time(case):
+            with warnings.catch_warnings(), in_time(case):
                 warnings.simplefilter("ignore")
                 result = read()
         except error as fault:
@@ -152,7 +152,7 @@ def survives(
     assert grown < MEMORY, f"{grown:,} bytes"
 
 
-class _in_time:  # noqa: N801 (a context manager)
+class in_time:  # noqa: N801 (a context manager)
     """Ends what takes too long."""
 
     def __init__(self, case: str) -> None:

@@ -28,6 +28,7 @@ from directmax.tool.commands import (
     Solvers,
     Train,
 )
+from directmax.tool.config.setting import either
 from directmax.tool.config.settings import SETTINGS
 from directmax.tool.environment import heard_signals, is_helper
 
@@ -67,10 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         if isinstance(error, Interrupted):  # of all processes at once
             return 130 if is_helper() else _fail(str(error), 130)
-        from directmax.tool.jobs.faults import is_memory
+        from directmax._memory import is_out_of_memory
 
-        if is_memory(error):
-            return _fail(f"{error}; try a smaller --batch-size, --num-samples or --hidden", 2)
+        if is_out_of_memory(error):
+            return _fail(
+                f"out of memory ({error or 'no more could be had'}){_smaller(arguments)}", 2
+            )
         if isinstance(error, OSError) and not os.environ.get("DIRECTMAX_TRACEBACK"):
             return _fail(_file_error(error), 2)
         raise
@@ -88,6 +91,15 @@ def _run(arguments: list[str]) -> None:
             sys.stdout.flush()
             raise
     sys.stdout.flush()
+
+
+def _smaller(arguments: list[str]) -> str:
+    """Which flags to lower: those that were given, of those that take memory."""
+    command = COMMANDS.get(arguments[0] if arguments else "")
+    typed = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
+    flags = getattr(command, "memory", ())
+    flags = tuple(flag for flag in flags if flag in typed) or flags
+    return f"; try a smaller {either(flags)}" if flags else ""
 
 
 def _file_error(error: OSError) -> str:

@@ -19,8 +19,8 @@ from directmax.tool.run.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 200
-RUN = (*TINY, "--estimator", "exact", "--epochs", EPOCHS)
+EPOCHS = 100
+RUN = (*TINY, "--estimator", "exact", "--epochs", EPOCHS, "--kl-start", 1)
 SAVED = "stopped and saved (after epoch"
 GOES_ON = "--resume continues from the last checkpoint"
 
@@ -51,7 +51,7 @@ class Torchrun:
                 found |= {int(rank[5:]): int(each) for rank in ranks}
         return [found[rank] for rank in sorted(found)]
 
-    def wait(self, seconds: float = 100.0) -> Outcome:
+    def wait(self, seconds: float = 250.0) -> Outcome:
         """The end, also of what it started, which has the same pipes."""
         out, err = self.launcher.communicate(timeout=seconds)
         return Outcome(self.launcher.returncode, out, err)

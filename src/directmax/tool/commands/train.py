@@ -6,7 +6,7 @@ import dataclasses
 import os
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
@@ -69,6 +69,11 @@ class Train:
     differ by rounding."""
     resume: bool = False
     """Continue the run in --run-dir where it stopped; the result is the same."""
+
+    memory: ClassVar[tuple[str, ...]] = (
+        *("--batch-size", "--num-samples", "--variables", "--values", "--hidden"),
+        *("--image-size", "--eval-samples", "--devices", "--workers"),
+    )
 
     def run(self) -> None:
         """Train."""
