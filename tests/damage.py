@@ -155,15 +155,15 @@ def survives(
 class in_time:  # noqa: N801 (a context manager)
     """Ends what takes too long."""
 
-    def __init__(self, case: str) -> None:
-        self._case = case
+    def __init__(self, case: str, seconds: int = SECONDS) -> None:
+        self._case, self._seconds = case, seconds
 
     def __enter__(self) -> None:
         def late(number: int, frame: FrameType | None) -> None:
-            raise AssertionError(f"{self._case}: not read in {SECONDS} s")
+            raise AssertionError(f"{self._case}: not done in {self._seconds} s")
 
         self._previous = signal.signal(signal.SIGALRM, late)
-        signal.alarm(SECONDS)
+        signal.alarm(self._seconds)
 
     def __exit__(self, *exception: object) -> None:
         signal.alarm(0)

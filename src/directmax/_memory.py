@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import errno
-
-import torch
+import sys
 
 _WORDS = (
     "out of memory",  # other devices, and CUDA's own errors behind a call
@@ -23,7 +22,8 @@ def is_out_of_memory(error: BaseException) -> bool:
         >>> is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
         False
     """
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    torch = sys.modules.get("torch")  # imported, if its error is to come
+    if isinstance(error, (MemoryError, getattr(torch, "OutOfMemoryError", MemoryError))):
         return True
     if isinstance(error, OSError):  # of the system, as where a process is started
         return error.errno == errno.ENOMEM

@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin, get_type_hints
 
 import tyro
 
@@ -28,7 +28,7 @@ from directmax.tool.commands import (
     Solvers,
     Train,
 )
-from directmax.tool.config.setting import either
+from directmax.tool.config.setting import either, flag_of
 from directmax.tool.config.settings import SETTINGS
 from directmax.tool.environment import heard_signals, is_helper
 
@@ -71,9 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from directmax._memory import is_out_of_memory
 
         if is_out_of_memory(error):
-            return _fail(
-                f"out of memory ({error or 'no more could be had'}){_smaller(arguments)}", 2
-            )
+            reason = str(error) or "no more could be had"
+            return _fail(f"out of memory ({reason}){_smaller(arguments)}", 2)
         if isinstance(error, OSError) and not os.environ.get("DIRECTMAX_TRACEBACK"):
             return _fail(_file_error(error), 2)
         raise
@@ -128,12 +127,29 @@ def _parse(arguments: list[str]) -> Any:
     description = f"directmax {__version__}: train through arg max. Try: directmax train"
     if not arguments:
         arguments = ["--help"]
+    _check_values(arguments)
     if arguments[0] == "train":
         arguments = [_switch(argument) for argument in arguments]
     return _one_line_errors(
         lambda: tyro.cli(everything, prog="directmax", description=description, args=arguments),
         f"directmax {arguments[0]} --help" if arguments[0] in COMMANDS else "directmax --help",
     )
+
+
+def _check_values(arguments: list[str]) -> None:
+    """Refuse what tyro takes for nothing given: the word None, and a list without an entry."""
+    command = COMMANDS.get(arguments[0])
+    hints = {} if command is None else get_type_hints(command)
+    lists = {flag_of(name) for name, kind in hints.items() if get_origin(kind) is tuple}
+    for argument, after in zip(arguments, [*arguments[1:], "--"], strict=True):
+        flag, equals, value = argument.partition("=")
+        if not flag.startswith("--") or flag == "--":
+            continue
+        value = value if equals else after
+        if value == "None":
+            raise UsageError(f"{flag} must be a value, got 'None'; leave it out for the default")
+        if flag in lists and not equals and value.startswith("--"):
+            raise UsageError(f"{flag} needs at least one value; leave it out for the default")
 
 
 def _switch(argument: str) -> str:

@@ -14,7 +14,7 @@ import tyro
 
 from directmax._choices import check_choice
 from directmax.tool.commands.shared import DataDir, quiet
-from directmax.tool.config.setting import either
+from directmax.tool.config.setting import either, short
 from directmax.tool.paper import ITEMS
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from directmax.tool.jobs.engine_local import Resources
 
 ENGINES = ("local", "ray")
+MOST_RETRIES = 1000
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ class Reproduce:
 
         quiet()
         check_choice("engine", self.engine, ENGINES)
-        if self.retries < 0:
-            raise ValueError(f"--retries must be at least 0, got {self.retries}")
+        if not 0 <= self.retries <= MOST_RETRIES:
+            raise ValueError(f"--retries must be 0 to {MOST_RETRIES}, got {short(self.retries)}")
         if self.address is not None and self.engine != "ray":
             raise ValueError("--address is for --engine ray: add it, or leave --address out")
         resources(self.device, self.workers, 1)  # refused before images are read
