@@ -96,7 +96,14 @@ def faults(count: int, seed: int, run_dir: Path, here: Path) -> list[str]:
             outcome = call(*words)
         lines = outcome.err.splitlines()
         flag = flag or words[0]
-        names = (flag, flag[2:], flag[2:].replace("-", "_"), "unknown", "File name too long")
+        names = (
+            flag,
+            flag[2:],
+            flag[2:].replace("-", "_"),
+            "unknown",
+            "cannot write",
+            "cannot look at",
+        )
         named = flag == words[0] or any(name in outcome.err for name in names)
         named = named or words[0] == "edit"  # this run has no attributes, which is said instead
         if outcome.code != 2 or len(lines) != 1 or not lines[0].startswith("directmax: "):
