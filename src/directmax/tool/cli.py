@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import io
 import operator
@@ -13,7 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any
 
 import tyro
 
@@ -139,8 +140,8 @@ def _parse(arguments: list[str]) -> Any:
 def _check_values(arguments: list[str]) -> None:
     """Refuse what tyro takes for nothing given: the word None, and a list without an entry."""
     command = COMMANDS.get(arguments[0])
-    hints = {} if command is None else get_type_hints(command)
-    lists = {flag_of(name) for name, kind in hints.items() if get_origin(kind) is tuple}
+    fields = () if command is None else dataclasses.fields(command)
+    lists = {flag_of(field.name) for field in fields if field.default == ()}
     for argument, after in zip(arguments, [*arguments[1:], "--"], strict=True):
         flag, equals, value = argument.partition("=")
         if not flag.startswith("--") or flag == "--":
