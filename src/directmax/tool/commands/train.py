@@ -7,7 +7,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
@@ -73,6 +73,11 @@ class Train:
     """Continue the run in --run-dir where it stopped; the result is the same."""
     extend: int = 0
     """With --resume: train for so many epochs more than the run was to have."""
+
+    memory: ClassVar[tuple[str, ...]] = (
+        *("--batch-size", "--num-samples", "--variables", "--values", "--hidden"),
+        *("--image-size", "--eval-samples", "--devices", "--workers"),
+    )
 
     def run(self) -> None:
         """Train."""

@@ -308,15 +308,20 @@ def edit_image(
         RunError, ValueError: the run, an attribute or a file cannot be used.
     """
     path = _picture_path(output)
-    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
-    if not isinstance(data, AttributeData) or not isinstance(model, AttributeVAE):
+    make_fabric(device, 1, "32-true")
+    config = RunFolder(run_dir).config()
+    if config.model != "attributes":
         raise RunError(
             f"{run_dir} is a run of --model {config.model}, which has no attributes; choose one of "
             "--model attributes"
         )
     for name in changes:
-        check_choice("attribute", name, data.attribute_names)
-    pixels = attribute_pictures.read_image(user_path(image), data.shape)
+        check_choice("attribute", name, config.attributes)
+    square = attribute_pictures.read_image(user_path(image), config.image_size)
+    _, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    assert isinstance(data, AttributeData)
+    assert isinstance(model, AttributeVAE)
+    pixels = attribute_pictures.in_colours(square, data.shape[0])
     edit = attribute_pictures.edited(model, data, pixels, changes, keep_detail=keep_detail)
     write_atomic(path, attribute_pictures.png(edit.image))
     return edit.attributes
