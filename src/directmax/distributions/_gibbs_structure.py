@@ -106,6 +106,7 @@ class Gibbs(StructuredPotentials):
 
     def log_prob_states(self, states: Float[Tensor, "c n k"]) -> Float[Tensor, "b c"]:
         """log q of given assignments, the same for every problem, in nats; −∞ outside of Z."""
+        states = self._check_states(states)
         if self.structure.batch_size is not None:
             every = states.unsqueeze(1).expand(-1, self.batch_size, -1, -1)
             inside = self.structure.is_feasible(self.structure.from_one_hot(every)).T

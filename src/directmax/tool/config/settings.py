@@ -13,6 +13,7 @@ from directmax.solvers import SOLVERS
 from directmax.tool.config.defaults import (
     FEWEST_EPOCHS,
     LENGTH,
+    LENGTH_OF_SEVERAL,
     MOST_EPOCHS,
     default_epochs,
     default_estimator,
@@ -26,7 +27,7 @@ from directmax.tool.config.defaults import (
     if_used,
 )
 from directmax.tool.config.setting import by_model, declared, either, setting
-from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS
+from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS, known
 
 VERSION = 3
 """Of the files that hold a configuration."""
@@ -63,7 +64,8 @@ class Settings:
     """
 
     data: str = setting(
-        f"Data set: {either(DATASETS)}; with attributes {either(ATTRIBUTE_DATASETS)}.",
+        f"""Data set: {either(DATASETS)}; with attributes {either(ATTRIBUTE_DATASETS)}. Or the PATH
+        of your own: a folder of images, .npy, .npz, .csv, .txt, .mat, IDX or Parquet files.""",
         "digits",
     )
     model: str = setting(
@@ -74,13 +76,14 @@ class Settings:
     )
     attributes: tuple[str, ...] = setting(
         "Attributes model: which, by the data set's names.",
-        lambda c: ALL[c.data].attributes if c.model == "attributes" else (),
+        lambda c: known(c.data).attributes if c.model == "attributes" else (),
         "; ".join(f"of {name} {', '.join(ALL[name].attributes)}" for name in ATTRIBUTE_DATASETS),
         models=("attributes",),
     )
     image_size: int = setting(
-        "Attributes model: height and width of the images.",
-        lambda c: ALL[c.data].size if c.model == "attributes" else None,
+        """Attributes model, and data of your own: height and width to which the middle square of
+        every image is resized.""",
+        lambda c: known(c.data).size if c.model == "attributes" else None,
         ", ".join(f"{ALL[name].size} with {name}" for name in ATTRIBUTE_DATASETS),
         range=(8, 1024),
         models=("attributes",),
@@ -340,8 +343,9 @@ class Settings:
     epochs: int = setting(
         "Passes over the training images (of the start that is continued).",
         default_epochs,
-        f"{LENGTH:,} steps in whole epochs, at most {MOST_EPOCHS} and with estimators other than "
-        f"local-divergence at least {FEWEST_EPOCHS}; with the other models 40, or 400 with digits",
+        f"{LENGTH:,} steps with one variable, {LENGTH_OF_SEVERAL:,} with several, in whole epochs, "
+        f"at most {MOST_EPOCHS}, with estimators other than local-divergence at least "
+        f"{FEWEST_EPOCHS}; with the other models 40, or 400 with digits",
         range=(1, 1_000_000),
     )
     patience: int = setting(
