@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from directmax.models import AttributeDecoder as AttributeDecoder
     from directmax.models import AttributeEncoder as AttributeEncoder
     from directmax.models import AttributeVAE as AttributeVAE
+    from directmax.models import Codebook as Codebook
+    from directmax.models import CodebookDecoder as CodebookDecoder
     from directmax.models import Decoder as Decoder
     from directmax.models import DiscreteVAE as DiscreteVAE
     from directmax.models import Encoder as Encoder

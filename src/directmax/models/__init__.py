@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from directmax.models._attribute_vae import AttributeTerms as AttributeTerms
     from directmax.models._attribute_vae import AttributeVAE as AttributeVAE
     from directmax.models._bound import Bound as Bound
+    from directmax.models._codebook import Codebook as Codebook
+    from directmax.models._codebook import CodebookDecoder as CodebookDecoder
     from directmax.models._discrete_vae import DiscreteVAE as DiscreteVAE
     from directmax.models._discrete_vae import LossTerms as LossTerms
     from directmax.models._mixed_networks import MixedEncoder as MixedEncoder

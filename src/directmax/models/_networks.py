@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from directmax._validation import check_count, check_flag
 from directmax.distributions import Gibbs, PairwiseBinary
+from directmax.objectives import LinearMap
 from directmax.solvers import PairwiseSolver, choose_solver
 from directmax.structures import Structure
 
@@ -233,7 +234,9 @@ class Decoder(nn.Module):
         super().__init__()
         self.num_variables = check_count("num_variables", num_variables)
         self.num_values = check_count("num_values", num_values, minimum=2)
-        self.first = nn.Linear(num_variables * num_values, check_count("hidden", hidden))
+        self.first: nn.Linear | LinearMap = nn.Linear(
+            num_variables * num_values, check_count("hidden", hidden)
+        )
         self.last = nn.Linear(hidden, check_count("num_pixels", num_pixels))
 
     hidden = staticmethod(torch.relu)  # from the first layer's output to the last one's input
