@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from directmax.models import Decoder as Decoder
     from directmax.models import DiscreteVAE as DiscreteVAE
     from directmax.models import Encoder as Encoder
+    from directmax.models import ImageDecoder as ImageDecoder
+    from directmax.models import ImageTrunk as ImageTrunk
     from directmax.models import MixedEncoder as MixedEncoder
     from directmax.models import MixedVAE as MixedVAE
     from directmax.models import PairwiseEncoder as PairwiseEncoder

@@ -113,7 +113,7 @@ def load_model(
         found = load_data(config, data_dir)
         assert isinstance(found, ImageData)  # as of every model but that with attributes
         data = found
-        vae = build_model(config, data.train.images.shape[1])
+        vae = build_model(config, data.shape)
         vae.to(make_fabric(device, 1, "32-true").device).eval()
     states = number_of_states(config.variables, config.values)
     if states > DEFAULT_MAX_STATES:

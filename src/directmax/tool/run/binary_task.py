@@ -66,7 +66,7 @@ class BinaryTask(Task):
 
     def fresh_model(self, config: ResolvedConfig) -> DiscreteVAE | MixedVAE:
         """One like `model`, of another seed."""
-        return build_model(config, self.data.train.images.shape[1])
+        return build_model(config, self.data.shape)
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The mini-batches of an epoch from a step on; the same at every call."""

@@ -80,4 +80,4 @@ def make_model(config: ResolvedConfig, data: Data) -> Model:
     """The model of a configuration with fresh weights."""
     if isinstance(data, AttributeData):
         return build_attribute_model(config, data.shape)
-    return build_model(config, data.train.images.shape[1])
+    return build_model(config, data.shape)
