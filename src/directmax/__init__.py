@@ -11,6 +11,7 @@ from directmax._lazy import lazy_names
 from directmax._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from directmax._load import load as load
     from directmax.distributions import Categorical as Categorical
     from directmax.distributions import Gibbs as Gibbs
     from directmax.distributions import PairwiseBinary as PairwiseBinary

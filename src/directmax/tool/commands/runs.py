@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from directmax.tool.commands.shared import DataDir, RunDir, quiet
+from directmax.tool.commands.shared import DataDir, OtherData, RunDir, quiet
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,8 @@ class Evaluate:
 
     run_dir: RunDir
     """Folder of the run."""
+    data: OtherData = None
+    """Other images of the same kind."""
     data_dir: DataDir = None
     """Where to look for images first."""
     device: str = "auto"
@@ -43,6 +45,7 @@ class Evaluate:
         with bars() as progress:
             metrics = evaluate_run(
                 self.run_dir,
+                data=self.data,
                 data_dir=self.data_dir,
                 device=self.device,
                 num_samples=self.samples,
@@ -80,8 +83,13 @@ class Sample:
     """How many codes to decode: all of them, in order, where there are at most so many, else
     random ones. Ignored by the mixed model (one row per class, columns share a Gaussian code)
     and the attributes model (one row per test image)."""
-    reconstructions: int = 20
-    """How many test images to reconstruct (0: none)."""
+    reconstructions: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="INT", help_behavior_hint="(default: 20, or 0 where there are no images)"
+        ),
+    ] = None
+    """How many test images to reconstruct; with 0 no images are needed."""
     columns: int = 10
     """Images in a row; of a model of attributes, test images."""
     attributes: Annotated[
@@ -89,6 +97,8 @@ class Sample:
         tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: all, at most 4)"),
     ] = ()
     """Of a model of attributes: which are switched on and off."""
+    data: OtherData = None
+    """Other images of the same kind to reconstruct."""
     data_dir: DataDir = None
     """Where to look for images first."""
     device: str = "auto"
@@ -101,9 +111,10 @@ class Sample:
         from directmax.tool.run.finished import sample_run
 
         quiet()
-        sample_run(
+        lacking = sample_run(
             self.run_dir,
             self.output,
+            data=self.data,
             num_images=self.images,
             num_reconstructions=self.reconstructions,
             columns=self.columns,
@@ -112,7 +123,7 @@ class Sample:
             device=self.device,
             seed=self.seed,
         )
-        print(f"wrote {self.output}")
+        print(f"wrote {self.output}" + (f", without images: {lacking}" if lacking else ""))
 
 
 @dataclass(frozen=True)
@@ -133,7 +144,7 @@ class Edit:
     keep_detail: bool = False
     """Add the change to the image itself, in place of the decoded one, which is smoother."""
     data_dir: DataDir = None
-    """Where to look for images first."""
+    """Not needed any more: the folder of the run has what is."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
 
@@ -149,7 +160,6 @@ class Edit:
             output,
             changes=_switches(self.changes),
             keep_detail=self.keep_detail,
-            data_dir=self.data_dir,
             device=self.device,
         )
         for name, (before, after) in attributes.items():

@@ -15,6 +15,7 @@ from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.build import build_kl_schedule, build_model
 from directmax.tool.data import ImageData
 from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
+from directmax.tool.run.described import image_shape
 from directmax.tool.run.evaluation import (
     Metrics,
     evaluate_images,
@@ -66,7 +67,7 @@ class BinaryTask(Task):
 
     def fresh_model(self, config: ResolvedConfig) -> DiscreteVAE | MixedVAE:
         """One like `model`, of another seed."""
-        return build_model(config, self.data.shape)
+        return build_model(config, image_shape(self.data))
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The mini-batches of an epoch from a step on; the same at every call."""
@@ -115,6 +116,7 @@ class BinaryTask(Task):
         if isinstance(self.model, MixedVAE) and self.data.num_classes:
             counts = {split: self._counts(split, part) for split, part in images.items()}
             classes = classes_of(self.config, counts["validation"])
+            self.classes = classes.tolist()
             results = {s: with_accuracy(results[s], counts[s], classes) for s in results}
         return results
 

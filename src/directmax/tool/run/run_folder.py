@@ -58,7 +58,11 @@ class RunFolder:
 
     @contextlib.contextmanager
     def create(
-        self, config: ResolvedConfig, device: torch.device, images: dict[str, Any] | None = None
+        self,
+        config: ResolvedConfig,
+        device: torch.device,
+        images: dict[str, Any] | None = None,
+        data: dict[str, Any] | None = None,
     ) -> Iterator[None]:
         """Make the folder for a new run, and hold its lock. Leaves no folder when it fails.
 
@@ -66,6 +70,7 @@ class RunFolder:
             config: what is trained.
             device: where, for the record.
             images: `identity()` of those that were handed over; see `check_images`.
+            data: what the model must know of its images; see `Described`.
 
         Raises:
             RunError: it already holds a run, or cannot be written.
@@ -88,6 +93,7 @@ class RunFolder:
                     "config": config.to_dict(),
                     "digest": config.digest(),
                     **({"images": images} if images else {}),
+                    **({"data": data} if data else {}),
                     **environment(device),
                 }
                 write_json(self.config_file, record)
@@ -96,6 +102,10 @@ class RunFolder:
                     shutil.rmtree(self.path, ignore_errors=True)
                 raise
             yield
+
+    def record(self) -> dict[str, Any]:
+        """The content of `config.json`."""
+        return read_json(self.config_file)
 
     def config(self) -> ResolvedConfig:
         """The configuration of the run that the folder holds.

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.files import RunError, write_json
 from directmax.tool.run.denormals import flushed_denormals
+from directmax.tool.run.described import Described
 from directmax.tool.run.loop import Trainer
 from directmax.tool.run.make import Data, load_data, make_task, title_of
 from directmax.tool.run.processes import joined, make_fabric
@@ -81,7 +82,7 @@ def train(
         data = load_data(config, data_dir, images=images)
         task = make_task(config, data, fabric, workers=workers)
         trainer = Trainer(task, folder, progress or Progress(), compiled=compiled)
-        with _claim(folder, config, identity, resume, fabric):
+        with _claim(folder, config, identity, data, resume, fabric):
             return _train(trainer, resume=resume)
 
 
@@ -135,6 +136,7 @@ def _claim(
     folder: RunFolder,
     config: ResolvedConfig,
     images: dict[str, Any] | None,
+    data: Data,
     resume: bool,
     fabric: Fabric,
 ) -> Iterator[None]:
@@ -146,7 +148,7 @@ def _claim(
                 stack.enter_context(
                     folder.resume(config)
                     if resume
-                    else folder.create(config, fabric.device, images)
+                    else folder.create(config, fabric.device, images, Described.of(data).to_dict())
                 )
             except RunError as error:
                 refusal = str(error)
@@ -162,6 +164,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     folder, config = trainer.folder, trainer.config
     summary = {
         **{split: metrics.to_dict() for split, metrics in results.items()},
+        **({"classes": trainer.task.classes} if trainer.task.classes else {}),
         "best_epoch": trainer.position.best_epoch,
         "epochs": trainer.position.epoch,
         **({"start": trainer.position.start} if config.start_epochs else {}),
