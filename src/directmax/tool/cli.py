@@ -20,6 +20,7 @@ from directmax._choices import check_choice
 from directmax._version import __version__
 from directmax.tool.commands import (
     Edit,
+    Encode,
     Evaluate,
     Gradients,
     Reproduce,
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "sample": Sample,
     "edit": Edit,
+    "encode": Encode,
     "solvers": Solvers,
     "gradients": Gradients,
     "reproduce": Reproduce,

@@ -1,4 +1,4 @@
-"""The commands that look at a finished run: `directmax evaluate`, `sample` and `edit`."""
+"""The commands that use a finished run: `directmax evaluate`, `sample`, `edit` and `encode`."""
 
 from __future__ import annotations
 
@@ -165,6 +165,45 @@ class Edit:
         for name, (before, after) in attributes.items():
             print(f"{name}: {before:.1%} before, {'on' if after else 'off'} now")
         print(f"wrote {output}")
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Write the codes of images, and how probable they are, to a file of arrays."""
+
+    run_dir: RunDir
+    """Folder of the run."""
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|PATH")]
+    """A data set by name, or images of your own that fit the model."""
+    output: Annotated[str, tyro.conf.arg(metavar="FILE.npz")]
+    """The file to write: codes, probabilities, and labels where there are any."""
+    samples: int = 0
+    """Codes to draw for every image beside the most probable one."""
+    data_dir: DataDir = None
+    """Where to look for images first."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    seed: int = 0
+    """Of the samples."""
+
+    def run(self) -> None:
+        """Encode."""
+        from directmax.tool.look.progress import bars
+        from directmax.tool.run.encode import encode_images
+
+        quiet()
+        with bars() as progress:
+            count = encode_images(
+                self.run_dir,
+                self.source,
+                self.output,
+                num_samples=self.samples,
+                data_dir=self.data_dir,
+                device=self.device,
+                seed=self.seed,
+                progress=progress,
+            )
+        print(f"wrote {self.output}: codes of {count:,} image{'' if count == 1 else 's'}")
 
 
 def _switches(words: tuple[str, ...]) -> dict[str, bool]:

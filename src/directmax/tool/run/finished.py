@@ -19,7 +19,7 @@ from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.settings import SETTINGS
 from directmax.tool.data import AttributeData, DataError, ImageData
-from directmax.tool.files import RunError, cannot_write, user_path, write_atomic
+from directmax.tool.files import RunError, output_file, user_path, write_atomic
 from directmax.tool.run import attribute_pictures, pictures
 from directmax.tool.run.attribute_task import evaluate_attributes
 from directmax.tool.run.best_model import BestModel, data_for, load_best
@@ -235,7 +235,7 @@ def sample_run(
     """
     wanted = RECONSTRUCTIONS if num_reconstructions is None else num_reconstructions
     _check_drawing(num_images, wanted, columns, seed)
-    path = _picture_path(output)
+    path = output_file(output, ".png")
     best = load_best(run_dir, device)
     if attributes and not isinstance(best.model, AttributeVAE):
         raise RunError(f"--attributes is for runs of --model attributes, {run_dir} has none")
@@ -360,7 +360,7 @@ def edit_image(
     Raises:
         RunError, ValueError: the run, an attribute or a file cannot be used.
     """
-    path = _picture_path(output)
+    path = output_file(output, ".png")
     best = load_best(run_dir, device)
     if not isinstance(best.model, AttributeVAE):
         raise RunError(
@@ -376,22 +376,3 @@ def edit_image(
     )
     write_atomic(path, attribute_pictures.png(edit.image))
     return edit.attributes
-
-
-def _picture_path(output: str | Path) -> Path:
-    """Where a PNG can be written.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    path = user_path(output)
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"--output must end in .png, got {output}")
-    try:
-        if not path.absolute().parent.is_dir():
-            raise ValueError(f"cannot write {output}: the folder {path.parent} does not exist")
-        if path.is_dir():
-            raise ValueError(f"cannot write {output}: it is a folder")
-    except OSError as error:  # such as a name that is too long
-        raise cannot_write(path, error) from error
-    return path
