@@ -46,7 +46,7 @@ class Trunk(nn.Module):
             ValueError: the network returned something else.
         """
         features = self.network(images)
-        expected = (len(images), self.num_features)
+        expected = (images.shape[0], self.num_features)
         if not isinstance(features, Tensor) or features.shape != expected:
             shape = getattr(features, "shape", None)
             got = type(features).__name__ if shape is None else tuple(shape)
@@ -141,14 +141,20 @@ class PairwisePotentials(nn.Module):
         """2n + P numbers for an image."""
         return 2 * self.num_variables + self._middle.shape[0]
 
-    def forward(self, outputs: Float[Tensor, "b m"]) -> PairwiseBinary:
-        """q(z|x)."""
+    def parts(
+        self, outputs: Float[Tensor, "b m"]
+    ) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b P"]]:
+        """Unary and pairwise potentials."""
         unary, pairwise = outputs.split([2 * self.num_variables, self._middle.shape[0]], -1)
         if self.supermodular:
             pairwise = nn.functional.softplus(pairwise + self.initial_coupling)
         middle = pairwise @ self._middle.to(pairwise.dtype)  # (b, n)
         unary = unary.unflatten(-1, (self.num_variables, 2))
-        unary = torch.stack([unary[..., 0], unary[..., 1] + middle], -1)
+        return torch.stack([unary[..., 0], unary[..., 1] + middle], -1), pairwise
+
+    def forward(self, outputs: Float[Tensor, "b m"]) -> PairwiseBinary:
+        """q(z|x)."""
+        unary, pairwise = self.parts(outputs)
         return PairwiseBinary(
             unary, pairwise, solver=self.solver, perturbation=self.perturbation, validate=False
         )

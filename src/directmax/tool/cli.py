@@ -22,6 +22,7 @@ from directmax.tool.commands import (
     Edit,
     Encode,
     Evaluate,
+    Export,
     Gradients,
     Reproduce,
     Sample,
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Any] = {
     "sample": Sample,
     "edit": Edit,
     "encode": Encode,
+    "export": Export,
     "solvers": Solvers,
     "gradients": Gradients,
     "reproduce": Reproduce,
@@ -81,7 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> None:
     """Run a command; what it prints has been written at the end, or an OSError says why not."""
     if "--version" in arguments:
-        print(f"directmax {__version__}")
+        from directmax.tool.run.run_folder import git_commit
+
+        print(f"directmax {__version__} (commit {git_commit() or 'unknown'})")
     else:
         try:
             _parse(arguments).run()

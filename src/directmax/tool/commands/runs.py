@@ -1,4 +1,4 @@
-"""The commands that use a finished run: `directmax evaluate`, `sample`, `edit` and `encode`."""
+"""The commands that use a finished run: `directmax evaluate`, `sample`, `edit` and others."""
 
 from __future__ import annotations
 
@@ -204,6 +204,26 @@ class Encode:
                 progress=progress,
             )
         print(f"wrote {self.output}: codes of {count:,} image{'' if count == 1 else 's'}")
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a run's encoder and decoder as ONNX or torch.export files, checked against it."""
+
+    run_dir: RunDir
+    """Folder of the run."""
+    output: Annotated[str, tyro.conf.arg(metavar="DIR")]
+    """The folder to write to."""
+    format: Annotated[str, tyro.conf.arg(metavar="onnx|torch")] = "onnx"
+    """onnx, or torch for torch.export (.pt2)."""
+
+    def run(self) -> None:
+        """Export."""
+        from directmax.tool.run.export import export_run
+
+        quiet()
+        for name, difference in export_run(self.run_dir, self.output, format=self.format).items():
+            print(f"wrote {PurePath(self.output) / name}: differs by at most {difference:.1e}")
 
 
 def _switches(words: tuple[str, ...]) -> dict[str, bool]:

@@ -285,7 +285,7 @@ def environment(device: torch.device | None = None) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "cuda": _card(device),
         },
-        "git_commit": _git_commit(Path(directmax.__file__).resolve().parents[2]),
+        "git_commit": git_commit(),
     }
 
 
@@ -298,8 +298,12 @@ def _card(device: torch.device | None) -> str | None:
     return torch.cuda.get_device_name(device)
 
 
+def git_commit() -> str | None:
+    """The commit of the checkout, or that which an installed package was built from; else None."""
+    return _git_commit(Path(directmax.__file__).resolve().parents[2])
+
+
 def _git_commit(source: Path) -> str | None:
-    """The commit of a checkout, or that which an installed package was built from; else None."""
     if not (source / ".git").exists():
         with contextlib.suppress(OSError):
             return (Path(directmax.__file__).parent / "_commit.txt").read_text().strip() or None
