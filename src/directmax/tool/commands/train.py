@@ -69,6 +69,8 @@ class Train:
     differ by rounding."""
     resume: bool = False
     """Continue the run in --run-dir where it stopped; the result is the same."""
+    extend: int = 0
+    """With --resume: train for so many epochs more than the run was to have."""
 
     def run(self) -> None:
         """Train."""
@@ -89,6 +91,7 @@ class Train:
             folder,
             data_dir=self.data_dir,
             resume=self.resume,
+            extend=self.extend,
             device=self.device,
             workers=self.workers,
             devices=self.devices,
@@ -101,6 +104,8 @@ class Train:
         console.print(bound_table({split: summary[split] for split in ("validation", "test")}))
         if note := training_note(summary, RunFolder(folder).metrics()):
             console.print(note)
+        for line in summary["advice"]:
+            console.print(line)
         console.print(
             f"best epoch {summary['best_epoch']} of {summary['epochs']}, "
             f"{summary['seconds_per_epoch']:.2f} s an epoch"

@@ -176,6 +176,11 @@ def _check_estimator(config: ResolvedConfig) -> None:
             f"--estimator {config.estimator} needs binary variables, got --values {config.values}; "
             "add --values 2, or choose local-expectation or score-function"
         )
+    if config.estimator == "local-divergence" and config.kl_gradient == "off":
+        raise ValueError(
+            "--kl-gradient off leaves out what local-divergence reckons with: leave it out, or "
+            "choose local-expectation or direct"
+        )
     if config.rao_blackwell and config.encoder != "independent":
         raise ValueError("--rao-blackwell needs independent variables; leave it out")
     if config.baseline == "leave-one-out" and config.num_samples == 1:

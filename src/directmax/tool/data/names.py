@@ -18,23 +18,26 @@ class DataSet:
         photographs: the same of images with binary attributes.
         attributes: those that are loaded where none are named.
         size: height and width of images with attributes, unless another is asked for.
+        train_images: number of small grey images to train on.
     """
 
     images: str | None = None
     photographs: str | None = None
     attributes: tuple[str, ...] = ()
     size: int = 32
+    train_images: int | None = None
 
 
 ALL: dict[str, DataSet] = {
-    "digits": DataSet("directmax.tool.data.digits:load"),
-    "mnist": DataSet("directmax.tool.data.mnist:load_mnist"),
+    "digits": DataSet("directmax.tool.data.digits:load", train_images=1_197),
+    "mnist": DataSet("directmax.tool.data.mnist:load_mnist", train_images=50_000),
     "fashion-mnist": DataSet(
         "directmax.tool.data.mnist:load_fashion_mnist",
         "directmax.tool.data.fashion_attributes:load",
         ("Footwear", "Upper_Body", "Warm"),
+        train_images=50_000,
     ),
-    "omniglot": DataSet("directmax.tool.data.omniglot:load"),
+    "omniglot": DataSet("directmax.tool.data.omniglot:load", train_images=23_000),
     "celeba": DataSet(
         photographs="directmax.tool.data.celeba:load",
         attributes=("Eyeglasses", "Smiling", "Male"),

@@ -58,7 +58,7 @@ def render(folder: RunFolder, model: Model, data: Data, summary: dict[str, Any])
         title=f"directmax: {title_of(config, data)}",
         lead=_lead(config, summary),
         results=_results(summary, data),
-        note=training_note(summary, lines),
+        notes=[training_note(summary, lines), *summary.get("advice", [])],
         curves=pictures.training_curves(lines, summary["best_epoch"], folder.other_starts()),
         pictures=drawn,
         usage=usage,

@@ -121,9 +121,31 @@ class RunFolder:
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise RunError(f"{self.config_file} is damaged: {error}") from error
 
-    def digest(self) -> str:
-        """The digest of the configuration as it was written, perhaps by an earlier version."""
-        return digest_of(read_json(self.config_file)["config"])
+    def digests(self) -> list[str]:
+        """Of the configuration as it was written, perhaps by an earlier version, and before it was
+        extended."""
+        record = read_json(self.config_file)
+        earlier = record.get("extended", [])
+        return [
+            digest_of(record["config"]),
+            *map(str, earlier if isinstance(earlier, list) else []),
+        ]
+
+    @contextlib.contextmanager
+    def extend(self, config: ResolvedConfig) -> Iterator[None]:
+        """Hold the folder's lock to continue its run for longer.
+
+        Args:
+            config: of the longer run, `extended` from that of the folder.
+
+        Raises:
+            RunError: it holds none.
+        """
+        with self.lock():
+            record = {**read_json(self.config_file), "extended": self.digests()}
+            record |= {"version": VERSION, "config": config.to_dict(), "digest": config.digest()}
+            write_json(self.config_file, record)
+            yield
 
     @contextlib.contextmanager
     def resume(self, config: ResolvedConfig) -> Iterator[None]:
