@@ -172,7 +172,7 @@ class DiscreteVAE(nn.Module):
 
         Reference: the second is the sleep phase of Hinton, Dayan, Frey and Neal 1995.
         """
-        n, k = self.encoder.num_variables, self.encoder.num_values
+        n, k = self._sizes(mean.unsqueeze(0))
         if n == 1 and k <= ALL_PRIOR_CODES:
             z = torch.eye(k, dtype=mean.dtype, device=mean.device).unsqueeze(1)
         else:
