@@ -19,6 +19,7 @@ import tyro
 from directmax._choices import check_choice
 from directmax._version import __version__
 from directmax.tool.commands import (
+    Data,
     Edit,
     Encode,
     Evaluate,
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Any] = {
     "edit": Edit,
     "encode": Encode,
     "export": Export,
+    "data": Data,
     "solvers": Solvers,
     "gradients": Gradients,
     "reproduce": Reproduce,

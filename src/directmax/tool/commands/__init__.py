@@ -1,5 +1,6 @@
 """The commands of the command line, as dataclasses whose fields are flags. torch comes on use."""
 
+from directmax.tool.commands.data import Data
 from directmax.tool.commands.gradients import Gradients
 from directmax.tool.commands.reproduce import Reproduce
 from directmax.tool.commands.runs import Edit, Encode, Evaluate, Export, Sample
@@ -7,6 +8,7 @@ from directmax.tool.commands.solvers import Solvers
 from directmax.tool.commands.train import Train
 
 __all__ = [
+    "Data",
     "Edit",
     "Encode",
     "Evaluate",

@@ -26,7 +26,7 @@ from directmax.tool.config.defaults import (
     is_structured,
 )
 from directmax.tool.config.setting import by_model, declared, either, setting
-from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS
+from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS, known
 
 VERSION = 3
 """Of the files that hold a configuration."""
@@ -52,7 +52,8 @@ class Settings:
     """
 
     data: str = setting(
-        f"Data set: {either(DATASETS)}; with attributes {either(ATTRIBUTE_DATASETS)}.",
+        f"""Data set: {either(DATASETS)}; with attributes {either(ATTRIBUTE_DATASETS)}. Or the PATH
+        of your own: a folder of images, .npy, .npz, .csv, .txt, .mat, IDX or Parquet files.""",
         "digits",
     )
     model: str = setting(
@@ -63,13 +64,14 @@ class Settings:
     )
     attributes: tuple[str, ...] = setting(
         "Attributes model: which, by the data set's names.",
-        lambda c: ALL[c.data].attributes if c.model == "attributes" else (),
+        lambda c: known(c.data).attributes if c.model == "attributes" else (),
         "; ".join(f"of {name} {', '.join(ALL[name].attributes)}" for name in ATTRIBUTE_DATASETS),
         models=("attributes",),
     )
     image_size: int = setting(
-        "Attributes model: height and width of the images.",
-        lambda c: ALL[c.data].size if c.model == "attributes" else None,
+        """Attributes model, and data of your own: height and width to which the middle square of
+        every image is resized.""",
+        lambda c: known(c.data).size if c.model == "attributes" else None,
         ", ".join(f"{ALL[name].size} with {name}" for name in ATTRIBUTE_DATASETS),
         range=(8, 1024),
         models=("attributes",),

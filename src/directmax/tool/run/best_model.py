@@ -11,10 +11,11 @@ from types import SimpleNamespace
 
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.rules import check_data
+from directmax.tool.data.names import is_path
 from directmax.tool.files import RunError, read_json
 from directmax.tool.run.checkpoint import load_checkpoint, restore_model
 from directmax.tool.run.described import Described, described_run
-from directmax.tool.run.make import Data, Model, load_data, make_model
+from directmax.tool.run.make import Data, Given, Model, images_of_run, load_data, make_model
 from directmax.tool.run.processes import make_fabric
 from directmax.tool.run.run_folder import RunFolder
 
@@ -81,15 +82,15 @@ def data_for(
     best: BestModel,
     data: str | None = None,
     *,
-    images: Data | None = None,
+    images: Given | None = None,
     data_dir: str | Path | None = None,
 ) -> Data:
     """Images for a model.
 
     Args:
         best: the model.
-        data: which, in place of those that it was trained on.
-        images: those that were handed to `train`, if any were.
+        data: which, by name or path, in place of those that it was trained on.
+        images: those that were handed to `train`, if any were, or where they lie now.
         data_dir: where to look for images first.
 
     Raises:
@@ -98,11 +99,13 @@ def data_for(
         ValueError: `data` do not fit the model.
     """
     if data is not None:
-        found = load_data(_other_data(best.config, data), data_dir)
+        if is_path(data):
+            found = load_data(best.config, data_dir, images=data)
+        else:
+            found = load_data(_other_data(best.config, data), data_dir)
         best.images.check_fits(found)
         return found
-    best.folder.check_images(None if images is None else images.identity())
-    return load_data(best.config, data_dir, images=images)
+    return images_of_run(best.folder, best.config, data_dir, images=images)
 
 
 def _other_data(config: ResolvedConfig, data: str) -> ResolvedConfig:

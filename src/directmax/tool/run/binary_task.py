@@ -206,7 +206,16 @@ def check_size(config: ResolvedConfig, data: ImageData) -> None:
     if config.batch_size > len(data.train):
         raise ValueError(
             f"--batch-size {config.batch_size} is more than the {len(data.train)} training images "
-            f"of {data.name}"
+            f"of {data.name}: give at most {len(data.train)}"
+        )
+    if config.labels and not data.num_classes:
+        raise ValueError(
+            f"--labels needs images with labels, and {data.name} has none: leave --labels out"
+        )
+    if config.labels and data.shape[0] == 1 and (config.shift or config.distortion):
+        raise ValueError(
+            f"--shift and --distortion move pictures, and {data.name} has rows of numbers: add "
+            "--shift 0 --distortion 0"
         )
     if config.labels and config.values != data.num_classes:
         raise ValueError(

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from directmax._validation import check_count
 from directmax.tool.config.rules import MOST_NUMBERS
 from directmax.tool.config.settings import SETTINGS
-from directmax.tool.data import AttributeData, DataError, ImageData, ImageStream
+from directmax.tool.data import AttributeData, ImageData, ImageStream
 from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATASETS
+from directmax.tool.data.own.read import read_path
 from directmax.tool.files import output_file, user_path, write_atomic
 from directmax.tool.run import attribute_pictures
 from directmax.tool.run.best_model import BestModel, data_for, load_best
@@ -26,9 +27,7 @@ from directmax.tool.run.trained import Encoding, TrainedModel
 READ = 250
 """Images that are read at once, where they lie on disk."""
 SPLITS = ("train", "validation", "test")
-ARRAYS, PICTURES = (".npy", ".npz"), (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tiff")
-IMAGES, LABELS = ("images", "x", "arr_0"), ("labels", "y")
-"""Arrays in an .npz file, by name."""
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -146,8 +145,7 @@ def _joined(found: list[Encoding], num_samples: int) -> dict[str, Any]:
 def _parts(best: BestModel, source: str, data_dir: str | Path | None) -> list[_Part]:
     """What is to be encoded."""
     if source not in (*DATASETS, *ATTRIBUTE_DATASETS):
-        images, labels = read_images(best, user_path(source))
-        return [_Part("", len(images), lambda: iter([images]), labels)]
+        return _own(best, user_path(source))
     data = data_for(best, source, data_dir=data_dir)
     return [_split(best, data, name) for name in SPLITS]
 
@@ -165,33 +163,28 @@ def _streamed(part: Any) -> Iterator[Any]:
         yield from stream.batches(torch.arange(len(part)))
 
 
-def read_images(best: BestModel, path: Path) -> tuple[Any, NDArray[Any] | None]:
-    """Images of a file, and labels if it has any.
+def _own(best: BestModel, path: Path) -> list[_Part]:
+    """Images of one's own, in the order of their file.
 
     Raises:
-        DataError: it is missing, damaged or of another form.
+        DataError: they are missing, damaged or of no known form.
+        ValueError: the model is for images of another size.
     """
-    suffix = path.suffix.lower()
-    if suffix in PICTURES:
-        shape = best.images.shape if len(best.images.shape) == 3 else (1, *best.images.shape)
-        return attribute_pictures.read_image(path, shape).unsqueeze(0), None  # type: ignore[arg-type]
-    if suffix not in ARRAYS:
-        raise DataError(
-            f"{path} is neither a data set nor a file that is read here; expected one of "
-            f"{', '.join(DATASETS)}, or a file {' '.join(ARRAYS)} or an image"
+    if path.suffix.lower() in PICTURES and path.is_file():
+        channels, height, width = (1, *best.images.shape)[-3:]
+        picture = attribute_pictures.read_image(path, (channels, height, width)).unsqueeze(0)
+        return [_Part("", 1, lambda: iter([picture]), None)]
+    found = read_path(path)
+    names = [name for name in SPLITS if name in found.images]
+    pixels = found.images[names[0]].shape[1]
+    if found.shape != best.images.shape[-2:] or pixels != best.images.num_pixels:
+        raise ValueError(
+            f"the model is for images of {best.images.shown}, got {path}: {found.text}"
         )
-    try:
-        with path.open("rb") as file:
-            found = np.load(file, allow_pickle=False)
-            if not isinstance(found, np.lib.npyio.NpzFile):
-                return found, None
-            arrays = dict(found)
-    except (OSError, ValueError, EOFError, SyntaxError, KeyError) as error:
-        raise DataError(f"cannot read {path}: {' '.join(str(error).split())}") from error
-    images = next((arrays[name] for name in IMAGES if name in arrays), None)
-    if images is None:
-        raise DataError(
-            f"{path} holds {', '.join(arrays) or 'nothing'}; expected images under the name "
-            f"{' or '.join(IMAGES)}"
-        )
-    return images, next((arrays[name] for name in LABELS if name in arrays), None)
+
+    def part(name: str) -> _Part:
+        images = found.images[name]
+        labels = None if found.labels is None else found.labels[name]
+        return _Part(name if len(names) > 1 else "", len(images), lambda: iter([images]), labels)
+
+    return [part(name) for name in names]

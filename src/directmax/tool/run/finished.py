@@ -26,7 +26,7 @@ from directmax.tool.run.best_model import BestModel, data_for, load_best
 from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
 from directmax.tool.run.evaluation import MAX_STATES, Metrics, evaluate_images
 from directmax.tool.run.images import split_images
-from directmax.tool.run.make import Data, Model
+from directmax.tool.run.make import Data, Given, Model
 from directmax.tool.run.randomness import Stream, derive_seed
 
 MOST_DRAWN, MOST_COLUMNS = 10_000, 1_000
@@ -42,7 +42,7 @@ def load_run(
     run_dir: str | Path,
     *,
     data: str | None = None,
-    images: Data | None = None,
+    images: Given | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> tuple[ResolvedConfig, Data, Model]:
@@ -51,7 +51,7 @@ def load_run(
     Args:
         run_dir: folder of the run.
         data: other images of the same kind, in place of those that it was trained on.
-        images: those that were handed to `train`, if any were.
+        images: those that were handed to `train`, if any were, or where they lie now.
         data_dir: where to look for images first.
         device: auto, cpu, cuda, cuda:N or mps.
 
@@ -81,7 +81,7 @@ def evaluate_run(
     run_dir: str | Path,
     *,
     data: str | None = None,
-    images: Data | None = None,
+    images: Given | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     num_samples: int | None = None,

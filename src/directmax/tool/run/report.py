@@ -63,9 +63,14 @@ def render(folder: RunFolder, model: Model, data: Data, summary: dict[str, Any])
         pictures=drawn,
         usage=usage,
         settings=_settings(config),
-        source=data.source,
+        source=_source(data),
         machine=_machine(summary),
     )
+
+
+def _source(data: Data) -> str:
+    """Where the images are from, and what was understood of them."""
+    return ": ".join(filter(None, [data.source, data.understood]))
 
 
 def _lead(config: ResolvedConfig, summary: dict[str, Any]) -> str:

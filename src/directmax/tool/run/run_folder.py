@@ -22,6 +22,7 @@ from directmax.tool.files import (
     lock,
     read_bytes,
     read_json,
+    reading,
     tidy,
     user_path,
     write_atomic,
@@ -69,7 +70,7 @@ class RunFolder:
         Args:
             config: what is trained.
             device: where, for the record.
-            images: `identity()` of those that were handed over; see `check_images`.
+            images: what is recorded of those that were handed over; see `check_images`.
             data: what the model must know of its images; see `Described`.
 
         Raises:
@@ -172,20 +173,43 @@ class RunFolder:
         Raises:
             RunError: they are others.
         """
-        trained = read_json(self.config_file).get("images")
-        if trained == given:
-            return
+        trained = self.images()
         if trained is None:
-            raise RunError(f"{self.path} was trained on a data set by name: leave images out")
+            if given is not None:
+                raise RunError(
+                    f"{self.path} was trained on a data set by name: leave images (or --data) out"
+                )
+            return
+        same = given and all(trained[name] == given[name] for name in ("shape", "sha256"))
+        if same:
+            return
+        got = f"others ({_described(given)})" if given else "none"
+        if path := trained.get("path"):
+            raise RunError(
+                f"{self.path} was trained on {path} ({_described(trained)}), got {got}: they have "
+                "changed or are others; restore them, or train into a new folder"
+            )
         raise RunError(
             f"{self.path} was trained on images that were handed over in Python "
-            f"({_described(trained)}), got "
-            + (
-                "none: give them with images=…"
-                if given is None
-                else f"others ({_described(given)})"
-            )
+            f"({_described(trained)}), got {got}{'' if given else ': give them with images=…'}"
         )
+
+    def images(self) -> dict[str, Any] | None:
+        """What is recorded of images of one's own; None where a data set was named.
+
+        Raises:
+            RunError: the record is damaged.
+        """
+        trained = read_json(self.config_file).get("images")
+        if trained is None:
+            return None
+        with reading(self.config_file):
+            if not isinstance(trained["shape"], list) or not isinstance(trained["sha256"], str):
+                raise TypeError("images")
+            if not isinstance(trained.get("path", ""), str):
+                raise TypeError("path")
+            found: dict[str, Any] = {"name": "images", **trained}
+            return found
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -6,17 +6,27 @@ import contextlib
 import logging
 import statistics
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric
 
 from directmax.tool.config import ResolvedConfig, TrainConfig, extended
+from directmax.tool.data.names import OWN
 from directmax.tool.files import RunError, write_json
 from directmax.tool.run.denormals import flushed_denormals
 from directmax.tool.run.described import Described
 from directmax.tool.run.loop import Trainer
-from directmax.tool.run.make import Data, load_data, make_task, title_of
+from directmax.tool.run.make import (
+    Data,
+    Given,
+    images_of_run,
+    load_data,
+    make_task,
+    record_of,
+    title_of,
+)
 from directmax.tool.run.processes import joined, make_fabric
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.report import write_report
@@ -28,7 +38,7 @@ def train(
     config: TrainConfig | ResolvedConfig,
     run_dir: str | Path,
     *,
-    images: Data | None = None,
+    images: Given | None = None,
     data_dir: str | Path | None = None,
     resume: bool = False,
     extend: int = 0,
@@ -44,7 +54,8 @@ def train(
     Args:
         config: what to train.
         run_dir: folder of the run; must not hold one unless `resume`.
-        images: in place of the data set that `config` names; the same again to resume.
+        images: in place of the data set that `config` names, or the path of them. To resume the
+            same again; a path may be left out.
         data_dir: where to look for images first.
         resume: continue the run in `run_dir`, to the same result, or
         extend: for so many epochs more; see `directmax.tool.config.extended`.
@@ -75,14 +86,13 @@ def train(
     fabric = make_fabric(device, devices, config.precision, strategy)
     with joined(fabric):
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
-        identity = images.identity() if images is not None else None
-        if resume:
-            folder.check_images(identity)
-        data = load_data(config, data_dir, images=images)
+        find = partial(images_of_run, folder) if resume else load_data
+        data = find(config, data_dir, images=images)
+        own = record_of(data) if images is not None or config.data == OWN else None
         config = _of_this_length(given.resolve(len(data.train)), extend, resume)
         task = make_task(config, data, fabric, workers=workers)
         trainer = Trainer(task, folder, progress or Progress(), compiled=compiled)
-        with _claim(folder, config, identity, data, resume, bool(extend), fabric):
+        with _claim(folder, config, own, data, resume, bool(extend), fabric):
             return _train(trainer, resume=resume)
 
 
