@@ -254,12 +254,12 @@ def test_encode(finished: Path, here: Path) -> None:
 
 def test_encode_attributes(attributes: Path, here: Path) -> None:
     out = here / "codes.npz"
-    np.savez(here / "x.npz", images=np.zeros((3, 16, 16, 3), np.uint8), labels=[1, 2, 3])
+    np.savez(here / "x.npz", images=np.zeros((3, 16, 16, 3), np.uint8), labels=[1, 0, 1])
     succeed("encode", attributes, here / "x.npz", "--output", out)
     with np.load(out, allow_pickle=False) as found:
         assert found["codes"].shape == (3, 2)
         assert found["gaussian"].shape == (3, 4)
-        assert found["labels"].tolist() == [1, 2, 3]
+        assert found["labels"].tolist() == [1, 0, 1]
 
 
 def test_encode_refuses(finished: Path, here: Path) -> None:
@@ -267,11 +267,11 @@ def test_encode_refuses(finished: Path, here: Path) -> None:
     np.save(here / "wide.npy", np.zeros((2, 9, 9)))
     (here / "text.npy").write_text("no array")
     for source, words in (
-        ("nothing.npy", "cannot read"),
-        ("digit", "neither a data set nor a file"),
-        ("bad.npy", "cannot read"),
-        ("text.npy", "cannot read"),
-        ("wide.npy", "images must have shape"),
+        ("nothing.npy", "does not exist"),
+        ("digit", "does not exist"),
+        ("bad.npy", "bad.npy"),
+        ("text.npy", "text.npy"),
+        ("wide.npy", "the model is for images of 8×8"),
     ):
         assert words in refuse("encode", finished, source, "--output", "codes.npz")
     assert "must end in .npz" in refuse("encode", finished, "digits", "--output", "codes.npy")

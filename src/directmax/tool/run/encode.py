@@ -177,13 +177,16 @@ def _own(best: BestModel, path: Path) -> list[_Part]:
     found = read_path(path)
     names = [name for name in SPLITS if name in found.images]
     pixels = found.images[names[0]].shape[1]
+    # Files of colours of which all are grey are read as grey.
+    copies = 3 if len(best.images.shape) == 3 and 3 * pixels == best.images.num_pixels else 1
+    pixels *= copies
     if found.shape != best.images.shape[-2:] or pixels != best.images.num_pixels:
         raise ValueError(
             f"the model is for images of {best.images.shown}, got {path}: {found.text}"
         )
 
     def part(name: str) -> _Part:
-        images = found.images[name]
+        images = np.tile(found.images[name], (1, copies))
         labels = None if found.labels is None else found.labels[name]
         return _Part(name if len(names) > 1 else "", len(images), lambda: iter([images]), labels)
 
