@@ -138,6 +138,7 @@ def test_what_nothing_uses_is_refused(settings: dict[str, Any]) -> None:
 def test_what_is_not_given_is_chosen() -> None:
     assert made().epochs == 500  # 6,000 steps: more only overfit 1,197 images
     assert made(data="mnist").epochs == 40  # 20,000 steps
+    assert made(data="mnist", variables=2).epochs == 120  # 60,000
     assert made(data="mnist", batch_size=50).epochs == 20
     assert TrainConfig().resolve(num_images=4_100).epochs == 488
     assert TrainConfig(epochs=3).resolve(num_images=4_100).epochs == 3

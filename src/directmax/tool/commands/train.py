@@ -7,7 +7,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
@@ -74,6 +74,11 @@ class Train:
     extend: int = 0
     """With --resume: train for so many epochs more than the run was to have."""
 
+    memory: ClassVar[tuple[str, ...]] = (
+        *("--batch-size", "--num-samples", "--variables", "--values", "--hidden"),
+        *("--image-size", "--eval-samples", "--devices", "--workers"),
+    )
+
     def run(self) -> None:
         """Train."""
         config = self.config()  # before torch, which takes seconds
@@ -88,10 +93,13 @@ class Train:
         quiet()
         folder = self.run_dir or _new_folder(config, self.path)
         console = Console()
+        images = self._images(config)
+        if images is not None and not self.resume:
+            config = self.config(len(images.train))
         summary = train(
             config,
             folder,
-            images=self._images(config),
+            images=images,
             data_dir=self.data_dir,
             resume=self.resume,
             extend=self.extend,
@@ -143,8 +151,12 @@ class Train:
             print(f"{self.path}: {data.understood}{_binarised(config, data)}", flush=True)
         return data
 
-    def config(self) -> ResolvedConfig:
-        """What the flags mean; with --resume, laid over the stored configuration."""
+    def config(self, num_images: int | None = None) -> ResolvedConfig:
+        """What the flags mean; with --resume, laid over the stored configuration.
+
+        Args:
+            num_images: to train on, where they are not a data set by name.
+        """
         flags = vars(self.flags) | ({} if self.path is None else {"data": OWN})
         typed = {name: word for name, word in flags.items() if not SETTINGS[name].unset(word)}
         given: dict[str, Any] = {
@@ -152,7 +164,7 @@ class Train:
             for name, value in typed.items()
         }
         if not self.resume or self.preset is not None:
-            return TrainConfig(**given, preset=self.preset or "default").resolve()
+            return TrainConfig(**given, preset=self.preset or "default").resolve(num_images)
         from directmax.tool.run.run_folder import RunFolder
 
         if not self.run_dir:

@@ -13,7 +13,9 @@ FEWEST_START_EPOCHS = 5
 _OF_DIRECT = {"epsilon": "auto", "epsilon_scale": 1.0, "two_sided": True, "rao_blackwell": False}
 """Settings of direct alone, and their defaults."""
 LENGTH = 20_000
-"""Steps of a training of the discrete model: what annealing takes, however many images."""
+"""Steps of a training with one variable: what annealing takes, however many images."""
+LENGTH_OF_SEVERAL = 60_000
+"""The same with several variables, where the bound falls for longer."""
 FEWEST_EPOCHS = 120
 """With other estimators, whose gradients are noisier."""
 MOST_EPOCHS = 500
@@ -82,7 +84,8 @@ def default_epochs(c: Any) -> int:
         return 400 if c.data == "digits" else 40
     steps = math.ceil((c.num_images or _NUM_IMAGES) / c.batch_size)
     fewest = 1 if c.estimator == "local-divergence" else FEWEST_EPOCHS
-    return min(MOST_EPOCHS, max(fewest, math.ceil(LENGTH / steps)))
+    length = LENGTH if c.variables == 1 else LENGTH_OF_SEVERAL
+    return min(MOST_EPOCHS, max(fewest, math.ceil(length / steps)))
 
 
 def if_used(name: str, value: By) -> By:

@@ -13,6 +13,7 @@ from directmax.solvers import SOLVERS
 from directmax.tool.config.defaults import (
     FEWEST_EPOCHS,
     LENGTH,
+    LENGTH_OF_SEVERAL,
     MOST_EPOCHS,
     default_epochs,
     default_estimator,
@@ -328,8 +329,9 @@ class Settings:
     epochs: int = setting(
         "Passes over the training images (of the start that is continued).",
         default_epochs,
-        f"{LENGTH:,} steps in whole epochs, at most {MOST_EPOCHS} and with estimators other than "
-        f"local-divergence at least {FEWEST_EPOCHS}; with the other models 40, or 400 with digits",
+        f"{LENGTH:,} steps with one variable, {LENGTH_OF_SEVERAL:,} with several, in whole epochs, "
+        f"at most {MOST_EPOCHS}, with estimators other than local-divergence at least "
+        f"{FEWEST_EPOCHS}; with the other models 40, or 400 with digits",
         range=(1, 1_000_000),
     )
     patience: int = setting(

@@ -171,8 +171,9 @@ def _own(best: BestModel, path: Path) -> list[_Part]:
         ValueError: the model is for images of another size.
     """
     if path.suffix.lower() in PICTURES and path.is_file():
-        channels, height, width = (1, *best.images.shape)[-3:]
-        picture = attribute_pictures.read_image(path, (channels, height, width)).unsqueeze(0)
+        channels, height, _ = (1, *best.images.shape)[-3:]
+        square = attribute_pictures.read_image(path, height)
+        picture = attribute_pictures.in_colours(square, channels).unsqueeze(0)
         return [_Part("", 1, lambda: iter([picture]), None)]
     found = read_path(path)
     names = [name for name in SPLITS if name in found.images]

@@ -369,8 +369,9 @@ def edit_image(
         )
     for name in changes:
         check_choice("attribute", name, best.images.attribute_names)
-    channels, height, width = best.images.shape
-    pixels = attribute_pictures.read_image(user_path(image), (channels, height, width))
+    channels, height, _ = best.images.shape
+    square = attribute_pictures.read_image(user_path(image), height)
+    pixels = attribute_pictures.in_colours(square, channels)
     edit = attribute_pictures.edited(
         best.model, best.images, pixels, changes, keep_detail=keep_detail
     )

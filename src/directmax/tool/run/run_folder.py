@@ -277,11 +277,17 @@ def _is_epoch(line: Any) -> bool:
     """Whether a value of JSON has the numbers that are read of every epoch."""
 
     def number(value: Any) -> bool:
-        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        whole = isinstance(value, int | float) and not isinstance(value, bool)
+        return whole and -1e300 < value < 1e300  # neither NaN nor an integer beyond all floats
 
-    if not isinstance(line, dict) or not isinstance(line.get("epoch"), int):
+    def count(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+    if not isinstance(line, dict) or not (count(line.get("epoch")) and count(line.get("start", 0))):
         return False
-    if not isinstance(line.get("start", 0), int) or not number(line.get("seconds")):
+    if not all(number(line.get(name, 0.0)) for name in ("validation_seconds", "kl_weight")):
+        return False
+    if not number(line.get("seconds")):
         return False
     terms = [line.get("train"), line.get("validation")]
     return all(

@@ -54,8 +54,8 @@ def train(
     Args:
         config: what to train.
         run_dir: folder of the run; must not hold one unless `resume`.
-        images: in place of the data set that `config` names, or the path of them. To resume the
-            same again; a path may be left out.
+        images: in place of the data set that `config` names, or the path of them; to resume the
+            same again, a path may be left out.
         data_dir: where to look for images first.
         resume: continue the run in `run_dir`, to the same result, or
         extend: for so many epochs more; see `directmax.tool.config.extended`.

@@ -91,10 +91,11 @@ def pictures(path: Path, images: NDArray[Any]) -> NDArray[Any]:
         return images.reshape(len(images), 1, *((side, side) if square else (1, shape[1])))
     if images.ndim == 3:
         return images[:, None]
-    if images.ndim == 4 and shape[3] in CHANNELS and (shape[1] not in CHANNELS or shape[2] > 4):
-        return np.moveaxis(images, 3, 1)
-    if images.ndim == 4 and shape[1] in CHANNELS:
-        return images
+    ways = [(shape[2:], 1)] if images.ndim == 4 and shape[1] in CHANNELS else []
+    ways += [(shape[1:3], 3)] if images.ndim == 4 and shape[3] in CHANNELS else []
+    if ways:  # where both could be channels, the pictures are rather square than narrow
+        _, axis = min(ways, key=lambda way: (max(way[0]) / max(1, min(way[0])), -way[1]))
+        return np.moveaxis(images, axis, 1)
     raise DataError(
         f"{path} has images of shape {shape}; expected (N, d), (N, height, width), or 1, 3 or 4 "
         "channels as the second or the last of four axes"
