@@ -24,6 +24,7 @@ class ChainEncoder(StructuredEncoder):
         length: n ≥ 1.
         states: k ≥ 2.
         hidden: units of the hidden layer.
+        trunk: as of `Encoder`.
 
     Raises:
         TypeError, ValueError: a size that is no integer or too small.
@@ -36,8 +37,16 @@ class ChainEncoder(StructuredEncoder):
     Reference: Lafferty, McCallum and Pereira 2001 (the chain).
     """
 
-    def __init__(self, num_pixels: int, length: int, states: int, *, hidden: int = 300) -> None:
-        super().__init__(num_pixels, Chain(length, states), hidden=hidden)
+    def __init__(
+        self,
+        num_pixels: int,
+        length: int,
+        states: int,
+        *,
+        hidden: int = 300,
+        trunk: nn.Module | None = None,
+    ) -> None:
+        super().__init__(num_pixels, Chain(length, states), hidden=hidden, trunk=trunk)
         self.transitions = nn.Parameter(torch.zeros(max(1, length - 1), states, states))
 
     def forward(self, images: Float[Tensor, "b d"]) -> Gibbs:
@@ -55,6 +64,7 @@ def structured_encoder(
     *,
     chosen: int = 1,
     hidden: int = 300,
+    trunk: nn.Module | None = None,
 ) -> StructuredEncoder:
     """The encoder of a name in `ENCODERS` whose posterior is on a structure.
 
@@ -65,6 +75,7 @@ def structured_encoder(
         num_values: k.
         chosen: of a subset: how many variables are on.
         hidden: units of the hidden layer.
+        trunk: as of `Encoder`.
 
     Raises:
         TypeError, ValueError: sizes that make no such set, or one without exact sums.
@@ -75,7 +86,7 @@ def structured_encoder(
     """
     structure: Structure
     if kind == "chain":
-        return ChainEncoder(num_pixels, num_variables, num_values, hidden=hidden)
+        return ChainEncoder(num_pixels, num_variables, num_values, hidden=hidden, trunk=trunk)
     if kind == "subset":
         structure = Subsets(num_variables, chosen)
     elif kind == "matching":
@@ -83,4 +94,4 @@ def structured_encoder(
     else:
         check_choice("kind", kind, ("subset", "chain", "matching", "tree"))
         structure = Arborescence(num_variables)
-    return StructuredEncoder(num_pixels, structure, hidden=hidden)
+    return StructuredEncoder(num_pixels, structure, hidden=hidden, trunk=trunk)

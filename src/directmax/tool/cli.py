@@ -23,7 +23,9 @@ from directmax._version import __version__
 from directmax.tool.commands import (
     Data,
     Edit,
+    Encode,
     Evaluate,
+    Export,
     Gradients,
     Reproduce,
     Sample,
@@ -39,6 +41,8 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "sample": Sample,
     "edit": Edit,
+    "encode": Encode,
+    "export": Export,
     "data": Data,
     "solvers": Solvers,
     "gradients": Gradients,
@@ -85,7 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> None:
     """Run a command; what it prints has been written at the end, or an OSError says why not."""
     if "--version" in arguments:
-        print(f"directmax {__version__}")
+        from directmax.tool.run.run_folder import git_commit
+
+        print(f"directmax {__version__} (commit {git_commit() or 'unknown'})")
     else:
         try:
             _parse(arguments).run()
