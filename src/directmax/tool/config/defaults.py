@@ -64,8 +64,9 @@ def if_local_divergence(c: Any) -> float:
 
 
 def default_kl_start(c: Any) -> float | str:
-    several = c.model == "discrete" and c.variables > 1 and c.encoder == "independent"
-    return 1.0 if several else "auto"
+    alone = c.encoder == "independent" and c.variables == 1
+    coupled = c.encoder != "independent" and not ENCODERS[c.encoder].structure
+    return "auto" if c.model != "discrete" or alone or coupled else 1.0
 
 
 def default_kl_fraction(c: Any) -> float:

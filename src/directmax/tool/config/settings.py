@@ -329,7 +329,7 @@ class Settings:
         this off. auto: just below the weight at which codes part; 1 with the mixed and the
         attributes model.""",
         default_kl_start,
-        "auto, or 1 with several independent variables of the discrete model",
+        "auto, or 1 with several independent variables or a set in the discrete model",
         above_zero_to=1e30,
     )
     kl_fraction: float = setting(
