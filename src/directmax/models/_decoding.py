@@ -8,11 +8,11 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax.models._pixels import BinaryPixels, Pixels
 from directmax.objectives import (
     Objective,
     Reconstruction,
     batched,
-    bernoulli_loss,
     is_factored,
 )
 
@@ -21,19 +21,20 @@ CHUNK_PIXELS = 2**22
 
 
 def reconstruction(
-    decoder: Any, images: Float[Tensor, "b d"], *, reduced: bool = True
+    decoder: Any, images: Float[Tensor, "b d"], pixels: Pixels, *, reduced: bool = True
 ) -> Objective:
     """f(z) = −log p(x|z) of a decoder, in nats per image.
 
     Args:
         decoder: see `DiscreteVAE`.
         images: x in [0, 1].
+        pixels: their likelihood; there are fast tables where it is Bernoulli.
         reduced: see `Reconstruction`.
     """
-    if is_factored(decoder):
+    if is_factored(decoder) and isinstance(pixels, BinaryPixels):
         return Reconstruction(decoder, images, reduced=reduced)
     chunk = max(1, CHUNK_PIXELS // max(1, images.shape[-1]))
-    return batched(partial(_plain, decoder), images, chunk_assignments=chunk)
+    return batched(partial(_plain, decoder, pixels), images, chunk_assignments=chunk)
 
 
 def decoded(decoder: Any, z: Float[Tensor, "m n k"]) -> Float[Tensor, "m d"]:
@@ -46,9 +47,9 @@ def decoded(decoder: Any, z: Float[Tensor, "m n k"]) -> Float[Tensor, "m d"]:
 
 
 def _plain(
-    decoder: Any, z: Float[Tensor, "m n k"], images: Float[Tensor, "m d"]
+    decoder: Any, pixels: Pixels, z: Float[Tensor, "m n k"], images: Float[Tensor, "m d"]
 ) -> Float[Tensor, " m"]:
-    return bernoulli_loss(_checked(decoder(z), z), images)
+    return pixels.loss(_checked(decoder(z), z), images)
 
 
 def _checked(logits: object, z: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 
 import tyro
 
+from directmax.objectives import BERNOULLI
 from directmax.tool.commands.shared import DataDir, quiet
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.setting import Setting
@@ -95,7 +96,7 @@ class Train:
         console = Console()
         images = self._images(config)
         if images is not None and not self.resume:
-            config = self.config(len(images.train))
+            config = self.config(images)
         summary = train(
             config,
             folder,
@@ -148,14 +149,15 @@ class Train:
         make_fabric(self.device, 1, config.precision)  # says what is wrong before images are read
         data = load_data(config, self.data_dir, images=self.path)
         if not is_helper():
-            print(f"{self.path}: {data.understood}{_binarised(config, data)}", flush=True)
+            shown = _pixels(self.config(data), data)
+            print(f"{self.path}: {data.understood}{shown}", flush=True)
         return data
 
-    def config(self, num_images: int | None = None) -> ResolvedConfig:
+    def config(self, data: Any = None) -> ResolvedConfig:
         """What the flags mean; with --resume, laid over the stored configuration.
 
         Args:
-            num_images: to train on, where they are not a data set by name.
+            data: to train on, where they are not a data set by name.
         """
         flags = vars(self.flags) | ({} if self.path is None else {"data": OWN})
         typed = {name: word for name, word in flags.items() if not SETTINGS[name].unset(word)}
@@ -164,7 +166,12 @@ class Train:
             for name, value in typed.items()
         }
         if not self.resume or self.preset is not None:
-            return TrainConfig(**given, preset=self.preset or "default").resolve(num_images)
+            found = TrainConfig(**given, preset=self.preset or "default")
+            if data is None:
+                return found.resolve()
+            from directmax.tool.run.make import channels_of
+
+            return found.resolve(len(data.train), channels_of(data))
         from directmax.tool.run.run_folder import RunFolder
 
         if not self.run_dir:
@@ -174,8 +181,10 @@ class Train:
         return dataclasses.replace(stored, **checked)
 
 
-def _binarised(config: ResolvedConfig, data: Any) -> str:
+def _pixels(config: ResolvedConfig, data: Any) -> str:
     """What becomes of shades and colours; they are not changed unasked without a word."""
+    if config.model == "discrete" and config.likelihood != BERNOULLI:
+        return f"; pixels have 256 levels (--likelihood {config.likelihood})"
     if config.model == "attributes" or config.binarize == "none":
         return ""
     images = data.train.images

@@ -69,26 +69,30 @@ class TrainConfig(Settings):
         values = {name: getattr(self, name) for name in SETTINGS}
         return {n: SETTINGS[n].check(v) for n, v in values.items() if not SETTINGS[n].unset(v)}
 
-    def resolve(self, num_images: int | None = None) -> ResolvedConfig:
+    def resolve(self, num_images: int | None = None, channels: int = 1) -> ResolvedConfig:
         """Every setting with its value: given, of the preset, or the default for the others.
 
         Args:
             num_images: of the training images, on which the default of `epochs` depends; None:
                 those of the data set that is named.
+            channels: 3 where they are in colours, on which that of `likelihood` depends.
         """
         check_choice("preset", self.preset, tuple(_PRESETS))
         given = self.given()
-        return _resolve(_PRESETS[self.preset] | given, given, num_images)
+        return _resolve(_PRESETS[self.preset] | given, given, num_images, channels)
 
 
 def _resolve(
-    values: dict[str, Any], given: Mapping[str, Any], num_images: int | None = None
+    values: dict[str, Any],
+    given: Mapping[str, Any],
+    num_images: int | None = None,
+    channels: int = 1,
 ) -> ResolvedConfig:
     if values.get("attributes") == ():  # none are named: those by default
         del values["attributes"]
     plain = {name: SETTINGS[name].default for name in ("model", "data")}
     check_data(SimpleNamespace(**plain | values))
-    config = fill(values, num_images)
+    config = fill(values, num_images, channels)
     refuse_unused(given, config)
     check(config)
     return config
@@ -113,7 +117,7 @@ def stored_config(values: Mapping[str, Any]) -> ResolvedConfig:
             "it was written by another version of directmax"
         )
     known_values = {
-        name: SETTINGS[name].check(value)
+        name: SETTINGS[name].check(SETTINGS[name].from_file(value))
         for name, value in values.items()
         if SETTINGS[name].stored is None or value != SETTINGS[name].stored
     }
