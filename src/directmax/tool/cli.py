@@ -21,6 +21,7 @@ from directmax._version import __version__
 from directmax.tool.commands import (
     Edit,
     Evaluate,
+    Explore,
     Gradients,
     Reproduce,
     Sample,
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "sample": Sample,
     "edit": Edit,
+    "explore": Explore,
     "solvers": Solvers,
     "gradients": Gradients,
     "reproduce": Reproduce,
