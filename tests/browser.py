@@ -73,6 +73,7 @@ class Browser:
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "DOM"):
             self._ask(f"{domain}.enable")
+        self._ask("Page.setLifecycleEventsEnabled", enabled=True)
 
     def __enter__(self) -> Self:
         return self
@@ -104,8 +105,8 @@ class Browser:
         )
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._ask("Emulation.setEmulatedMedia", features=[theme])
-        self._ask("Page.navigate", url=file.resolve().as_uri())
-        while self._receive().get("method") != "Page.loadEventFired":
+        loader = self._ask("Page.navigate", url=file.resolve().as_uri())["loaderId"]
+        while not _is_loaded(self._receive(), loader):
             pass
 
     def evaluate(self, script: str) -> Any:
@@ -213,3 +214,9 @@ class Browser:
         if message.get("method") == "Network.requestWillBeSent":
             self.requests.append(message["params"]["request"]["url"])
         return message
+
+
+def _is_loaded(message: dict[str, Any], loader: str) -> bool:
+    """Whether it says that this page, and not one before it, is there."""
+    event = message.get("params", {})
+    return event.get("name") == "load" and event.get("loaderId") == loader
