@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from directmax.objectives import batched as batched
     from directmax.schedules import ExponentialDecay as ExponentialDecay
     from directmax.schedules import GeometricDecay as GeometricDecay
+    from directmax.schedules import LinearDecay as LinearDecay
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)
 __all__ += ["__version__"]

@@ -105,7 +105,7 @@ class Gibbs(StructuredPotentials):
 
     def log_prob_states(self, states: Float[Tensor, "c n k"]) -> Float[Tensor, "b c"]:
         """log q of given assignments, the same for every problem, in nats; −∞ outside of Z."""
-        z = states.unsqueeze(1).expand(-1, self.batch_size, -1, -1)
+        z = self._check_states(states).unsqueeze(1).expand(-1, self.batch_size, -1, -1)
         inside = self.structure.is_feasible(self.structure.from_one_hot(z)).T
         return torch.where(inside, self.log_prob(z).T, -torch.inf)
 

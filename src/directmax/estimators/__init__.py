@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from directmax.estimators._gumbel_softmax import GumbelSoftmax as GumbelSoftmax
     from directmax.estimators._implicit_mle import ImplicitMLE as ImplicitMLE
     from directmax.estimators._labelled_direct import LabelledDirect as LabelledDirect
+    from directmax.estimators._local_divergence import LocalDivergence as LocalDivergence
     from directmax.estimators._local_expectation import LocalExpectation as LocalExpectation
     from directmax.estimators._noise_score import NoiseScore as NoiseScore
     from directmax.estimators._rebar import Rebar as Rebar
@@ -132,6 +133,13 @@ ESTIMATORS: dict[str, Declaration] = {
         anneals="temperature",
     ),
     "local-expectation": Declaration("LocalExpectation", _DRAWS, "none", _INDEPENDENT, _TABLE),
+    "local-divergence": Declaration(
+        "LocalDivergence",
+        _DRAWS | {"covering": "alpha"},
+        r"towards soft $q$ for $\alpha > 0$",
+        _INDEPENDENT,
+        _TABLE,
+    ),
     "clamped-argmax": Declaration(
         "ClampedArgmax",
         _DRAWS,

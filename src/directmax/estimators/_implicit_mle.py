@@ -135,7 +135,7 @@ def conditional_argmax(
     wide = torch.float32 if logits.device.type == "mps" else torch.float64
     lowest = -80.0 if wide == torch.float32 else -600.0  # e^{−d} must be finite
     probs = logits.to(wide).softmax(-1)
-    own = (push * z).sum(-1, keepdim=True)
+    own = torch.where(z > 0, push, 0.0).sum(-1, keepdim=True)  # infinite where forbidden
     gain = (push - own).to(wide).clamp(lowest, 0.0)  # d
     start, order = gain.exp().sort(-1)  # e^d, from where on a value is there
     rate = (probs.expand(gain.shape) * (-gain).exp()).gather(-1, order)  # p e^{−d}

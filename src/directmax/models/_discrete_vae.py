@@ -28,7 +28,29 @@ from directmax.models._checks import (
     num_pixels_of,
 )
 from directmax.models._networks import Decoder, Encoder, PairwiseEncoder, StructuredEncoder
-from directmax.objectives import Reconstruction
+from directmax.objectives import Reconstruction, bernoulli_loss
+
+NUM_PRIOR_CODES = 32
+"""That `DiscreteVAE.prior_terms` draws."""
+ALL_PRIOR_CODES = 128
+"""With one variable it decodes all values where there are no more than so many."""
+
+
+class PriorTerms(NamedTuple):
+    """What codes of the prior add to a training loss, in nats.
+
+    Attributes:
+        decoder: the loss of the mean training image.
+        encoder: −log q(z|x̃) of images x̃ that the decoder draws.
+
+    Example:
+        >>> terms = PriorTerms(torch.tensor(30.0), torch.tensor(2.0))
+        >>> 0.01 * terms.decoder + terms.encoder
+        tensor(2.3000)
+    """
+
+    decoder: Tensor
+    encoder: Tensor
 
 
 class LossTerms(NamedTuple):
@@ -132,6 +154,41 @@ class DiscreteVAE(nn.Module):
             else:
                 kl = q.kl_to_uniform()
         return LossTerms(reconstruction=estimate.loss, kl=kl)
+
+    def prior_terms(
+        self, mean: Float[Tensor, " d"], *, generator: torch.Generator | None = None
+    ) -> PriorTerms:
+        """What codes of the uniform prior can teach, so that few images are not learned by heart.
+
+        Decoder: E_z[−log p(m|z)] of the mean training image m. Added to the training loss with
+        weight w·c/N, where N is the number of training images and c = n(k − 1) + 1 that of the
+        values that the decoder has, it is a prior: as if w images more for each of them were equal
+        to m. With one variable that is the pseudo-count of a mixture, so that no pixel has
+        probability 0 because few images have its code.
+
+        Encoder: E_z E_{x̃ ∼ p(x|z)}[−log q(z|x̃)], of images that the decoder draws, always new ones.
+
+        Args:
+            mean: m in [0, 1].
+            generator: source of codes and images.
+
+        Reference: the second is the sleep phase of Hinton, Dayan, Frey and Neal 1995.
+        """
+        n, k = self.encoder.num_variables, self.encoder.num_values
+        if n == 1 and k <= ALL_PRIOR_CODES:
+            z = torch.eye(k, dtype=mean.dtype, device=mean.device).unsqueeze(1)
+        else:
+            device = mean.device if generator is None else generator.device
+            shape = (NUM_PRIOR_CODES, n)
+            codes = torch.randint(k, shape, generator=generator, device=device)
+            z = torch.nn.functional.one_hot(codes.to(mean.device), k).to(mean.dtype)
+        logits = self.decoder(z)  # (c, d)
+        with torch.no_grad():
+            probs = logits.sigmoid()
+            noise = torch.rand(probs.shape, generator=generator, device=probs.device)
+            images = (noise < probs).to(mean.dtype)
+        log_prob = self.posterior(images).log_prob(z)
+        return PriorTerms(bernoulli_loss(logits, mean.expand_as(logits)).mean(), -log_prob.mean())
 
     @torch.no_grad()
     def bound(

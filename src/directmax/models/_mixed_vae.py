@@ -81,7 +81,7 @@ class _Moved:
         images = shifted(images, self.shape, self.shift, generator=self.generator)
         if self.distortion == 0:
             return images
-        grid = images.view(-1, 1, *self.shape)
+        grid = images.view(len(images), -1, *self.shape)
         return turned(grid, self.distortion, generator=self.generator).flatten(1)
 
 

@@ -73,17 +73,32 @@ def read_bytes(path: Path, limit: int | None = None) -> bytes:
     Raises:
         RunError: it is missing, unreadable, too long, or a pipe, a device or a folder.
     """
+    with _regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if limit is not None and size > limit:
+            raise RunError(
+                f"{path} is damaged: it has {size:,} bytes, and at most {limit:,} are expected"
+            )
+        return file.read()
+
+
+def read_head(path: Path, count: int) -> bytes:
+    """The first bytes of a regular file.
+
+    Raises:
+        RunError: it is missing, unreadable, or a pipe, a device or a folder.
+    """
+    with _regular(path) as file:
+        return file.read(count)
+
+
+@contextlib.contextmanager
+def _regular(path: Path) -> Iterator[IO[bytes]]:
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | _NOT_WAITING), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise RunError(f"{path} is no regular file; expected one that a run has written")
-            if limit is not None and status.st_size > limit:
-                raise RunError(
-                    f"{path} is damaged: it has {status.st_size:,} bytes, and at most {limit:,} "
-                    "are expected"
-                )
-            return file.read()
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise RunError(f"{path} is no regular file; expected a file")
+            yield file
     except FileNotFoundError as error:
         raise RunError(f"{path} does not exist; is this the right folder?") from error
     except OSError as error:

@@ -160,7 +160,7 @@ def test_a_structured_encoder_alone_chooses_the_rest() -> None:
     config = TrainConfig(encoder="pairwise").resolve()
     assert (config.variables, config.values, config.estimator) == (15, 2, "clamped-argmax")
     config = TrainConfig().resolve()
-    assert (config.variables, config.values, config.estimator) == (1, 10, "direct")
+    assert (config.variables, config.values, config.estimator) == (1, 10, "local-divergence")
 
 
 def test_evaluate_one_split(tmp_path: Path) -> None:

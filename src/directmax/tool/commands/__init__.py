@@ -1,5 +1,6 @@
 """The commands of the command line, as dataclasses whose fields are flags. torch comes on use."""
 
+from directmax.tool.commands.data import Data
 from directmax.tool.commands.explore import Explore
 from directmax.tool.commands.gradients import Gradients
 from directmax.tool.commands.reproduce import Reproduce
@@ -7,4 +8,14 @@ from directmax.tool.commands.runs import Edit, Evaluate, Sample
 from directmax.tool.commands.solvers import Solvers
 from directmax.tool.commands.train import Train
 
-__all__ = ["Edit", "Evaluate", "Explore", "Gradients", "Reproduce", "Sample", "Solvers", "Train"]
+__all__ = [
+    "Data",
+    "Edit",
+    "Evaluate",
+    "Explore",
+    "Gradients",
+    "Reproduce",
+    "Sample",
+    "Solvers",
+    "Train",
+]

@@ -8,13 +8,13 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import tyro
 
 from directmax._choices import check_choice
 from directmax.tool.commands.shared import DataDir, quiet
-from directmax.tool.config.setting import either
+from directmax.tool.config.setting import either, short
 from directmax.tool.paper import ITEMS
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from directmax.tool.jobs.engine_local import Resources
 
 ENGINES = ("local", "ray")
+MOST_RETRIES = 1000
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,11 @@ class Reproduce:
     compile: bool = False
     """Compile the steps of trainings, as directmax train --compile does."""
 
+    memory: ClassVar[tuple[str, ...]] = ("--workers",)
+
     def run(self) -> None:
         """Reproduce."""
+        from directmax.tool.data.locate import Places
         from directmax.tool.jobs.engine_local import resources
         from directmax.tool.look.progress import make_console
         from directmax.tool.paper.item import Request
@@ -98,11 +102,14 @@ class Reproduce:
 
         quiet()
         check_choice("engine", self.engine, ENGINES)
-        if self.retries < 0:
-            raise ValueError(f"--retries must be at least 0, got {self.retries}")
+        if not 0 <= self.retries <= MOST_RETRIES:
+            raise ValueError(f"--retries must be 0 to {MOST_RETRIES}, got {short(self.retries)}")
         if self.address is not None and self.engine != "ray":
             raise ValueError("--address is for --engine ray: add it, or leave --address out")
         resources(self.device, self.workers, 1)  # refused before images are read
+        Places(self.data_dir)
+        if self.output is not None and not self.output.strip():
+            raise ValueError("--output must be a folder, got an empty name")
         # A worker on another machine has a working directory of its own.
         data_dir = None if self.data_dir is None else str(Path(self.data_dir).absolute())
         present = present_data(data_dir)

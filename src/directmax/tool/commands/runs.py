@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 
@@ -33,6 +33,8 @@ class Evaluate:
     """Which images: any of train, validation and test."""
     json: bool = False
     """Print JSON instead of a table."""
+
+    memory: ClassVar[tuple[str, ...]] = ("--samples",)
 
     def run(self) -> None:
         """Evaluate."""
@@ -95,6 +97,8 @@ class Sample:
     """auto, cpu, cuda, cuda:N or mps."""
     seed: int = 0
     """Of the random codes."""
+
+    memory: ClassVar[tuple[str, ...]] = ("--images", "--reconstructions", "--columns")
 
     def run(self) -> None:
         """Draw."""

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.estimators import ESTIMATORS, Estimator, LabelledDirect
+from directmax.estimators import ESTIMATORS, Estimator, LabelledDirect, LocalDivergence
 from directmax.models import (
     AttributeDecoder,
     AttributeEncoder,
@@ -20,7 +20,7 @@ from directmax.models import (
     MixedVAE,
     PairwiseEncoder,
 )
-from directmax.schedules import ExponentialDecay, GeometricDecay, Schedule
+from directmax.schedules import ExponentialDecay, GeometricDecay, LinearDecay, Schedule
 from directmax.tool.config.annealing import auto_kl_start
 from directmax.tool.config.resolved import ResolvedConfig
 
@@ -39,7 +39,26 @@ def build_estimator(config: ResolvedConfig) -> Estimator:
         initial = settings[row.anneals]
         rate, minimum = config.anneal_rate, min(0.1, initial)
         settings[row.anneals] = ExponentialDecay(initial, rate=rate, minimum=minimum)
+    if "covering" in settings:  # where it starts; see `schedule_estimator`
+        settings["covering"] = 1.0 if config.covering else 0.0
     return row.make(settings, config.variables, config.values)
+
+
+def schedule_estimator(
+    estimator: Estimator, config: ResolvedConfig, kl_weight: Schedule, steps: int
+) -> None:
+    """Give an estimator what changes with the step: α and the KL weight of `LocalDivergence`.
+
+    Args:
+        estimator: of a model that is trained.
+        config: how long α is 1.
+        kl_weight: of the KL term that the training adds.
+        steps: of an epoch.
+    """
+    if isinstance(estimator, LocalDivergence):
+        hold = round(config.covering * config.epochs * steps)
+        estimator.alpha = LinearDecay(1.0 if hold else 0.0, 0.0, hold=hold)
+        estimator.kl_weight = kl_weight
 
 
 def build_model(config: ResolvedConfig, num_pixels: int) -> DiscreteVAE | MixedVAE:

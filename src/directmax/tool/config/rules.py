@@ -11,7 +11,7 @@ from directmax.solvers import SOLVERS
 from directmax.tool.config.resolved import ResolvedConfig
 from directmax.tool.config.setting import either, flag_of, short
 from directmax.tool.config.settings import SETTINGS, users
-from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATASETS
+from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATASETS, OWN
 
 EXACT_ATTRIBUTES = 6
 MOST_ATTRIBUTES = 16
@@ -39,6 +39,8 @@ def refuse_unused(given: Mapping[str, Any], config: ResolvedConfig) -> None:
 def unused(name: str, config: ResolvedConfig) -> str | None:
     """What a setting is for and what to do, where nothing uses it; None where something does."""
     each = SETTINGS[name]
+    if name == "image_size" and config.data == OWN:
+        return None
     if each.models and config.model not in each.models:
         models = [f"--model {model}" for model in each.models]
         names = " or the ".join(each.models)
@@ -71,7 +73,12 @@ def check_data(values: Any) -> None:
     Raises:
         ValueError: an unknown data set, or one of another kind.
     """
-    if values.model == "attributes":
+    if values.data == OWN:
+        if values.model == "attributes" and not getattr(values, "attributes", ()):
+            raise ValueError(
+                "--model attributes with data of your own needs the names of --attributes"
+            )
+    elif values.model == "attributes":
         if values.data in DATASETS and values.data not in ATTRIBUTE_DATASETS:
             raise ValueError(
                 f"--model attributes needs images with attributes, and {values.data} has none: add "
@@ -175,6 +182,11 @@ def _check_estimator(config: ResolvedConfig) -> None:
         raise ValueError(
             f"--estimator {config.estimator} needs binary variables, got --values {config.values}; "
             "add --values 2, or choose local-expectation or score-function"
+        )
+    if config.estimator == "local-divergence" and config.kl_gradient == "off":
+        raise ValueError(
+            "--kl-gradient off leaves out what local-divergence reckons with: leave it out, or "
+            "choose local-expectation or direct"
         )
     if config.rao_blackwell and config.encoder != "independent":
         raise ValueError("--rao-blackwell needs independent variables; leave it out")

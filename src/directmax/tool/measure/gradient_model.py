@@ -19,6 +19,7 @@ from directmax.objectives import Reconstruction
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.build import build_model
 from directmax.tool.data import ImageData
+from directmax.tool.data.names import OWN, is_path
 from directmax.tool.measure.gradient_request import GradientRequest
 from directmax.tool.run.finished import load_binary_run
 from directmax.tool.run.images import split_images
@@ -109,8 +110,11 @@ def load_model(
             raise ValueError(f"--{name} comes from the run {run_dir}; leave it out")
         config, data, vae = load_binary_run(run_dir, data_dir=data_dir, device=device)
     else:
-        config = TrainConfig(**request.model, seed=request.seed).resolve()
-        found = load_data(config, data_dir)
+        given, own = dict(request.model), None
+        if is_path(request.data or ""):
+            given["data"], own = OWN, request.data
+        config = TrainConfig(**given, seed=request.seed).resolve()
+        found = load_data(config, data_dir, images=own)
         assert isinstance(found, ImageData)  # as of every model but that with attributes
         data = found
         vae = build_model(config, data.train.images.shape[1])

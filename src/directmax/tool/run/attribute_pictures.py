@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -137,20 +138,21 @@ def edited(
     return Edit(_bytes(decoded)[0].cpu(), attributes)
 
 
-def read_image(path: Path, shape: tuple[int, int, int]) -> UInt8[Tensor, "channels height width"]:
-    """The middle square of an image file, in the size and the colours of a model.
+def read_image(path: Path, size: int) -> NDArray[np.uint8]:
+    """The middle square of an image file, `(size, size, 3)`: models have square images.
 
     Raises:
         DataError: it cannot be read.
     """
-    channels, height, width = shape
     with opened(path) as image:
-        square = read_square(ImageOps.exif_transpose(image), height)  # models have square images
-    pixels = torch.from_numpy(square)
+        return read_square(ImageOps.exif_transpose(image), size)
+
+
+def in_colours(square: NDArray[np.uint8], channels: int) -> UInt8[Tensor, "channels size size"]:
+    """An image with the channels of a model."""
     if channels == 1:
-        grey = np.array(Image.fromarray(square).convert("L"))
-        return torch.from_numpy(grey).view(1, height, width)
-    return pixels.permute(2, 0, 1).contiguous()
+        return torch.from_numpy(np.array(Image.fromarray(square).convert("L")))[None]
+    return torch.from_numpy(square).permute(2, 0, 1).contiguous()
 
 
 def figure(grid: Switched) -> bytes:

@@ -25,7 +25,7 @@ from directmax.tool.run.checkpoint import load_checkpoint, restore_model
 from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
 from directmax.tool.run.evaluation import MAX_STATES, Metrics, evaluate_images
 from directmax.tool.run.images import split_images
-from directmax.tool.run.make import Data, Model, load_data, make_model
+from directmax.tool.run.make import Data, Given, Model, images_of_run, make_model
 from directmax.tool.run.processes import make_fabric
 from directmax.tool.run.randomness import Stream, derive_seed
 from directmax.tool.run.run_folder import RunFolder
@@ -39,7 +39,7 @@ SPLITS = ("train", "validation", "test")
 def load_run(
     run_dir: str | Path,
     *,
-    images: Data | None = None,
+    images: Given | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> tuple[ResolvedConfig, Data, Model]:
@@ -47,7 +47,7 @@ def load_run(
 
     Args:
         run_dir: folder of the run.
-        images: those that were handed to `train`, if any were.
+        images: those that were handed to `train`, if any were, or where they lie now.
         data_dir: where to look for images first.
         device: auto, cpu, cuda, cuda:N or mps.
 
@@ -63,9 +63,8 @@ def load_run(
             f"{folder.path} has no checkpoint yet: its first epoch is not done; continue with "
             f"directmax train --resume --run-dir {shlex.quote(str(folder.path))}"
         )
-    folder.check_images(None if images is None else images.identity())
     checkpoint = load_checkpoint(folder.best)
-    data = load_data(config, data_dir, images=images)
+    data = images_of_run(folder, config, data_dir, images=images)
     model = make_model(config, data)
     if config.precision == "64-true":
         model.double()
@@ -91,7 +90,7 @@ def load_binary_run(
 def evaluate_run(
     run_dir: str | Path,
     *,
-    images: Data | None = None,
+    images: Given | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     num_samples: int | None = None,
@@ -309,15 +308,20 @@ def edit_image(
         RunError, ValueError: the run, an attribute or a file cannot be used.
     """
     path = _picture_path(output)
-    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
-    if not isinstance(data, AttributeData) or not isinstance(model, AttributeVAE):
+    make_fabric(device, 1, "32-true")
+    config = RunFolder(run_dir).config()
+    if config.model != "attributes":
         raise RunError(
             f"{run_dir} is a run of --model {config.model}, which has no attributes; choose one of "
             "--model attributes"
         )
     for name in changes:
-        check_choice("attribute", name, data.attribute_names)
-    pixels = attribute_pictures.read_image(user_path(image), data.shape)
+        check_choice("attribute", name, config.attributes)
+    square = attribute_pictures.read_image(user_path(image), config.image_size)
+    _, data, model = load_run(run_dir, data_dir=data_dir, device=device)
+    assert isinstance(data, AttributeData)
+    assert isinstance(model, AttributeVAE)
+    pixels = attribute_pictures.in_colours(square, data.shape[0])
     edit = attribute_pictures.edited(model, data, pixels, changes, keep_detail=keep_detail)
     write_atomic(path, attribute_pictures.png(edit.image))
     return edit.attributes

@@ -58,14 +58,19 @@ def render(folder: RunFolder, model: Model, data: Data, summary: dict[str, Any])
         title=f"directmax: {title_of(config, data)}",
         lead=_lead(config, summary),
         results=_results(summary, data),
-        note=training_note(summary, lines),
+        notes=[training_note(summary, lines), *summary.get("advice", [])],
         curves=pictures.training_curves(lines, summary["best_epoch"], folder.other_starts()),
         pictures=drawn,
         usage=usage,
         settings=_settings(config),
-        source=data.source,
+        source=_source(data),
         machine=_machine(summary),
     )
+
+
+def _source(data: Data) -> str:
+    """Where the images are from, and what was understood of them."""
+    return ": ".join(filter(None, [data.source, data.understood]))
 
 
 def _lead(config: ResolvedConfig, summary: dict[str, Any]) -> str:

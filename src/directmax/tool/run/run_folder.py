@@ -22,6 +22,7 @@ from directmax.tool.files import (
     lock,
     read_bytes,
     read_json,
+    reading,
     tidy,
     user_path,
     write_atomic,
@@ -65,7 +66,7 @@ class RunFolder:
         Args:
             config: what is trained.
             device: where, for the record.
-            images: `identity()` of those that were handed over; see `check_images`.
+            images: what is recorded of those that were handed over; see `check_images`.
 
         Raises:
             RunError: it already holds a run, or cannot be written.
@@ -111,9 +112,31 @@ class RunFolder:
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise RunError(f"{self.config_file} is damaged: {error}") from error
 
-    def digest(self) -> str:
-        """The digest of the configuration as it was written, perhaps by an earlier version."""
-        return digest_of(read_json(self.config_file)["config"])
+    def digests(self) -> list[str]:
+        """Of the configuration as it was written, perhaps by an earlier version, and before it was
+        extended."""
+        record = read_json(self.config_file)
+        earlier = record.get("extended", [])
+        return [
+            digest_of(record["config"]),
+            *map(str, earlier if isinstance(earlier, list) else []),
+        ]
+
+    @contextlib.contextmanager
+    def extend(self, config: ResolvedConfig) -> Iterator[None]:
+        """Hold the folder's lock to continue its run for longer.
+
+        Args:
+            config: of the longer run, `extended` from that of the folder.
+
+        Raises:
+            RunError: it holds none.
+        """
+        with self.lock():
+            record = {**read_json(self.config_file), "extended": self.digests()}
+            record |= {"version": VERSION, "config": config.to_dict(), "digest": config.digest()}
+            write_json(self.config_file, record)
+            yield
 
     @contextlib.contextmanager
     def resume(self, config: ResolvedConfig) -> Iterator[None]:
@@ -140,20 +163,43 @@ class RunFolder:
         Raises:
             RunError: they are others.
         """
-        trained = read_json(self.config_file).get("images")
-        if trained == given:
-            return
+        trained = self.images()
         if trained is None:
-            raise RunError(f"{self.path} was trained on a data set by name: leave images out")
+            if given is not None:
+                raise RunError(
+                    f"{self.path} was trained on a data set by name: leave images (or --data) out"
+                )
+            return
+        same = given and all(trained[name] == given[name] for name in ("shape", "sha256"))
+        if same:
+            return
+        got = f"others ({_described(given)})" if given else "none"
+        if path := trained.get("path"):
+            raise RunError(
+                f"{self.path} was trained on {path} ({_described(trained)}), got {got}: they have "
+                "changed or are others; restore them, or train into a new folder"
+            )
         raise RunError(
             f"{self.path} was trained on images that were handed over in Python "
-            f"({_described(trained)}), got "
-            + (
-                "none: give them with images=…"
-                if given is None
-                else f"others ({_described(given)})"
-            )
+            f"({_described(trained)}), got {got}{'' if given else ': give them with images=…'}"
         )
+
+    def images(self) -> dict[str, Any] | None:
+        """What is recorded of images of one's own; None where a data set was named.
+
+        Raises:
+            RunError: the record is damaged.
+        """
+        trained = read_json(self.config_file).get("images")
+        if trained is None:
+            return None
+        with reading(self.config_file):
+            if not isinstance(trained["shape"], list) or not isinstance(trained["sha256"], str):
+                raise TypeError("images")
+            if not isinstance(trained.get("path", ""), str):
+                raise TypeError("path")
+            found: dict[str, Any] = {"name": "images", **trained}
+            return found
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -221,11 +267,17 @@ def _is_epoch(line: Any) -> bool:
     """Whether a value of JSON has the numbers that are read of every epoch."""
 
     def number(value: Any) -> bool:
-        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        whole = isinstance(value, int | float) and not isinstance(value, bool)
+        return whole and -1e300 < value < 1e300  # neither NaN nor an integer beyond all floats
 
-    if not isinstance(line, dict) or not isinstance(line.get("epoch"), int):
+    def count(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+    if not isinstance(line, dict) or not (count(line.get("epoch")) and count(line.get("start", 0))):
         return False
-    if not isinstance(line.get("start", 0), int) or not number(line.get("seconds")):
+    if not all(number(line.get(name, 0.0)) for name in ("validation_seconds", "kl_weight")):
+        return False
+    if not number(line.get("seconds")):
         return False
     terms = [line.get("train"), line.get("validation")]
     return all(
