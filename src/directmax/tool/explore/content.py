@@ -32,6 +32,7 @@ MOST_IMAGES = 240
 IMAGE_BYTES = 2**19
 """Validation images in a page: so many, of so many bytes."""
 FEWEST_IMAGES = 12
+SWITCH = ["off", "on"]
 MOST_DIMENSIONS = 8
 """Sliders of a Gaussian code."""
 
@@ -77,7 +78,7 @@ def content_of(config: ResolvedConfig, data: Data, model: Model) -> Content:
     binary = not isinstance(data, AttributeData)
     codes = codes_of(model, images)
     packed = weights.packed(dtype)
-    told = {
+    told: dict[str, Any] = {
         "kind": config.model,
         "shape": shape,
         "ink": binary and shape[0] == 1,
@@ -114,7 +115,8 @@ def _lead(variables: list[dict[str, Any]], gaussian: dict[str, Any] | None, name
     """What the code of an image consists of."""
     n, k = len(variables), len(variables[0]["values"])
     kind = "binary variable" if k == 2 else "discrete variable"
-    parts = [f"{n} {kind}{'' if n == 1 else 's'}" + ("" if k == 2 else f" with {k} values")]
+    count = f"one {kind}" if n == 1 else f"{n} {kind}s"
+    parts = [count if k == 2 else f"{count} with {k} values"]
     if gaussian is not None:
         parts.append(f"a Gaussian code of {gaussian['size']} dimensions")
     return f"An image of {name} as {' and '.join(parts)}."
@@ -124,8 +126,7 @@ def _shape(data: Data) -> tuple[int, int, int]:
     """(channels, height, width)."""
     if isinstance(data, AttributeData):
         return data.shape
-    height, width = data.shape
-    return data.validation.images.shape[1] // (height * width), height, width
+    return data.channels, *data.shape
 
 
 def _images(config: ResolvedConfig, data: Data) -> Tensor:
@@ -180,11 +181,11 @@ def _variables(config: ResolvedConfig, data: Data, model: Model) -> list[dict[st
     """Every variable's name and values."""
     n, k = model.encoder.num_variables, model.encoder.num_values
     if isinstance(data, AttributeData):
-        return [{"name": name, "values": ["off", "on"]} for name in data.attribute_names]
-    values = [str(value) for value in range(k)]
+        return [{"name": name, "values": SWITCH} for name in data.attribute_names]
+    values = SWITCH if k == 2 else [str(value) for value in range(k)]
     if isinstance(model, MixedVAE) and config.labels:  # a value is a class
-        values[: len(data.label_names)] = data.label_names
-        return [{"name": "class", "values": values}]
+        names = dict(enumerate(data.label_names))
+        return [{"name": "class", "values": [names.get(each, str(each)) for each in range(k)]}]
     return [{"name": f"z{row + 1}" if n > 1 else "z", "values": values} for row in range(n)]
 
 

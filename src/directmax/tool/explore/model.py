@@ -11,8 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from directmax.models import AttributeVAE, MixedEncoder, MixedVAE, PairwiseEncoder
-from directmax.tool.explore.networks import Layer, UnknownLayerError, Weights, cropped, layers_of
+from directmax.models import AttributeVAE, MixedVAE, PairwiseEncoder
+from directmax.tool.explore.networks import (
+    Layer,
+    Shape,
+    UnknownLayerError,
+    Weights,
+    cropped,
+    layers_of,
+)
 from directmax.tool.run.make import Model
 
 MOST_COUPLED = 12
@@ -112,7 +119,7 @@ def _decoder(model: Model, weights: Weights) -> dict[str, list[Layer]]:
     decoder: Any = model.decoder
     if isinstance(model, AttributeVAE):
         grow, (_, height, width) = decoder.layers, decoder.shape
-        shape = (grow.start.in_features,)
+        shape: Shape = (int(grow.start.in_features),)
         first, _ = layers_of(grow.start, shape=shape, weights=weights)
         grid = (grow.widths[0], *grow.grid)
         rest, full = layers_of(grow.layers, shape=grid, weights=weights)
@@ -126,7 +133,7 @@ def _decoder(model: Model, weights: Weights) -> dict[str, list[Layer]]:
 
 def _encoder(model: Model, shape: Sequence[int], weights: Weights) -> dict[str, list[Layer]]:
     encoder: Any = model.encoder
-    if isinstance(encoder, MixedEncoder):
+    if isinstance(model, MixedVAE):
         base, features = layers_of(encoder.base, shape=(math.prod(shape),), weights=weights)
         return {
             "base": base,

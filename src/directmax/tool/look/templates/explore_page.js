@@ -10,7 +10,8 @@ const MOST_CHANGES = 64, FIRST_IMAGES = 40, NEAREST = 12;
 const blank = () => new Float32Array(size).fill(told.ink ? 0 : 1);
 const pixelsOf = index =>
   Float32Array.from(imageBytes.subarray(index * size, (index + 1) * size), byte => byte / 255);
-const percent = share => share > 0.995 && share < 1 ? "> 99 %" : `${Math.round(100 * share)} %`;
+const percent = share => share > 0.995 ? "> 99 %" : share < 0.005 ? "< 1 %"
+  : `${Math.round(100 * share)} %`;
 const drawable = () => !told.lacking;
 
 // All that is shown: pixels were encoded to `found`, and values and gaussian are the code now.
@@ -118,7 +119,7 @@ function showCode() {
   dimensions.forEach(({input, output, box}, i) => {
     const value = state.gaussian[told.gaussian.shown[i]];
     input.value = value;
-    output.textContent = value.toFixed(2).replace("-", "−");
+    output.textContent = value.toFixed(2).replace(/^-0.00$/, "0.00").replace("-", "−");
     box.classList.toggle("changed", Boolean(known) &&
       found.gaussian[told.gaussian.shown[i]] !== value);
   });
@@ -132,7 +133,7 @@ function foundWords({values: words}, i) {
   const {probabilities, values} = state.found;
   if (!probabilities) return `found: ${words[values[i]]}`;
   const shares = probabilities[i];
-  if (binary) return `found: ${words[values[i]]}, ${percent(shares[1])} ${words[1]}`;
+  if (binary) return `found: ${words[values[i]]} (${percent(shares[values[i]])})`;
   const best = shares.map((share, value) => [share, value]).sort((a, b) => b[0] - a[0])
     .slice(0, controls.length > 1 ? 1 : 3).filter(([share], rank) => rank === 0 || share > 0.005);
   return `found: ${best.map(([share, value]) => `${words[value]} (${percent(share)})`).join(", ")}`;
@@ -255,7 +256,7 @@ const choose = index => setImage(pixelsOf(index), nameOf(index), index);
 function images() {
   const count = element("more").hidden ? told.codes.length : FIRST_IMAGES;
   showImages(Array.from({length: count}, (_, index) => ({
-    caption: told.labels ? told.labels[index] : "",
+    caption: told.labels && told.kind !== "attributes" ? told.labels[index] : "",
     name: nameOf(index),
     pressed: index === state.chosen,
     pixels: () => pixelsOf(index),
@@ -416,6 +417,8 @@ function brush(erasing) {
 }
 
 function start() {
+  const ratio = Math.min(3, Math.max(1 / 3, width / height));  // a table's row is one pixel high
+  document.documentElement.style.setProperty("--ratio", ratio);
   element("variables").className = binary ? "switches" : "";
   element("variables").append(...controls.map(({box}) => box));
   element("dimensions").append(...dimensions.map(({box}) => box));
