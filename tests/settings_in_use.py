@@ -17,6 +17,7 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "shift": ({"model": "mixed", "labels": 10}, 2),
     "gaussian": ({"model": "mixed"}, 5),
     "binarize": ({}, "static"),
+    "network": ({}, "conv"),
     "encoder": ({}, "pairwise"),
     "solver": ({"encoder": "supermodular"}, "max-flow"),
     "perturbation": ({"encoder": "pairwise"}, "states"),

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from directmax.objectives._likelihoods import logistic_loss as logistic_loss
     from directmax.objectives._likelihoods import unit_pixels as unit_pixels
     from directmax.objectives._linear_cost import LinearCost as LinearCost
+    from directmax.objectives._linear_map import LinearMap as LinearMap
+    from directmax.objectives._linear_map import is_factored as is_factored
     from directmax.objectives._mixed_reconstruction import (
         MixedReconstruction as MixedReconstruction,
     )

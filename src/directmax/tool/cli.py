@@ -23,8 +23,10 @@ from directmax._version import __version__
 from directmax.tool.commands import (
     Data,
     Edit,
+    Encode,
     Evaluate,
     Explore,
+    Export,
     Gradients,
     Reproduce,
     Sample,
@@ -41,6 +43,8 @@ COMMANDS: dict[str, Any] = {
     "sample": Sample,
     "edit": Edit,
     "explore": Explore,
+    "encode": Encode,
+    "export": Export,
     "data": Data,
     "solvers": Solvers,
     "gradients": Gradients,
@@ -87,7 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> None:
     """Run a command; what it prints has been written at the end, or an OSError says why not."""
     if "--version" in arguments:
-        print(f"directmax {__version__}")
+        from directmax.tool.run.run_folder import git_commit
+
+        print(f"directmax {__version__} (commit {git_commit() or 'unknown'})")
     else:
         try:
             _parse(arguments).run()

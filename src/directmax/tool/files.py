@@ -136,6 +136,29 @@ def user_path(path: str | Path) -> Path:
         raise RunError(f"cannot use the path {os.fspath(path)!r}: {error}") from error
 
 
+def output_file(output: str | Path, suffix: str) -> Path:
+    """Where a file that a user asks for can be written.
+
+    Args:
+        output: as the user wrote it.
+        suffix: with which its name must end.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    path = user_path(output)
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"--output must end in {suffix}, got {output}")
+    try:
+        if not path.absolute().parent.is_dir():
+            raise ValueError(f"cannot write {output}: the folder {path.parent} does not exist")
+        if path.is_dir():
+            raise ValueError(f"cannot write {output}: it is a folder")
+    except OSError as error:  # such as a name that is too long
+        raise cannot_write(path, error) from error
+    return path
+
+
 @contextlib.contextmanager
 def reading(file: Path) -> Iterator[None]:
     """What lacks an entry, or has one of another type, is this file.

@@ -13,6 +13,7 @@ from directmax.tool.data import AttributeData, ImageData, ImagesInMemory
 from directmax.tool.data.attributes import AttributeSplit
 from directmax.tool.explore.content import content_of
 from directmax.tool.explore.write import page_of
+from directmax.tool.run.described import Described
 from directmax.tool.run.make import Data, Model, make_model
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -22,6 +23,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "pairwise": {"variables": 4, "values": 2, "encoder": "pairwise"},
     "supermodular": {"variables": 4, "values": 2, "encoder": "supermodular"},
     "unsolved": {"variables": 13, "values": 2, "encoder": "supermodular"},
+    "conv": {"variables": 3, "values": 3, "network": "conv"},
+    "resnet": {"variables": 4, "values": 2, "encoder": "supermodular", "network": "resnet"},
     "mixed": {"model": "mixed", "labels": 20, "gaussian": 9},
     "attributes": {"model": "attributes", "gaussian": 3, "encoder": "pairwise"},
 }
@@ -48,10 +51,10 @@ class Explored:
         else:
             config = TrainConfig(data="digits", **settings).resolve()
         data = attribute_data() if attributes else image_data(**names)
-        model = make_model(config, data).eval()
+        model = make_model(config, Described.of(data).shape).eval()
         with torch.no_grad():
             for parameter in (*model.encoder.parameters(), *model.decoder.parameters()):
-                parameter.mul_(1.6 if attributes else 3.0)
+                parameter.mul_(1.6 if attributes or config.network != "mlp" else 3.0)
         return cls(config, data, model)
 
     def page(self, folder: Path) -> Path:

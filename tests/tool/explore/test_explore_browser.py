@@ -80,7 +80,7 @@ class Page:
         assert found == sorted(distances)[: len(found)]
 
 
-@pytest.mark.parametrize("kind", ["several", "supermodular", "mixed", "attributes"])
+@pytest.mark.parametrize("kind", ["several", "conv", "resnet", "mixed", "attributes"])
 def test_an_image_is_encoded_changed_and_decoded(
     browser: Browser, tmp_path: Path, kind: str
 ) -> None:

@@ -175,7 +175,7 @@ def test_evaluate_one_split(tmp_path: Path) -> None:
 
 def test_couplings_of_a_supermodular_encoder_are_not_negative() -> None:
     config = TrainConfig(encoder="supermodular", variables=5, values=2).resolve()
-    q = build_encoder(config, 64)(torch.randn(10, 64))
+    q = build_encoder(config, (8, 8))(torch.randn(10, 64))
     assert q.pairwise.min() > 0
     # Centred: at the start the couplings alone push no variable on or off.
     assert q.marginals()[..., 1].mean().item() == pytest.approx(0.5, abs=0.15)

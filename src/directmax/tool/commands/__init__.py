@@ -4,15 +4,17 @@ from directmax.tool.commands.data import Data
 from directmax.tool.commands.explore import Explore
 from directmax.tool.commands.gradients import Gradients
 from directmax.tool.commands.reproduce import Reproduce
-from directmax.tool.commands.runs import Edit, Evaluate, Sample
+from directmax.tool.commands.runs import Edit, Encode, Evaluate, Export, Sample
 from directmax.tool.commands.solvers import Solvers
 from directmax.tool.commands.train import Train
 
 __all__ = [
     "Data",
     "Edit",
+    "Encode",
     "Evaluate",
     "Explore",
+    "Export",
     "Gradients",
     "Reproduce",
     "Sample",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from directmax.tool.commands.shared import DataDir, RunDir, quiet
+from directmax.tool.commands.shared import DataDir, OtherData, RunDir, quiet
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Explore:
         tyro.conf.arg(metavar="FILE.html", help_behavior_hint="(default: RUN_DIR/explore.html)"),
     ] = None
     """The HTML file to write; it needs nothing beside itself."""
+    data: OtherData = None
+    """Other images of the same kind."""
     data_dir: DataDir = None
     """Where to look for images first."""
 
@@ -30,5 +32,5 @@ class Explore:
         from directmax.tool.explore.write import explore_run
 
         quiet()
-        path = explore_run(self.run_dir, self.output, data_dir=self.data_dir)
+        path = explore_run(self.run_dir, self.output, data=self.data, data_dir=self.data_dir)
         print(f"wrote {path} ({size_of(path.stat().st_size)}); open it in a browser")

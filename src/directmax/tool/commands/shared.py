@@ -8,6 +8,9 @@ from typing import Annotated
 import tyro
 
 DataDir = Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
+OtherData = Annotated[
+    str | None, tyro.conf.arg(metavar="NAME|PATH", help_behavior_hint="(default: the run's)")
+]
 RunDir = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
 
 

@@ -38,6 +38,8 @@ class ResolvedConfig(Settings):
     def title(self) -> str:
         """One line for people: data, latent space, estimator."""
         encoder = "" if self.encoder == "independent" else f"{self.encoder} · "
+        if self.network != "mlp":
+            encoder = f"{self.network} · {encoder}"
         if self.model != "discrete":
             encoder += f"{self.gaussian} Gaussian dimensions · {self.labels} labels · "
         if self.model == "attributes":

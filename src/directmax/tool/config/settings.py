@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from directmax.estimators import ESTIMATORS, Declaration
-from directmax.models import ENCODERS
+from directmax.models import ENCODERS, NETWORKS
 from directmax.objectives import LIKELIHOODS
 from directmax.solvers import SOLVERS
 from directmax.tool.config.defaults import (
@@ -164,6 +164,15 @@ class Settings:
         by_model(discrete=300, mixed=400, attributes=256),
         "300, 400 with the mixed model, 256 with attributes",
         range=(1, 65_536),
+    )
+    network: str = setting(
+        f"""Of encoder and decoder:
+        {either([f"{name} ({text})" for name, text in NETWORKS.items()])}.""",
+        "mlp",
+        choices=tuple(NETWORKS),
+        models=("discrete", "mixed"),
+        since=3,
+        before="mlp",
     )
     encoder: str = setting(
         f"{either([f'{name} ({text})' if text else name for name, text in ENCODERS.items()])}.",

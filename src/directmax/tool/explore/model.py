@@ -124,11 +124,8 @@ def _decoder(model: Model, weights: Weights) -> dict[str, list[Layer]]:
         grid = (grow.widths[0], *grow.grid)
         rest, full = layers_of(grow.layers, shape=grid, weights=weights)
         return {"decoder": first + rest + cropped(full, height, width)[0]}
-    if not all(hasattr(decoder, name) for name in ("first", "last")):
-        raise UnknownLayerError(type(decoder).__name__)
     shape = (decoder.num_variables * decoder.num_values,)
-    modules = (decoder.first, nn.ReLU(), decoder.last)
-    return {"decoder": layers_of(*modules, shape=shape, weights=weights)[0]}
+    return {"decoder": layers_of(decoder, shape=shape, weights=weights)[0]}
 
 
 def _encoder(model: Model, shape: Sequence[int], weights: Weights) -> dict[str, list[Layer]]:

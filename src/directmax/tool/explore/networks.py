@@ -14,6 +14,7 @@ from torch import Tensor, nn
 Layer = dict[str, Any]
 Shape = tuple[int, ...]
 """Of what a layer takes: (features,) or (channels, height, width)."""
+Translation = Callable[[Any, Shape, "Weights"], tuple[list[Layer], Shape]]
 
 
 class UnknownLayerError(ValueError):
@@ -68,12 +69,19 @@ def layers_of(*modules: nn.Module, shape: Shape, weights: Weights) -> tuple[list
     for module in modules:
         if isinstance(module, nn.Sequential):
             part, shape = layers_of(*module, shape=shape, weights=weights)
-        elif type(module) in TRANSLATIONS:
-            part, shape = TRANSLATIONS[type(module)](module, shape, weights)
         else:
-            raise UnknownLayerError(type(module).__name__)
+            part, shape = _translation(module)(module, shape, weights)
         layers += part
     return layers, shape
+
+
+def _translation(module: nn.Module) -> Translation:
+    kind = type(module)
+    if kind.__module__.startswith("directmax.models.") and kind.__name__ in OWN:
+        return OWN[kind.__name__]
+    if kind not in TRANSLATIONS:
+        raise UnknownLayerError(kind.__name__)
+    return TRANSLATIONS[kind]
 
 
 def _linear(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
@@ -83,7 +91,7 @@ def _linear(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], S
     return [{"op": "linear", **sizes, **_numbers(module, weights)}], (module.out_features,)
 
 
-def _same(op: str) -> Callable[[Any, Shape, Weights], tuple[list[Layer], Shape]]:
+def _same(op: str) -> Translation:
     return lambda module, shape, weights: ([{"op": op}], shape)
 
 
@@ -135,10 +143,63 @@ def cropped(shape: Shape, height: int, width: int) -> tuple[list[Layer], Shape]:
     return [{"op": "crop", "from": shape, "to": to, "top": top, "left": left}], to
 
 
-TRANSLATIONS: dict[type, Callable[[Any, Shape, Weights], tuple[list[Layer], Shape]]] = {
+def _norm(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
+    if module.weight is None:
+        raise UnknownLayerError(repr(module))
+    sizes = {"groups": module.num_groups, "epsilon": module.eps, "from": shape}
+    return [{"op": "norm", **sizes, **_numbers(module, weights)}], shape
+
+
+def _upsample(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
+    scale = module.scale_factor
+    if module.mode != "nearest" or scale is None or scale != int(scale):
+        raise UnknownLayerError(repr(module))
+    to = (shape[0], *(size * int(scale) for size in shape[1:]))
+    return [{"op": "upsample", "from": shape, "to": to, "scale": int(scale)}], to
+
+
+def _residual(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
+    layers, to = layers_of(module.layers, shape=shape, weights=weights)
+    shortcut, _ = layers_of(module.shortcut, shape=shape, weights=weights)
+    return [{"op": "sum", "layers": layers, "shortcut": shortcut}], to
+
+
+def _trunk(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
+    return layers_of(module.network, shape=shape, weights=weights)
+
+
+def _image_trunk(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
+    parts = (module.layers, module.last, nn.ReLU())
+    return layers_of(*parts, shape=tuple(module.shape), weights=weights)
+
+
+def _image_decoder(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
+    first, _ = layers_of(module.first, shape=shape, weights=weights)
+    rest, full = layers_of(module.layers, shape=tuple(module.grid), weights=weights)
+    middle, to = cropped(full, *module.shape[1:])
+    return first + rest + middle, to
+
+
+def _decoder(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
+    return layers_of(module.first, nn.ReLU(), module.last, shape=shape, weights=weights)
+
+
+TRANSLATIONS: dict[type, Translation] = {
     nn.Linear: _linear,
     nn.ReLU: _same("relu"),
+    nn.Identity: lambda module, shape, weights: ([], shape),
     nn.Conv2d: _convolution,
     nn.ConvTranspose2d: _convolution,
+    nn.GroupNorm: _norm,
+    nn.Upsample: _upsample,
 }
 """By the type of a module, what the page computes in its place."""
+
+OWN: dict[str, Translation] = {
+    "Decoder": _decoder,
+    "ImageDecoder": _image_decoder,
+    "ImageTrunk": _image_trunk,
+    "ResidualBlock": _residual,
+    "Trunk": _trunk,
+}
+"""The same by the name of a class of `directmax.models`, some of which are private there."""

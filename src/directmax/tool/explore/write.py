@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from directmax.tool.explore.content import Content, content_of
-from directmax.tool.files import cannot_write, user_path, write_atomic
+from directmax.tool.files import output_file, write_atomic
 from directmax.tool.look.pages import render
 from directmax.tool.run.finished import load_run
-from directmax.tool.run.make import Data
+from directmax.tool.run.make import Given
 from directmax.tool.run.run_folder import RunFolder
 
 NAME = "explore.html"
@@ -18,7 +18,8 @@ def explore_run(
     run_dir: str | Path,
     output: str | Path | None = None,
     *,
-    images: Data | None = None,
+    data: str | None = None,
+    images: Given | None = None,
     data_dir: str | Path | None = None,
 ) -> Path:
     """Write a page that encodes images, changes their codes and decodes them, without a server.
@@ -26,7 +27,8 @@ def explore_run(
     Args:
         run_dir: folder of the run.
         output: HTML file to write; by default `explore.html` in the run's folder.
-        images: those that were handed to `train`, if any were.
+        data: other images of the same kind, in place of those that it was trained on.
+        images: those that were handed to `train`, if any were, or where they lie now.
         data_dir: where to look for images first.
 
     Returns:
@@ -36,9 +38,11 @@ def explore_run(
         RunError, ValueError: the run or its data cannot be used, the model is too large for a page
             or of a kind that it does not know, or `output` cannot be written.
     """
-    path = RunFolder(run_dir).path / NAME if output is None else _page_path(output)
-    config, data, model = load_run(run_dir, images=images, data_dir=data_dir, device="cpu")
-    content = content_of(config, data, model)
+    path = RunFolder(run_dir).path / NAME if output is None else output_file(output, ".html")
+    config, found, model = load_run(
+        run_dir, data=data, images=images, data_dir=data_dir, device="cpu"
+    )
+    content = content_of(config, found, model)
     write_atomic(path, page_of(content))
     return path
 
@@ -52,17 +56,3 @@ def page_of(content: Content) -> str:
         note=content.note,
         data=content.data,
     )
-
-
-def _page_path(output: str | Path) -> Path:
-    path = user_path(output)
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"--output must end in .html, got {output}")
-    try:
-        if not path.absolute().parent.is_dir():
-            raise ValueError(f"cannot write {output}: the folder {path.parent} does not exist")
-        if path.is_dir():
-            raise ValueError(f"cannot write {output}: it is a folder")
-    except OSError as error:  # such as a name that is too long
-        raise cannot_write(path, error) from error
-    return path

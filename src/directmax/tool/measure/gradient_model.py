@@ -21,6 +21,7 @@ from directmax.tool.config.build import build_model
 from directmax.tool.data import ImageData
 from directmax.tool.data.names import OWN, is_path
 from directmax.tool.measure.gradient_request import GradientRequest
+from directmax.tool.run.described import image_shape
 from directmax.tool.run.finished import load_binary_run
 from directmax.tool.run.images import split_images
 from directmax.tool.run.make import load_data
@@ -117,7 +118,7 @@ def load_model(
         found = load_data(config, data_dir, images=own)
         assert isinstance(found, ImageData)  # as of every model but that with attributes
         data = found
-        vae = build_model(config, data.train.images.shape[1])
+        vae = build_model(config, image_shape(data))
         vae.to(make_fabric(device, 1, "32-true").device).eval()
     states = number_of_states(config.variables, config.values)
     if states > DEFAULT_MAX_STATES:

@@ -16,6 +16,7 @@ from directmax.tool.config.build import build_kl_schedule, build_model, schedule
 from directmax.tool.data import ImageData
 from directmax.tool.run.advice import advice
 from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
+from directmax.tool.run.described import image_shape
 from directmax.tool.run.evaluation import (
     Metrics,
     evaluate_images,
@@ -70,7 +71,7 @@ class BinaryTask(Task):
 
     def fresh_model(self, config: ResolvedConfig) -> DiscreteVAE | MixedVAE:
         """One like `model`, of another seed."""
-        return build_model(config, self.data.train.images.shape[1])
+        return build_model(config, image_shape(self.data))
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The mini-batches of an epoch from a step on; the same at every call."""
@@ -122,6 +123,7 @@ class BinaryTask(Task):
         if isinstance(self.model, MixedVAE) and self.data.num_classes:
             counts = {split: self._counts(split, part) for split, part in images.items()}
             classes = classes_of(self.config, counts["validation"])
+            self.classes = classes.tolist()
             results = {s: with_accuracy(results[s], counts[s], classes) for s in results}
         return results
 

@@ -141,8 +141,14 @@ def make_task(config: ResolvedConfig, data: Data, fabric: Fabric, *, workers: in
     return BinaryTask(config, data, fabric)
 
 
-def make_model(config: ResolvedConfig, data: Data) -> Model:
-    """The model of a configuration with fresh weights."""
-    if isinstance(data, AttributeData):
-        return build_attribute_model(config, data.shape)
-    return build_model(config, data.train.images.shape[1])
+def make_model(config: ResolvedConfig, shape: tuple[int, ...]) -> Model:
+    """The model of a configuration with fresh weights.
+
+    Args:
+        config: of any kind of model.
+        shape: (height, width) or (channels, height, width) of an image.
+    """
+    if config.model == "attributes":
+        channels, height, width = shape
+        return build_attribute_model(config, (channels, height, width))
+    return build_model(config, shape)

@@ -59,7 +59,11 @@ class RunFolder:
 
     @contextlib.contextmanager
     def create(
-        self, config: ResolvedConfig, device: torch.device, images: dict[str, Any] | None = None
+        self,
+        config: ResolvedConfig,
+        device: torch.device,
+        images: dict[str, Any] | None = None,
+        data: dict[str, Any] | None = None,
     ) -> Iterator[None]:
         """Make the folder for a new run, and hold its lock. Leaves no folder when it fails.
 
@@ -67,6 +71,7 @@ class RunFolder:
             config: what is trained.
             device: where, for the record.
             images: what is recorded of those that were handed over; see `check_images`.
+            data: what the model must know of its images; see `Described`.
 
         Raises:
             RunError: it already holds a run, or cannot be written.
@@ -89,6 +94,7 @@ class RunFolder:
                     "config": config.to_dict(),
                     "digest": config.digest(),
                     **({"images": images} if images else {}),
+                    **({"data": data} if data else {}),
                     **environment(device),
                 }
                 write_json(self.config_file, record)
@@ -97,6 +103,10 @@ class RunFolder:
                     shutil.rmtree(self.path, ignore_errors=True)
                 raise
             yield
+
+    def record(self) -> dict[str, Any]:
+        """The content of `config.json`."""
+        return read_json(self.config_file)
 
     def config(self) -> ResolvedConfig:
         """The configuration of the run that the folder holds.
@@ -327,7 +337,7 @@ def environment(device: torch.device | None = None) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "cuda": _card(device),
         },
-        "git_commit": _git_commit(Path(directmax.__file__).resolve().parents[2]),
+        "git_commit": git_commit(),
     }
 
 
@@ -340,8 +350,12 @@ def _card(device: torch.device | None) -> str | None:
     return torch.cuda.get_device_name(device)
 
 
+def git_commit() -> str | None:
+    """The commit of the checkout, or that which an installed package was built from; else None."""
+    return _git_commit(Path(directmax.__file__).resolve().parents[2])
+
+
 def _git_commit(source: Path) -> str | None:
-    """The commit of a checkout, or that which an installed package was built from; else None."""
     if not (source / ".git").exists():
         with contextlib.suppress(OSError):
             return (Path(directmax.__file__).parent / "_commit.txt").read_text().strip() or None

@@ -58,12 +58,14 @@ class Task(ABC):
         data: its images.
         num_images: training images.
         kl_schedule: weight of the KL term by step.
+        classes: of every value of a mixed model, once there are results; None: none were found.
     """
 
     model: Any
     data: Any
     num_images: int
     kl_schedule: Schedule
+    classes: list[int] | None = None
 
     def __init__(self, config: ResolvedConfig, fabric: Fabric) -> None:
         self.config, self.fabric = config, fabric

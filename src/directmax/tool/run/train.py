@@ -16,8 +16,10 @@ from directmax.tool.config import ResolvedConfig, TrainConfig, extended
 from directmax.tool.data.names import OWN
 from directmax.tool.files import RunError, write_json
 from directmax.tool.run.denormals import flushed_denormals
+from directmax.tool.run.described import Described
 from directmax.tool.run.loop import Trainer
 from directmax.tool.run.make import (
+    Data,
     Given,
     images_of_run,
     load_data,
@@ -86,11 +88,11 @@ def train(
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
         find = partial(images_of_run, folder) if resume else load_data
         data = find(config, data_dir, images=images)
-        identity = record_of(data) if images is not None or config.data == OWN else None
+        own = record_of(data) if images is not None or config.data == OWN else None
         config = _of_this_length(given.resolve(len(data.train)), extend, resume)
         task = make_task(config, data, fabric, workers=workers)
         trainer = Trainer(task, folder, progress or Progress(), compiled=compiled)
-        with _claim(folder, config, identity, resume, bool(extend), fabric):
+        with _claim(folder, config, own, data, resume, bool(extend), fabric):
             return _train(trainer, resume=resume)
 
 
@@ -150,6 +152,7 @@ def _claim(
     folder: RunFolder,
     config: ResolvedConfig,
     images: dict[str, Any] | None,
+    data: Data,
     resume: bool,
     extend: bool,
     fabric: Fabric,
@@ -164,7 +167,9 @@ def _claim(
                 elif resume:
                     claim = folder.resume(config)
                 else:
-                    claim = folder.create(config, fabric.device, images)
+                    claim = folder.create(
+                        config, fabric.device, images, Described.of(data).to_dict()
+                    )
                 stack.enter_context(claim)
             except RunError as error:
                 refusal = str(error)
@@ -180,6 +185,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     folder, config = trainer.folder, trainer.config
     summary = {
         **{split: metrics.to_dict() for split, metrics in results.items()},
+        **({"classes": trainer.task.classes} if trainer.task.classes else {}),
         "best_epoch": trainer.position.best_epoch,
         "epochs": trainer.position.epoch,
         **({"start": trainer.position.start} if config.start_epochs else {}),

@@ -72,6 +72,37 @@ const operations = {
     return y;
   },
 
+  // Of every group of channels: mean 0 and variance 1, then a scale and a shift for each channel.
+  norm({groups, epsilon, weight, bias, from: [channels, height, width]}, x) {
+    const y = new Float32Array(x.length), size = x.length / groups, area = height * width;
+    for (let group = 0; group < groups; group++) {
+      const part = x.subarray(group * size, (group + 1) * size);
+      const mean = part.reduce((a, b) => a + b, 0) / size;
+      const variance = part.reduce((a, b) => a + (b - mean) ** 2, 0) / size;
+      const scale = 1 / Math.sqrt(variance + epsilon);
+      for (let i = 0; i < size; i++) {
+        const channel = Math.floor((group * size + i) / area);
+        y[group * size + i] = (part[i] - mean) * scale * weights[weight + channel]
+          + weights[bias + channel];
+      }
+    }
+    return y;
+  },
+
+  upsample({scale, from: [channels, height, width], to: [, rows, columns]}, x) {
+    const y = new Float32Array(channels * rows * columns);
+    for (let i = 0, at = 0; i < channels; i++) for (let r = 0; r < rows; r++) {
+      const start = (i * height + Math.floor(r / scale)) * width;
+      for (let c = 0; c < columns; c++) y[at++] = x[start + Math.floor(c / scale)];
+    }
+    return y;
+  },
+
+  sum({layers, shortcut}, x) {
+    const other = through(shortcut, x);
+    return through(layers, x).map((value, i) => value + other[i]);
+  },
+
   crop({from: [, height, width], to: [channels, rows, columns], top, left}, x) {
     const y = new Float32Array(channels * rows * columns);
     for (let i = 0; i < channels; i++) for (let r = 0; r < rows; r++) {
@@ -90,8 +121,8 @@ function withBias({to: [outputs, rows, columns], bias}) {
   return y;
 }
 
-const run = (name, x) =>
-  told.networks[name].reduce((y, layer) => operations[layer.op](layer, y), x);
+const through = (layers, x) => layers.reduce((y, layer) => operations[layer.op](layer, y), x);
+const run = (name, x) => through(told.networks[name], x);
 
 const sigmoid = value => 1 / (1 + Math.exp(-value));
 const softplus = value => Math.max(value, 0) + Math.log1p(Math.exp(-Math.abs(value)));
