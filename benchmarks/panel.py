@@ -40,6 +40,7 @@ CELLS = [
     *("digits,8,2", "digits,8,4", "mushrooms.npz,8,2", "fashion-mnist:5000,15,2"),
     "fashion-mnist,15,2",
 ]
+COLUMNS = ["data", "n×k", "seed", "epochs", "bound", "−log p(x)", "EM", "difference", "seconds"]
 EM_STARTS, EM_ITERATIONS = 3, 300
 
 
@@ -105,25 +106,36 @@ def cell(text: str, seed: int, flags: dict[str, Any], folder: Path) -> dict[str,
     return row
 
 
+def cells_of(row: dict[str, Any]) -> list[str]:
+    """A row of the table, under `COLUMNS`."""
+    bound, mixture = row["validation"], row.get("mixture")
+    return [
+        row["data"],
+        f"{row['variables']}×{row['values']}",
+        str(row["seed"]),
+        str(row["epochs"]),
+        f"{bound:.2f}",
+        f"{row['nll']:.2f}" if row["nll"] is not None else "",
+        f"{mixture:.2f}" if mixture else "",
+        f"{bound - mixture:+.2f}" if mixture else "",
+        f"{row['seconds_of_epochs']:.0f}",
+    ]
+
+
 def shown(rows: list[dict[str, Any]]) -> Table:
     """What was found."""
     table = Table(title="validation, nats per image")
-    for name in ("data", "n × k", "seed", "bound", "−log p(x)", "EM", "difference", "seconds"):
+    for name in COLUMNS:
         table.add_column(name, justify="left" if name == "data" else "right")
     for row in rows:
-        mixture = row.get("mixture")
-        bound = row["validation"]
-        table.add_row(
-            row["data"],
-            f"{row['variables']}×{row['values']}",
-            str(row["seed"]),
-            f"{bound:.2f}",
-            f"{row['nll']:.2f}" if row["nll"] is not None else "",
-            f"{mixture:.2f}" if mixture else "",
-            f"{bound - mixture:+.2f}" if mixture else "",
-            f"{row['seconds_of_epochs']:.0f}",
-        )
+        table.add_row(*cells_of(row))
     return table
+
+
+def as_markdown(rows: list[dict[str, Any]]) -> str:
+    """The same for the documentation."""
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *map(cells_of, rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def main() -> None:
@@ -149,6 +161,7 @@ def main() -> None:
             if options.json:
                 record = {"rows": rows, **environment(torch.device("cpu"))}
                 write_json(options.json, record)
+                options.json.with_suffix(".md").write_text(as_markdown(rows))
     Console().print(shown(rows))
 
 

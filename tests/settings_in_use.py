@@ -19,6 +19,7 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "binarize": ({}, "static"),
     "network": ({}, "conv"),
     "encoder": ({}, "pairwise"),
+    "chosen": ({"encoder": "subset"}, 3),
     "solver": ({"encoder": "supermodular"}, "max-flow"),
     "perturbation": ({"encoder": "pairwise"}, "states"),
     "kl": ({"encoder": "pairwise"}, "unary"),

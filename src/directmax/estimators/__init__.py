@@ -55,6 +55,7 @@ class Declaration:
         evaluations: of f, for a problem and sample.
         anneals: the setting that may fall with the step.
         coupled: kinds of noise with which it takes coupled variables; none: independent ones only.
+        gibbs: whether it takes the Gibbs distribution of a structure.
         independent: whether it takes independent variables.
         binary: whether it takes binary variables only.
         temperature: where τ starts.
@@ -72,6 +73,7 @@ class Declaration:
     evaluations: str
     anneals: str | None = None
     coupled: tuple[str, ...] = ()
+    gibbs: bool = False
     independent: bool = True
     binary: bool = False
     temperature: float = 1.0
@@ -122,7 +124,13 @@ ESTIMATORS: dict[str, Declaration] = {
         coupled=_BOTH,
     ),
     "exact": Declaration(
-        "Exact", {}, "none, no variance", "few states", "$k^n$, with gradient", coupled=_BOTH
+        "Exact",
+        {},
+        "none, no variance",
+        "few states",
+        "$k^n$, with gradient",
+        coupled=_BOTH,
+        gibbs=True,
     ),
     "gumbel-softmax": Declaration(
         "GumbelSoftmax",
@@ -159,6 +167,7 @@ ESTIMATORS: dict[str, Declaration] = {
         r"samples of $q$ and $\log q$",
         _ONE,
         coupled=("states",),
+        gibbs=True,
     ),
     "rebar": Declaration(
         "Rebar",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from directmax._lazy import lazy_names
+from directmax.models._encoders import COUPLED as COUPLED
 from directmax.models._encoders import ENCODERS as ENCODERS
+from directmax.models._encoders import EncoderKind as EncoderKind
 from directmax.models._network_names import NETWORKS as NETWORKS
 
 if TYPE_CHECKING:
@@ -30,5 +32,7 @@ if TYPE_CHECKING:
     from directmax.models._networks import Encoder as Encoder
     from directmax.models._networks import PairwiseEncoder as PairwiseEncoder
     from directmax.models._networks import StructuredEncoder as StructuredEncoder
+    from directmax.models._structured_encoders import ChainEncoder as ChainEncoder
+    from directmax.models._structured_encoders import structured_encoder as structured_encoder
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -28,6 +28,7 @@ from directmax.models._checks import (
     posterior_of,
 )
 from directmax.models._decoding import reconstruction
+from directmax.models._networks import StructuredEncoder
 from directmax.objectives import bernoulli_loss
 
 NUM_PRIOR_CODES = 32
@@ -175,6 +176,8 @@ class DiscreteVAE(nn.Module):
         n, k = self._sizes(mean.unsqueeze(0))
         if n == 1 and k <= ALL_PRIOR_CODES:
             z = torch.eye(k, dtype=mean.dtype, device=mean.device).unsqueeze(1)
+        elif isinstance(self.encoder, StructuredEncoder):
+            z = self.encoder.prior_codes(NUM_PRIOR_CODES, generator=generator).to(mean)
         else:
             device = mean.device if generator is None else generator.device
             shape = (NUM_PRIOR_CODES, n)

@@ -267,6 +267,30 @@ class StructuredEncoder(nn.Module):
         weights = self.layers(images).unflatten(-1, self.structure.shape)
         return Gibbs(weights, self.structure, validate=False)
 
+    @torch.no_grad()
+    def prior_codes(
+        self, count: int, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "count n k"]:
+        """One-hot codes of the prior, uniform on Z.
+
+        Args:
+            count: how many.
+            generator: source of randomness.
+
+        Raises:
+            TypeError: the structure has potentials of its own, so that its samples are not uniform.
+        """
+        if any(bool(potentials.any()) for potentials in self.structure.own):
+            raise TypeError(
+                f"prior_codes needs a structure without potentials of its own, got "
+                f"{self.structure!r}; ChainEncoder has transitions that learn"
+            )
+        parameter = next(self.parameters())
+        device = parameter.device if generator is None else generator.device
+        flat = torch.zeros(1, *self.structure.shape, dtype=parameter.dtype, device=device)
+        drawn = self.structure.sample(flat, count, generator=generator)
+        return self.structure.one_hot(drawn)[:, 0].to(parameter.device)
+
 
 class Decoder(nn.Module):
     """One-hot z `(…, n, k)` → linear → ReLU → linear → logits of d pixels.

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from directmax.objectives._decision_tasks import knapsack_task as knapsack_task
     from directmax.objectives._decision_tasks import matching_task as matching_task
     from directmax.objectives._decision_tasks import polynomial_costs as polynomial_costs
+    from directmax.objectives._decision_tasks import portfolio_task as portfolio_task
     from directmax.objectives._decision_tasks import shortest_path_task as shortest_path_task
+    from directmax.objectives._decision_tasks import (
+        travelling_salesman_task as travelling_salesman_task,
+    )
     from directmax.objectives._decisions import fenchel_young as fenchel_young
     from directmax.objectives._decisions import noise_contrastive as noise_contrastive
     from directmax.objectives._decisions import regret as regret
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from directmax.objectives._mixed_reconstruction import (
         MixedReconstruction as MixedReconstruction,
     )
+    from directmax.objectives._pool import SolutionPool as SolutionPool
     from directmax.objectives._reconstruction import FactoredDecoder as FactoredDecoder
     from directmax.objectives._reconstruction import Reconstruction as Reconstruction
 

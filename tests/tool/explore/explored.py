@@ -23,6 +23,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "pairwise": {"variables": 4, "values": 2, "encoder": "pairwise"},
     "supermodular": {"variables": 4, "values": 2, "encoder": "supermodular"},
     "unsolved": {"variables": 13, "values": 2, "encoder": "supermodular"},
+    "matching": {"variables": 4, "encoder": "matching"},
     "conv": {"variables": 3, "values": 3, "network": "conv"},
     "resnet": {"variables": 4, "values": 2, "encoder": "supermodular", "network": "resnet"},
     "mixed": {"model": "mixed", "labels": 20, "gaussian": 9},

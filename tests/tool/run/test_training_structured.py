@@ -130,7 +130,7 @@ def test_many_variables_have_no_bound_and_say_so(tmp_path: Path) -> None:
         ),
         (("--encoder", "pairwise", "--kl", "exact"), "choose from gibbs, unary"),
         (("--solver", "max-flow"), "--encoder supermodular"),
-        (("--kl", "unary"), "structured encoders"),
+        (("--kl", "unary"), "--encoder supermodular"),
         (
             ("--encoder", "pairwise", "--variables", "17", "--estimator", "exact"),
             "choose clamped-argmax or direct",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from directmax.estimators import ESTIMATORS, Estimator, LabelledDirect, LocalDivergence
 from directmax.models import (
+    ENCODERS,
     AttributeDecoder,
     AttributeEncoder,
     AttributeVAE,
@@ -23,8 +24,10 @@ from directmax.models import (
     MixedEncoder,
     MixedVAE,
     PairwiseEncoder,
+    StructuredEncoder,
     named_decoder,
     named_trunk,
+    structured_encoder,
 )
 from directmax.schedules import ExponentialDecay, GeometricDecay, LinearDecay, Schedule
 from directmax.tool.config.annealing import auto_kl_start
@@ -147,7 +150,9 @@ def _mixed(config: ResolvedConfig, shape: Sequence[int]) -> MixedVAE:
     )
 
 
-def build_encoder(config: ResolvedConfig, shape: Sequence[int]) -> Encoder | PairwiseEncoder:
+def build_encoder(
+    config: ResolvedConfig, shape: Sequence[int]
+) -> Encoder | PairwiseEncoder | StructuredEncoder:
     """The encoder that a configuration names.
 
     Raises:
@@ -157,6 +162,16 @@ def build_encoder(config: ResolvedConfig, shape: Sequence[int]) -> Encoder | Pai
     if config.encoder == "independent":
         return Encoder(
             num_pixels, config.variables, config.values, hidden=config.hidden, trunk=trunk
+        )
+    if ENCODERS[config.encoder].structure:
+        return structured_encoder(
+            config.encoder,
+            num_pixels,
+            config.variables,
+            config.values,
+            chosen=config.chosen,
+            hidden=config.hidden,
+            trunk=trunk,
         )
     return PairwiseEncoder(
         num_pixels,

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from directmax.estimators import ESTIMATORS
+from directmax.models import ENCODERS
 from directmax.tool.config.setting import By
 
 FEWEST_START_EPOCHS = 5
@@ -29,16 +30,16 @@ def falling_epochs(fraction: float, epochs: int) -> int:
     return math.ceil(fraction * epochs - 1e-9)
 
 
-def is_structured(c: Any) -> bool:
-    return c.model == "attributes" or c.encoder != "independent"
-
-
 def has_one_variable(c: Any) -> bool:
     return c.model == "discrete" and c.variables == 1
 
 
 def default_variables(c: Any) -> int:
-    return len(c.attributes) if c.model == "attributes" else 15 if is_structured(c) else 1
+    return len(c.attributes) if c.model == "attributes" else ENCODERS[c.encoder].variables
+
+
+def default_values(c: Any) -> int:
+    return 2 if c.model == "attributes" else ENCODERS[c.encoder].values(c.variables)
 
 
 def default_estimator(c: Any) -> str:
@@ -47,6 +48,8 @@ def default_estimator(c: Any) -> str:
             asked = any(c.given(name) not in (None, value) for name, value in _OF_DIRECT.items())
             return "direct" if asked else "local-divergence"
         return "direct" if c.variables == 1 else "local-expectation"
+    if ENCODERS[c.encoder].structure:
+        return "score-function"
     return "clamped-argmax" if c.perturbation == "unary" else "direct"
 
 
@@ -61,8 +64,9 @@ def if_local_divergence(c: Any) -> float:
 
 
 def default_kl_start(c: Any) -> float | str:
-    several = c.model == "discrete" and c.variables > 1 and c.encoder == "independent"
-    return 1.0 if several else "auto"
+    alone = c.encoder == "independent" and c.variables == 1
+    coupled = c.encoder != "independent" and not ENCODERS[c.encoder].structure
+    return "auto" if c.model != "discrete" or alone or coupled else 1.0
 
 
 def default_kl_fraction(c: Any) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from directmax.estimators import ESTIMATORS, Declaration
-from directmax.models import ENCODERS, NETWORKS
+from directmax.models import COUPLED, ENCODERS, NETWORKS, EncoderKind
 from directmax.objectives import LIKELIHOODS
 from directmax.solvers import SOLVERS
 from directmax.tool.config.defaults import (
@@ -21,10 +21,10 @@ from directmax.tool.config.defaults import (
     default_kl_start,
     default_num_samples,
     default_starts,
+    default_values,
     default_variables,
     if_local_divergence,
     if_used,
-    is_structured,
 )
 from directmax.tool.config.setting import by_model, declared, either, setting
 from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS, known
@@ -32,6 +32,8 @@ from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DA
 VERSION = 3
 """Of the files that hold a configuration."""
 MODELS = ("discrete", "mixed", "attributes")
+STRUCTURES = tuple(name for name, kind in ENCODERS.items() if kind.structure)
+"""Encoders whose posterior is a structure's Gibbs distribution."""
 _MIXED = ("mixed", "attributes")
 
 
@@ -42,6 +44,15 @@ def users(name: str) -> list[str]:
 
 def _those(kind: Callable[[Declaration], bool], last: str = "or") -> str:
     return either([name for name, row in ESTIMATORS.items() if kind(row)], last)
+
+
+def _by_encoder(of: Callable[[EncoderKind], object]) -> str:
+    """What encoders have by default, in words."""
+    having: dict[object, list[str]] = {}
+    for name, kind in ENCODERS.items():
+        having.setdefault(of(kind), []).append(name)
+    (first, _), *rest = having.items()
+    return ", ".join([f"{first}", *(f"{value} with {either(names)}" for value, names in rest)])
 
 
 @dataclass(frozen=True)
@@ -150,13 +161,13 @@ class Settings:
     variables: int = setting(
         "Number n of latent variables.",
         default_variables,
-        "1, or 15 with a structured encoder",
+        _by_encoder(lambda kind: kind.variables),
         range=(1, 10_000),
     )
     values: int = setting(
         "Number k of values of each latent variable.",
-        lambda c: 2 if is_structured(c) else 10,
-        "10, or 2 with a structured encoder",
+        default_values,
+        _by_encoder(lambda kind: kind.shown),
         range=(2, 1_000_000),
     )
     hidden: int = setting(
@@ -175,30 +186,40 @@ class Settings:
         before="mlp",
     )
     encoder: str = setting(
-        f"{either([f'{name} ({text})' if text else name for name, text in ENCODERS.items()])}.",
+        f"{either([f'{n} ({kind.text})' if kind.text else n for n, kind in ENCODERS.items()])}.",
         "independent",
         choices=tuple(ENCODERS),
     )
+    chosen: int = setting(
+        "Subset encoder: how many of the variables are on.",
+        lambda c: max(1, c.variables // 2) if c.encoder == "subset" else None,
+        "half of them",
+        range=(0, 10_000),
+        encoders=("subset",),
+        stored=0,
+        since=3,
+        before=0,
+    )
     solver: str = setting(
-        f"Of a structured encoder's argmax: {either(tuple(SOLVERS))}.",
+        f"Of the argmax of {either(COUPLED)}: {either(tuple(SOLVERS))}.",
         "auto",
         choices=tuple(SOLVERS),
-        structured=True,
+        encoders=COUPLED,
     )
     perturbation: str = setting(
-        """Structured encoders: Gumbel noise on the single variables (unary) or on every state
-        (states; exact Gibbs samples, few variables).""",
+        f"""{either(COUPLED).capitalize()}: Gumbel noise on the single variables (unary) or on every
+        state (states; exact Gibbs samples, few variables).""",
         "unary",
         choices=("unary", "states"),
-        structured=True,
+        encoders=COUPLED,
     )
     kl: str = setting(
-        """KL term of structured encoders: of the Gibbs distribution (gibbs, at most 20 variables)
+        f"""KL term of {either(COUPLED)}: of the Gibbs distribution (gibbs, at most 20 variables)
         or, as in the authors' code, of the unary potentials alone (unary, no bound).""",
         "gibbs",
         choices=("gibbs", "unary"),
         noun="KL term",
-        structured=True,
+        encoders=COUPLED,
         models=("discrete",),
     )
     pseudo_images: float = setting(
@@ -230,12 +251,14 @@ class Settings:
     )
     estimator: str = setting(
         f"""Gradient estimator: {_those(lambda row: row.independent and not row.binary)}; with
-        binary variables also {_those(lambda row: row.binary)}; with structured encoders
-        {_those(lambda row: bool(row.coupled))}.""",
+        binary variables also {_those(lambda row: row.binary)}; with the encoders
+        {either(COUPLED)} {_those(lambda row: bool(row.coupled))}; with
+        {either(STRUCTURES)} {_those(lambda row: row.gibbs)}.""",
         default_estimator,
-        "local-divergence, or direct where one of its settings is given; clamped-argmax for "
-        "structured encoders (direct with --perturbation states); with the other models direct for "
-        "one variable, local-expectation for several",
+        "local-divergence, or direct where one of its settings is given; clamped-argmax with "
+        f"{either(COUPLED)} (direct with --perturbation states); score-function with "
+        f"{either(STRUCTURES)}; with the other models direct for one variable, local-expectation "
+        "for several",
         choices=tuple(ESTIMATORS),
     )
     epsilon: float | Literal["auto"] = setting(
@@ -306,7 +329,7 @@ class Settings:
         this off. auto: just below the weight at which codes part; 1 with the mixed and the
         attributes model.""",
         default_kl_start,
-        "auto, or 1 with several independent variables of the discrete model",
+        "auto, or 1 with several independent variables or a set in the discrete model",
         above_zero_to=1e30,
     )
     kl_fraction: float = setting(

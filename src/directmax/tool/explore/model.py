@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from directmax.models import AttributeVAE, MixedVAE, PairwiseEncoder
+from directmax.models import AttributeVAE, MixedVAE, PairwiseEncoder, StructuredEncoder
 from directmax.tool.explore.networks import (
     Layer,
     Shape,
@@ -26,6 +26,10 @@ MOST_COUPLED = 12
 """Coupled variables whose 2^n states a page enumerates."""
 LARGEST_WEIGHTS = 5_000_000
 """Bytes of weights in a page."""
+IN_A_SET = (
+    "the model's codes are elements of a set, of which the library finds the most probable one; a "
+    "code that is changed here need not be in it"
+)
 MOST_ROUNDING = 0.01
 """By how much a pixel in [0, 1] may change where weights are rounded to 16 bits."""
 
@@ -92,6 +96,8 @@ def networks_of(
         UnknownLayerError: the page cannot decode.
     """
     networks = _decoder(model, weights)
+    if isinstance(model.encoder, StructuredEncoder):
+        return networks, IN_A_SET
     known = Weights()  # what an encoder that cannot be written has added does not count
     try:
         _encoder(model, shape, known)

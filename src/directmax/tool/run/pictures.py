@@ -20,7 +20,7 @@ from directmax.distributions import (
     enumerate_states,
     number_of_states,
 )
-from directmax.models import DiscreteVAE, MixedVAE
+from directmax.models import DiscreteVAE, MixedVAE, StructuredEncoder
 from directmax.tool.look import content
 from directmax.tool.look.content import Chart, Series
 from directmax.tool.look.figures import style, svg, whole_numbers
@@ -50,6 +50,12 @@ def decoded_codes(
     parameter = next(model.parameters())
     if number_of_states(n, k) <= count:
         codes = enumerate_states(n, k, max_states=count, dtype=parameter.dtype)
+        if isinstance(model.encoder, StructuredEncoder):
+            structure = model.encoder.structure
+            inside = structure.is_feasible(structure.from_one_hot(codes).unsqueeze(1))
+            codes = codes[inside.squeeze(1)]
+    elif isinstance(model.encoder, StructuredEncoder):  # uniform on the set
+        codes = model.encoder.prior_codes(count, generator=generator)
     else:
         values = torch.randint(k, (count, n), generator=generator)
         codes = torch.zeros(count, n, k, dtype=parameter.dtype)

@@ -123,7 +123,8 @@ def _images(
         states = number_of_states(model.encoder.num_variables, model.encoder.num_values)
         count = MAX_CODES if states <= MAX_CODES else 60
         decoded = pictures.decoded_codes(model, count, generator=generator)
-        title = f"{f'All {states}' if states <= MAX_CODES else f'{count} random'} codes, decoded"
+        words = f"All {len(decoded)}" if states <= MAX_CODES else f"{count} random"
+        title = f"{words} codes, decoded"
     codes = pictures.tile(decoded, data.shape, columns=20)
     pairs = pictures.pairs(images, pictures.reconstructed(model, images), data.shape, columns=10)
     second = "Validation images and their reconstructions"

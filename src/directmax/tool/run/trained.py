@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from directmax._validation import check_count
 from directmax.distributions import DiscreteDistribution, PairwiseBinary
-from directmax.models import AttributeVAE, Bound, MixedVAE
+from directmax.models import AttributeVAE, Bound, MixedVAE, StructuredEncoder
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import binarize
 from directmax.tool.run.best_model import BestModel, load_best
@@ -153,6 +153,9 @@ class TrainedModel:
         """
         n, k = self.config.variables, self.config.values
         count = check_count("num_images", num_images)
+        encoder = self.model.encoder
+        if isinstance(encoder, StructuredEncoder):  # uniform on its set
+            return self.decode(encoder.prior_codes(count, generator=generator))
         z = torch.randint(k, (count, n), generator=generator)
         if self.config.model == "discrete":
             return self.decode(z)
