@@ -19,6 +19,7 @@ import tyro
 from directmax._choices import check_choice
 from directmax._version import __version__
 from directmax.tool.commands import (
+    Compare,
     Edit,
     Evaluate,
     Gradients,
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "sample": Sample,
     "edit": Edit,
+    "compare": Compare,
     "solvers": Solvers,
     "gradients": Gradients,
     "reproduce": Reproduce,
