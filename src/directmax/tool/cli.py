@@ -26,6 +26,7 @@ from directmax.tool.commands import (
     Reproduce,
     Sample,
     Solvers,
+    Sweep,
     Train,
 )
 from directmax.tool.config.settings import SETTINGS
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Any] = {
     "sample": Sample,
     "edit": Edit,
     "compare": Compare,
+    "sweep": Sweep,
     "solvers": Solvers,
     "gradients": Gradients,
     "reproduce": Reproduce,
@@ -117,8 +119,12 @@ def _parse(arguments: list[str]) -> Any:
     description = f"directmax {__version__}: train through arg max. Try: directmax train"
     if not arguments:
         arguments = ["--help"]
-    if arguments[0] == "train":
-        arguments = [_switch(argument) for argument in arguments]
+    if arguments[0] in ("train", "sweep"):
+        following = [*arguments[1:], ""]
+        arguments = [
+            word if after in ("yes", "no") else _switch(word)
+            for word, after in zip(arguments, following, strict=True)
+        ]
     return _one_line_errors(
         lambda: tyro.cli(everything, prog="directmax", description=description, args=arguments),
         f"directmax {arguments[0]} --help" if arguments[0] in COMMANDS else "directmax --help",

@@ -5,6 +5,17 @@ from directmax.tool.commands.gradients import Gradients
 from directmax.tool.commands.reproduce import Reproduce
 from directmax.tool.commands.runs import Edit, Evaluate, Sample
 from directmax.tool.commands.solvers import Solvers
+from directmax.tool.commands.sweep import Sweep
 from directmax.tool.commands.train import Train
 
-__all__ = ["Compare", "Edit", "Evaluate", "Gradients", "Reproduce", "Sample", "Solvers", "Train"]
+__all__ = [
+    "Compare",
+    "Edit",
+    "Evaluate",
+    "Gradients",
+    "Reproduce",
+    "Sample",
+    "Solvers",
+    "Sweep",
+    "Train",
+]

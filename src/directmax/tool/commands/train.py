@@ -19,21 +19,27 @@ from directmax.tool.environment import is_helper
 _METAVARS = {"int": "INT", "float": "FLOAT", "str": "NAME", "tuple": "NAME ..."}
 
 
-def _flag(each: Setting) -> tuple[str, Any, Any]:
-    """The field of a flag: words as they are typed, None where it is not given."""
-    kind: Any = tuple[str, ...] | None if each.kind == "tuple" else str | None
+def flag_help(each: Setting, *, several: bool = False) -> Any:
+    """Help and metavar of the flag of a setting, with one value or with several."""
     metavar = _METAVARS.get(each.kind, f"| --no-{each.name.replace('_', '-')}")
     if each.choices or each.name == "data":
         metavar = "NAME"
+    if several:
+        metavar = {"bool": "yes|no", "tuple": "NAME,..."}.get(each.kind, metavar)
     shown = each.shown or each.default
     if each.kind == "bool":
         shown = "on" if each.default else "off"
-    about = tyro.conf.arg(
+    return tyro.conf.arg(
         help=each.help,
-        metavar=metavar + ("|auto" if each.auto else ""),
+        metavar=metavar + ("|auto" if each.auto else "") + (" ..." if several else ""),
         help_behavior_hint=f"(default: {shown})",
     )
-    return each.name, Annotated[kind, about], dataclasses.field(default=None)
+
+
+def _flag(each: Setting) -> tuple[str, Any, Any]:
+    """The field of a flag: words as they are typed, None where it is not given."""
+    kind: Any = tuple[str, ...] | None if each.kind == "tuple" else str | None
+    return each.name, Annotated[kind, flag_help(each)], dataclasses.field(default=None)
 
 
 Flags: Any = dataclasses.make_dataclass("Flags", map(_flag, SETTINGS.values()), frozen=True)

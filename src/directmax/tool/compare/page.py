@@ -171,7 +171,7 @@ def _charts(
         if epochs:
             by_epoch.append(banded(Series(line.label, epochs, (), color=color, dash=dash), values))
             by_time.append(banded(Series(line.label, seconds, (), color=color, dash=dash), values))
-    charts = [Chart("by epoch", "epoch", label, by_epoch, y_limits=limits(by_epoch))]
+    charts = [Chart("by epoch", "epoch", label, by_epoch, y_limits=_limits(by_epoch))]
     if part.one_machine:
         unit, scale = "seconds", 1.0
         if max((line.x[-1] for line in by_time), default=0.0) > 600:
@@ -180,9 +180,18 @@ def _charts(
             Series(**{**vars(line), "x": [x / scale for x in line.x]}) for line in by_time
         ]  # fmt: skip
         charts.append(
-            Chart("by time", f"{unit} of training", label, by_time, y_limits=limits(by_time))
+            Chart("by time", f"{unit} of training", label, by_time, y_limits=_limits(by_time))
         )
     return charts
+
+
+def _limits(lines: Sequence[Series]) -> tuple[float, float] | None:
+    """Where the curves end up, and where their bands end."""
+    found = limits(lines)
+    if found is None:
+        return None
+    low = min([found[0], *(min(line.low) for line in lines if line.low)])
+    return low, max([found[1], *(line.high[-1] for line in lines if line.high)])
 
 
 def _shared(
