@@ -19,6 +19,7 @@ from directmax.tool.commands.shared import (
     quiet,
 )
 from directmax.tool.commands.train import flag_help
+from directmax.tool.config import TrainConfig, flag_of
 from directmax.tool.config.setting import Setting
 from directmax.tool.config.settings import SETTINGS
 
@@ -51,6 +52,11 @@ class Sweep:
         int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 1)")
     ] = None
     """How many seeds for each: from --seed, or 0, on."""
+    config_file: Annotated[
+        str | None,
+        tyro.conf.arg(name="config", metavar="FILE", help_behavior_hint="(default: none)"),
+    ] = None
+    """Settings of all, as of directmax train --config. Flags beside it win."""
     preset: Annotated[
         str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: default)")
     ] = None
@@ -120,7 +126,11 @@ class Sweep:
                 values = [word if each.unset(word) else each.read(word) for word in words]
             if values:
                 axes[name] = values
-        return make_grid(axes, seeds=self.seeds, preset=self.preset or "default")
+        base, preset = {}, self.preset or "default"
+        if self.config_file is not None:
+            config = TrainConfig.from_file(self.config_file, preset=self.preset)
+            base, preset = config.given(), config.preset
+        return make_grid(axes, seeds=self.seeds, base=base, preset=preset)
 
     def _engine(self, share: Resources) -> Engine:
         return make_engine(self.engine, self.address, self.workers, share)
@@ -132,7 +142,7 @@ class Sweep:
         words: list[str] = []
         for name, value in given.items():
             if value != defaults.get(name, ()):
-                words.append("--" + name.replace("_", "-"))
+                words.append("--config" if name == "config_file" else flag_of(name))
                 values = value if isinstance(value, tuple) else (value,)
                 words += [str(each) for each in values if each is not True]
         return words

@@ -51,6 +51,11 @@ class Train:
     """Train a variational auto-encoder with discrete variables, and report on it."""
 
     flags: Annotated[Flags, tyro.conf.arg(name="")] = Flags()  # noqa: RUF009
+    config_file: Annotated[
+        str | None,
+        tyro.conf.arg(name="config", metavar="FILE", help_behavior_hint="(default: none)"),
+    ] = None
+    """Settings by name in TOML, YAML, or the config.json of a run. Flags beside it win."""
     preset: Annotated[
         str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: default)")
     ] = None
@@ -126,7 +131,12 @@ class Train:
             name: value if isinstance(value, tuple) else SETTINGS[name].read(value)
             for name, value in typed.items()
         }
-        if not self.resume or self.preset is not None:
+        if self.config_file is not None:
+            config = TrainConfig.from_file(self.config_file, **given, preset=self.preset)
+            if not self.resume:
+                return config.resolve()
+            given = config.given()
+        elif not self.resume or self.preset is not None:
             return TrainConfig(**given, preset=self.preset or "default").resolve()
         from directmax.tool.run.run_folder import RunFolder
 
