@@ -78,6 +78,11 @@ class Train:
     compile: bool = False
     """Compile the training step with torch.compile: its first steps take up to a minute, results
     differ by rounding."""
+    log: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: tensorboard)"),
+    ] = ("tensorboard",)
+    """Where epochs are written beside metrics.jsonl: csv, tensorboard, wandb, mlflow."""
     resume: bool = False
     """Continue the run in --run-dir where it stopped; the result is the same."""
 
@@ -105,6 +110,7 @@ class Train:
             devices=self.devices,
             strategy=self.strategy,
             compiled=self.compile,
+            log=self.log,
             progress=None if is_helper() else ConsoleProgress(console),
         )
         if is_helper():

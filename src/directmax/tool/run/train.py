@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.files import RunError, write_json
 from directmax.tool.run.denormals import flushed_denormals
+from directmax.tool.run.loggers import DEFAULT, check_loggers
 from directmax.tool.run.loop import Trainer
 from directmax.tool.run.make import Data, load_data, make_task, title_of
 from directmax.tool.run.processes import joined, make_fabric
@@ -35,6 +36,7 @@ def train(
     devices: int = 1,
     strategy: str = "auto",
     compiled: bool = False,
+    log: Sequence[str] = DEFAULT,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train, evaluate the best epoch on the test set once, write the run folder.
@@ -52,6 +54,8 @@ def train(
             process that torchrun started takes the number, also of machines, from there.
         strategy: ddp, or auto (ddp where there are several processes).
         compiled: whether torch compiles the training step; results differ by rounding.
+        log: where epochs are written beside `metrics.jsonl`: any of csv, tensorboard, wandb and
+            mlflow. The result does not depend on it.
         progress: told of every step and epoch.
 
     Returns:
@@ -71,7 +75,7 @@ def train(
         >>> summary["test"]["bound"] > 0
         True
     """
-    config = config.resolve()
+    config, log = config.resolve(), check_loggers(log)
     fabric = make_fabric(device, devices, config.precision, strategy)
     with joined(fabric):
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
@@ -80,7 +84,7 @@ def train(
             folder.check_images(identity)
         data = load_data(config, data_dir, images=images)
         task = make_task(config, data, fabric, workers=workers)
-        trainer = Trainer(task, folder, progress or Progress(), compiled=compiled)
+        trainer = Trainer(task, folder, progress or Progress(), compiled=compiled, log=log)
         with _claim(folder, config, identity, resume, fabric):
             return _train(trainer, resume=resume)
 
@@ -100,14 +104,17 @@ def _phases(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
         trainer.steps_per_epoch,
     )
     try:
-        if resume:
-            trainer.resume()
-        with _compiler(trainer.compiled):
-            trainer.run()
+        try:
+            if resume:
+                trainer.resume()
+            with _compiler(trainer.compiled):
+                trainer.run()
+        finally:
+            trainer.progress.stop()
+            trainer.task.close()
+        summary = _finish(trainer)
     finally:
-        trainer.progress.stop()
         trainer.close()
-    summary = _finish(trainer)
     trainer.fabric.barrier()
     return summary
 
@@ -175,5 +182,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
         lines = folder.metrics()
         summary["seconds_per_epoch"] = statistics.median(line["seconds"] for line in lines)
         write_json(folder.summary_file, summary)
-        write_report(folder, trainer.model, trainer.task.data, summary)
+        pictures = write_report(folder, trainer.model, trainer.task.data, summary)
+        if trainer.log is not None:
+            trainer.log.finish(summary, pictures or [])
     return summary
