@@ -14,6 +14,7 @@ from jobs import ForkEngine
 from command_line import metrics, refuse, succeed
 from directmax.tool.commands import Sweep
 from directmax.tool.jobs import bench
+from directmax.tool.run.loop import Trainer
 from directmax.tool.sweep.grid import make_grid
 
 TINY = ("--epochs", "2", "--batch-size", "400", "--hidden", "12", "--starts", "1")
@@ -82,27 +83,42 @@ def test_killed_stopped_and_continued(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "4 of 4 jobs left" in text
     assert not output.exists()
 
-    def kill(name: str, number: int) -> None:
-        if name == "exact-seed-0" and number == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
+    start_epoch = Trainer._start_epoch
 
-    killing = ForkEngine(1, kill)
-    monkeypatch.setattr(Sweep, "_engine", lambda command, share: killing)
-    succeed(*grid, "--estimator", "exact")
-    assert killing.started == ["seed-0", "seed-1"]
+    def die(trainer: Trainer) -> None:
+        if trainer.position.epoch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        start_epoch(trainer)
+
+    def kill(name: str, number: int) -> None:
+        if name == "exact-seed-1" and number == 1:
+            Trainer._start_epoch = die  # type: ignore[method-assign]
+
+    first = ForkEngine()
+    monkeypatch.setattr(Sweep, "_engine", lambda command, share: first)
+    succeed(*grid, "--estimator", "direct")
+    assert first.started == ["seed-0", "seed-1"]
     engine = ForkEngine(1, kill)
     monkeypatch.setattr(Sweep, "_engine", lambda command, share: engine)
     text = succeed(*grid, "--estimator", "direct", "exact").out
     assert "2 of 4 jobs left" in text  # the others were done under another name
+    assert engine.started == ["exact-seed-0", "exact-seed-1", "exact-seed-1"]
     assert f"page: {output / 'compare.html'}" in text
     assert (output / "compare.html").exists()
     assert len((output / "compare.csv").read_text().splitlines()) == 5
     command = json.loads((output / "plan.json").read_text())["command"]
-    assert command.splitlines()[-1].startswith(
-        "directmax sweep --estimator direct exact --epochs 2"
-    )
+    assert "--estimator direct exact" in command.splitlines()[-1]
     assert "everything is done" in succeed(*grid, "--estimator", "direct", "exact").out
-    (folder,) = output.glob("jobs/direct-seed-1-*")
-    arguments = ("--seed", "1", "--device", "cpu", "--run-dir", tmp_path / "alone")
+    (folder,) = output.glob("jobs/exact-seed-1-*")
+    arguments = (
+        "--seed",
+        "1",
+        "--estimator",
+        "exact",
+        "--device",
+        "cpu",
+        "--run-dir",
+        tmp_path / "alone",
+    )
     succeed("train", *TINY, *arguments)
     assert metrics(folder) == metrics(tmp_path / "alone")

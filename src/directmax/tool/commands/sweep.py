@@ -63,7 +63,7 @@ class Sweep:
     """Starting point of all: default, or paper."""
     output: Annotated[str, tyro.conf.arg(metavar="DIR")] = "sweeps/sweep"
     """Folder of the runs and of their comparison; a sweep that it holds goes on."""
-    list: bool = False
+    list_only: Annotated[bool, tyro.conf.arg(name="list")] = False
     """Print the trainings and how long they would take, measured from a few steps; run nothing."""
     engine: str = "local"
     """local (processes of this machine) or ray (a cluster)."""
@@ -103,7 +103,7 @@ class Sweep:
         sweep.announce(share.workers, str(share) if local else "on this machine alone")
         for note in grid.notes:
             print(note)
-        if self.list:
+        if self.list_only:
             return
         sweep.prepare(shlex.join(["directmax", "sweep", *self._words()]), compiled=self.compile)
         failed: list[str] = []

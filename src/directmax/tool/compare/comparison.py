@@ -201,11 +201,10 @@ one with runs in it
             raise ValueError("paths must name at least one run folder")
         more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
         raise RunError(f"no finished run to compare: {left_out[0]}{more}")
-    by_subject: list[list[Run]] = []
+    by_subject: dict[str, list[Run]] = {}
     for run in runs:
-        same = [each for each in by_subject if each[0].subject == run.subject]
-        (same[0] if same else by_subject.append([]) or by_subject[-1]).append(run)  # type: ignore[func-returns-value]
-    parts = [_part(each) for each in by_subject]
+        by_subject.setdefault(repr(run.subject), []).append(run)
+    parts = [_part(each) for each in by_subject.values()]
     return Comparison(tuple(sorted(parts, key=lambda part: -len(part.runs))), tuple(left_out))
 
 
@@ -241,8 +240,8 @@ def _labels(configs: Sequence[ResolvedConfig], differing: Sequence[str]) -> list
 def _label(config: ResolvedConfig, names: Sequence[str], first: Sequence[str]) -> str:
     words = [word for word in first if word]
     for name in names:
-        if (value := getattr(config, name)) is not None:
-            word = setting_text(value)
+        value = getattr(config, name)
+        if (word := setting_text(value)) is not None:
             bare = SETTINGS[name].kind == "str" and value not in ("on", "off", "auto", "none")
             words.append(word if bare else f"{name.replace('_', ' ')} {word}")
     return ", ".join(words) or config.title

@@ -113,7 +113,8 @@ def _used(
     typed: Mapping[str, Any], chosen: Mapping[str, Any], preset: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Settings without those of `chosen` that nothing uses, and what these are for, by name."""
-    kept, dropped = dict(typed), {}
+    kept = dict(typed)
+    dropped: dict[str, str] = {}
     for name in chosen:
         try:
             TrainConfig(**kept, preset=preset)
