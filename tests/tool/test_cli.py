@@ -31,7 +31,7 @@ def parsed(*arguments: str) -> ResolvedConfig:
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("train",), ("evaluate",), ("sample",), ("edit",), ("solvers",), ("gradients",)]
+    "command", [(), *((name,) for name in cli.COMMANDS if name != "reproduce")]
 )
 def test_help(command: tuple[str, ...]) -> None:
     outcome = succeed(*command, "--help")

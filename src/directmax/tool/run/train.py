@@ -50,12 +50,11 @@ def train(
         resume: continue the run in `run_dir`; the result is the same as without the interruption.
         device: auto, cpu, cuda, cuda:N or mps.
         workers: processes that read the images of the attributes model; 0 reads in this one.
-        devices: number of processes (DistributedDataParallel), each with its share of a batch. A
-            process that torchrun started takes the number, also of machines, from there.
+        devices: number of processes (DistributedDataParallel), each with its share of a batch; a
+            process of torchrun takes the number from there.
         strategy: ddp, or auto (ddp where there are several processes).
         compiled: whether torch compiles the training step; results differ by rounding.
-        log: where epochs are written beside `metrics.jsonl`: any of csv, tensorboard, wandb and
-            mlflow. The result does not depend on it.
+        log: where else epochs are written: any of csv, tensorboard, wandb and mlflow.
         progress: told of every step and epoch.
 
     Returns:
