@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,22 +22,20 @@ import torch
 from torch import Tensor, nn
 
 import directmax
-from directmax import ClampedArgmax, Direct, ImplicitMLE, LabelledDirect, PerturbedArgmax
+from directmax import ClampedArgmax, Direct, ImplicitMLE, PerturbedArgmax
+from directmax.gumbel import sample_gumbel
 from directmax.objectives import (
     DecisionTask,
-    LinearCost,
     fenchel_young,
     knapsack_task,
     regret,
     shortest_path_task,
-    spo_plus,
 )
-from directmax.structures import Chain, Knapsack, Ranking, Subsets
+from directmax.structures import Chain, Matching, Ranking, Subsets
+from peers_decisions import Loss, decision_losses, pyepo_losses
 
 TINY = "--tiny"
-SAMPLES = 3
 PEERS = ("pyepo", "ortools", "torch-struct")
-Loss = Callable[[Tensor, Tensor], Tensor]  # of predictions and the numbers of the examples
 Rows = dict[str, tuple[float, float]]  # by method: what is measured, and milliseconds a step
 
 
@@ -57,8 +56,8 @@ def fit(
     epochs: int,
     seed: int,
     rate: float = 1e-2,
-) -> tuple[float, float]:
-    """The measure on test data of the epoch that is least on validation data, and ms a step."""
+) -> tuple[float, float, float]:
+    """The measure of the best epoch on validation data, on test data then, and ms a step."""
     torch.manual_seed(seed)
     for module in model.modules():
         if hasattr(module, "reset_parameters"):
@@ -77,63 +76,7 @@ def fit(
             now = judge(model, "valid")
             if now < best:
                 best, answer = now, judge(model, "test")
-    return answer, 1e3 * seconds / steps
-
-
-def decision_losses(task: DecisionTask, costs: Tensor) -> dict[str, Loss]:
-    """directmax's ways to learn from costs."""
-    z, best = task.structure, task.structure.argmax(-costs)
-
-    def estimated(estimator: Direct) -> Loss:
-        return lambda guess, i: estimator(
-            PerturbedArgmax(-guess, z), LinearCost(costs[i], binary=True)
-        ).loss.mean()
-
-    labelled = LabelledDirect(num_samples=SAMPLES)
-    noisy = {"noise": "gumbel", "num_samples": SAMPLES}
-    return {
-        "least squares": lambda guess, i: ((guess - costs[i]) ** 2).mean(),
-        "directmax: SPO+": lambda guess, i: spo_plus(guess, costs[i], z, labels=best[i]).mean(),
-        "directmax: perturbed SPO+": lambda guess, i: spo_plus(
-            guess, costs[i], z, labels=best[i], **noisy
-        ).mean(),
-        "directmax: LabelledDirect, c − 2ĉ": lambda guess, i: labelled(
-            PerturbedArgmax(costs[i] - 2 * guess, z), best[i].long()
-        ).loss.mean(),
-        "directmax: perturbed Fenchel–Young": lambda guess, i: fenchel_young(
-            -guess, best[i], z, noise="gaussian", num_samples=SAMPLES
-        ).mean(),
-        "directmax: Direct()": estimated(Direct(num_samples=SAMPLES)),
-        "directmax: Direct(scale=30)": estimated(Direct(scale=30.0, num_samples=SAMPLES)),
-    }
-
-
-def pyepo_losses(task: DecisionTask, costs: Tensor) -> dict[str, Loss]:
-    """PyEPO's, on its own models with OR-Tools."""
-    import pyepo
-    from pyepo.model.ort import knapsackModel, shortestPathModel
-
-    structure, sign = task.structure, 1.0
-    if isinstance(structure, Knapsack):
-        sizes, room = structure.sizes.numpy().reshape(1, -1), structure.capacity.numpy().reshape(1)
-        model, sign = knapsackModel(sizes, room), -1.0
-    else:
-        model = shortestPathModel((5, 5))
-    best = structure.argmax(-costs)
-    optimum = (best * costs).sum(-1, keepdim=True)
-    plus = pyepo.func.SPOPlus(model)
-    young = pyepo.func.perturbedFenchelYoung(model, n_samples=SAMPLES, sigma=1.0)
-    adaptive = pyepo.func.adaptiveImplicitMLE(model, n_samples=SAMPLES)
-
-    return {
-        "PyEPO: SPO+": lambda guess, i: plus(
-            sign * guess, sign * costs[i], best[i], sign * optimum[i]
-        ),
-        "PyEPO: perturbed Fenchel–Young": lambda guess, i: young(sign * guess, best[i]),
-        "PyEPO: adaptive implicit MLE": lambda guess, i: (
-            (adaptive(sign * guess) * costs[i]).sum(-1).mean()
-        ),
-    }
+    return best, answer, 1e3 * seconds / steps
 
 
 def decisions(make: Callable[..., DecisionTask], degree: int, n: int, epochs: int) -> Any:
@@ -160,10 +103,10 @@ def decisions(make: Callable[..., DecisionTask], degree: int, n: int, epochs: in
         x, c = parts["train"]
         losses = decision_losses(task, c)
         if version("pyepo") and version("ortools"):
-            losses |= pyepo_losses(task, c)
+            losses |= pyepo_losses(task, x, c)
         model = nn.Linear(x.shape[1], c.shape[1])
         return {
-            name: fit(model, x, loss, judge, epochs=epochs, seed=seed, rate=3e-2)
+            name: fit(model, x, loss, judge, epochs=epochs, seed=seed, rate=3e-2)[1:]
             for name, loss in losses.items()
         }
 
@@ -203,27 +146,57 @@ def subset(steps: int) -> Callable[[int], Rows]:
     return run
 
 
+def sinkhorn(scores: Tensor, rounds: int = 20) -> Tensor:
+    """A doubly stochastic matrix near exp(scores), `(b, n, n)`."""
+    for _ in range(rounds):
+        scores = scores - scores.logsumexp(-1, keepdim=True)
+        scores = scores - scores.logsumexp(-2, keepdim=True)
+    return scores.exp()
+
+
 def sorting(count: int, epochs: int) -> Callable[[int], Rows]:
-    """Ten numbers, from sorted lists: per cent of the ranks that are wrong."""
+    """Ten numbers, from sorted lists: per cent of the ranks that are wrong.
+
+    Gumbel–Sinkhorn as in Mena et al. 2018, section 4.1, with the temperature and the learning rate
+    of the least error on validation data, then of the least time.
+    """
 
     def run(seed: int) -> Rows:
         g = torch.Generator().manual_seed(seed)
         parts = {part: torch.rand(count, 10, 1, generator=g) for part in ("train", "valid", "test")}
         ranks = {part: x.squeeze(-1).argsort(-1).argsort(-1) for part, x in parts.items()}
         x, ranking = parts["train"], Ranking(10)
+        ordered = x.sort(1).values
+        shape = {"epochs": epochs, "seed": seed}
         network = nn.Sequential(nn.Linear(1, 32), nn.ReLU(), nn.Linear(32, 1))
+        wide = nn.Sequential(nn.Linear(1, 32), nn.ReLU(), nn.Linear(32, 10))
 
         def wrong(model: nn.Module, part: str) -> float:
             found = ranking.argmax(model(parts[part]).squeeze(-1)).long()
             return float(100 * (found != ranks[part]).float().mean())
 
+        def mismatched(model: nn.Module, part: str) -> float:
+            found = Matching(10).argmax(model(parts[part])).argmax(-1)
+            return float(100 * (found != ranks[part]).float().mean())
+
         def ranked(guess: Tensor, i: Tensor) -> Tensor:
             return fenchel_young(guess.squeeze(-1), ranks["train"][i].float(), ranking).mean()
 
+        def soft(temperature: float) -> Loss:
+            def loss(guess: Tensor, i: Tensor) -> Tensor:
+                noisy = (guess + sample_gumbel(guess.shape)) / temperature
+                return ((sinkhorn(noisy).mT @ x[i] - ordered[i]) ** 2).mean()
+
+            return loss
+
+        tried = [
+            fit(wide, x, soft(temperature), mismatched, rate=rate, **shape)
+            for temperature in (0.1, 0.3, 1.0)
+            for rate in (3e-3, 1e-2, 3e-2)
+        ]
         return {
-            "directmax: Fenchel–Young on Ranking": fit(
-                network, x, ranked, wrong, epochs=epochs, seed=seed
-            ),
+            "directmax: Fenchel–Young on Ranking": fit(network, x, ranked, wrong, **shape)[1:],
+            "Gumbel–Sinkhorn, tuned": min(tried, key=lambda t: (t[0], t[2]))[1:],
         }
 
     return run
@@ -293,7 +266,7 @@ def tagging(count: int, epochs: int) -> Callable[[int], Rows]:
             losses["torch-struct: LinearChainCRF"] = theirs
         train = x[where["train"]]
         return {
-            name: fit(model, train, loss, wrong, epochs=epochs, seed=seed)
+            name: fit(model, train, loss, wrong, epochs=epochs, seed=seed)[1:]
             for name, loss in losses.items()
         }
 
@@ -342,6 +315,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="one seed, few problems")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    about = {"command": " ".join(["python", *sys.argv]), "commit": commit()}
     versions = {name: version(name) for name in PEERS}
     for name, found in versions.items():
         print(f"{name}: {found or 'not installed'}")
@@ -350,18 +324,27 @@ def main() -> None:
         if options.only and not name.startswith(tuple(options.only)):
             continue
         runs = [run(seed) for seed in range(1 if options.tiny else options.seeds)]
-        command = " ".join(["python", *sys.argv])
-        results[name] = {"unit": unit, "command": command, "rows": show(name, unit, runs)}
+        results[name] = {"unit": unit, "rows": show(name, unit, runs)}
         if options.json:
-            save(options.json, options.seeds, versions, results)
+            save(options.json, about | {"seeds": options.seeds}, versions, results)
 
 
-def save(path: Path, seeds: int, versions: dict[str, str | None], results: dict[str, Any]) -> None:
-    """Results so far, with what they were made by; those of other tasks in the file stay."""
-    if path.exists():
-        results = json.loads(path.read_text())["tasks"] | results
-    about = {
-        "seeds": seeds,
+def commit() -> str | None:
+    """Of the checkout, with a + where files differ from it; None outside of one."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True)
+    except OSError:
+        return None
+    return (found.stdout.strip() + "+" * bool(changed.stdout)) or None
+
+
+def save(
+    path: Path, about: dict[str, Any], versions: dict[str, str | None], results: dict[str, Any]
+) -> None:
+    """Results so far, with what they were made by."""
+    about |= {
         "versions": {"directmax": directmax.__version__, "torch": torch.__version__} | versions,
         "machine": f"{platform.machine()}, {platform.system()}, one thread, shared with others",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 
 # The problems are small: several threads would only wait for each other, very long on a machine
 # that is busy. Before torch is imported; processes that tests start inherit it.
@@ -39,6 +40,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.differing_executors],
 )
 settings.load_profile("directmax")
+
+
+def pytest_configure() -> None:
+    """Programs that tests start hear Ctrl-C, which shells make jobs in the background ignore."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

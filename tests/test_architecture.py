@@ -25,6 +25,8 @@ BLOCKED = (
     *("pooch", "requests", "safetensors", "tensorboard", "jinja2"),
 )
 """What the library works without."""
+DOORS = ("directmax.__main__", "directmax._load")
+"""From the library to the tool, which they import when they are called."""
 
 
 @functools.cache
@@ -59,7 +61,7 @@ def room(name: str) -> str:
 
 def arrows() -> Iterator[tuple[str, str]]:
     for name in modules():
-        if name not in ("directmax", "directmax.__main__"):  # on first use; the command line
+        if name not in ("directmax", *DOORS):  # on first use
             yield from ((name, other) for other in imports(name))
 
 
@@ -103,7 +105,7 @@ def test_private_files_stay_in_their_room() -> None:
 
 
 def test_the_library_imports_nothing_of_the_tool() -> None:
-    library = [name for name in modules() if room(name) != "tool" and name != "directmax.__main__"]
+    library = [name for name in modules() if room(name) != "tool" and name not in DOORS]
     for name in library:
         assert not any(room(other) == "tool" for other in imports(name)), name
 
@@ -113,7 +115,7 @@ def test_importing_the_library() -> None:
 
     No compiler, no numba and no scipy with the exports: they cost as much as torch itself.
     """
-    library = [name for name in modules() if room(name) != "tool" and name != "directmax.__main__"]
+    library = [name for name in modules() if room(name) != "tool" and name not in DOORS]
     script = f"""
 import importlib, sys, torch
 blocked = {BLOCKED!r}

@@ -11,6 +11,7 @@ from directmax._lazy import lazy_names
 from directmax._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from directmax._load import load as load
     from directmax.distributions import Categorical as Categorical
     from directmax.distributions import Gibbs as Gibbs
     from directmax.distributions import PairwiseBinary as PairwiseBinary
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
     from directmax.models import AttributeDecoder as AttributeDecoder
     from directmax.models import AttributeEncoder as AttributeEncoder
     from directmax.models import AttributeVAE as AttributeVAE
+    from directmax.models import Codebook as Codebook
+    from directmax.models import CodebookDecoder as CodebookDecoder
     from directmax.models import Decoder as Decoder
     from directmax.models import DiscreteVAE as DiscreteVAE
     from directmax.models import Encoder as Encoder
+    from directmax.models import ImageDecoder as ImageDecoder
+    from directmax.models import ImageTrunk as ImageTrunk
     from directmax.models import MixedEncoder as MixedEncoder
     from directmax.models import MixedVAE as MixedVAE
     from directmax.models import PairwiseEncoder as PairwiseEncoder
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
     from directmax.objectives import batched as batched
     from directmax.schedules import ExponentialDecay as ExponentialDecay
     from directmax.schedules import GeometricDecay as GeometricDecay
+    from directmax.schedules import LinearDecay as LinearDecay
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)
 __all__ += ["__version__"]

@@ -1,4 +1,4 @@
-"""Numbers that change during training: ε, τ and the weight of the KL term."""
+"""Numbers that change during training: ε, τ, α and the weight of the KL term."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from directmax._validation import check_count, check_number, check_positive
 
 @runtime_checkable
 class Schedule(Protocol):
-    """A positive number as a function of the training step (the first step is 0)."""
+    """A number as a function of the training step (the first step is 0)."""
 
     def __call__(self, step: int, /) -> float: ...
 
@@ -86,6 +86,41 @@ class GeometricDecay:
         if step >= self.steps:
             return self.final
         return self.initial * (self.final / self.initial) ** (step / self.steps)
+
+
+@dataclass(frozen=True)
+class LinearDecay:
+    """`initial` for `hold` steps, then along a line to `final` over `steps` steps, then constant.
+
+    With `steps=0` it jumps. Used for α of `LocalDivergence`.
+
+    Raises:
+        TypeError, ValueError: a number that is not finite, or counts below 0.
+
+    Example:
+        >>> alpha = LinearDecay(initial=1.0, final=0.0, hold=2, steps=2)
+        >>> [alpha(step) for step in range(6)]
+        [1.0, 1.0, 1.0, 0.5, 0.0, 0.0]
+    """
+
+    initial: float
+    final: float
+    hold: int = 0
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        check_number("initial", self.initial)
+        check_number("final", self.final)
+        check_count("hold", self.hold, minimum=0)
+        check_count("steps", self.steps, minimum=0)
+
+    def __call__(self, step: int, /) -> float:
+        """The value at a training step."""
+        if step < self.hold:
+            return self.initial
+        if step >= self.hold + self.steps:
+            return self.final
+        return self.initial + (self.final - self.initial) * (step - self.hold) / self.steps
 
 
 def at(value: float | Schedule, step: int) -> float:

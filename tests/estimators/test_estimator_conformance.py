@@ -23,6 +23,7 @@ from directmax import (
     GumbelRao,
     GumbelSoftmax,
     ImplicitMLE,
+    LocalDivergence,
     LocalExpectation,
     NoiseScore,
     PairwiseBinary,
@@ -114,6 +115,14 @@ class TestLocalExpectation(EstimatorConformance):
 
     def make(self, num_samples: int = 1) -> Estimator:
         return LocalExpectation(num_samples=num_samples)
+
+
+class TestLocalDivergence(EstimatorConformance):
+    looks_again = True
+    quiet = False  # equal losses draw q towards uniform, which the KL term does at another rate
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return LocalDivergence(0.7, num_samples=num_samples)
 
 
 class TestScoreFunction(EstimatorConformance):

@@ -25,7 +25,7 @@ from directmax import (
     StraightThrough,
 )
 from directmax.estimators import NoiseScore
-from directmax.structures import Chain, Matching, Paths, Ranking, Subsets
+from directmax.structures import Chain, Matching, Pairwise, Paths, Ranking, Subsets
 from significance import assert_mean
 
 
@@ -142,7 +142,7 @@ def test_the_score_of_the_noise_of_a_ranking() -> None:
         lambda: ImplicitMLE().rsample("q"),
         lambda: ImplicitMLE().rsample(PairwiseBinary(torch.zeros(1, 2, 2), torch.zeros(1, 1))),
         lambda: GumbelSoftmax().rsample(PerturbedArgmax(torch.zeros(1, 3), Subsets(3, 1))),
-        lambda: ImplicitMLE().rsample(
+        lambda: NoiseScore().rsample(
             PerturbedArgmax(torch.zeros(1, 3, 2), Chain(3, 2, torch.zeros(2, 2).requires_grad_()))
         ),
         lambda: NoiseScore(num_samples=0),
@@ -154,3 +154,21 @@ def test_refused_in_one_line(wrong) -> None:
     with pytest.raises((TypeError, ValueError)) as error:
         wrong()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("two_sided", [False, True])
+@pytest.mark.parametrize("kind", ["chain", "pairwise"])
+def test_a_structure_s_own_potentials_learn_through_the_layer(kind: str, two_sided: bool) -> None:
+    g = seeded()
+    own = torch.randn(*((2, 2) if kind == "chain" else (4, 3)), generator=g, dtype=torch.float64)
+    own.requires_grad_()
+    structure = Chain(3, 2, own) if kind == "chain" else Pairwise(3, own)
+    weights = torch.randn(4, *structure.shape, generator=g, dtype=torch.float64).requires_grad_()
+    q = PerturbedArgmax(weights, structure)
+    estimator = ImplicitMLE(scale=3.0, two_sided=two_sided, num_samples=3)
+    z = estimator.rsample(q, generator=seeded(1))
+    found = torch.autograd.grad(loss(z).mean(0).sum(), (weights, own))
+    value = estimator(q, loss, generator=seeded(1)).loss.sum()
+    for one, other in zip(found, torch.autograd.grad(value, (weights, own)), strict=True):
+        assert bool((other != 0).any())
+        torch.testing.assert_close(one, other)

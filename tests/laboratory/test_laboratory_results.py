@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from comparisons import Noisy, compared, logits_of, smooth
+from torch import Tensor
 
 from directmax import (
     Arm,
@@ -93,6 +94,21 @@ def test_progress() -> None:
 # Refusals
 
 
+def infinite_at_the_last(z: Tensor) -> Tensor:
+    return torch.where(z[..., -1] > 0, torch.inf, 0.0).sum(-1)
+
+
+def test_infinite_losses_where_q_has_no_probability() -> None:
+    masked = torch.tensor([[[0.0, 1.0, -torch.inf]]], dtype=torch.float64)
+    found = compare_gradients(
+        Categorical(masked),
+        lambda z: infinite_at_the_last(z) + z[..., 1].sum(-1),
+        {"exact": Exact(), "direct": Direct(0.01)},
+        num_draws=20,
+    )
+    assert found["exact"].bias.value < 1e-12
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -118,8 +134,10 @@ def test_progress() -> None:
         ({"estimators": {"arm": Arm()}}, "needs binary variables"),
         (
             {"estimators": {"nan": Noisy(torch.full((2, 1, 3), np.nan), 1.0)}},
-            "'nan' has a gradient",
+            "the objective must be finite wherever q has probability, got nan",
         ),
+        ({"objective": infinite_at_the_last}, "must be finite wherever q has probability, got inf"),
+        ({"objective": infinite_at_the_last, "reference": "none"}, "must be finite wherever"),
     ],
 )
 def test_refused(settings: dict[str, Any], words: str) -> None:

@@ -365,3 +365,36 @@ def test_uniform_prior_constant() -> None:
     bound = model.bound(images)
     torch.testing.assert_close(bound.nll, bound.reconstruction, **EXACT)
     assert bound.kl.max() <= 2 * math.log(3)
+
+
+def test_prior_terms_of_one_variable_are_exact() -> None:
+    """The decoder's: the mean over all codes. The encoder's: of images that are new every time."""
+    model, mean = make(Exact()), torch.tensor([0.1, 0.9, 0.5, 0.3, 0.0], dtype=torch.float64)
+    terms = model.prior_terms(mean, generator=torch.Generator().manual_seed(3))
+    logits = model.decoder(torch.eye(3, dtype=torch.float64).unsqueeze(1))
+    losses = F.binary_cross_entropy_with_logits(
+        logits, mean.expand(3, PIXELS), reduction="none"
+    ).sum(-1)
+    torch.testing.assert_close(terms.decoder, losses.mean(), **EXACT)
+    encoder = torch.autograd.grad(terms.encoder, [*model.encoder.parameters()], retain_graph=True)
+    assert all(bool(gradient.abs().sum() > 0) for gradient in encoder)
+    decoder = torch.autograd.grad(
+        terms.encoder, [*model.decoder.parameters()], allow_unused=True, retain_graph=True
+    )
+    assert all(gradient is None for gradient in decoder)  # it is not taught by its own dreams
+    other = model.prior_terms(mean, generator=torch.Generator().manual_seed(4))
+    assert terms.encoder != other.encoder
+
+
+def test_dreams_have_the_decoders_distribution() -> None:
+    """With an encoder that knows the posterior, −log q(z|x̃) is the entropy of z given x̃."""
+    model = make(Exact(), num_values=2, num_pixels=3)
+    mean = torch.full((3,), 0.5, dtype=torch.float64)
+    probs = model.decoder(torch.eye(2, dtype=torch.float64).unsqueeze(1)).sigmoid()  # (2, 3)
+    images = all_states(3, 2)[..., 1]
+    joint = (images[:, None] * probs + (1 - images[:, None]) * (1 - probs)).prod(-1) / 2  # (8, 2)
+    log_q = model.encoder(images).log_softmax(-1).squeeze(1)
+    g = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        draws = torch.stack([model.prior_terms(mean, generator=g).encoder for _ in range(3000)])
+    assert_mean(draws, -(joint * log_q).sum().item())

@@ -17,6 +17,7 @@ PIXELS = 5
 CASES = {
     "subsets": Subsets(4, 2),
     "chain": Chain(3, 2, torch.tensor([[1.0, -1.0], [0.5, 2.0]], dtype=torch.float64)),
+    "matching": Matching(3),
     "some forbidden": Chain(3, 2, torch.tensor([[1.0, -torch.inf], [0.5, 2.0]]).double()),
 }
 
@@ -94,9 +95,23 @@ def test_gradients_are_those_of_enumeration(structure: Structure) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [Matching(3), Subsets(3, torch.tensor([1, 2])), "subsets"], ids=lambda w: str(w)[:8]
+    "wrong", [Matching(15), Subsets(3, torch.tensor([1, 2])), "subsets"], ids=lambda w: str(w)[:8]
 )
 def test_refused_in_one_line(wrong: object) -> None:
     with pytest.raises((TypeError, ValueError)) as error:
         StructuredEncoder(PIXELS, wrong)
     assert "\n" not in str(error.value)
+
+
+def test_codes_of_the_prior_are_uniform_on_the_set() -> None:
+    encoder = StructuredEncoder(PIXELS, Subsets(4, 2), hidden=4).double()
+    codes = encoder.prior_codes(6000, generator=torch.Generator().manual_seed(0))
+    assert codes.shape == (6000, 4, 2)
+    assert bool((codes[..., 1].sum(-1) == 2).all())
+    pairs = codes[:, 0, 1] * codes[:, 1, 1]
+    assert_mean(pairs.unsqueeze(-1), torch.tensor([1 / 6], dtype=torch.float64))
+    model, images = make(Subsets(4, 2), ScoreFunction())
+    terms = model.prior_terms(images.mean(0))
+    assert bool(terms.encoder.isfinite())
+    with pytest.raises(TypeError, match="potentials of its own"):
+        StructuredEncoder(PIXELS, CASES["chain"], hidden=4).prior_codes(2)

@@ -193,7 +193,7 @@ def test_gibbs_is_what_enumeration_says(structure: Structure) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: Gibbs(torch.zeros(1, 3, 3), Matching(3)),
+        lambda: Gibbs(torch.zeros(1, 15, 15), Matching(15)),
         lambda: Gibbs(torch.zeros(1, 3), "subsets"),
         lambda: Gibbs(torch.zeros(3), Subsets(3, 1)),
         lambda: Gibbs(torch.zeros(2, 1, 3), Subsets(3, 1)),

@@ -84,8 +84,7 @@ def test_refused(here: Path, flags: str, words: str) -> None:
     [
         (
             "trian",
-            "unknown command 'trian': choose from train, evaluate, sample, edit, solvers, "
-            "gradients, reproduce; did",
+            "unknown command 'trian': choose from train, evaluate, sample, edit, ",
         ),
         ("--foo", "--foo"),
         ("train --foo", "see directmax train --help"),
@@ -191,6 +190,9 @@ def test_output_that_cannot_be_written(flag: str) -> None:
         MemoryError("Unable to allocate 7 TiB"),
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes"),
+        RuntimeError("std::bad_alloc"),
+        torch.OutOfMemoryError("the card is full"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
     ],
     ids=str,
 )
@@ -200,6 +202,33 @@ def test_out_of_memory(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Non
 
     monkeypatch.setattr(cli, "_run", fail)
     assert "try a smaller --batch-size" in refuse("train")
+    assert "try a smaller --hidden or --devices" in refuse("train", "--devices=2", "--hidden", "9")
+    assert refuse("evaluate", "x").endswith("try a smaller --samples")
+
+
+ALLOCATE = """
+import resource, sys
+import torch
+from directmax.tool import cli
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+def fail(arguments):
+    if "--hidden" in arguments:
+        torch.linalg.svd(torch.zeros(15_000, 15_000))
+    torch.zeros(10**10)
+cli._run = fail
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [(), ("--hidden", "9")])
+def test_memory_that_really_is_not_there(flags: tuple[str, ...]) -> None:
+    """The words are torch's own, so that a version with others is noticed."""
+    command = [sys.executable, "-c", ALLOCATE, "train", *flags]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.startswith("directmax: out of memory (")
+    assert result.stderr.count("\n") == 1
 
 
 def test_an_illegal_access_is_not_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,15 @@ class DiscreteDistribution(ABC):
 
     def _check_states(self, states: Tensor) -> Tensor:
         """States in the type of q."""
-        return check_tensor("states", states, self._shape[1:], "variables, values").to(self.dtype)
+        check_tensor("states", states, self._shape[1:], "variables, values")
+        if states.ndim != 3:
+            raise ValueError(
+                f"states must have shape (states, variables, values), got {tuple(states.shape)}"
+            )
+        compiling = torch.compiler.is_compiling() or in_transforms()
+        if self.validate and not (states.is_meta or compiling):
+            check_one_hot("states", states)
+        return states.to(self.dtype)
 
     def _given(self, labels: Tensor) -> Float[Tensor, "b n k"]:
         """Labels as one-hot rows."""

@@ -155,11 +155,13 @@ class Categorical(LinearPotentials):
             dtype=self.dtype,
             device=self.device,
         )
-        return self.log_prob_states(states)
+        return self._log_prob_states(states)
 
     def log_prob_states(self, states: Float[Tensor, "c n k"]) -> Float[Tensor, "b c"]:
         """log q of given assignments, the same for every problem of the batch, in nats."""
-        states = self._check_states(states)
+        return self._log_prob_states(self._check_states(states))
+
+    def _log_prob_states(self, states: Tensor) -> Tensor:
         with no_autocast(self.device):
             # −∞ times 0 is no number: the lowest ones in its place, of which a state has few.
             lowest = torch.finfo(self.dtype).min / (2 * self.num_variables)

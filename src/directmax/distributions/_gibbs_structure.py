@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._precision import no_autocast
 from directmax.distributions._enumeration import DEFAULT_MAX_STATES, enumerate_states
 from directmax.distributions._structured import StructuredPotentials
 from directmax.structures import Structure
@@ -105,9 +106,23 @@ class Gibbs(StructuredPotentials):
 
     def log_prob_states(self, states: Float[Tensor, "c n k"]) -> Float[Tensor, "b c"]:
         """log q of given assignments, the same for every problem, in nats; −∞ outside of Z."""
-        z = states.unsqueeze(1).expand(-1, self.batch_size, -1, -1)
-        inside = self.structure.is_feasible(self.structure.from_one_hot(z)).T
-        return torch.where(inside, self.log_prob(z).T, -torch.inf)
+        states = self._check_states(states)
+        if self.structure.batch_size is not None:
+            every = states.unsqueeze(1).expand(-1, self.batch_size, -1, -1)
+            inside = self.structure.is_feasible(self.structure.from_one_hot(every)).T
+            return torch.where(inside, self.log_prob(every).T, -torch.inf)
+        z = self.structure.from_one_hot(states).unsqueeze(1)  # (c, 1, *shape): the same set for all
+        masked = self.weights == -torch.inf
+        flat = z.flatten(1)
+        with no_autocast(self.device):
+            scores = self.weights.masked_fill(masked, 0.0).flatten(1) @ flat.T  # (b, c)
+            outside = masked.to(flat).flatten(1) @ flat.T > 0
+        offset = self.structure.offset(z)
+        if offset is not None:
+            scores = scores + offset.T
+        outside = outside | ~self.structure.is_feasible(z).T
+        total = self.structure.log_partition(self.weights).unsqueeze(-1)
+        return (scores - total).masked_fill(outside, -torch.inf)
 
     def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> Float[Tensor, "b K"]:
         """log q of all K = k^n assignments, in the order of `enumerate_states`, in nats.

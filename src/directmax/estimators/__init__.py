@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from directmax.estimators._gumbel_softmax import GumbelSoftmax as GumbelSoftmax
     from directmax.estimators._implicit_mle import ImplicitMLE as ImplicitMLE
     from directmax.estimators._labelled_direct import LabelledDirect as LabelledDirect
+    from directmax.estimators._local_divergence import LocalDivergence as LocalDivergence
     from directmax.estimators._local_expectation import LocalExpectation as LocalExpectation
     from directmax.estimators._noise_score import NoiseScore as NoiseScore
     from directmax.estimators._rebar import Rebar as Rebar
@@ -54,6 +55,7 @@ class Declaration:
         evaluations: of f, for a problem and sample.
         anneals: the setting that may fall with the step.
         coupled: kinds of noise with which it takes coupled variables; none: independent ones only.
+        gibbs: whether it takes the Gibbs distribution of a structure.
         independent: whether it takes independent variables.
         binary: whether it takes binary variables only.
         temperature: where τ starts.
@@ -71,6 +73,7 @@ class Declaration:
     evaluations: str
     anneals: str | None = None
     coupled: tuple[str, ...] = ()
+    gibbs: bool = False
     independent: bool = True
     binary: bool = False
     temperature: float = 1.0
@@ -121,7 +124,13 @@ ESTIMATORS: dict[str, Declaration] = {
         coupled=_BOTH,
     ),
     "exact": Declaration(
-        "Exact", {}, "none, no variance", "few states", "$k^n$, with gradient", coupled=_BOTH
+        "Exact",
+        {},
+        "none, no variance",
+        "few states",
+        "$k^n$, with gradient",
+        coupled=_BOTH,
+        gibbs=True,
     ),
     "gumbel-softmax": Declaration(
         "GumbelSoftmax",
@@ -132,6 +141,13 @@ ESTIMATORS: dict[str, Declaration] = {
         anneals="temperature",
     ),
     "local-expectation": Declaration("LocalExpectation", _DRAWS, "none", _INDEPENDENT, _TABLE),
+    "local-divergence": Declaration(
+        "LocalDivergence",
+        _DRAWS | {"covering": "alpha"},
+        r"towards soft $q$ for $\alpha > 0$",
+        _INDEPENDENT,
+        _TABLE,
+    ),
     "clamped-argmax": Declaration(
         "ClampedArgmax",
         _DRAWS,
@@ -151,6 +167,7 @@ ESTIMATORS: dict[str, Declaration] = {
         r"samples of $q$ and $\log q$",
         _ONE,
         coupled=("states",),
+        gibbs=True,
     ),
     "rebar": Declaration(
         "Rebar",

@@ -212,10 +212,10 @@ class Estimator(nn.Module, ABC):
 
 
 def _check_losses(loss: Tensor) -> None:
-    """Refuse NaN."""
-    if loss.is_meta or not bool(loss.isnan().any()):
+    """Refuse NaN and infinities."""
+    if loss.is_meta or bool(loss.isfinite().all()):
         return
-    problem = int(loss.isnan().nonzero()[0])
+    problem = int((~loss.isfinite()).nonzero()[0])
     raise ValueError(
         "the objective must not be NaN, nor infinite at assignments that q draws: that of problem "
         f"{problem} is, or that of a change of its assignment"

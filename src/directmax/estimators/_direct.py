@@ -11,7 +11,7 @@ from torch import Tensor
 
 from directmax._transforms import in_transforms
 from directmax._validation import check_flag
-from directmax.distributions import Categorical, DiscreteDistribution
+from directmax.distributions import Categorical, DiscreteDistribution, PerturbedArgmax
 from directmax.estimators._base import (
     Estimate,
     Estimator,
@@ -22,7 +22,8 @@ from directmax.estimators._base import (
     losses_at,
     table_evaluations,
 )
-from directmax.objectives import Objective
+from directmax.estimators._crossing import crossing_step
+from directmax.objectives import LinearCost, Objective
 from directmax.schedules import Schedule, at
 
 
@@ -41,6 +42,14 @@ class Direct(Estimator):
     variance of f̃_i over the values. A gradient entry is bounded by 1/ε, so a fixed ε cannot
     express losses that differ by more; relative to σ it can, and a rescaled f gives the same
     direction.
+
+    For a `LinearCost` on the set of a `PerturbedArgmax` single changes leave the set, and say
+    little of what may be gained in it. There "auto" is scale times twice the step at which, on
+    average over the batch, the z of the least loss overtakes z*,
+
+        ε = scale · 2 Σ (h + γ)(z* − z^∞) / Σ f(z* − z^∞),
+
+    one for the batch, by one more maximisation.
 
     For n > 1 variables f inside z^ε is replaced by f̃, the sum of its single-variable changes
     around z* (section 4.1), so that any solver for h also finds z^ε. For independent variables
@@ -63,7 +72,8 @@ class Direct(Estimator):
 
     Args:
         epsilon: ε > 0 in 1/nats, a schedule of it, or "auto".
-        scale: for "auto": the step in standard deviations of the losses, or a schedule of it.
+        scale: for "auto": the step in standard deviations of the losses, or in steps to the z of
+            the least loss; or a schedule of it.
         two_sided: central difference; one more maximisation, no more evaluations of f.
         rao_blackwell: the mean over each variable's noise in place of the two argmaxes.
         num_samples: Gumbel draws to average over. For n = 1 and a `Reconstruction`, which decodes
@@ -131,7 +141,7 @@ class Direct(Estimator):
         # A constant for each variable moves no argmax. Relative to the smallest, equal losses are
         # exactly 0, and losses of hundreds of nats do not swallow the noise in float32.
         changes = relative(changes)
-        epsilon = self._epsilon(changes)
+        epsilon = self._chosen(q, objective, noise, z, changes)
         if not in_transforms():  # what a transform wraps must not outlive it
             self._latest = epsilon
         if isinstance(q, Categorical) and self.rao_blackwell:
@@ -187,6 +197,25 @@ class Direct(Estimator):
             push = _without_forbidden(each * changes)
             return average((q.logits + push).softmax(-1) - lower) * (0.5 / each)
         return average(q.logits.softmax(-1) - lower) * (1.0 / each)
+
+    def _chosen(
+        self,
+        q: DiscreteDistribution,
+        objective: Objective,
+        noise: Float[Tensor, "s b n k"],
+        z: Float[Tensor, "s b n k"],
+        changes: Float[Tensor, "s_or_1 b n k"],
+    ) -> Tensor | float:
+        """ε of this call: `_epsilon`, except "auto" for a linear f on a set."""
+        epsilon = self._epsilon(changes)
+        on_a_set = isinstance(q, PerturbedArgmax) and isinstance(objective, LinearCost)
+        if self.epsilon != "auto" or not on_a_set:
+            return epsilon
+        assert isinstance(q, PerturbedArgmax)
+        assert isinstance(objective, LinearCost)
+        assert isinstance(epsilon, Tensor)
+        scale = at(self.scale, self.step)
+        return scale * crossing_step(q, objective, noise, z, changes, epsilon / scale)
 
     def _epsilon(self, changes: Float[Tensor, "s b n k"]) -> Tensor | float:
         """ε, a number, or for "auto" one of each problem, `(b,)`."""

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._transforms import refuse_in_transforms, uncompiled
-from directmax.distributions import Categorical, DiscreteDistribution
+from directmax.distributions import Categorical, DiscreteDistribution, PerturbedArgmax
 from directmax.estimators._base import average, check_independent, without_forbidden
 from directmax.estimators._direct import Direct, each_of, relative
-from directmax.estimators._layer import check_linear, with_backward
+from directmax.estimators._layer import check_linear, own_potentials, with_backward
 from directmax.objectives import Objective, evaluate
 
 
@@ -87,22 +87,45 @@ class ImplicitMLE(Direct):
     def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:
         if self.rao_blackwell:
             q = check_independent("rao_blackwell", q, "; leave it out")
-        linear = check_linear("ImplicitMLE", q)
+        linear = check_linear("ImplicitMLE", q, learned=True)
+        own = own_potentials(q)
         noise = q.noise(self.num_samples, generator=generator)
 
-        def backward(z: Tensor, slopes: Tensor) -> Tensor:
+        def backward(z: Tensor, slopes: Tensor) -> tuple[Tensor, ...]:
             # Those of a mean over the draws; relative to the smallest as in `Direct`.
             slopes = relative(without_forbidden(q, slopes * len(z)))
             epsilon = self._latest = self._epsilon(slopes)
             if isinstance(q, Categorical) and self.rao_blackwell:
-                return self._rao_blackwell(q, z, slopes, epsilon)
+                return (self._rao_blackwell(q, z, slopes, epsilon),)
             push = each_of(epsilon) * slopes
             pull = push.masked_fill(push == torch.inf, -torch.inf)  # on both sides
             upper = q.argmax(noise, pull) if self.two_sided else z
-            difference = average(upper - q.argmax(noise, -push))
-            return difference * each_of(self._inverse(epsilon))
+            lower, inverse = q.argmax(noise, -push), self._inverse(epsilon)
+            gradient = average(upper - lower) * each_of(inverse)
+            return gradient, *_own_gradients(q, own, upper, lower, inverse)
 
-        return with_backward(linear.potentials, q.argmax(noise), backward)
+        return with_backward((linear.potentials, *own), q.argmax(noise), backward)
+
+
+def _own_gradients(
+    q: DiscreteDistribution,
+    own: tuple[Tensor, ...],
+    upper: Float[Tensor, "s b n k"],
+    lower: Float[Tensor, "s b n k"],
+    inverse: Tensor | float,
+) -> tuple[Tensor, ...]:
+    """Of the structure's own potentials: those of the difference of its part of the score."""
+    if not own:
+        return ()
+    assert isinstance(q, PerturbedArgmax)
+    assert q.structure is not None
+    structure = q.structure
+    with torch.enable_grad():
+        ends = [structure.offset(structure.from_one_hot(z)) for z in (upper, lower)]
+        assert ends[0] is not None
+        assert ends[1] is not None
+        surrogate = (inverse * (ends[0] - ends[1]).mean(0)).sum()
+        return torch.autograd.grad(surrogate, own)
 
 
 @torch.no_grad()
@@ -135,7 +158,7 @@ def conditional_argmax(
     wide = torch.float32 if logits.device.type == "mps" else torch.float64
     lowest = -80.0 if wide == torch.float32 else -600.0  # e^{−d} must be finite
     probs = logits.to(wide).softmax(-1)
-    own = (push * z).sum(-1, keepdim=True)
+    own = torch.where(z > 0, push, 0.0).sum(-1, keepdim=True)  # infinite where forbidden
     gain = (push - own).to(wide).clamp(lowest, 0.0)  # d
     start, order = gain.exp().sort(-1)  # e^d, from where on a value is there
     rate = (probs.expand(gain.shape) * (-gain).exp()).gather(-1, order)  # p e^{−d}

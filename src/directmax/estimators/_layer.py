@@ -11,45 +11,54 @@ from torch import Tensor
 
 from directmax.distributions import Categorical, DiscreteDistribution, PerturbedArgmax
 
-Backward = Callable[[Tensor, Tensor], Tensor]
-"""From z and ∂f/∂z, `(s, b, n, k)`, to the gradient of the potentials, `(b, n, k)`."""
+Backward = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+"""From z and ∂f/∂z, `(s, b, n, k)`, to the gradients of potentials, the first `(b, n, k)`."""
 
 
 class _Layer(torch.autograd.Function):
     """The identity of z, whose derivative by the potentials is a rule."""
 
     @staticmethod
-    def forward(ctx: Any, potentials: Tensor, z: Tensor, rule: Backward) -> Tensor:
-        ctx.rule, ctx.shape = rule, potentials.shape
+    def forward(ctx: Any, z: Tensor, rule: Backward, *potentials: Tensor) -> Tensor:
+        ctx.rule = rule
         ctx.save_for_backward(z)
         return z.clone()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor | None, ...]:
         (z,) = ctx.saved_tensors
-        return ctx.rule(z, slopes), None, None
+        return None, None, *ctx.rule(z, slopes)
 
 
 def with_backward(
-    potentials: Float[Tensor, "b n k"], z: Float[Tensor, "s b n k"], rule: Backward
+    potentials: tuple[Tensor, ...], z: Float[Tensor, "s b n k"], rule: Backward
 ) -> Float[Tensor, "s b n k"]:
-    """z, with the gradient of the potentials that the rule finds."""
-    result: Tensor = _Layer.apply(potentials, z, rule)
+    """z, with the gradients of the potentials that the rule finds."""
+    result: Tensor = _Layer.apply(z, rule, *potentials)
     return result
 
 
-def check_linear(name: str, q: DiscreteDistribution) -> Categorical | PerturbedArgmax:
+def own_potentials(q: DiscreteDistribution) -> tuple[Tensor, ...]:
+    """Those of the structure of q that learn, such as transitions."""
+    structure = getattr(q, "structure", None)
+    return () if structure is None else tuple(p for p in structure.own if p.requires_grad)
+
+
+def check_linear(
+    name: str, q: DiscreteDistribution, *, learned: bool = False
+) -> Categorical | PerturbedArgmax:
     """q, if its potentials are all on single variables, so that ∂f/∂z is enough.
+
+    Args:
+        name: the estimator's.
+        q: the distribution.
+        learned: whether others of a structure may learn.
 
     Raises:
         TypeError: they are not.
     """
-    structure = getattr(q, "structure", None)
-    own = structure is not None and structure.offset(structure.from_one_hot(q.mode()))
-    if not isinstance(q, Categorical | PerturbedArgmax) or (
-        isinstance(own, Tensor) and own.requires_grad
-    ):
+    if not isinstance(q, Categorical | PerturbedArgmax) or (own_potentials(q) and not learned):
         raise TypeError(
             f"{name}.rsample needs potentials of single variables, got {type(q).__name__} with "
             f"others that learn; use {name}()(q, f)"

@@ -66,16 +66,16 @@ class NoiseScore(Estimator):
     def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:
         linear, drawn, score = self._draw(q, generator)
 
-        def backward(z: Tensor, slopes: Tensor) -> Tensor:
+        def backward(z: Tensor, slopes: Tensor) -> tuple[Tensor, ...]:
             # Where f is linear in z, ⟨∂f/∂z, z⟩ stands for it; slopes are those of a mean.
             values = ((slopes * len(z)).unsqueeze(0) * z.unsqueeze(1)).sum((-2, -1))
             own = values.diagonal().movedim(-1, 0)  # (s, b), with each draw's own slope
             if len(z) > 1:
                 others = (values.sum(0) - own) / (len(z) - 1)
                 own = own - others
-            return (own[..., None, None] * score).mean(0)
+            return ((own[..., None, None] * score).mean(0),)
 
-        return with_backward(linear.potentials, drawn, backward)
+        return with_backward((linear.potentials,), drawn, backward)
 
     def _draw(
         self, q: DiscreteDistribution, generator: torch.Generator | None

@@ -143,9 +143,7 @@ class PotentialGradients(Gradients):
             table = state_losses(
                 self.objective, sizes, max_states=max_states, dtype=q.dtype, device=q.device
             )
-            rounding = torch.finfo(q.dtype).eps * float(table.abs().max())
             losses = _wide(table)
-            losses = losses - losses.amin(-1, keepdim=True)
         wide: Categorical | PairwiseBinary
         if isinstance(q, Categorical):
             leaf = _wide(q.logits).requires_grad_()
@@ -153,7 +151,13 @@ class PotentialGradients(Gradients):
         else:
             leaf = _wide(q.unary).requires_grad_()
             wide = PairwiseBinary(leaf, _wide(q.pairwise))
-        value = (wide.log_prob_table(max_states=max_states).exp() * losses).sum()
+        probs = wide.log_prob_table(max_states=max_states).exp()
+        # What has no probability has no loss that matters, infinite ones included.
+        impossible = probs.detach() == 0
+        least = losses.masked_fill(impossible, torch.inf).amin(-1, keepdim=True)
+        losses = losses.masked_fill(impossible, 0.0)
+        rounding = torch.finfo(q.dtype).eps * float(losses.abs().amax())
+        value = (probs * (losses - least).masked_fill(impossible, 0.0)).sum()
         (gradient,) = _gradient(value, [leaf])
         return ExactGradient(gradient.flatten(1), rounding)
 
@@ -237,7 +241,14 @@ class ParameterGradients(Gradients):
 
 
 def _gradient(loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Of the sum; zeros where the loss does not depend on an input."""
+    """Of the sum; zeros where the loss does not depend on an input.
+
+    Raises:
+        ValueError: a loss is NaN or infinite.
+    """
+    if not bool(loss.isfinite().all()):
+        wrong = loss.detach()[~loss.isfinite()][0].item()
+        raise ValueError(f"the objective must be finite wherever q has probability, got {wrong}")
     if not loss.requires_grad:
         return [torch.zeros_like(each) for each in inputs]
     found = torch.autograd.grad(loss.sum(), inputs, allow_unused=True)

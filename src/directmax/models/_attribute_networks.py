@@ -13,7 +13,7 @@ from directmax._choices import check_choice
 from directmax._validation import check_count, check_shape
 from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.models._convolutions import STAGES, Grow, Shrink
-from directmax.models._encoders import ENCODERS
+from directmax.models._encoders import COUPLED
 from directmax.models._networks import PairwisePotentials
 from directmax.solvers import PairwiseSolver
 
@@ -69,7 +69,7 @@ class AttributeEncoder(nn.Module):
         perturbation: Literal["unary", "states"] = "unary",
     ) -> None:
         super().__init__()
-        check_choice("encoder", kind, tuple(ENCODERS))
+        check_choice("encoder", kind, ("independent", *COUPLED))
         n = self.num_variables = check_count("num_variables", num_variables)
         self.num_dimensions = check_count("num_dimensions", num_dimensions)
         check_count("hidden", hidden)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from directmax.distributions import (
     DiscreteDistribution,
@@ -17,7 +17,8 @@ from directmax.distributions import (
     number_of_states,
     state_block,
 )
-from directmax.objectives import FactoredDecoder, Reconstruction, bernoulli_table, evaluate
+from directmax.models._decoding import decoded, reconstruction
+from directmax.objectives import bernoulli_table, evaluate
 
 TABLE_ELEMENTS = 2**24
 """Losses of (state, image) pairs held at a time."""
@@ -69,7 +70,7 @@ Posterior = Callable[[Tensor], DiscreteDistribution]
 @torch.no_grad()
 def enumerated(
     posterior: Posterior,
-    decoder: FactoredDecoder,
+    decoder: nn.Module,
     images: Float[Tensor, "N d"],
     n: int,
     k: int,
@@ -91,8 +92,7 @@ def enumerated(
         z = state_block(
             n, k, start, min(start + block, states), dtype=images.dtype, device=images.device
         )
-        first = decoder.first
-        logits = decoder.rest(first(z.flatten(1).to(first.weight.dtype)))  # (c, d)
+        logits = decoded(decoder, z)  # (c, d)
         for index, (part, q) in enumerate(zip(parts, posteriors, strict=True)):
             losses = bernoulli_table(logits, part)  # (b, c)
             log_probs = q.log_prob_states(z)
@@ -119,27 +119,27 @@ def enumerated(
 @torch.no_grad()
 def sampled(
     posterior: Posterior,
-    decoder: FactoredDecoder,
+    decoder: nn.Module,
     images: Float[Tensor, "N d"],
     num_samples: int,
     generator: torch.Generator | None,
 ) -> Bound:
     """The mean over samples of z, with the exact KL of independent variables."""
-    reconstruction, kl, valid = [], [], True
+    losses, kl, valid = [], [], True
     for part in images.split(max(1, TABLE_ELEMENTS // (num_samples * images.shape[-1]))):
         q = posterior(part)
         z = q.sample(num_samples, generator=generator)
-        reconstruction.append(evaluate(Reconstruction(decoder, part), z).mean(0))
+        losses.append(evaluate(reconstruction(decoder, part), z).mean(0))
         if isinstance(q, PairwiseBinary):
             valid = False
             kl.append(q.unary_kl_to_uniform())
         else:
             kl.append(q.kl_to_uniform())
     return Bound(
-        reconstruction=torch.cat(reconstruction),
+        reconstruction=torch.cat(losses),
         kl=torch.cat(kl),
         nll=None,
         num_samples=num_samples,
-        authors=None if valid else torch.cat(reconstruction) + torch.cat(kl),
+        authors=None if valid else torch.cat(losses) + torch.cat(kl),
         valid=valid,
     )

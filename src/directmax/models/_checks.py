@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from directmax._transforms import in_transforms
 from directmax._validation import check_float_tensor
+from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.estimators import Estimator
 
 
@@ -82,8 +83,38 @@ def check_images(images: object, num_pixels: int | None, *, name: str = "images"
             )
 
 
+def posterior_of(output: object, batch: int) -> DiscreteDistribution:
+    """What an encoder returned for some images, as q(z|x); logits are not checked to be finite.
+
+    Raises:
+        TypeError: neither a tensor of logits nor a distribution.
+        ValueError: logits of another shape, or for other images.
+    """
+    if isinstance(output, DiscreteDistribution):
+        if output.batch_size != batch:
+            raise ValueError(
+                f"encoder must return q(z|x) of the {batch} images, got {output.batch_size}"
+            )
+        return output
+    if not isinstance(output, Tensor) or not output.is_floating_point():
+        got = output.dtype if isinstance(output, Tensor) else type(output).__name__
+        raise TypeError(
+            "encoder must return logits (batch, variables, values) or a DiscreteDistribution, got "
+            f"{got}"
+        )
+    if output.ndim != 3 or len(output) != batch or output.shape[2] < 2:
+        raise ValueError(
+            f"encoder must return logits (batch, variables, values) of the {batch} images, with "
+            f"2 values or more, got shape {tuple(output.shape)}"
+        )
+    return Categorical(output, validate=False)
+
+
 def num_pixels_of(encoder: nn.Module) -> int | None:
-    """What the first linear layer of an encoder takes; None where that is not known."""
+    """What an encoder says that it takes, or its first linear layer; None: not known."""
+    said = getattr(encoder, "num_pixels", None)
+    if isinstance(said, int):
+        return said
     layers = getattr(encoder, "layers", getattr(encoder, "base", None))
     first = layers[0] if isinstance(layers, nn.Sequential) and len(layers) else None
     return first.in_features if isinstance(first, nn.Linear) else None

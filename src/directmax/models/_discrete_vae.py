@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from directmax._validation import check_count, check_flag
 from directmax.distributions import (
     DEFAULT_MAX_STATES,
-    Categorical,
     DiscreteDistribution,
     PairwiseBinary,
     number_of_states,
@@ -26,9 +25,33 @@ from directmax.models._checks import (
     check_parts,
     check_sizes,
     num_pixels_of,
+    posterior_of,
 )
-from directmax.models._networks import Decoder, Encoder, PairwiseEncoder, StructuredEncoder
-from directmax.objectives import Reconstruction
+from directmax.models._decoding import reconstruction
+from directmax.models._networks import StructuredEncoder
+from directmax.objectives import bernoulli_loss
+
+NUM_PRIOR_CODES = 32
+"""That `DiscreteVAE.prior_terms` draws."""
+ALL_PRIOR_CODES = 128
+"""With one variable it decodes all values where there are no more than so many."""
+
+
+class PriorTerms(NamedTuple):
+    """What codes of the prior add to a training loss, in nats.
+
+    Attributes:
+        decoder: the loss of the mean training image.
+        encoder: −log q(z|x̃) of images x̃ that the decoder draws.
+
+    Example:
+        >>> terms = PriorTerms(torch.tensor(30.0), torch.tensor(2.0))
+        >>> 0.01 * terms.decoder + terms.encoder
+        tensor(2.3000)
+    """
+
+    decoder: Tensor
+    encoder: Tensor
 
 
 class LossTerms(NamedTuple):
@@ -55,8 +78,9 @@ class DiscreteVAE(nn.Module):
     parameter being used.
 
     Args:
-        encoder: images `(b, d)` to logits `(b, n, k)` or to a distribution.
-        decoder: one-hot `(…, n, k)` to pixel logits `(…, d)`; see `FactoredDecoder`.
+        encoder: images `(b, d)` to logits `(b, n, k)` or to a distribution; any module.
+        decoder: one-hot `(m, n, k)` to pixel logits `(m, d)`; any module. One whose first layer is
+            linear, a `FactoredDecoder`, takes any leading axes, and has fast tables.
         estimator: how the gradient of the first term passes the sample.
         unary_kl: pairwise encoders: train with the KL of the unary potentials' softmax, as the
             authors' code does, instead of the Gibbs distribution's. It needs no sum over states,
@@ -64,8 +88,10 @@ class DiscreteVAE(nn.Module):
         reduced: decode candidates in bfloat16 where that is faster; see `Reconstruction`.
 
     Raises:
-        TypeError: `estimator` is no `Estimator`; at a call, images are no floating-point tensor.
-        ValueError: encoder and decoder are of other sizes; at a call, images are, or not in [0, 1].
+        TypeError: `estimator` is no `Estimator`; at a call, images, logits or pixel logits are no
+            floating-point tensor.
+        ValueError: encoder and decoder are of other sizes; at a call, images are, or not in [0, 1],
+            or encoder or decoder return another shape.
 
     Example:
         >>> import torch
@@ -82,8 +108,8 @@ class DiscreteVAE(nn.Module):
 
     def __init__(
         self,
-        encoder: Encoder | PairwiseEncoder | StructuredEncoder,
-        decoder: Decoder,
+        encoder: nn.Module,
+        decoder: nn.Module,
         estimator: Estimator,
         *,
         unary_kl: bool = False,
@@ -93,8 +119,8 @@ class DiscreteVAE(nn.Module):
         check_estimator(estimator)
         check_parts(encoder=encoder, decoder=decoder)
         check_sizes(encoder, decoder, ("num_variables", "num_values"))
-        self.encoder = encoder
-        self.decoder = decoder
+        self.encoder: Any = encoder
+        self.decoder: Any = decoder
         self.estimator = estimator
         self.unary_kl = check_flag("unary_kl", unary_kl)
         self.reduced = check_flag("reduced", reduced)
@@ -102,12 +128,7 @@ class DiscreteVAE(nn.Module):
     def posterior(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
         """q(z|x). Potentials are not checked to be finite: training loops watch their loss."""
         check_images(images, num_pixels_of(self.encoder))
-        output = self.encoder(images)
-        return (
-            output
-            if isinstance(output, DiscreteDistribution)
-            else Categorical(output, validate=False)
-        )
+        return posterior_of(self.encoder(images), len(images))
 
     def forward(
         self,
@@ -124,7 +145,7 @@ class DiscreteVAE(nn.Module):
             kl_gradient: when False, the KL term is evaluated but carries no gradient.
         """
         q = self.posterior(images)
-        objective = Reconstruction(self.decoder, images, reduced=self.reduced)
+        objective = reconstruction(self.decoder, images, reduced=self.reduced)
         estimate = self.estimator(q, objective, generator=generator)
         with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
             if self.unary_kl and isinstance(q, PairwiseBinary):
@@ -132,6 +153,43 @@ class DiscreteVAE(nn.Module):
             else:
                 kl = q.kl_to_uniform()
         return LossTerms(reconstruction=estimate.loss, kl=kl)
+
+    def prior_terms(
+        self, mean: Float[Tensor, " d"], *, generator: torch.Generator | None = None
+    ) -> PriorTerms:
+        """What codes of the uniform prior can teach, so that few images are not learned by heart.
+
+        Decoder: E_z[−log p(m|z)] of the mean training image m. Added to the training loss with
+        weight w·c/N, where N is the number of training images and c = n(k − 1) + 1 that of the
+        values that the decoder has, it is a prior: as if w images more for each of them were equal
+        to m. With one variable that is the pseudo-count of a mixture, so that no pixel has
+        probability 0 because few images have its code.
+
+        Encoder: E_z E_{x̃ ∼ p(x|z)}[−log q(z|x̃)], of images that the decoder draws, always new ones.
+
+        Args:
+            mean: m in [0, 1].
+            generator: source of codes and images.
+
+        Reference: the second is the sleep phase of Hinton, Dayan, Frey and Neal 1995.
+        """
+        n, k = self._sizes(mean.unsqueeze(0))
+        if n == 1 and k <= ALL_PRIOR_CODES:
+            z = torch.eye(k, dtype=mean.dtype, device=mean.device).unsqueeze(1)
+        elif isinstance(self.encoder, StructuredEncoder):
+            z = self.encoder.prior_codes(NUM_PRIOR_CODES, generator=generator).to(mean)
+        else:
+            device = mean.device if generator is None else generator.device
+            shape = (NUM_PRIOR_CODES, n)
+            codes = torch.randint(k, shape, generator=generator, device=device)
+            z = torch.nn.functional.one_hot(codes.to(mean.device), k).to(mean.dtype)
+        logits = self.decoder(z)  # (c, d)
+        with torch.no_grad():
+            probs = logits.sigmoid()
+            noise = torch.rand(probs.shape, generator=generator, device=probs.device)
+            images = (noise < probs).to(mean.dtype)
+        log_prob = self.posterior(images).log_prob(z)
+        return PriorTerms(bernoulli_loss(logits, mean.expand_as(logits)).mean(), -log_prob.mean())
 
     @torch.no_grad()
     def bound(
@@ -162,7 +220,7 @@ class DiscreteVAE(nn.Module):
         """
         check_count("num_samples", num_samples)
         check_images(images, num_pixels_of(self.encoder))
-        n, k = self.encoder.num_variables, self.encoder.num_values
+        n, k = self._sizes(images)
         if number_of_states(n, k) > max_states:
             return sampled(self.posterior, self.decoder, images, num_samples, generator)
         exact = enumerated(self.posterior, self.decoder, images, n, k, progress)
@@ -171,3 +229,11 @@ class DiscreteVAE(nn.Module):
         num_few = min(num_samples, NUM_AUTHORS_SAMPLES)
         authors = sampled(self.posterior, self.decoder, images, num_few, generator)
         return dataclasses.replace(exact, authors=authors.bound)
+
+    def _sizes(self, images: Float[Tensor, "N d"]) -> tuple[int, int]:
+        """n and k, as the encoder says them or as its output has them."""
+        n, k = (getattr(self.encoder, name, None) for name in ("num_variables", "num_values"))
+        if isinstance(n, int) and isinstance(k, int):
+            return n, k
+        q = self.posterior(images[:1])
+        return q.num_variables, q.num_values

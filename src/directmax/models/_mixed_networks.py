@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from directmax._precision import widened
 from directmax._validation import check_count
+from directmax.models._networks import trunk_layers
 from directmax.objectives import gaussian_kl
 
 FEATURES, ROW_FEATURES, ROW_HIDDEN = 200, 100, 66
@@ -57,6 +58,7 @@ class MixedEncoder(nn.Module):
         num_values: k ≥ 2.
         num_dimensions: c ≥ 1, Gaussian dimensions of a row.
         hidden: units of the base's hidden layer.
+        trunk: as of `Encoder`.
 
     Raises:
         TypeError, ValueError: a size that is no integer or too small.
@@ -73,15 +75,20 @@ class MixedEncoder(nn.Module):
     num_variables = 1
 
     def __init__(
-        self, num_pixels: int, num_values: int, num_dimensions: int, *, hidden: int = 400
+        self,
+        num_pixels: int,
+        num_values: int,
+        num_dimensions: int,
+        *,
+        hidden: int = 400,
+        trunk: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.num_pixels = num_pixels
         self.num_values = check_count("num_values", num_values, minimum=2)
         self.num_dimensions = check_count("num_dimensions", num_dimensions)
         self.base = nn.Sequential(
-            nn.Linear(check_count("num_pixels", num_pixels), check_count("hidden", hidden)),
-            nn.ReLU(),
-            nn.Linear(hidden, FEATURES),
+            *trunk_layers(trunk, num_pixels, hidden), nn.Linear(hidden, FEATURES)
         )
         self.discrete = nn.Sequential(
             nn.Linear(FEATURES, ROW_FEATURES), nn.ReLU(), nn.Linear(ROW_FEATURES, num_values)

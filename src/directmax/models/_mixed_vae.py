@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -24,7 +24,6 @@ from directmax.models._checks import (
 )
 from directmax.models._distortion import turned
 from directmax.models._mixed_networks import MixedEncoder, MixedPosterior
-from directmax.models._networks import Decoder
 from directmax.models._regularity import adversarial, divergence, indecision, shifted
 from directmax.objectives import MixedReconstruction, bernoulli_loss, gaussian_kl
 
@@ -81,7 +80,7 @@ class _Moved:
         images = shifted(images, self.shape, self.shift, generator=self.generator)
         if self.distortion == 0:
             return images
-        grid = images.view(-1, 1, *self.shape)
+        grid = images.view(len(images), -1, *self.shape)
         return turned(grid, self.distortion, generator=self.generator).flatten(1)
 
 
@@ -121,7 +120,7 @@ class MixedVAE(nn.Module):
     def __init__(
         self,
         encoder: MixedEncoder,
-        decoder: Decoder,
+        decoder: nn.Module,
         estimator: Estimator,
         *,
         supervision: LabelledDirect | None = None,
@@ -141,7 +140,8 @@ class MixedVAE(nn.Module):
                 f"decoder must take {encoder.num_values} rows of {encoder.num_dimensions} numbers, "
                 f"as the encoder gives, got {decoder.num_variables} of {decoder.num_values}"
             )
-        self.encoder, self.decoder, self.estimator = encoder, decoder, estimator
+        self.encoder, self.estimator = encoder, estimator
+        self.decoder: Any = decoder
         self.supervision = LabelledDirect() if supervision is None else supervision
         self.reduced = check_flag("reduced", reduced)
 

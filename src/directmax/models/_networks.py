@@ -11,8 +11,47 @@ from torch import Tensor, nn
 
 from directmax._validation import check_count, check_flag
 from directmax.distributions import Gibbs, PairwiseBinary
+from directmax.objectives import LinearMap
 from directmax.solvers import PairwiseSolver, choose_solver
 from directmax.structures import Structure
+
+
+def trunk_layers(trunk: object, num_pixels: int, hidden: int) -> list[nn.Module]:
+    """What makes `hidden` features of an image: the trunk, or linear → ReLU where it is None."""
+    check_count("num_pixels", num_pixels)
+    check_count("hidden", hidden)
+    if trunk is None:
+        return [nn.Linear(num_pixels, hidden), nn.ReLU()]
+    if not isinstance(trunk, nn.Module):
+        raise TypeError(f"trunk must be a torch.nn.Module, got {type(trunk).__name__}")
+    return [Trunk(trunk, hidden)]
+
+
+class Trunk(nn.Module):
+    """A network of the caller's, with what it returns checked.
+
+    Args:
+        network: images `(b, d)` to features `(b, hidden)`.
+        hidden: features that are expected.
+    """
+
+    def __init__(self, network: nn.Module, hidden: int) -> None:
+        super().__init__()
+        self.network, self.num_features = network, hidden
+
+    def forward(self, images: Float[Tensor, "b d"]) -> Float[Tensor, "b h"]:
+        """Features.
+
+        Raises:
+            ValueError: the network returned something else.
+        """
+        features = self.network(images)
+        expected = (images.shape[0], self.num_features)
+        if not isinstance(features, Tensor) or features.shape != expected:
+            shape = getattr(features, "shape", None)
+            got = type(features).__name__ if shape is None else tuple(shape)
+            raise ValueError(f"trunk must return features (batch, hidden) = {expected}, got {got}")
+        return features
 
 
 class Encoder(nn.Module):
@@ -23,6 +62,8 @@ class Encoder(nn.Module):
         num_variables: n ≥ 1.
         num_values: k ≥ 2.
         hidden: units of the hidden layer.
+        trunk: in place of the first linear → ReLU: any module from `(b, d)` to `(b, hidden)`,
+            such as an `ImageTrunk`.
 
     Raises:
         TypeError, ValueError: a size that is no integer or too small.
@@ -35,14 +76,20 @@ class Encoder(nn.Module):
     """
 
     def __init__(
-        self, num_pixels: int, num_variables: int, num_values: int, *, hidden: int = 300
+        self,
+        num_pixels: int,
+        num_variables: int,
+        num_values: int,
+        *,
+        hidden: int = 300,
+        trunk: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.num_pixels = num_pixels
         self.num_variables = check_count("num_variables", num_variables)
         self.num_values = check_count("num_values", num_values, minimum=2)
         self.layers = nn.Sequential(
-            nn.Linear(check_count("num_pixels", num_pixels), check_count("hidden", hidden)),
-            nn.ReLU(),
+            *trunk_layers(trunk, num_pixels, hidden),
             nn.Linear(hidden, num_variables * num_values),
         )
 
@@ -94,14 +141,20 @@ class PairwisePotentials(nn.Module):
         """2n + P numbers for an image."""
         return 2 * self.num_variables + self._middle.shape[0]
 
-    def forward(self, outputs: Float[Tensor, "b m"]) -> PairwiseBinary:
-        """q(z|x)."""
+    def parts(
+        self, outputs: Float[Tensor, "b m"]
+    ) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b P"]]:
+        """Unary and pairwise potentials."""
         unary, pairwise = outputs.split([2 * self.num_variables, self._middle.shape[0]], -1)
         if self.supermodular:
             pairwise = nn.functional.softplus(pairwise + self.initial_coupling)
         middle = pairwise @ self._middle.to(pairwise.dtype)  # (b, n)
         unary = unary.unflatten(-1, (self.num_variables, 2))
-        unary = torch.stack([unary[..., 0], unary[..., 1] + middle], -1)
+        return torch.stack([unary[..., 0], unary[..., 1] + middle], -1), pairwise
+
+    def forward(self, outputs: Float[Tensor, "b m"]) -> PairwiseBinary:
+        """q(z|x)."""
+        unary, pairwise = self.parts(outputs)
         return PairwiseBinary(
             unary, pairwise, solver=self.solver, perturbation=self.perturbation, validate=False
         )
@@ -119,6 +172,7 @@ class PairwiseEncoder(nn.Module):
         hidden: units of the hidden layer.
         solver: of the argmax, by name or as an object; see `PairwiseBinary`.
         perturbation: "unary" or "states"; see `PairwiseBinary`.
+        trunk: as of `Encoder`.
 
     Raises:
         TypeError, ValueError: a size that is no integer or too small, an unknown solver.
@@ -141,15 +195,16 @@ class PairwiseEncoder(nn.Module):
         hidden: int = 300,
         solver: str | PairwiseSolver = "auto",
         perturbation: Literal["unary", "states"] = "unary",
+        trunk: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.num_pixels = num_pixels
         self.num_variables = check_count("num_variables", num_variables)
         self.potentials = PairwisePotentials(
             num_variables, supermodular=supermodular, solver=solver, perturbation=perturbation
         )
         self.layers = nn.Sequential(
-            nn.Linear(check_count("num_pixels", num_pixels), check_count("hidden", hidden)),
-            nn.ReLU(),
+            *trunk_layers(trunk, num_pixels, hidden),
             nn.Linear(hidden, self.potentials.num_inputs),
         )
 
@@ -169,6 +224,7 @@ class StructuredEncoder(nn.Module):
         num_pixels: d, the size of an image.
         structure: with sums, for any number of problems, such as `Subsets(10, 5)` or `Chain(8, 3)`.
         hidden: units of the hidden layer.
+        trunk: as of `Encoder`.
 
     Raises:
         TypeError, ValueError: a size that is no integer or too small; a structure without sums, or
@@ -182,8 +238,16 @@ class StructuredEncoder(nn.Module):
     Reference: directmax; Papandreou and Yuille 2011 (Gibbs against perturb-and-MAP).
     """
 
-    def __init__(self, num_pixels: int, structure: Structure, *, hidden: int = 300) -> None:
+    def __init__(
+        self,
+        num_pixels: int,
+        structure: Structure,
+        *,
+        hidden: int = 300,
+        trunk: nn.Module | None = None,
+    ) -> None:
         super().__init__()
+        self.num_pixels = num_pixels
         if not isinstance(structure, Structure):
             raise TypeError(f"structure must be a Structure, got {type(structure).__name__}")
         if not structure.tractable or structure.batch_size is not None:
@@ -194,8 +258,7 @@ class StructuredEncoder(nn.Module):
         self.structure = structure
         self.num_variables, self.num_values = structure.shape[0], structure.num_values
         self.layers = nn.Sequential(
-            nn.Linear(check_count("num_pixels", num_pixels), check_count("hidden", hidden)),
-            nn.ReLU(),
+            *trunk_layers(trunk, num_pixels, hidden),
             nn.Linear(hidden, math.prod(structure.shape)),
         )
 
@@ -203,6 +266,30 @@ class StructuredEncoder(nn.Module):
         """q(z|x)."""
         weights = self.layers(images).unflatten(-1, self.structure.shape)
         return Gibbs(weights, self.structure, validate=False)
+
+    @torch.no_grad()
+    def prior_codes(
+        self, count: int, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "count n k"]:
+        """One-hot codes of the prior, uniform on Z.
+
+        Args:
+            count: how many.
+            generator: source of randomness.
+
+        Raises:
+            TypeError: the structure has potentials of its own, so that its samples are not uniform.
+        """
+        if any(bool(potentials.any()) for potentials in self.structure.own):
+            raise TypeError(
+                f"prior_codes needs a structure without potentials of its own, got "
+                f"{self.structure!r}; ChainEncoder has transitions that learn"
+            )
+        parameter = next(self.parameters())
+        device = parameter.device if generator is None else generator.device
+        flat = torch.zeros(1, *self.structure.shape, dtype=parameter.dtype, device=device)
+        drawn = self.structure.sample(flat, count, generator=generator)
+        return self.structure.one_hot(drawn)[:, 0].to(parameter.device)
 
 
 class Decoder(nn.Module):
@@ -233,7 +320,9 @@ class Decoder(nn.Module):
         super().__init__()
         self.num_variables = check_count("num_variables", num_variables)
         self.num_values = check_count("num_values", num_values, minimum=2)
-        self.first = nn.Linear(num_variables * num_values, check_count("hidden", hidden))
+        self.first: nn.Linear | LinearMap = nn.Linear(
+            num_variables * num_values, check_count("hidden", hidden)
+        )
         self.last = nn.Linear(hidden, check_count("num_pixels", num_pixels))
 
     hidden = staticmethod(torch.relu)  # from the first layer's output to the last one's input

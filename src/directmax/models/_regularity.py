@@ -83,7 +83,7 @@ def shifted(
     """Each image moved by −pixels … pixels down and right, at random; what enters is 0.
 
     Args:
-        images: row-major.
+        images: row-major, colours one after the other.
         shape: (height, width).
         pixels: the largest shift; 0 returns the images.
         generator: source of the shifts.
@@ -98,11 +98,13 @@ def shifted(
         return images
     count, (height, width) = len(images), shape
     device, most = images.device, 2 * pixels + 1
-    padded = F.pad(images.view(count, height, width), (pixels,) * 4)
+    padded = F.pad(images.view(count, -1, height, width), (pixels,) * 4)  # (b, channels, …)
     down, right = torch.randint(most, (2, count, 1, 1), generator=generator, device=device)
     rows = torch.arange(height, device=device).view(1, height, 1) + down
     columns = torch.arange(width, device=device).view(1, 1, width) + right
-    return padded[torch.arange(count, device=device).view(-1, 1, 1), rows, columns].flatten(1)
+    number = torch.arange(count, device=device).view(-1, 1, 1)
+    moved = padded[number, :, rows, columns]  # (b, height, width, channels)
+    return moved.movedim(-1, 1).flatten(1)
 
 
 def indecision(logits: Float[Tensor, "b k"]) -> Float[Tensor, ""]:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from directmax.objectives._decision_tasks import knapsack_task as knapsack_task
     from directmax.objectives._decision_tasks import matching_task as matching_task
     from directmax.objectives._decision_tasks import polynomial_costs as polynomial_costs
+    from directmax.objectives._decision_tasks import portfolio_task as portfolio_task
     from directmax.objectives._decision_tasks import shortest_path_task as shortest_path_task
+    from directmax.objectives._decision_tasks import (
+        travelling_salesman_task as travelling_salesman_task,
+    )
     from directmax.objectives._decisions import fenchel_young as fenchel_young
     from directmax.objectives._decisions import noise_contrastive as noise_contrastive
     from directmax.objectives._decisions import regret as regret
@@ -34,9 +38,12 @@ if TYPE_CHECKING:
     from directmax.objectives._likelihoods import logistic_loss as logistic_loss
     from directmax.objectives._likelihoods import unit_pixels as unit_pixels
     from directmax.objectives._linear_cost import LinearCost as LinearCost
+    from directmax.objectives._linear_map import LinearMap as LinearMap
+    from directmax.objectives._linear_map import is_factored as is_factored
     from directmax.objectives._mixed_reconstruction import (
         MixedReconstruction as MixedReconstruction,
     )
+    from directmax.objectives._pool import SolutionPool as SolutionPool
     from directmax.objectives._reconstruction import FactoredDecoder as FactoredDecoder
     from directmax.objectives._reconstruction import Reconstruction as Reconstruction
 

@@ -94,27 +94,33 @@ def loss_changes(
             out[m, i] = _loss_change(logits[m], change[m, i], images[m]) - before
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
-def flipped_relu(
-    before: NDArray, step: NDArray, values: NDArray, out: NDArray, start: int, stop: int
+@njit(cache=True, nogil=True)  # not fast: the order of the sums is that of torch
+def moved_relu(
+    before: NDArray, columns: NDArray, values: NDArray, out: NDArray, start: int, stop: int
 ) -> None:  # pragma: no cover (compiled)
-    """out[m, i] = relu(a_m ± s_i) − relu(a_m) as the bits of a bfloat16, for m in start … stop−1.
+    """out[m, i(k−1)+r−1] = relu(a_m + c_i,new − c_i,old) − relu(a_m) as the bits of a bfloat16.
+
+    new = old + r modulo k, r = 1 … k−1, for m in start … stop−1.
 
     Args:
         before: a `(m, h)`, float32.
-        step: s `(n, h)`, float32; added where z_i = 0, subtracted where z_i = 1.
-        values: z `(m, n)`.
-        out: `(m, n, h)`, int16.
+        columns: c `(n, k, h)`, float32.
+        values: z `(m, n)`, old.
+        out: `(m, n(k−1), h)`, int16.
         start: first row.
         stop: one past the last.
     """
-    zero = np.float32(0)
+    zero, k = np.float32(0), columns.shape[1]
     for m in range(start, stop):
-        for i in range(step.shape[0]):
-            sign = np.float32(1 - 2 * values[m, i])
-            for j in range(before.shape[1]):
-                a = before[m, j]
-                change = max(a + sign * step[i, j], zero) - max(a, zero)
-                bits = np.float32(change).view(np.int32)
-                # Round to the nearest, ties to even, as torch does.
-                out[m, i, j] = np.int16((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16)
+        for i in range(columns.shape[0]):
+            old = values[m, i]
+            for r in range(1, k):
+                new = (old + r) % k
+                row = i * (k - 1) + r - 1
+                for j in range(before.shape[1]):
+                    a = before[m, j]
+                    moved = a + (columns[i, new, j] - columns[i, old, j])
+                    change = max(moved, zero) - max(a, zero)
+                    bits = np.float32(change).view(np.int32)
+                    # Round to the nearest, ties to even, as torch does.
+                    out[m, row, j] = np.int16((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16)

@@ -76,7 +76,7 @@ class Candidates:
         old = self.values[part]  # (c, n)
         variables = torch.arange(n, device=old.device)
         before = self.pre_activation[part, None]
-        if self._flips:  # the step of a flip has one size and a sign
+        if k == 2:  # the step of a flip has one size and a sign
             sign = 1 - 2 * old.to(self.columns.dtype)
             step = self.columns[:, 1] - self.columns[:, 0]  # (n, h)
             return torch.addcmul(before, sign.unsqueeze(-1), step)
@@ -105,26 +105,24 @@ class Candidates:
     def _hidden_changes(self, part: slice, reduced: bool) -> Tensor:
         """hidden(a + step) − hidden(a) of every change."""
         hidden, before = self.decoder.hidden, self.pre_activation[part]
-        if reduced and before.device.type == "cpu" and hidden is torch.relu and self._flips:
-            return _flipped_relu(before, self.columns, self.values[part])
+        plain = before.device.type == "cpu" and before.dtype == torch.float32  # no autocast
+        if reduced and plain and hidden is torch.relu and self.others is None:
+            return _moved_relu(before, self.columns, self.values[part])
         moved = hidden(self._moved(part)) - hidden(before.unsqueeze(1).clone())
         return moved.bfloat16() if reduced else moved
 
-    @property
-    def _flips(self) -> bool:
-        return self.others is None and self.columns.shape[1] == 2
 
+def _moved_relu(
+    before: Float[Tensor, "m h"], columns: Float[Tensor, "n k h"], values: Int[Tensor, "m n"]
+) -> Float[Tensor, "m c h"]:
+    """relu(a + step) − relu(a) for the n(k−1) changes of single variables, in bfloat16."""
+    from directmax.objectives._bernoulli_kernel import moved_relu
 
-def _flipped_relu(
-    before: Float[Tensor, "m h"], columns: Float[Tensor, "n 2 h"], values: Int[Tensor, "m n"]
-) -> Tensor:
-    """relu(a ± step_i) − relu(a) for the flip of every binary variable, in bfloat16."""
-    from directmax.objectives._bernoulli_kernel import flipped_relu
-
-    step = columns[:, 1] - columns[:, 0]
-    out = torch.empty(*values.shape, before.shape[1], dtype=torch.bfloat16)
-    arrays = tuple(t.contiguous().numpy() for t in (before, step, values, out.view(torch.int16)))
-    over_rows(lambda start, stop: flipped_relu(*arrays, start, stop), len(values), minimum=32)
+    n, k, h = columns.shape
+    out = torch.empty(len(values), n * (k - 1), h, dtype=torch.bfloat16)
+    arrays = tuple(t.contiguous().numpy() for t in (before, columns, values, out.view(torch.int16)))
+    minimum = max(1, 64 // (n * (k - 1)))
+    over_rows(lambda start, stop: moved_relu(*arrays, start, stop), len(values), minimum=minimum)
     return out
 
 

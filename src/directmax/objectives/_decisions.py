@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._validation import check_count
+from directmax._randomness import draw
+from directmax._validation import check_count, check_positive
 from directmax.distributions import PerturbedArgmax
 from directmax.structures import Listed, Structure
 
@@ -61,7 +62,9 @@ def fenchel_young(
         weights: `(b, *shape)`; costs with the sign changed.
         labels: z that should be best, zeros and ones of the same shape.
         structure: the set.
-        noise: as in `PerturbedArgmax`: "gumbel", "gaussian", "none" or a function.
+        noise: as in `PerturbedArgmax`: "gumbel", "gaussian", "none" or a function; or
+            "multiplicative": weights times exp(scale · n − scale²/2), n normal, which keeps their
+            signs (costs above 0 for Dijkstra).
         scale: of the noise.
         num_samples: draws to average over.
         generator: source of randomness; torch's default one when None.
@@ -77,9 +80,15 @@ def fenchel_young(
         >>> weights.grad
         tensor([[-1.,  1.,  0.]])
 
-    Reference: Berthet et al. 2020; Blondel, Martins and Niculae 2020; Mulamba et al. 2021 (CMAP).
+    Reference: Berthet et al. 2020; Blondel, Martins and Niculae 2020; Mulamba et al. 2021 (CMAP);
+    Dalle et al. 2022 (multiplicative noise).
     """
     _check_same("weights", weights, "labels", labels)
+    if isinstance(noise, str) and noise == "multiplicative":
+        factor = _lognormal(weights, scale, num_samples, generator)
+        every = weights * factor  # (s, b, *shape)
+        ahead = structure.score(every, structure.argmax(every.detach())).mean(0)
+        return ahead - structure.score(weights, labels)
     q = PerturbedArgmax(weights, structure, noise=noise, scale=scale)
     perturbation = q.noise(check_count("num_samples", num_samples), generator=generator)
     z = q.argmax(perturbation)
@@ -166,6 +175,16 @@ def noise_contrastive(
     pool.check(predicted)
     mean = pool.states.to(predicted).mean(0)
     return ((labels - mean) * predicted).flatten(1).sum(-1)
+
+
+def _lognormal(
+    like: Tensor, scale: float, num_samples: int, generator: torch.Generator | None
+) -> Float[Tensor, "s ..."]:
+    """Factors exp(scale · n − scale²/2), of mean 1, for every sample."""
+    check_positive("scale", scale)
+    shape = (check_count("num_samples", num_samples), *like.shape)
+    normal = draw(torch.randn, shape, generator, dtype=like.dtype, device=like.device)
+    return (scale * normal - scale**2 / 2).exp()
 
 
 def _check_same(name: str, value: object, other_name: str, other: object) -> None:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._memory import is_out_of_memory
 from directmax._validation import check_real, check_shape
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
 
@@ -86,7 +87,7 @@ def _called(objective: Objective, z: Tensor) -> object:
     try:
         return objective(z.clone())
     except (RuntimeError, ValueError, IndexError) as error:
-        if z.ndim > 3 and not isinstance(error, torch.OutOfMemoryError):
+        if z.ndim > 3 and not is_out_of_memory(error):
             error.add_note(f"the objective failed for z of shape {tuple(z.shape)}{_hint(z)}")
         raise
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from directmax._precision import widened
 from directmax._validation import check_flag, check_float_tensor
 from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
 from directmax.objectives._bernoulli import bernoulli_loss
 from directmax.objectives._candidates import Candidates
+from directmax.objectives._linear_map import is_factored
 from directmax.objectives._reconstruction import FactoredDecoder
 
 
@@ -60,8 +61,7 @@ class MixedReconstruction:
         *,
         reduced: bool = True,
     ) -> None:
-        first = getattr(decoder, "first", None)
-        if not isinstance(first, nn.Linear) or not callable(getattr(decoder, "rest", None)):
+        if not is_factored(decoder):
             raise TypeError(
                 "decoder must have a linear layer `first` and a method `rest`, got "
                 f"{type(decoder).__name__}"
@@ -74,10 +74,11 @@ class MixedReconstruction:
                 f"rows and row_kl must be for the {len(images)} images, got shapes "
                 f"{tuple(rows.shape)} and {tuple(row_kl.shape)}"
             )
-        if first.in_features != rows.shape[1] * rows.shape[2]:
+        inputs = decoder.first.weight.shape[1]
+        if inputs != rows.shape[1] * rows.shape[2]:
             raise ValueError(
                 f"the decoder's first layer must take values · dimensions = "
-                f"{rows.shape[1] * rows.shape[2]} numbers, got {first.in_features}"
+                f"{rows.shape[1] * rows.shape[2]} numbers, got {inputs}"
             )
         self.decoder, self.images = decoder, images
         self.rows, self.row_kl = widened(rows), widened(row_kl)

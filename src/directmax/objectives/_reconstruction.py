@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from directmax._precision import widened
 from directmax._validation import check_flag, check_float_tensor, check_tensor
@@ -14,6 +14,7 @@ from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states, number
 from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table
 from directmax.objectives._candidates import Candidates
 from directmax.objectives._evaluate import align_changes
+from directmax.objectives._linear_map import First, is_factored
 
 
 @runtime_checkable
@@ -24,6 +25,7 @@ class FactoredDecoder(Protocol):
     a method `hidden` with rest(a) = last(hidden(a)).
 
     Example:
+        >>> from torch import nn
         >>> class Mixture(nn.Module):  # logits of the pixels are a row of a matrix
         ...     def __init__(self, values: int, pixels: int) -> None:
         ...         super().__init__()
@@ -36,7 +38,10 @@ class FactoredDecoder(Protocol):
         torch.Size([5, 10])
     """
 
-    first: nn.Linear
+    @property
+    def first(self) -> First:
+        """A linear layer of the flattened one-hot z, or a `LinearMap`."""
+        ...
 
     def rest(self, pre_activation: Tensor, /) -> Tensor:
         """From the first layer's output `(…, h)` to logits `(…, d)`."""
@@ -75,9 +80,7 @@ class Reconstruction:
     def __init__(
         self, decoder: FactoredDecoder, images: Float[Tensor, "b d"], *, reduced: bool = True
     ) -> None:
-        if not isinstance(getattr(decoder, "first", None), nn.Linear) or not callable(
-            getattr(decoder, "rest", None)
-        ):
+        if not is_factored(decoder):
             raise TypeError(
                 "decoder must have a linear layer `first` and a method `rest`, got "
                 f"{type(decoder).__name__}; any other decoder is used as a plain function, "

@@ -10,6 +10,7 @@ from directmax.structures._pairwise import Pairwise
 from directmax.structures._paths import Paths
 from directmax.structures._spanning_tree import SpanningTree
 from directmax.structures._subsets import Subsets
+from directmax.structures._tours import Tours
 from directmax.structures._trees import Arborescence, ProjectiveTree
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "SpanningTree",
     "Structure",
     "Subsets",
+    "Tours",
 ]

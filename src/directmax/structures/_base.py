@@ -108,6 +108,11 @@ class Structure(Weighted, ABC):
         binary = ((rows == 0) | (rows == 1)).flatten(1).all(1)
         return (binary & self._feasible(rows)).reshape(self._leading(z))
 
+    @property
+    def own(self) -> tuple[Tensor, ...]:
+        """The potentials in c, which may learn."""
+        return ()
+
     # One-hot variables, as distributions and estimators have them.
 
     @property

@@ -68,6 +68,11 @@ class Chain(Structure):
     def __repr__(self) -> str:
         return f"Chain({self.shape[0]}, {self.shape[1]})"
 
+    @property
+    def own(self) -> tuple[Tensor, ...]:
+        """The transitions, with all axes."""
+        return (self._table,)
+
     def offset(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"] | None:
         """Σ_t T_t[z_t, z_{t+1}]."""
         if self.shape[0] == 1:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NoReturn
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from directmax._validation import check_count
 from directmax.structures._base import Structure
 from directmax.structures._rows import Answer, solve_rows
+from directmax.structures._weights import categorical
+
+MOST_SUMMED = 14
+"""Tasks of which all sets are gone through in sums."""
 
 
 class Matching(Structure):
     r"""Each of n persons has a task of its own out of m ≥ n: z_i = j, one-hot `(n, m)`.
 
     argmax: linear assignment by shortest augmenting paths, compiled, O(n²m). A mask of −∞ forbids a
-    pair. There are no tractable sums (a permanent).
+    pair. Sums are a permanent: person after person over the sets of tasks that are taken, O(m 2^m),
+    for at most 14 tasks; of larger ones there are none.
 
     Args:
         n: persons.
@@ -31,12 +37,13 @@ class Matching(Structure):
         >>> Matching(2).argmax(weights).argmax(-1)
         tensor([[1, 0]])
 
-    Reference: Jonker and Volgenant 1987; Crouse 2016.
+    Reference: Jonker and Volgenant 1987; Crouse 2016; Ryser 1963 (sums over sets).
     """
 
     def __init__(self, n: int, m: int | None = None) -> None:
         check_count("n", n)
         self.shape = (n, n if m is None else check_count("m", m, n))
+        self.tractable = self.shape[1] <= MOST_SUMMED  # type: ignore[misc]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}{self.shape}"
@@ -48,6 +55,37 @@ class Matching(Structure):
 
     def _feasible(self, rows: Float[Tensor, "r n m"]) -> Bool[Tensor, " r"]:
         return (rows.sum(-1) == 1).all(-1) & (rows.sum(-2) <= 1).all(-1)
+
+    def _log_partition(self, rows: Float[Tensor, "r n m"], scale: Tensor | float) -> Tensor:
+        return self._sums(rows)[-1].logsumexp(-1)
+
+    def _sums(self, rows: Float[Tensor, "r n m"]) -> list[Float[Tensor, "r sets"]]:
+        """log of the sums over tasks of the first persons, by the set of tasks that they take."""
+        if not self.tractable:
+            raise TypeError(
+                f"{self!r} has sums over the 2^{self.shape[1]} sets of tasks, and at most "
+                f"2^{MOST_SUMMED}; use its samples (PerturbedArgmax)"
+            )
+        sums = [torch.zeros_like(rows[:, 0, :1])]  # nobody takes none
+        for person in range(self.shape[0]):
+            last, before = (each.to(rows.device) for each in _sets(self.shape[1], person + 1))
+            sums.append((sums[-1][:, before] + rows[:, person][:, last]).logsumexp(-1))
+        return sums
+
+    def _sample(
+        self, rows: Float[Tensor, "r n m"], generator: torch.Generator | None
+    ) -> Float[Tensor, "r n m"]:
+        """The set of all tasks, then from it the task of the last person, of the last but one …"""
+        sums, z = self._sums(rows), torch.zeros_like(rows)
+        taken = categorical(sums[-1], generator).argmax(-1)  # the number of the set
+        for person in reversed(range(self.shape[0])):
+            tables = (each.to(rows.device) for each in _sets(self.shape[1], person + 1))
+            last, before = (each[taken] for each in tables)  # (r, size)
+            logits = sums[person].gather(-1, before) + rows[:, person].gather(-1, last)
+            which = categorical(logits, generator).argmax(-1, keepdim=True)
+            z[:, person].scatter_(-1, last.gather(-1, which), 1.0)
+            taken = before.gather(-1, which).squeeze(-1)
+        return z
 
 
 class Ranking(Structure):
@@ -136,3 +174,18 @@ class Ranking(Structure):
 
     def _feasible(self, rows: Float[Tensor, "r n"]) -> Bool[Tensor, " r"]:
         return self.is_feasible(rows)
+
+
+@functools.lru_cache(maxsize=256)
+def _sets(m: int, size: int) -> tuple[Int[Tensor, "S size"], Int[Tensor, "S size"]]:
+    """The sets of so many of m tasks: their tasks, and the number of the set without each."""
+    tasks = torch.arange(m)
+    masks = torch.arange(2**m)
+    members = (masks.unsqueeze(-1) >> tasks) & 1  # (2^m, m)
+    sizes = members.sum(-1)
+    number = torch.zeros_like(masks)
+    for each in (size - 1, size):
+        number[sizes == each] = torch.arange(int((sizes == each).sum()))
+    chosen = masks[sizes == size]
+    last = members[chosen].nonzero()[:, 1].view(-1, size)
+    return last, number[chosen.unsqueeze(-1) - (1 << last)]

@@ -53,6 +53,11 @@ class Pairwise(Structure):
     def __repr__(self) -> str:
         return f"Pairwise({self.shape[0]}, solver='{self.solver.name}')"
 
+    @property
+    def own(self) -> tuple[Tensor, ...]:
+        """The couplings."""
+        return (self.pairwise,)
+
     def offset(self, z: Float[Tensor, "*s b n"]) -> Float[Tensor, "*s b"]:
         """Σ_{i<j} h_ij z_i z_j."""
         return (pair_products(z) * self.pairwise.to(z)).sum(-1)

@@ -12,7 +12,7 @@ from torch import Tensor
 from directmax._validation import check_count
 from directmax.structures._base import Structure
 from directmax.structures._edges import check_edges
-from directmax.structures._rows import Answer, solve_rows
+from directmax.structures._rows import Answer, solve_others, solve_rows
 from directmax.structures._trees import Arborescence
 from directmax.structures._weights import forbidden
 
@@ -62,6 +62,23 @@ class SpanningTree(Structure):
         from directmax.structures._spanning_kernel import maximise
 
         return solve_rows(maximise, rows, self.edges.numpy(), self.num_vertices)
+
+    def _alternatives(
+        self, rows: Float[Tensor, "r m"], z: Float[Tensor, "r m"]
+    ) -> tuple[Float[Tensor, "m r m"], Bool[Tensor, "m r"]]:
+        """One edge for another in the best tree; where `z` differs from that, the tree itself."""
+        from directmax.structures._spanning_kernel import swaps
+
+        best, ok = self._argmax(rows, True)
+        if ok is not None:  # those without a tree have no other
+            rows = torch.where(ok.unsqueeze(-1), rows, torch.zeros_like(rows))
+            best = torch.where(ok.unsqueeze(-1), best, self._argmax(rows, True)[0])
+        parameters = self.edges.numpy(), self.num_vertices
+        other, reached = solve_others(swaps, rows, best, *parameters)
+        already = (best != z).T  # (m, r)
+        other = torch.where(already.unsqueeze(-1), best, other)
+        reached = reached | already
+        return other, reached if ok is None else reached & ok
 
     def _feasible(self, rows: Float[Tensor, "r m"]) -> Bool[Tensor, " r"]:
         """v − 1 edges that connect: the argmax among them is all of them."""

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from directmax._randomness import draw
 from directmax._validation import check_count
 from directmax.structures._base import Structure
 from directmax.structures._parameters import check_numbers, per_row
@@ -120,7 +121,7 @@ class Arborescence(_DirectedTrees):
         tensor([3.])
 
     Reference: Chu and Liu 1965; Edmonds 1967; Gabow et al. 1986; Koo et al. 2007 (sums);
-    Grassmann, Taksar and Heyman 1985 (elimination).
+    Grassmann, Taksar and Heyman 1985 (elimination); Wilson 1996 (samples).
     """
 
     @staticmethod
@@ -150,6 +151,21 @@ class Arborescence(_DirectedTrees):
                 forbidden(rows.dtype),
             )
         return total
+
+    def _sample(
+        self, rows: Float[Tensor, "r n h"], generator: torch.Generator | None
+    ) -> Float[Tensor, "r n h"]:
+        if self.single_root:
+            return super()._sample(rows, generator)
+        from directmax.structures._arborescence_sample_kernel import sample
+
+        uniforms = draw(
+            torch.rand, rows.shape[:2], generator, dtype=torch.float32, device=rows.device
+        )
+        wide = self._padded(rows).double().contiguous()
+        lowest = forbidden(rows.dtype) / 2
+        z, _ = solve_rows(sample, wide, uniforms.double().cpu().numpy(), lowest)
+        return self._cut(z.to(rows.dtype))
 
     @staticmethod
     @torch.no_grad()

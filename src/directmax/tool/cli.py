@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import io
 import operator
 import os
 import re
+import signal
 import sys
 import time
 import warnings
@@ -20,8 +22,11 @@ from directmax._choices import check_choice
 from directmax._version import __version__
 from directmax.tool.commands import (
     Compare,
+    Data,
     Edit,
+    Encode,
     Evaluate,
+    Export,
     Gradients,
     Reproduce,
     Sample,
@@ -29,8 +34,9 @@ from directmax.tool.commands import (
     Sweep,
     Train,
 )
+from directmax.tool.config.setting import either, flag_of
 from directmax.tool.config.settings import SETTINGS
-from directmax.tool.environment import is_helper
+from directmax.tool.environment import heard_signals, is_helper
 
 COMMANDS: dict[str, Any] = {
     "train": Train,
@@ -39,6 +45,9 @@ COMMANDS: dict[str, Any] = {
     "edit": Edit,
     "compare": Compare,
     "sweep": Sweep,
+    "encode": Encode,
+    "export": Export,
+    "data": Data,
     "solvers": Solvers,
     "gradients": Gradients,
     "reproduce": Reproduce,
@@ -68,12 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         from directmax.tool.run.interrupt import Interrupted
 
-        if isinstance(error, Interrupted):
-            return _fail(str(error), 130)
-        from directmax.tool.jobs.faults import is_memory
+        if isinstance(error, Interrupted):  # of all processes at once
+            return 130 if is_helper() else _fail(str(error), 130)
+        from directmax._memory import is_out_of_memory
 
-        if is_memory(error):
-            return _fail(f"{error}; try a smaller --batch-size, --num-samples or --hidden", 2)
+        if is_out_of_memory(error):
+            reason = str(error) or "no more could be had"
+            return _fail(f"out of memory ({reason}){_smaller(arguments)}", 2)
         if isinstance(error, OSError) and not os.environ.get("DIRECTMAX_TRACEBACK"):
             return _fail(_file_error(error), 2)
         raise
@@ -83,7 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> None:
     """Run a command; what it prints has been written at the end, or an OSError says why not."""
     if "--version" in arguments:
-        print(f"directmax {__version__}")
+        from directmax.tool.run.run_folder import git_commit
+
+        print(f"directmax {__version__} (commit {git_commit() or 'unknown'})")
     else:
         try:
             _parse(arguments).run()
@@ -91,6 +103,15 @@ def _run(arguments: list[str]) -> None:
             sys.stdout.flush()
             raise
     sys.stdout.flush()
+
+
+def _smaller(arguments: list[str]) -> str:
+    """Which flags to lower: those that were given, of those that take memory."""
+    command = COMMANDS.get(arguments[0] if arguments else "")
+    typed = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
+    flags = getattr(command, "memory", ())
+    flags = tuple(flag for flag in flags if flag in typed) or flags
+    return f"; try a smaller {either(flags)}" if flags else ""
 
 
 def _file_error(error: OSError) -> str:
@@ -119,6 +140,7 @@ def _parse(arguments: list[str]) -> Any:
     description = f"directmax {__version__}: train through arg max. Try: directmax train"
     if not arguments:
         arguments = ["--help"]
+    _check_values(arguments)
     if arguments[0] in ("train", "sweep"):
         following = [*arguments[1:], ""]
         arguments = [
@@ -129,6 +151,22 @@ def _parse(arguments: list[str]) -> Any:
         lambda: tyro.cli(everything, prog="directmax", description=description, args=arguments),
         f"directmax {arguments[0]} --help" if arguments[0] in COMMANDS else "directmax --help",
     )
+
+
+def _check_values(arguments: list[str]) -> None:
+    """Refuse what tyro takes for nothing given: the word None, and a list without an entry."""
+    command = COMMANDS.get(arguments[0])
+    fields = () if command is None else dataclasses.fields(command)
+    lists = {flag_of(field.name) for field in fields if field.default == ()}
+    for argument, after in zip(arguments, [*arguments[1:], "--"], strict=True):
+        flag, equals, value = argument.partition("=")
+        if not flag.startswith("--") or flag == "--":
+            continue
+        value = value if equals else after
+        if value == "None":
+            raise UsageError(f"{flag} must be a value, got 'None'; leave it out for the default")
+        if flag in lists and not equals and value.startswith("--"):
+            raise UsageError(f"{flag} needs at least one value; leave it out for the default")
 
 
 def _switch(argument: str) -> str:
@@ -177,7 +215,7 @@ def _plain(message: str) -> str:
 
 
 def _outlive_parent(seconds: float = 10.0) -> bool:
-    """Wait for the end of the first process; should a helper fail before, Lightning kills it.
+    """Wait for the end of what started this process; should a helper fail before, it is killed.
 
     Returns:
         Whether the first process goes on: it does not know what is wrong.
@@ -191,9 +229,13 @@ def _outlive_parent(seconds: float = 10.0) -> bool:
 
 
 def _fail(message: str, code: int) -> int:
-    if is_helper() and not _outlive_parent():
-        return code
-    print(f"directmax: {' '.join(message.split())}", file=sys.stderr)
+    if is_helper():
+        for number in heard_signals():  # torchrun ends it where the first process has failed
+            signal.signal(number, lambda *_: os._exit(code))
+        if not _outlive_parent():
+            return code
+    with contextlib.suppress(OSError):  # the terminal is gone
+        print(f"directmax: {' '.join(message.split())}", file=sys.stderr, flush=True)
     return code
 
 

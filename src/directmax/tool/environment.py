@@ -7,13 +7,20 @@ import codecs
 import contextlib
 import os
 import shutil
+import signal
 import stat
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 LAUNCHER = "DIRECTMAX_LAUNCHER"
 """Environment variable in which the first of several processes leaves its number for the others."""
+
+ENDING = frozenset(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""Signals by which people, terminals, schedulers and service managers end a program."""
 
 _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT")
 _OF_SCHEDULERS = (
@@ -65,6 +72,14 @@ def is_helper() -> bool:
     """Whether this is not the first of several processes: that one speaks for all."""
     rank = "RANK" if by_torchrun() else "LOCAL_RANK"
     return (by_torchrun() or launched()) and os.environ.get(rank, "0") != "0"
+
+
+def heard_signals() -> list[signal.Signals]:
+    """Those of `ENDING` that end this process: not what is ignored, as Ctrl-C by background jobs
+    and the end of a terminal by nohup; none outside the main thread, where Python delivers none."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    return [number for number in sorted(ENDING) if signal.getsignal(number) != signal.SIG_IGN]
 
 
 def home_folder() -> Path | None:

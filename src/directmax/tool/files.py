@@ -73,17 +73,32 @@ def read_bytes(path: Path, limit: int | None = None) -> bytes:
     Raises:
         RunError: it is missing, unreadable, too long, or a pipe, a device or a folder.
     """
+    with _regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if limit is not None and size > limit:
+            raise RunError(
+                f"{path} is damaged: it has {size:,} bytes, and at most {limit:,} are expected"
+            )
+        return file.read()
+
+
+def read_head(path: Path, count: int) -> bytes:
+    """The first bytes of a regular file.
+
+    Raises:
+        RunError: it is missing, unreadable, or a pipe, a device or a folder.
+    """
+    with _regular(path) as file:
+        return file.read(count)
+
+
+@contextlib.contextmanager
+def _regular(path: Path) -> Iterator[IO[bytes]]:
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | _NOT_WAITING), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise RunError(f"{path} is no regular file; expected one that a run has written")
-            if limit is not None and status.st_size > limit:
-                raise RunError(
-                    f"{path} is damaged: it has {status.st_size:,} bytes, and at most {limit:,} "
-                    "are expected"
-                )
-            return file.read()
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise RunError(f"{path} is no regular file; expected a file")
+            yield file
     except FileNotFoundError as error:
         raise RunError(f"{path} does not exist; is this the right folder?") from error
     except OSError as error:
@@ -119,6 +134,29 @@ def user_path(path: str | Path) -> Path:
         return Path(path).expanduser()
     except (RuntimeError, UnicodeEncodeError) as error:
         raise RunError(f"cannot use the path {os.fspath(path)!r}: {error}") from error
+
+
+def output_file(output: str | Path, suffix: str) -> Path:
+    """Where a file that a user asks for can be written.
+
+    Args:
+        output: as the user wrote it.
+        suffix: with which its name must end.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    path = user_path(output)
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"--output must end in {suffix}, got {output}")
+    try:
+        if not path.absolute().parent.is_dir():
+            raise ValueError(f"cannot write {output}: the folder {path.parent} does not exist")
+        if path.is_dir():
+            raise ValueError(f"cannot write {output}: it is a folder")
+    except OSError as error:  # such as a name that is too long
+        raise cannot_write(path, error) from error
+    return path
 
 
 @contextlib.contextmanager

@@ -6,24 +6,24 @@ signal ends the process at once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 from types import FrameType
 
-from directmax.tool.environment import is_helper, prepare
+from directmax.tool.environment import ENDING, heard_signals, is_helper, prepare
 
 
 def main() -> int:
     """Run the command line; returns the exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as of `nohup` and background jobs
-            signal.signal(number, _leave)
+    for number in heard_signals():
+        signal.signal(number, _leave)
     prepare()
     from directmax.tool.cli import main as run
 
     code = run()
-    for number in (signal.SIGINT, signal.SIGTERM):  # all is done and said
+    for number in ENDING:  # all is done and said
         signal.signal(number, signal.SIG_IGN)
     return code
 
@@ -31,7 +31,8 @@ def main() -> int:
 def _leave(number: int, frame: FrameType | None) -> None:
     """Not by an exception, which modules that are being imported would catch."""
     if not is_helper():
-        os.write(2, b"directmax: interrupted; nothing was written\n")
+        with contextlib.suppress(OSError):  # the terminal is gone
+            os.write(2, b"directmax: interrupted; nothing was written\n")
     os._exit(130)
 
 

@@ -240,12 +240,8 @@ def test_an_image_is_damaged(celeba: Path, fault: Fault) -> None:
     path.write_bytes(content[: len(content) // 2])
     assert f"cannot read the image {path}: image file is truncated" in fault(images.__getitem__, 0)
     path.write_bytes(b"")
-    assert f"{path} is no image of a known format; expected JPEG; " in fault(images.__getitem__, 0)
-    Image.new("RGB", (178, 218)).save(path, "PNG")
-    assert f"{path} is no image of a known format; expected JPEG; " in fault(images.__getitem__, 0)
-    Image.new("RGB", (178, 178)).save(path, "JPEG")
-    assert "has 178×178 pixels, expected the aligned images of 178×218" in fault(
-        images.__getitem__, 0
-    )
+    assert f"{path} is no image of a known format; expected" in fault(images.__getitem__, 0)
+    Image.new("RGB", (100, 90)).save(path, "PNG")  # another format and another size are read
+    assert images[0].shape == (3, 64, 64)
     path.write_bytes(content)
     assert images[0].shape == (3, 64, 64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from data_files import SmallMnist
 
@@ -118,3 +119,42 @@ def test_folder_that_may_not_be_searched(
     message = fault(load_images, "mnist", data_dir=tmp_path)
     assert "Permission denied" in message
     assert str(tmp_path) in message
+
+
+@pytest.mark.parametrize("layout", ["raw", "files", "kaggle", "nested", "keras", "renamed"])
+def test_layouts_in_the_wild(
+    small_mnist: SmallMnist, tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of the files itself, Kaggle's names and folders, Keras's archive."""
+    expected = load_images("mnist", data_dir=small_mnist.write(tmp_path / "as").parents[1])
+    folder = tmp_path / "data"
+    for name, content in small_mnist.contents("").items():
+        path = {
+            "raw": folder / "raw" / name,
+            "kaggle": folder / name.replace("-idx", ".idx"),
+            "nested": folder / "mnist" / name / name,
+            "renamed": folder / "MNIST" / name,
+        }.get(layout, folder / name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    if layout == "keras":
+        keys = ("x_train", "y_train", "x_test", "y_test")
+        (folder / "train-images-idx3-ubyte").unlink()
+        np.savez(folder / "mnist.npz", **dict(zip(keys, small_mnist.arrays, strict=True)))
+    found = load_images("mnist", data_dir=folder, download=False)
+    assert found.identity() == expected.identity()
+
+
+def test_files_of_another_data_set_are_passed_over(
+    small_mnist: SmallMnist, tmp_path: Path, fault: Fault
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in small_mnist.contents(""):
+        (folder / name).write_bytes(b"\0\0\x08\x03")
+    right = small_mnist.write(user_cache())
+    assert load_images("mnist", data_dir=folder, download=False).source == str(right)
+    np.savez(folder / "mnist.npz", x_train=small_mnist.arrays[0] + 1)
+    (right / "train-images-idx3-ubyte.gz").unlink()
+    message = fault(load_images, "mnist", data_dir=folder, download=False)
+    assert "official MNIST training images as x_train" in message

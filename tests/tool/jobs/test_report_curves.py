@@ -24,17 +24,17 @@ def test_figure_2_compares_times_and_names_their_source(tmp_path: Path) -> None:
     (table,) = section.tables
     rows = {cells[1].main: cells for cells in table.cells}
     assert rows["direct"][3] == Cell("1.50", "paper 1.50", "0.00", "good")
-    assert rows["ours, the default"][3] == Cell("0.50")
+    assert rows["ours, annealed"][3] == Cell("0.50")
     assert "median of the run itself" in table.note
     assert section.findings[1] == (
-        "An epoch of our default takes 0.50 times that of Gumbel-Softmax."
+        "An epoch of our annealed direct takes 0.50 times that of Gumbel-Softmax."
     )
     epochs, time = section.figures[0].charts
     assert epochs.series[0].x == [1, 2, 3, 4]
     ends = {series.label: series.x[-1] for series in time.series}
     assert ends["direct"] == pytest.approx(4 * 3.0)
     # Two more starts of a sixth of 120 epochs, before the fourth epoch.
-    assert ends["ours, the default"] == pytest.approx((4 + 2 * 20) * 1.0)
+    assert ends["ours, annealed"] == pytest.approx((4 + 2 * 20) * 1.0)
 
 
 def test_times_measured_in_turn_win(tmp_path: Path) -> None:

@@ -272,7 +272,8 @@ def test_keeping_detail_without_a_change_gives_the_image(run: Path) -> None:
 
 
 def test_images_that_are_read() -> None:
-    grey = attribute_pictures.read_image(EXAMPLES.parent / "docs/_static/figure4.png", (1, 8, 8))
+    square = attribute_pictures.read_image(EXAMPLES.parent / "docs/_static/figure4.png", 8)
+    grey = attribute_pictures.in_colours(square, 1)
     assert (grey.shape, grey.dtype) == ((1, 8, 8), torch.uint8)
 
 

@@ -117,13 +117,16 @@ def test_settings_of_other_estimators_are_refused(estimator: str) -> None:
         {"model": "mixed", "distortion": 0.2},
         {"model": "mixed", "shift": 2},
         {"epsilon_scale": 2.0, "epsilon": 0.5},
-        {"anneal_rate": 0.0},
-        {"kl_fraction": 0.5, "kl_start": 1.0},
+        {"anneal_rate": 0.0, "estimator": "direct"},
+        {"covering": 0.5, "estimator": "exact"},
+        {"kl_fraction": 0.25, "kl_start": 1.0},
+        {"kl_fraction": 0.25, "variables": 2},
         {"data": "celeba", "model": "attributes", "binarize": "static"},
     ],
 )
 def test_what_nothing_uses_is_refused(settings: dict[str, Any]) -> None:
-    named = [name for name in settings if name not in ("model", "data", "epsilon", "kl_start")]
+    rest = ("model", "data", "estimator", "variables", "epsilon", "kl_start")
+    named = [name for name in settings if name not in rest]
     with pytest.raises(ValueError, match=f"^{flag_of(named[0])} .* is for "):
         TrainConfig(**settings)
     kept = {name: value for name, value in settings.items() if name not in named}
@@ -133,10 +136,20 @@ def test_what_nothing_uses_is_refused(settings: dict[str, Any]) -> None:
 
 
 def test_what_is_not_given_is_chosen() -> None:
-    assert made().epochs == 400
-    assert made(data="mnist").epochs == 120
+    assert made().epochs == 500  # 6,000 steps: more only overfit 1,197 images
+    assert made(data="mnist").epochs == 40  # 20,000 steps
+    assert made(data="mnist", variables=2).epochs == 120  # 60,000
+    assert made(data="mnist", batch_size=50).epochs == 20
+    assert TrainConfig().resolve(num_images=4_100).epochs == 488
+    assert TrainConfig(epochs=3).resolve(num_images=4_100).epochs == 3
+    assert made(model="mixed").epochs == 400
     assert made(data="mnist", epochs=3).epochs == 3
+    assert made().estimator == made(variables=5).estimator == "local-divergence"
+    assert made(epsilon=0.5).estimator == made(variables=5, two_sided=False).estimator == "direct"
     assert [made(variables=n).num_samples for n in (1, 2)] == [8, 1]
+    assert [made(variables=n).kl_start for n in (1, 2)] == ["auto", 1.0]
+    several = made(estimator="relax", variables=2)
+    assert (several.pseudo_images, several.dreams) == (0.0, 0.0)
     assert made(estimator="gumbel-softmax").num_samples == 1
     assert made(estimator="rebar").temperature == 0.5
     score = [made(estimator="score-function", **more) for more in ({}, {"num_samples": 1})]
@@ -147,9 +160,10 @@ def test_what_is_not_given_is_chosen() -> None:
 
 def test_a_changed_configuration_is_chosen_anew() -> None:
     """Starts, for which two epochs are too few, are no longer there."""
-    config = TrainConfig(data="mnist")
+    config = TrainConfig(data="mnist", estimator="direct")
     assert (config.epochs, config.resolve().starts) == (None, 4)
-    assert dataclasses.replace(config, epochs=2).resolve() == made(data="mnist", epochs=2)
+    two = made(data="mnist", estimator="direct", epochs=2)
+    assert dataclasses.replace(config, epochs=2).resolve() == two
     assert dataclasses.replace(config, epochs=2).resolve().starts == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.epochs = 3  # type: ignore[misc]
@@ -193,8 +207,11 @@ def test_every_setting_counts(name: str) -> None:
 def test_digests_stay() -> None:
     """Of runs that were kept, and of published results."""
     assert PRESETS["paper"].resolve().digest() == "c27ca7ce1c9c"
-    assert made(data="digits", epochs=40).digest() == "4f07d1766e76"
-    assert made(data="mnist", variables=5, values=4, epochs=2).digest() == "a03b97eeb600"
+    direct: dict[str, Any] = {"data": "digits", "epochs": 40, "estimator": "direct"}
+    assert made(**direct).digest() == "4f07d1766e76"
+    several: dict[str, Any] = {"data": "mnist", "variables": 5, "values": 4, "epochs": 2}
+    several |= {"estimator": "local-expectation", "kl_start": "auto", "kl_fraction": 2 / 3}
+    assert made(**several).digest() == "a03b97eeb600"
     pairs = made(data="digits", encoder="pairwise", variables=8, epochs=10)
     assert pairs.digest() == "11842985cdd1"
     assert made(model="mixed", labels=50, epochs=10).digest() == "983be1d4b31b"
@@ -208,7 +225,8 @@ def test_equal_work_has_one_digest() -> None:
     assert made(estimator="gumbel-softmax", temperature=1.0).digest() == soft.digest()
     faces: dict[str, Any] = {"data": "celeba", "model": "attributes"}
     assert made(**faces, image_size=64).digest() == made(**faces).digest()
-    assert made(epochs=400, kl_fraction=1 / 6, starts=4).digest() == made().digest()
+    given = {"epochs": 500, "kl_fraction": 1 / 2, "starts": 1, "covering": 2 / 3, "dreams": 1}
+    assert made(**given).digest() == made().digest()
 
 
 def test_of_another_version() -> None:

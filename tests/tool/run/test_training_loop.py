@@ -330,9 +330,9 @@ def test_a_trainer_ends_with_its_last_reference(tmp_path: Path) -> None:
 def test_weights_are_of_the_seed_alone() -> None:
     config = TrainConfig(hidden=5).resolve()
     torch.manual_seed(1)
-    first = build_model(config, 64).state_dict()
+    first = build_model(config, (8, 8)).state_dict()
     torch.manual_seed(2)
-    second = build_model(config, 64).state_dict()
+    second = build_model(config, (8, 8)).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 

@@ -60,7 +60,7 @@ def test_metrics(finished: Path) -> None:
             line["train"]["reconstruction"] + line["train"]["kl"]
         )
         assert line["validation"]["bound"] >= line["validation"]["nll"]
-        assert line["epsilon"] > 0
+        assert line["alpha"] in (0, 1)
         assert line["seconds"] > 0
 
 
@@ -127,7 +127,7 @@ def test_events(finished: Path) -> None:
     expected = [line["validation"]["bound"] for line in metrics(finished)]
     assert values == pytest.approx(expected)
     assert [event.step for event in events.Scalars("train/kl")] == [1, 2]
-    assert "epsilon" in events.Tags()["scalars"]
+    assert "alpha" in events.Tags()["scalars"]
 
 
 @pytest.mark.usefixtures("no_report")
@@ -155,7 +155,7 @@ def test_a_run_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert report.name == "report.html"
         assert (report.parent / "summary.json").is_file()
         assert report.parent.parent == Path("runs")
-        assert "digits-1x10-direct-" in report.parent.name
+        assert "digits-1x10-local-divergence-" in report.parent.name
         folders.add(report.parent)
     assert len(folders) == 2
 

@@ -202,15 +202,16 @@ def test_refused(tmp_path: Path, flags: str, message: str) -> None:
 
 
 def test_when_there_are_several() -> None:
-    assert TrainConfig(data="mnist").resolve().starts == 4
-    assert TrainConfig(data="mnist").resolve().start_epochs == 20
-    assert TrainConfig(data="mnist").resolve().total_epochs == 180
+    assert TrainConfig(data="mnist", estimator="direct").resolve().starts == 4
+    assert TrainConfig(data="mnist", estimator="direct").resolve().start_epochs == 20
+    assert TrainConfig(data="mnist", estimator="direct").resolve().total_epochs == 180
     for config in (
-        TrainConfig(data="mnist", epochs=24).resolve(),
-        TrainConfig(data="mnist", kl_start=1.0).resolve(),
-        TrainConfig(data="mnist", kl_fraction=0.5).resolve(),
-        TrainConfig(data="mnist", variables=2).resolve(),
-        TrainConfig(data="mnist", model="mixed").resolve(),
+        TrainConfig(data="mnist").resolve(),
+        TrainConfig(data="mnist", estimator="direct", epochs=24).resolve(),
+        TrainConfig(data="mnist", estimator="direct", kl_start=1.0).resolve(),
+        TrainConfig(data="mnist", estimator="direct", kl_fraction=0.5).resolve(),
+        TrainConfig(data="mnist", estimator="direct", variables=2).resolve(),
+        TrainConfig(data="mnist", estimator="direct", model="mixed").resolve(),
         TrainConfig(data="mnist", encoder="pairwise").resolve(),
     ):
         assert (config.starts, config.start_epochs, config.total_epochs) == (1, 0, config.epochs)
@@ -218,10 +219,10 @@ def test_when_there_are_several() -> None:
 
 def test_older_runs_are_recognised() -> None:
     """Settings that came later are in neither files nor digests where they are not used."""
-    old = TrainConfig(data="mnist", kl_fraction=2 / 3).resolve()
+    old = TrainConfig(data="mnist", estimator="direct", kl_fraction=2 / 3).resolve()
     assert "starts" not in old.to_dict()
     assert stored_config(old.to_dict()) == old
-    new = TrainConfig(data="mnist").resolve()
+    new = TrainConfig(data="mnist", estimator="direct").resolve()
     assert stored_config(new.to_dict()) == new
     assert sorted(new.differences(old)) == [
         f"--kl-fraction: {1 / 6} here, {2 / 3} there",

@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import tyro
 
@@ -40,6 +40,8 @@ class Gradients:
     """auto, cpu, cuda, cuda:N or mps."""
     json: bool = False
     """Print JSON instead of a table."""
+
+    memory: ClassVar[tuple[str, ...]] = ("--images", "--samples", "--draws")
 
     def run(self) -> None:
         """Measure, save after every setting, print the table (or JSON), draw the picture."""

@@ -7,7 +7,7 @@ import dataclasses
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import tyro
 
@@ -84,8 +84,11 @@ class Reproduce:
     compile: bool = False
     """Compile the steps of trainings, as directmax train --compile does."""
 
+    memory: ClassVar[tuple[str, ...]] = ("--workers",)
+
     def run(self) -> None:
         """Reproduce."""
+        from directmax.tool.data.locate import Places
         from directmax.tool.jobs.engine_local import resources
         from directmax.tool.look.progress import make_console
         from directmax.tool.paper.item import Request
@@ -95,6 +98,9 @@ class Reproduce:
         quiet()
         check_engine(self.engine, self.address, self.retries)
         resources(self.device, self.workers, 1)  # refused before images are read
+        Places(self.data_dir)
+        if self.output is not None and not self.output.strip():
+            raise ValueError("--output must be a folder, got an empty name")
         # A worker on another machine has a working directory of its own.
         data_dir = None if self.data_dir is None else str(Path(self.data_dir).absolute())
         present = present_data(data_dir)

@@ -1,14 +1,14 @@
-"""The commands that look at a finished run: `directmax evaluate`, `sample` and `edit`."""
+"""The commands that use a finished run: `directmax evaluate`, `sample`, `edit` and others."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 
-from directmax.tool.commands.shared import DataDir, RunDir, quiet
+from directmax.tool.commands.shared import DataDir, OtherData, RunDir, quiet
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,8 @@ class Evaluate:
 
     run_dir: RunDir
     """Folder of the run."""
+    data: OtherData = None
+    """Other images of the same kind."""
     data_dir: DataDir = None
     """Where to look for images first."""
     device: str = "auto"
@@ -34,6 +36,8 @@ class Evaluate:
     json: bool = False
     """Print JSON instead of a table."""
 
+    memory: ClassVar[tuple[str, ...]] = ("--samples",)
+
     def run(self) -> None:
         """Evaluate."""
         from directmax.tool.look.progress import bars
@@ -43,6 +47,7 @@ class Evaluate:
         with bars() as progress:
             metrics = evaluate_run(
                 self.run_dir,
+                data=self.data,
                 data_dir=self.data_dir,
                 device=self.device,
                 num_samples=self.samples,
@@ -80,8 +85,13 @@ class Sample:
     """How many codes to decode: all of them, in order, where there are at most so many, else
     random ones. Ignored by the mixed model (one row per class, columns share a Gaussian code)
     and the attributes model (one row per test image)."""
-    reconstructions: int = 20
-    """How many test images to reconstruct (0: none)."""
+    reconstructions: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="INT", help_behavior_hint="(default: 20, or 0 where there are no images)"
+        ),
+    ] = None
+    """How many test images to reconstruct; with 0 no images are needed."""
     columns: int = 10
     """Images in a row; of a model of attributes, test images."""
     attributes: Annotated[
@@ -89,6 +99,8 @@ class Sample:
         tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: all, at most 4)"),
     ] = ()
     """Of a model of attributes: which are switched on and off."""
+    data: OtherData = None
+    """Other images of the same kind to reconstruct."""
     data_dir: DataDir = None
     """Where to look for images first."""
     device: str = "auto"
@@ -96,14 +108,17 @@ class Sample:
     seed: int = 0
     """Of the random codes."""
 
+    memory: ClassVar[tuple[str, ...]] = ("--images", "--reconstructions", "--columns")
+
     def run(self) -> None:
         """Draw."""
         from directmax.tool.run.finished import sample_run
 
         quiet()
-        sample_run(
+        lacking = sample_run(
             self.run_dir,
             self.output,
+            data=self.data,
             num_images=self.images,
             num_reconstructions=self.reconstructions,
             columns=self.columns,
@@ -112,7 +127,7 @@ class Sample:
             device=self.device,
             seed=self.seed,
         )
-        print(f"wrote {self.output}")
+        print(f"wrote {self.output}" + (f", without images: {lacking}" if lacking else ""))
 
 
 @dataclass(frozen=True)
@@ -133,7 +148,7 @@ class Edit:
     keep_detail: bool = False
     """Add the change to the image itself, in place of the decoded one, which is smoother."""
     data_dir: DataDir = None
-    """Where to look for images first."""
+    """Not needed any more: the folder of the run has what is."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
 
@@ -149,12 +164,70 @@ class Edit:
             output,
             changes=_switches(self.changes),
             keep_detail=self.keep_detail,
-            data_dir=self.data_dir,
             device=self.device,
         )
         for name, (before, after) in attributes.items():
             print(f"{name}: {before:.1%} before, {'on' if after else 'off'} now")
         print(f"wrote {output}")
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Write the codes of images, and how probable they are, to a file of arrays."""
+
+    run_dir: RunDir
+    """Folder of the run."""
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|PATH")]
+    """A data set by name, or images of your own that fit the model."""
+    output: Annotated[str, tyro.conf.arg(metavar="FILE.npz")]
+    """The file to write: codes, probabilities, and labels where there are any."""
+    samples: int = 0
+    """Codes to draw for every image beside the most probable one."""
+    data_dir: DataDir = None
+    """Where to look for images first."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    seed: int = 0
+    """Of the samples."""
+
+    def run(self) -> None:
+        """Encode."""
+        from directmax.tool.look.progress import bars
+        from directmax.tool.run.encode import encode_images
+
+        quiet()
+        with bars() as progress:
+            count = encode_images(
+                self.run_dir,
+                self.source,
+                self.output,
+                num_samples=self.samples,
+                data_dir=self.data_dir,
+                device=self.device,
+                seed=self.seed,
+                progress=progress,
+            )
+        print(f"wrote {self.output}: codes of {count:,} image{'' if count == 1 else 's'}")
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a run's encoder and decoder as ONNX or torch.export files, checked against it."""
+
+    run_dir: RunDir
+    """Folder of the run."""
+    output: Annotated[str, tyro.conf.arg(metavar="DIR")]
+    """The folder to write to."""
+    format: Annotated[str, tyro.conf.arg(metavar="onnx|torch")] = "onnx"
+    """onnx, or torch for torch.export (.pt2)."""
+
+    def run(self) -> None:
+        """Export."""
+        from directmax.tool.run.export import export_run
+
+        quiet()
+        for name, difference in export_run(self.run_dir, self.output, format=self.format).items():
+            print(f"wrote {PurePath(self.output) / name}: differs by at most {difference:.1e}")
 
 
 def _switches(words: tuple[str, ...]) -> dict[str, bool]:

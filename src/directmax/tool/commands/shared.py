@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from directmax._choices import check_choice
+from directmax.tool.config.setting import short
 
 if TYPE_CHECKING:
     from directmax.tool.jobs.engine import Engine
     from directmax.tool.jobs.engine_local import Resources
 
 ENGINES = ("local", "ray")
+MOST_RETRIES = 1000
 DataDir = Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
+OtherData = Annotated[
+    str | None, tyro.conf.arg(metavar="NAME|PATH", help_behavior_hint="(default: the run's)")
+]
 RunDir = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
 
 
@@ -37,8 +42,8 @@ def check_engine(engine: str, address: str | None, retries: int) -> None:
         ValueError: the message names the flag.
     """
     check_choice("engine", engine, ENGINES)
-    if retries < 0:
-        raise ValueError(f"--retries must be at least 0, got {retries}")
+    if not 0 <= retries <= MOST_RETRIES:
+        raise ValueError(f"--retries must be 0 to {MOST_RETRIES}, got {short(retries)}")
     if address is not None and engine != "ray":
         raise ValueError("--address is for --engine ray: add it, or leave --address out")
 

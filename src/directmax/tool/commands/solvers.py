@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,6 +30,8 @@ class Solvers:
     """Print JSON instead of a table."""
     device: str = "auto"
     """Where the instances are: auto, cpu, cuda, cuda:N or mps."""
+
+    memory: ClassVar[tuple[str, ...]] = ("--variables", "--batch-size")
 
     def run(self) -> None:
         """Print the table (or JSON); exit with 1 if a solver disagrees with another."""

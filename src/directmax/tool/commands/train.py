@@ -6,7 +6,8 @@ import dataclasses
 import os
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any
+from pathlib import PurePath
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
@@ -14,6 +15,7 @@ from directmax.tool.commands.shared import DataDir, quiet
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.setting import Setting
 from directmax.tool.config.settings import SETTINGS
+from directmax.tool.data.names import OWN, also_a_path, is_path
 from directmax.tool.environment import is_helper
 
 _METAVARS = {"int": "INT", "float": "FLOAT", "str": "NAME", "tuple": "NAME ..."}
@@ -23,7 +25,7 @@ def flag_help(each: Setting, *, several: bool = False) -> Any:
     """Help and metavar of the flag of a setting, with one value or with several."""
     metavar = _METAVARS.get(each.kind, f"| --no-{each.name.replace('_', '-')}")
     if each.choices or each.name == "data":
-        metavar = "NAME"
+        metavar = "NAME|PATH" if each.name == "data" else "NAME"
     if several:
         metavar = {"bool": "yes|no", "tuple": "NAME,..."}.get(each.kind, metavar)
     shown = each.shown or each.default
@@ -85,6 +87,13 @@ class Train:
     """Where epochs are written beside metrics.jsonl: csv, tensorboard, wandb, mlflow."""
     resume: bool = False
     """Continue the run in --run-dir where it stopped; the result is the same."""
+    extend: int = 0
+    """With --resume: train for so many epochs more than the run was to have."""
+
+    memory: ClassVar[tuple[str, ...]] = (
+        *("--batch-size", "--num-samples", "--variables", "--values", "--hidden"),
+        *("--image-size", "--eval-samples", "--devices", "--workers"),
+    )
 
     def run(self) -> None:
         """Train."""
@@ -98,13 +107,18 @@ class Train:
         from directmax.tool.run.train import train
 
         quiet()
-        folder = self.run_dir or _new_folder(config)
+        folder = self.run_dir or _new_folder(config, self.path)
         console = Console()
+        images = self._images(config)
+        if images is not None and not self.resume:
+            config = self.config(len(images.train))
         summary = train(
             config,
             folder,
+            images=images,
             data_dir=self.data_dir,
             resume=self.resume,
+            extend=self.extend,
             device=self.device,
             workers=self.workers,
             devices=self.devices,
@@ -118,6 +132,8 @@ class Train:
         console.print(bound_table({split: summary[split] for split in ("validation", "test")}))
         if note := training_note(summary, RunFolder(folder).metrics()):
             console.print(note)
+        for line in summary["advice"]:
+            console.print(line)
         console.print(
             f"best epoch {summary['best_epoch']} of {summary['epochs']}, "
             f"{summary['seconds_per_epoch']:.2f} s an epoch"
@@ -129,9 +145,36 @@ class Train:
             )
         print(f"report: {os.path.join(folder, 'report.html')}")  # noqa: PTH118 (as the user typed it)
 
-    def config(self) -> ResolvedConfig:
-        """What the flags mean; with --resume, laid over the stored configuration."""
-        flags = vars(self.flags)
+    @property
+    def path(self) -> str | None:
+        """Of data of one's own, if --data is one."""
+        word = self.flags.data
+        return word if word is not None and is_path(word) else None
+
+    def _images(self, config: ResolvedConfig) -> Any:
+        """Data of one's own, after a line that says what was understood; None: by name."""
+        if self.path is None:
+            if (note := also_a_path(self.flags.data or "")) and not is_helper():
+                print(note)
+            return None
+        if self.resume:
+            return self.path
+        from directmax.tool.run.make import load_data
+        from directmax.tool.run.processes import make_fabric
+
+        make_fabric(self.device, 1, config.precision)  # says what is wrong before images are read
+        data = load_data(config, self.data_dir, images=self.path)
+        if not is_helper():
+            print(f"{self.path}: {data.understood}{_binarised(config, data)}", flush=True)
+        return data
+
+    def config(self, num_images: int | None = None) -> ResolvedConfig:
+        """What the flags mean; with --resume, laid over the stored configuration.
+
+        Args:
+            num_images: to train on, where they are not a data set by name.
+        """
+        flags = vars(self.flags) | ({} if self.path is None else {"data": OWN})
         typed = {name: word for name, word in flags.items() if not SETTINGS[name].unset(word)}
         given: dict[str, Any] = {
             name: value if isinstance(value, tuple) else SETTINGS[name].read(value)
@@ -140,10 +183,10 @@ class Train:
         if self.config_file is not None:
             config = TrainConfig.from_file(self.config_file, **given, preset=self.preset)
             if not self.resume:
-                return config.resolve()
+                return config.resolve(num_images)
             given = config.given()
         elif not self.resume or self.preset is not None:
-            return TrainConfig(**given, preset=self.preset or "default").resolve()
+            return TrainConfig(**given, preset=self.preset or "default").resolve(num_images)
         from directmax.tool.run.run_folder import RunFolder
 
         if not self.run_dir:
@@ -153,12 +196,23 @@ class Train:
         return dataclasses.replace(stored, **checked)
 
 
-def _new_folder(config: ResolvedConfig) -> str:
+def _binarised(config: ResolvedConfig, data: Any) -> str:
+    """What becomes of shades and colours; they are not changed unasked without a word."""
+    if config.model == "attributes" or config.binarize == "none":
+        return ""
+    images = data.train.images
+    if bool(((images == 0) | (images == 1)).all()):
+        return ""
+    return f"; every number becomes 0 or 1 (--binarize {config.binarize})"
+
+
+def _new_folder(config: ResolvedConfig, own: str | None) -> str:
     """A name under runs/ that no other run has."""
+    data = config.data if own is None else PurePath(own).name.split(".")[0] or OWN
     encoder = "" if config.encoder == "independent" else f"-{config.encoder}"
     if config.model != "discrete":
         encoder += f"-{config.model}-{config.labels}-labels"
-    stem = f"{config.data}-{config.variables}x{config.values}{encoder}-{config.estimator}"
+    stem = f"{data}-{config.variables}x{config.values}{encoder}-{config.estimator}"
     path = os.path.join("runs", f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}")  # noqa: PTH118
     number, candidate = 2, path
     while os.path.exists(candidate):  # noqa: PTH110

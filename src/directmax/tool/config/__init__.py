@@ -3,7 +3,14 @@
 from directmax.tool.config.resolved import ResolvedConfig, digest_of
 from directmax.tool.config.setting import flag_of
 from directmax.tool.config.settings import VERSION
-from directmax.tool.config.train import PRESETS, TrainConfig, changed, shortest, stored_config
+from directmax.tool.config.train import (
+    PRESETS,
+    TrainConfig,
+    changed,
+    extended,
+    shortest,
+    stored_config,
+)
 
 __all__ = [
     "PRESETS",
@@ -12,6 +19,7 @@ __all__ = [
     "TrainConfig",
     "changed",
     "digest_of",
+    "extended",
     "flag_of",
     "shortest",
     "stored_config",

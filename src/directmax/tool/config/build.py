@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.estimators import ESTIMATORS, Estimator, LabelledDirect
+from directmax.estimators import ESTIMATORS, Estimator, LabelledDirect, LocalDivergence
 from directmax.models import (
+    ENCODERS,
     AttributeDecoder,
     AttributeEncoder,
     AttributeVAE,
     Decoder,
     DiscreteVAE,
     Encoder,
+    ImageDecoder,
+    ImageTrunk,
     MixedEncoder,
     MixedVAE,
     PairwiseEncoder,
+    StructuredEncoder,
+    named_decoder,
+    named_trunk,
+    structured_encoder,
 )
-from directmax.schedules import ExponentialDecay, GeometricDecay, Schedule
+from directmax.schedules import ExponentialDecay, GeometricDecay, LinearDecay, Schedule
 from directmax.tool.config.annealing import auto_kl_start
 from directmax.tool.config.resolved import ResolvedConfig
 
@@ -39,20 +48,43 @@ def build_estimator(config: ResolvedConfig) -> Estimator:
         initial = settings[row.anneals]
         rate, minimum = config.anneal_rate, min(0.1, initial)
         settings[row.anneals] = ExponentialDecay(initial, rate=rate, minimum=minimum)
+    if "covering" in settings:  # where it starts; see `schedule_estimator`
+        settings["covering"] = 1.0 if config.covering else 0.0
     return row.make(settings, config.variables, config.values)
 
 
-def build_model(config: ResolvedConfig, num_pixels: int) -> DiscreteVAE | MixedVAE:
+def schedule_estimator(
+    estimator: Estimator, config: ResolvedConfig, kl_weight: Schedule, steps: int
+) -> None:
+    """Give an estimator what changes with the step: α and the KL weight of `LocalDivergence`.
+
+    Args:
+        estimator: of a model that is trained.
+        config: how long α is 1.
+        kl_weight: of the KL term that the training adds.
+        steps: of an epoch.
+    """
+    if isinstance(estimator, LocalDivergence):
+        hold = round(config.covering * config.epochs * steps)
+        estimator.alpha = LinearDecay(1.0 if hold else 0.0, 0.0, hold=hold)
+        estimator.kl_weight = kl_weight
+
+
+def build_model(config: ResolvedConfig, shape: Sequence[int]) -> DiscreteVAE | MixedVAE:
     """The model of a configuration, its weights drawn from the configuration's seed.
 
     torch's global random state is left as it was.
+
+    Args:
+        config: of a discrete or a mixed model.
+        shape: (height, width) or (channels, height, width) of an image.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         if config.model == "mixed":
-            return _mixed(config, num_pixels)
-        encoder = build_encoder(config, num_pixels)
-        decoder = Decoder(config.variables, config.values, num_pixels, hidden=config.hidden)
+            return _mixed(config, shape)
+        encoder = build_encoder(config, shape)
+        decoder = _decoder(config, config.variables, config.values, shape)
         estimator = build_estimator(config)  # may have weights of its own
     return DiscreteVAE(
         encoder,
@@ -88,12 +120,28 @@ def build_attribute_model(config: ResolvedConfig, shape: tuple[int, int, int]) -
         )
 
 
-def _mixed(config: ResolvedConfig, num_pixels: int) -> MixedVAE:
+def _trunk(config: ResolvedConfig, shape: Sequence[int]) -> ImageTrunk | None:
+    return named_trunk(config.network, shape, config.hidden)
+
+
+def _decoder(
+    config: ResolvedConfig, num_variables: int, num_values: int, shape: Sequence[int]
+) -> Decoder | ImageDecoder:
+    return named_decoder(config.network, num_variables, num_values, shape, config.hidden)
+
+
+def _mixed(config: ResolvedConfig, shape: Sequence[int]) -> MixedVAE:
     """With direct the labels' gradient is its difference of argmaxes too; else cross-entropy."""
     by_argmax = config.estimator == "direct" and not config.rao_blackwell
     return MixedVAE(
-        MixedEncoder(num_pixels, config.values, config.gaussian, hidden=config.hidden),
-        Decoder(config.values, config.gaussian, num_pixels, hidden=config.hidden),
+        MixedEncoder(
+            math.prod(shape),
+            config.values,
+            config.gaussian,
+            hidden=config.hidden,
+            trunk=_trunk(config, shape),
+        ),
+        _decoder(config, config.values, config.gaussian, shape),
         build_estimator(config),
         supervision=LabelledDirect(
             rao_blackwell=not by_argmax, num_samples=config.num_samples if by_argmax else 1
@@ -102,17 +150,33 @@ def _mixed(config: ResolvedConfig, num_pixels: int) -> MixedVAE:
     )
 
 
-def build_encoder(config: ResolvedConfig, num_pixels: int) -> Encoder | PairwiseEncoder:
+def build_encoder(
+    config: ResolvedConfig, shape: Sequence[int]
+) -> Encoder | PairwiseEncoder | StructuredEncoder:
     """The encoder that a configuration names.
 
     Raises:
         ValueError: its solver is not installed.
     """
+    num_pixels, trunk = math.prod(shape), _trunk(config, shape)
     if config.encoder == "independent":
-        return Encoder(num_pixels, config.variables, config.values, hidden=config.hidden)
+        return Encoder(
+            num_pixels, config.variables, config.values, hidden=config.hidden, trunk=trunk
+        )
+    if ENCODERS[config.encoder].structure:
+        return structured_encoder(
+            config.encoder,
+            num_pixels,
+            config.variables,
+            config.values,
+            chosen=config.chosen,
+            hidden=config.hidden,
+            trunk=trunk,
+        )
     return PairwiseEncoder(
         num_pixels,
         config.variables,
+        trunk=trunk,
         supermodular=config.encoder == "supermodular",
         hidden=config.hidden,
         solver=config.solver,

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from directmax.tool.config.defaults import falling_epochs
 from directmax.tool.config.setting import flag_of
-from directmax.tool.config.settings import SETTINGS, Settings, falling_epochs
+from directmax.tool.config.settings import SETTINGS, Settings
+from directmax.tool.data.names import ALL
 
 
 @dataclass(frozen=True)
@@ -21,21 +23,23 @@ class ResolvedConfig(Settings):
     Example:
         >>> from directmax.tool.config import TrainConfig
         >>> TrainConfig(data="mnist", values=50).resolve().estimator
-        'direct'
+        'local-divergence'
     """
 
     def __post_init__(self) -> None:
         if any(getattr(self, n) is None and s.stored is None for n, s in SETTINGS.items()):
             raise TypeError("a ResolvedConfig is made by TrainConfig(...).resolve()")
 
-    def resolve(self) -> ResolvedConfig:
-        """Itself."""
+    def resolve(self, num_images: int | None = None) -> ResolvedConfig:
+        """Itself, for any number of images."""
         return self
 
     @property
     def title(self) -> str:
         """One line for people: data, latent space, estimator."""
         encoder = "" if self.encoder == "independent" else f"{self.encoder} · "
+        if self.network != "mlp":
+            encoder = f"{self.network} · {encoder}"
         if self.model != "discrete":
             encoder += f"{self.gaussian} Gaussian dimensions · {self.labels} labels · "
         if self.model == "attributes":
@@ -62,7 +66,7 @@ class ResolvedConfig(Settings):
 
         Example:
             >>> from directmax.tool.config import TrainConfig
-            >>> TrainConfig(data="mnist", starts=3).resolve().total_epochs  # 20 twice, then 120
+            >>> TrainConfig(estimator="direct", data="mnist", starts=3).resolve().total_epochs
             160
         """
         return self.epochs + (self.starts - 1) * self.start_epochs
@@ -72,7 +76,7 @@ class ResolvedConfig(Settings):
 
         Example:
             >>> from directmax.tool.config import TrainConfig
-            >>> config = TrainConfig(data="mnist", starts=3).resolve()  # 20 epochs each
+            >>> config = TrainConfig(estimator="direct", data="mnist", starts=3).resolve()
             >>> config.epochs_before(1, 20), config.epochs_before(1, 21)  # 21: after the choice
             (20, 40)
         """
@@ -84,10 +88,10 @@ class ResolvedConfig(Settings):
         values = {}
         for name, each in SETTINGS.items():
             value = getattr(self, name)
-            if each.since > 1 and value == each.before:
-                continue
             if value is None or (each.default_stored and value == each.default(self)):
                 value = each.stored
+            if each.since > 1 and value == each.before:
+                continue
             values[name] = list(value) if isinstance(value, tuple) else value
         return values
 
@@ -107,9 +111,11 @@ class ResolvedConfig(Settings):
 class _Filler:
     """Settings by name: the value that was given, or the default, which may ask for others."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], num_images: int | None = None) -> None:
         self._given = dict(values)
         self._values = dict(values)
+        known = ALL.get(self.data)
+        self.num_images = num_images or (known.train_images if known else None)
 
     def given(self, name: str) -> Any:
         """None: not given."""
@@ -122,9 +128,9 @@ class _Filler:
         return self._values[name]
 
 
-def fill(values: Mapping[str, Any]) -> ResolvedConfig:
+def fill(values: Mapping[str, Any], num_images: int | None = None) -> ResolvedConfig:
     """Every setting: the value that is given, else its default; nothing else is looked at."""
-    filler = _Filler(values)
+    filler = _Filler(values, num_images)
     return ResolvedConfig(**{name: getattr(filler, name) for name in SETTINGS})
 
 

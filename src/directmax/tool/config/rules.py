@@ -7,11 +7,12 @@ from typing import Any
 
 from directmax._choices import check_choice
 from directmax.estimators import ESTIMATORS
+from directmax.models import COUPLED, ENCODERS
 from directmax.solvers import SOLVERS
 from directmax.tool.config.resolved import ResolvedConfig
 from directmax.tool.config.setting import either, flag_of, short
 from directmax.tool.config.settings import SETTINGS, users
-from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATASETS
+from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATASETS, OWN
 
 EXACT_ATTRIBUTES = 6
 MOST_ATTRIBUTES = 16
@@ -20,7 +21,8 @@ GIBBS_VARIABLES = 20
 """Sums over 2^n states at every step are refused beyond."""
 MOST_NUMBERS = 2**31
 """In one tensor: 8 GiB of float32."""
-STRUCTURED = "add --encoder pairwise or --encoder supermodular, or leave it out"
+MOST_SUMMED = 14
+"""Values of a matching, of which all sets are gone through."""
 
 
 def refuse_unused(given: Mapping[str, Any], config: ResolvedConfig) -> None:
@@ -39,12 +41,15 @@ def refuse_unused(given: Mapping[str, Any], config: ResolvedConfig) -> None:
 def unused(name: str, config: ResolvedConfig) -> str | None:
     """What a setting is for and what to do, where nothing uses it; None where something does."""
     each = SETTINGS[name]
+    if name == "image_size" and config.data == OWN:
+        return None
     if each.models and config.model not in each.models:
         models = [f"--model {model}" for model in each.models]
         names = " or the ".join(each.models)
         return f"the {names} model: add {either(models)}, or leave it out"
-    if each.structured and config.encoder == "independent":
-        return f"structured encoders: {STRUCTURED}"
+    if each.encoders and config.encoder not in each.encoders:
+        flags = either([f"--encoder {name}" for name in each.encoders])
+        return f"other encoders: add {flags}, or leave it out"
     if config.model in each.labels and not config.labels:
         return "runs with labels: add --labels, or leave it out"
     estimators = users(each.name)
@@ -71,7 +76,12 @@ def check_data(values: Any) -> None:
     Raises:
         ValueError: an unknown data set, or one of another kind.
     """
-    if values.model == "attributes":
+    if values.data == OWN:
+        if values.model == "attributes" and not getattr(values, "attributes", ()):
+            raise ValueError(
+                "--model attributes with data of your own needs the names of --attributes"
+            )
+    elif values.model == "attributes":
         if values.data in DATASETS and values.data not in ATTRIBUTE_DATASETS:
             raise ValueError(
                 f"--model attributes needs images with attributes, and {values.data} has none: add "
@@ -95,6 +105,8 @@ def check(config: ResolvedConfig) -> None:
     _check_model(config)
     if config.encoder == "independent":
         _check_independent(config)
+    elif ENCODERS[config.encoder].structure:
+        _check_set(config)
     else:
         _check_structured(config)
     _check_estimator(config)
@@ -139,6 +151,37 @@ def _check_independent(config: ResolvedConfig) -> None:
         )
 
 
+def _check_set(config: ResolvedConfig) -> None:
+    """Sizes that make a structure, of which the sums are exact."""
+    encoder, n, k = config.encoder, config.variables, config.values
+    if config.model != "discrete":
+        raise ValueError(
+            f"--encoder {encoder} is for the discrete model: leave out --model {config.model}, or "
+            f"choose --encoder {either(COUPLED)}"
+        )
+    if not ESTIMATORS[config.estimator].gibbs:
+        takes = [name for name, row in ESTIMATORS.items() if row.gibbs]
+        raise ValueError(
+            f"--estimator {config.estimator} needs an argmax or independent variables; with "
+            f"--encoder {encoder}, whose samples are exact, choose {either(takes)}"
+        )
+    if encoder == "subset" and not 1 <= config.chosen < n:
+        raise ValueError(
+            f"--chosen must be at least 1 and below the {n} of --variables, got {config.chosen}"
+        )
+    wanted = {"subset": 2, "tree": n + 1}.get(encoder, k)
+    if k != wanted:
+        raise ValueError(
+            f"--encoder {encoder} with --variables {n} has {wanted} values, got --values {k}; "
+            "leave it out"
+        )
+    if encoder == "matching" and not n <= k <= MOST_SUMMED:
+        raise ValueError(
+            f"--encoder matching sums over the sets of --values: these must be at least the {n} of "
+            f"--variables and at most {MOST_SUMMED}, got {k}; a larger one has no bound"
+        )
+
+
 def _check_structured(config: ResolvedConfig) -> None:
     if config.values != 2:
         raise ValueError(
@@ -176,6 +219,11 @@ def _check_estimator(config: ResolvedConfig) -> None:
             f"--estimator {config.estimator} needs binary variables, got --values {config.values}; "
             "add --values 2, or choose local-expectation or score-function"
         )
+    if config.estimator == "local-divergence" and config.kl_gradient == "off":
+        raise ValueError(
+            "--kl-gradient off leaves out what local-divergence reckons with: leave it out, or "
+            "choose local-expectation or direct"
+        )
     if config.rao_blackwell and config.encoder != "independent":
         raise ValueError("--rao-blackwell needs independent variables; leave it out")
     if config.baseline == "leave-one-out" and config.num_samples == 1:
@@ -185,7 +233,7 @@ def _check_estimator(config: ResolvedConfig) -> None:
 def _check_cost(config: ResolvedConfig) -> None:
     """What could not be allocated anyway is said before anything is."""
     n, outputs = config.variables, config.variables * config.values
-    if config.encoder != "independent":
+    if config.encoder in COUPLED:
         outputs += n * (n - 1) // 2
     for names, numbers in (
         (("variables", "values", "hidden"), outputs * config.hidden),

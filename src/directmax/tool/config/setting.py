@@ -26,7 +26,7 @@ class Setting:
         range: the least value and the largest; what more would cost is out of reach.
         above_zero_to: the largest, where every number above 0 will do.
         models: those that use it; none stands for all.
-        structured: whether only structured encoders use it.
+        encoders: those that use it; none stands for all.
         labels: models that use it only with labels.
         stored: what files have where it is not used; version 1 of them has no null.
         default_stored: whether files have that also in place of the default.
@@ -44,7 +44,7 @@ class Setting:
     range: tuple[float, float] = (-math.inf, math.inf)
     above_zero_to: float = 0
     models: tuple[str, ...] = ()
-    structured: bool = False
+    encoders: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     stored: Any = None
     default_stored: bool = False

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from directmax.estimators import ESTIMATORS, Declaration
-from directmax.models import ENCODERS
+from directmax.models import COUPLED, ENCODERS, NETWORKS, EncoderKind
 from directmax.objectives import LIKELIHOODS
 from directmax.solvers import SOLVERS
-from directmax.tool.config.setting import By, by_model, declared, either, setting
-from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS
+from directmax.tool.config.defaults import (
+    FEWEST_EPOCHS,
+    LENGTH,
+    LENGTH_OF_SEVERAL,
+    MOST_EPOCHS,
+    default_epochs,
+    default_estimator,
+    default_kl_fraction,
+    default_kl_start,
+    default_num_samples,
+    default_starts,
+    default_values,
+    default_variables,
+    if_local_divergence,
+    if_used,
+)
+from directmax.tool.config.setting import by_model, declared, either, setting
+from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS, known
 
-VERSION = 2
+VERSION = 3
 """Of the files that hold a configuration."""
 MODELS = ("discrete", "mixed", "attributes")
-FEWEST_START_EPOCHS = 5
-"""With fewer, one start is as good as another."""
+STRUCTURES = tuple(name for name, kind in ENCODERS.items() if kind.structure)
+"""Encoders whose posterior is a structure's Gibbs distribution."""
 _MIXED = ("mixed", "attributes")
 
 
@@ -31,45 +46,13 @@ def _those(kind: Callable[[Declaration], bool], last: str = "or") -> str:
     return either([name for name, row in ESTIMATORS.items() if kind(row)], last)
 
 
-def falling_epochs(fraction: float, epochs: int) -> int:
-    """Epochs that a share of a run takes part in."""
-    return math.ceil(fraction * epochs - 1e-9)
-
-
-def _structured(c: Any) -> bool:
-    return c.model == "attributes" or c.encoder != "independent"
-
-
-def _one(c: Any) -> bool:
-    return c.model == "discrete" and c.variables == 1
-
-
-def _variables(c: Any) -> int:
-    return len(c.attributes) if c.model == "attributes" else 15 if _structured(c) else 1
-
-
-def _estimator(c: Any) -> str:
-    if c.variables == 1 and c.encoder == "independent":
-        return "direct"
-    if c.encoder == "independent":
-        return "local-expectation"
-    return "clamped-argmax" if c.perturbation == "unary" else "direct"
-
-
-def _num_samples(c: Any) -> int:
-    if c.estimator == "score-function":
-        return 1 if c.given("baseline") == "running-mean" else 4
-    return 8 if c.estimator == "direct" and _one(c) else 1
-
-
-def _starts(c: Any) -> int:
-    falls = c.given("kl_fraction") is None and c.kl_start != 1
-    few = falling_epochs(c.kl_fraction, c.epochs) < FEWEST_START_EPOCHS
-    return 4 if _one(c) and falls and not few else 1
-
-
-def _used(name: str, value: By) -> By:
-    return lambda c: value(c) if name in ESTIMATORS[c.estimator].uses else None
+def _by_encoder(of: Callable[[EncoderKind], object]) -> str:
+    """What encoders have by default, in words."""
+    having: dict[object, list[str]] = {}
+    for name, kind in ENCODERS.items():
+        having.setdefault(of(kind), []).append(name)
+    (first, _), *rest = having.items()
+    return ", ".join([f"{first}", *(f"{value} with {either(names)}" for value, names in rest)])
 
 
 @dataclass(frozen=True)
@@ -81,7 +64,8 @@ class Settings:
     """
 
     data: str = setting(
-        f"Data set: {either(DATASETS)}; with attributes {either(ATTRIBUTE_DATASETS)}.",
+        f"""Data set: {either(DATASETS)}; with attributes {either(ATTRIBUTE_DATASETS)}. Or the PATH
+        of your own: a folder of images, .npy, .npz, .csv, .txt, .mat, IDX or Parquet files.""",
         "digits",
     )
     model: str = setting(
@@ -92,13 +76,14 @@ class Settings:
     )
     attributes: tuple[str, ...] = setting(
         "Attributes model: which, by the data set's names.",
-        lambda c: ALL[c.data].attributes if c.model == "attributes" else (),
+        lambda c: known(c.data).attributes if c.model == "attributes" else (),
         "; ".join(f"of {name} {', '.join(ALL[name].attributes)}" for name in ATTRIBUTE_DATASETS),
         models=("attributes",),
     )
     image_size: int = setting(
-        "Attributes model: height and width of the images.",
-        lambda c: ALL[c.data].size if c.model == "attributes" else None,
+        """Attributes model, and data of your own: height and width to which the middle square of
+        every image is resized.""",
+        lambda c: known(c.data).size if c.model == "attributes" else None,
         ", ".join(f"{ALL[name].size} with {name}" for name in ATTRIBUTE_DATASETS),
         range=(8, 1024),
         models=("attributes",),
@@ -175,14 +160,14 @@ class Settings:
     )
     variables: int = setting(
         "Number n of latent variables.",
-        _variables,
-        "1, or 15 with a structured encoder",
+        default_variables,
+        _by_encoder(lambda kind: kind.variables),
         range=(1, 10_000),
     )
     values: int = setting(
         "Number k of values of each latent variable.",
-        lambda c: 2 if _structured(c) else 10,
-        "10, or 2 with a structured encoder",
+        default_values,
+        _by_encoder(lambda kind: kind.shown),
         range=(2, 1_000_000),
     )
     hidden: int = setting(
@@ -191,32 +176,71 @@ class Settings:
         "300, 400 with the mixed model, 256 with attributes",
         range=(1, 65_536),
     )
+    network: str = setting(
+        f"""Of encoder and decoder:
+        {either([f"{name} ({text})" for name, text in NETWORKS.items()])}.""",
+        "mlp",
+        choices=tuple(NETWORKS),
+        models=("discrete", "mixed"),
+        since=3,
+        before="mlp",
+    )
     encoder: str = setting(
-        f"{either([f'{name} ({text})' if text else name for name, text in ENCODERS.items()])}.",
+        f"{either([f'{n} ({kind.text})' if kind.text else n for n, kind in ENCODERS.items()])}.",
         "independent",
         choices=tuple(ENCODERS),
     )
+    chosen: int = setting(
+        "Subset encoder: how many of the variables are on.",
+        lambda c: max(1, c.variables // 2) if c.encoder == "subset" else None,
+        "half of them",
+        range=(0, 10_000),
+        encoders=("subset",),
+        stored=0,
+        since=3,
+        before=0,
+    )
     solver: str = setting(
-        f"Of a structured encoder's argmax: {either(tuple(SOLVERS))}.",
+        f"Of the argmax of {either(COUPLED)}: {either(tuple(SOLVERS))}.",
         "auto",
         choices=tuple(SOLVERS),
-        structured=True,
+        encoders=COUPLED,
     )
     perturbation: str = setting(
-        """Structured encoders: Gumbel noise on the single variables (unary) or on every state
-        (states; exact Gibbs samples, few variables).""",
+        f"""{either(COUPLED).capitalize()}: Gumbel noise on the single variables (unary) or on every
+        state (states; exact Gibbs samples, few variables).""",
         "unary",
         choices=("unary", "states"),
-        structured=True,
+        encoders=COUPLED,
     )
     kl: str = setting(
-        """KL term of structured encoders: of the Gibbs distribution (gibbs, at most 20 variables)
+        f"""KL term of {either(COUPLED)}: of the Gibbs distribution (gibbs, at most 20 variables)
         or, as in the authors' code, of the unary potentials alone (unary, no bound).""",
         "gibbs",
         choices=("gibbs", "unary"),
         noun="KL term",
-        structured=True,
+        encoders=COUPLED,
         models=("discrete",),
+    )
+    pseudo_images: float = setting(
+        """The decoder is fitted to so many images more for each of its values (n(k − 1) + 1), all
+        equal to the mean training image, with codes drawn from the prior. 0 switches this off.""",
+        if_local_divergence,
+        "1 with local-divergence, else 0",
+        range=(0, 1e6),
+        models=("discrete",),
+        since=3,
+        before=0.0,
+    )
+    dreams: float = setting(
+        """Weight of the encoder's loss −log q(z|x) on images that the decoder draws from codes of
+        the prior, as in the sleep phase of wake–sleep. 0 switches this off.""",
+        if_local_divergence,
+        "1 with local-divergence, else 0",
+        range=(0, 1e6),
+        models=("discrete",),
+        since=3,
+        before=0.0,
     )
     candidates: str = setting(
         """Losses of single changes, with several variables: bfloat16 where that is faster (auto),
@@ -227,11 +251,14 @@ class Settings:
     )
     estimator: str = setting(
         f"""Gradient estimator: {_those(lambda row: row.independent and not row.binary)}; with
-        binary variables also {_those(lambda row: row.binary)}; with structured encoders
-        {_those(lambda row: bool(row.coupled))}.""",
-        _estimator,
-        "direct for one variable, local-expectation for several, clamped-argmax for structured "
-        "encoders (direct with --perturbation states)",
+        binary variables also {_those(lambda row: row.binary)}; with the encoders
+        {either(COUPLED)} {_those(lambda row: bool(row.coupled))}; with
+        {either(STRUCTURES)} {_those(lambda row: row.gibbs)}.""",
+        default_estimator,
+        "local-divergence, or direct where one of its settings is given; clamped-argmax with "
+        f"{either(COUPLED)} (direct with --perturbation states); score-function with "
+        f"{either(STRUCTURES)}; with the other models direct for one variable, local-expectation "
+        "for several",
         choices=tuple(ESTIMATORS),
     )
     epsilon: float | Literal["auto"] = setting(
@@ -250,16 +277,27 @@ class Settings:
         False,
     )
     num_samples: int = setting(
-        """Gumbel draws an image to average over (all estimators but exact). With direct and one
-        variable of the discrete model several cost little.""",
-        _num_samples,
-        "8 with direct and one variable of the discrete model, 4 with score-function, else 1",
+        """Gumbel draws an image to average over (all estimators but exact). With one variable of
+        the discrete model several cost little.""",
+        default_num_samples,
+        "8 with direct or local-divergence and one variable of the discrete model, 4 with "
+        "score-function, else 1",
         range=(1, 10_000),
+    )
+    covering: float = setting(
+        """Local-divergence: share of the run with α = 1, in which q covers what the posterior
+        allows; after it α = 0, which minimises the bound.""",
+        if_used("covering", lambda _: 2 / 3),
+        "two thirds",
+        range=(0, 1),
+        since=3,
+        before="auto",
+        stored="auto",
     )
     temperature: float = setting(
         f"The temperature τ of {either(users('temperature'), 'and')}; with rebar and relax where "
         "it starts.",
-        _used("temperature", lambda c: ESTIMATORS[c.estimator].temperature),
+        if_used("temperature", lambda c: ESTIMATORS[c.estimator].temperature),
         f"{_those(lambda row: row.temperature == 0.5, 'and')} 0.5, else 1",
         above_zero_to=1e30,
         stored="auto",
@@ -268,7 +306,7 @@ class Settings:
     straight_through: bool = setting("Gumbel-Softmax: pass the one-hot argmax forward.", False)
     baseline: str = setting(
         "Score-function: leave-one-out (several draws), running-mean or none.",
-        _used("baseline", lambda c: "running-mean" if c.num_samples == 1 else "leave-one-out"),
+        if_used("baseline", lambda c: "running-mean" if c.num_samples == 1 else "leave-one-out"),
         "leave-one-out, or running-mean with one draw",
         choices=("leave-one-out", "running-mean", "none"),
         stored="auto",
@@ -290,29 +328,33 @@ class Settings:
         """Weight of the KL term at the start, from where it falls to 1 geometrically; 1 switches
         this off. auto: just below the weight at which codes part; 1 with the mixed and the
         attributes model.""",
-        "auto",
+        default_kl_start,
+        "auto, or 1 with several independent variables or a set in the discrete model",
         above_zero_to=1e30,
     )
     kl_fraction: float = setting(
         "Share of the run over which it falls.",
-        lambda c: 1 / 6 if _one(c) else 2 / 3,
-        "a sixth with one variable of the discrete model, else two thirds",
+        default_kl_fraction,
+        "with one variable of the discrete model half with local-divergence and else a sixth; two "
+        "thirds with others",
         range=(0, 1),
     )
     starts: int = setting(
         """Trainings from other initial weights while the weight of the KL term falls; the one with
         the best validation bound then (with labels, accuracy) is continued.""",
-        _starts,
-        "4 with one variable of the discrete model, whose local optima differ, where the weight "
-        "falls as by default and in five epochs or more, else 1",
+        default_starts,
+        "1 with local-divergence; else 4 with one variable of the discrete model, whose local "
+        "optima differ, where the weight falls as by default and in five epochs or more, else 1",
         range=(1, 1000),
         since=2,
         before=1,
     )
     epochs: int = setting(
         "Passes over the training images (of the start that is continued).",
-        lambda c: 400 if c.data == "digits" else 120 if c.model == "discrete" else 40,
-        "400 with digits, 40 with the mixed and the attributes model, else 120",
+        default_epochs,
+        f"{LENGTH:,} steps with one variable, {LENGTH_OF_SEVERAL:,} with several, in whole epochs, "
+        f"at most {MOST_EPOCHS}, with estimators other than local-divergence at least "
+        f"{FEWEST_EPOCHS}; with the other models 40, or 400 with digits",
         range=(1, 1_000_000),
     )
     patience: int = setting(
@@ -329,9 +371,11 @@ class Settings:
     )
     learning_rate: float = setting("Of Adam.", 1e-3, above_zero_to=1e6)
     learning_rate_schedule: str = setting(
-        "constant, or cosine (down to zero at the last step).",
-        "cosine",
-        choices=("constant", "cosine"),
+        """constant, cosine (down to zero at the last step), or late-cosine (constant for two
+        thirds of the run, then cosine).""",
+        lambda c: "late-cosine" if c.estimator == "local-divergence" else "cosine",
+        "late-cosine with local-divergence, else cosine",
+        choices=("constant", "cosine", "late-cosine"),
     )
     seed: int = setting("Of initial weights, order of images and noise.", 0, range=(0, 2**63 - 1))
     precision: str = setting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ class TrainConfig(Settings):
 
     Example:
         >>> import dataclasses
-        >>> config = TrainConfig(data="mnist")
+        >>> config = TrainConfig(data="mnist", estimator="direct")
         >>> config.epochs, config.resolve().epochs, config.resolve().start_epochs
         (None, 120, 20)
         >>> dataclasses.replace(config, epochs=2).resolve().starts  # too few to choose after
@@ -109,11 +110,16 @@ class TrainConfig(Settings):
         values = {name: getattr(self, name) for name in SETTINGS}
         return {n: SETTINGS[n].check(v) for n, v in values.items() if not SETTINGS[n].unset(v)}
 
-    def resolve(self) -> ResolvedConfig:
-        """Every setting with its value: given, of the preset, or the default for the others."""
+    def resolve(self, num_images: int | None = None) -> ResolvedConfig:
+        """Every setting with its value: given, of the preset, or the default for the others.
+
+        Args:
+            num_images: of the training images, on which the default of `epochs` depends; None:
+                those of the data set that is named.
+        """
         check_choice("preset", self.preset, tuple(_PRESETS))
         given = self.given()
-        return _resolve(_PRESETS[self.preset] | given, given)
+        return _resolve(_PRESETS[self.preset] | given, given, num_images)
 
 
 def _laid_over(
@@ -128,12 +134,14 @@ def _laid_over(
     return {**kept, PRESET: preset}
 
 
-def _resolve(values: dict[str, Any], given: Mapping[str, Any]) -> ResolvedConfig:
+def _resolve(
+    values: dict[str, Any], given: Mapping[str, Any], num_images: int | None = None
+) -> ResolvedConfig:
     if values.get("attributes") == ():  # none are named: those by default
         del values["attributes"]
     plain = {name: SETTINGS[name].default for name in ("model", "data")}
     check_data(SimpleNamespace(**plain | values))
-    config = fill(values)
+    config = fill(values, num_images)
     refuse_unused(given, config)
     check(config)
     return config
@@ -175,6 +183,31 @@ def changed(config: ResolvedConfig, **changes: Any) -> ResolvedConfig:
     """
     values = {name: value for name, value in (vars(config) | changes).items() if value is not None}
     return _resolve({name: SETTINGS[name].check(value) for name, value in values.items()}, {})
+
+
+def extended(config: ResolvedConfig, epochs: int) -> ResolvedConfig:
+    """The configuration of a run that goes on for some epochs more.
+
+    What happens in a share of the run (α, the weight of the KL term) stays at the steps where it
+    was; the learning rate falls anew, from where its schedule then is.
+
+    Raises:
+        ValueError: `epochs` < 0, or too many.
+
+    Example:
+        >>> config = extended(TrainConfig(data="mnist").resolve(), 40)
+        >>> config.epochs, round(config.covering, 4)
+        (80, 0.3333)
+    """
+    if epochs == 0:
+        return config
+    if epochs < 0:
+        raise ValueError(f"--extend must be at least 0, got {epochs}")
+    total = SETTINGS["epochs"].check(config.epochs + epochs)
+    share = config.epochs / total
+    covering = None if config.covering is None else config.covering * share
+    changes = {"epochs": total, "kl_fraction": config.kl_fraction * share, "covering": covering}
+    return dataclasses.replace(config, **changes)
 
 
 def shortest(config: ResolvedConfig) -> TrainConfig:

@@ -60,6 +60,8 @@ class AttributeData:
         validation: for choosing.
         test: for reporting.
         source: where it came from, for people.
+        understood: one line on what a path holds, for people.
+        path: where it was read from, absolute; empty for data sets by name.
 
     Example:
         >>> images = ImagesInMemory(torch.zeros(5, 3, 8, 8, dtype=torch.uint8))
@@ -76,6 +78,8 @@ class AttributeData:
     validation: AttributeSplit
     test: AttributeSplit
     source: str
+    understood: str = ""
+    path: str = ""
 
     def identity(self) -> dict[str, Any]:
         """What tells these images from others; of the pixels only their number and shape."""

@@ -1,11 +1,10 @@
-"""CelebA: aligned photographs of faces with 40 binary attributes, in torchvision's layout."""
+"""CelebA: aligned photographs of faces with 40 binary attributes, as it lies on people's disks."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,31 +16,35 @@ from torch.utils.data import Dataset
 
 from directmax._choices import check_choice
 from directmax.tool.data.attributes import AttributeData, AttributeSplit
+from directmax.tool.data.celeba_lists import (
+    ADDRESS,
+    REPLACE,
+    count_of_training,
+    read_attributes,
+    read_partition,
+)
 from directmax.tool.data.errors import DataError, reason
 from directmax.tool.data.image_files import opened, read_square
 from directmax.tool.data.locate import Places
 
-FOLDER = "celeba"
+FOLDERS = ("celeba", "CelebA", "celebA", "celeba-dataset")
+"""Below a data folder; or it is the folder itself."""
 IMAGES = "img_align_celeba"
 ATTRIBUTES = "list_attr_celeba.txt"
 PARTITION = "list_eval_partition.txt"
-ADDRESS = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
-
-WIDTH, HEIGHT = 178, 218
-"""Pixels of an aligned image."""
-
-SPLITS = ("0", "1", "2")
-"""How the partition file writes training, validation and test."""
-
-VALUES = {"1": 1, "-1": 0}
+_AMONG = (".", "Anno", "Eval", "Img", "archive")
+"""Folders in it where lists and images may be: torchvision's, the website's, Kaggle's."""
+_LISTS = (ATTRIBUTES, "list_attr_celeba.csv", "attributes.csv", "attributes.txt")
+_PARTITIONS = (PARTITION, "list_eval_partition.csv", "partition.csv", "partition.txt")
+_IMAGES = (f"{IMAGES}/{IMAGES}", IMAGES, f"{IMAGES}_png", "images", "img", "faces")
 
 
 class CelebAImages(Dataset[Tensor]):
     """Image files, read when asked for.
 
-    The middle 178×178 pixels of an image, resized by a triangle filter as wide as a new pixel
-    (antialiased). The JPEG decoder halves or quarters the image where that is still above the
-    wanted size, which is where most of the time goes otherwise.
+    The middle square of an image, of the aligned ones 178×178 pixels, resized by a triangle filter
+    as wide as a new pixel (antialiased). The JPEG decoder halves or quarters the image where that
+    is still above the wanted size, which is where most of the time goes otherwise.
 
     Args:
         folder: where the files are.
@@ -62,29 +65,41 @@ class CelebAImages(Dataset[Tensor]):
         """Read an image.
 
         Raises:
-            DataError: the file is missing, damaged, or no 178×218 JPEG.
+            DataError: the file is missing, damaged, or no image.
         """
         path = self.folder / str(self.names[index])
         try:
-            with opened(path, ("JPEG",)) as image:
-                if image.size != (WIDTH, HEIGHT):
-                    raise DataError(
-                        f"{path} has {image.width}×{image.height} pixels, expected the aligned "
-                        f"images of {WIDTH}×{HEIGHT}"
-                    )
+            with opened(path) as image:
                 pixels = read_square(image, self.size)
         except DataError as error:
-            raise DataError(f"{error}; {_REPLACE}") from error
+            raise DataError(f"{error}; {REPLACE}") from error
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the parts of a copy of CelebA are.
+
+    Attributes:
+        folder: that holds all.
+        attributes: the list of attributes.
+        partition: the list of parts; None where there is none.
+        images: the folder of images.
+    """
+
+    folder: Path
+    attributes: Path
+    partition: Path | None
+    images: Path
 
 
 def load(places: Places, attributes: tuple[str, ...], size: int) -> AttributeData:
     """Load CelebA: 202,599 images, 40 attributes, the official split.
 
-    Below a data folder, as torchvision has it:
+    Below a data folder, or in it, as torchvision, the website or Kaggle have it:
 
-        celeba/img_align_celeba/000001.jpg    and so on, 178×218 pixels
-        celeba/list_attr_celeba.txt           count, names, then "000001.jpg -1 1 …"
+        celeba/img_align_celeba/000001.jpg    and so on, 178×218 pixels; or .png, or another size
+        celeba/list_attr_celeba.txt           count, names, then "000001.jpg -1 1 …"; or .csv
         celeba/list_eval_partition.txt        "000001.jpg 0": 0 training, 1 validation, 2 test
 
     Any data set in these files serves. The two lists and the images' names are checked here, an
@@ -103,159 +118,149 @@ def load(places: Places, attributes: tuple[str, ...], size: int) -> AttributeDat
         Liu, Luo, Wang and Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015. For
         non-commercial research only.
     """
-    folder = find_folder(places)
-    table = read_attributes(folder / ATTRIBUTES)
-    partition = read_partition(folder / PARTITION, folder / ATTRIBUTES, table.files)
-    _check_images(folder, table.files)
+    return load_layout(find_layout(places), attributes, size, "celeba")
+
+
+def load_path(folder: Path, attributes: tuple[str, ...], size: int) -> AttributeData:
+    """Load images with attributes of one's own, in these files, from a folder.
+
+    Without a list of parts a tenth each of the images, at least one, is for validation and test.
+
+    Raises:
+        ValueError: an unknown attribute.
+        DataError: a file is missing, damaged, or does not fit the others.
+    """
+    layout, missing = _layout(folder)
+    if layout is None:
+        raise DataError(
+            f"{folder} has no {', '.join(missing)}; expected images and a list of their attributes "
+            "as in CelebA (docs/data.md)"
+        )
+    data = load_layout(layout, attributes, size, folder.absolute().name)
+    return replace(data, path=str(folder.absolute()))
+
+
+def load_layout(layout: Layout, attributes: tuple[str, ...], size: int, name: str) -> AttributeData:
+    """Load a copy of CelebA."""
+    table = read_attributes(layout.attributes)
+    files = _present(layout, table.files)
+    if layout.partition is None:
+        partition = _drawn(len(files))
+    else:
+        partition = read_partition(layout.partition, layout.attributes, table.files)
     columns = []
     for attribute in attributes:
         check_choice("attribute", attribute, table.names)
         columns.append(table.names.index(attribute))
     values = torch.from_numpy(table.values[:, columns]).long()  # (N, n)
     splits = []
-    for number, name in enumerate(("training", "validation", "test")):
+    for number, part in enumerate(("training", "validation", "test")):
         rows = np.flatnonzero(partition == number)
         if not len(rows):
             raise DataError(
-                f"{folder / PARTITION} has no {name} image (partition {number}), expected images "
-                f"in all three parts; {_REPLACE}"
+                f"{layout.partition} has no {part} image (partition {number}), expected images "
+                f"in all three parts; {REPLACE}"
             )
-        names = [table.files[row] for row in rows]
-        images = CelebAImages(folder / IMAGES, names, size)
+        images = CelebAImages(layout.images, [files[row] for row in rows], size)
         splits.append(AttributeSplit(images, values[torch.from_numpy(rows)]))
+    counts = ", ".join(f"{len(split):,}" for split in splits)
     return AttributeData(
-        name="celeba",
+        name=name,
         attribute_names=attributes,
         shape=(3, size, size),
         train=splits[0],
         validation=splits[1],
         test=splits[2],
-        source=str(folder),
+        source=str(layout.folder),
+        understood=(
+            f"{len(files):,} images, the middle square as {size}×{size}; {len(table.names)} "
+            f"attributes, of which {', '.join(attributes)}; {counts} for training, validation and "
+            f"test{' (drawn)' if layout.partition is None else ''}"
+        ),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class AttributeTable:
-    """The content of `list_attr_celeba.txt`.
-
-    Attributes:
-        names: the attributes' names.
-        files: the images' file names.
-        values: `(N, len(names))`, int8, 0 or 1.
-    """
-
-    names: tuple[str, ...]
-    files: tuple[str, ...]
-    values: NDArray[np.int8]
-
-
-def read_attributes(path: Path) -> AttributeTable:
-    """Read `list_attr_celeba.txt`.
-
-    Raises:
-        DataError: unreadable, another number of rows than its first line says, a row with another
-            number of values than there are names, a value that is not 1 or −1, a file twice.
-    """
-    lines = _lines(path)
-    number, line = next(lines, (1, ""))
-    try:
-        count = int(line)
-    except ValueError:
-        raise DataError(
-            f"{path}, line {number}: {_short(line)}, expected the number of images; {_REPLACE}"
-        ) from None
-    names = tuple(next(lines, (2, ""))[1].split())
-    if len(set(names)) != len(names) or not names:
-        raise DataError(f"{path}, line 2: expected the names of the attributes; {_REPLACE}")
-    files: list[str] = []
-    values = bytearray()  # a row after another; the count may be wrong
-    for number, line in lines:
-        file, *fields = line.split()
-        if len(fields) != len(names):
-            raise DataError(
-                f"{path}, line {number}: {file} has {len(fields)} values, expected "
-                f"{len(names)}, one for each attribute; {_REPLACE}"
-            )
-        try:
-            values.extend([VALUES[word] for word in fields])
-        except KeyError as error:
-            column = fields.index(error.args[0])
-            raise DataError(
-                f"{path}, line {number}: {names[column]} of {file} is {_short(fields[column])}, "
-                f"expected 1 or -1; {_REPLACE}"
-            ) from None
-        files.append(file)
-    if len(files) != count:
-        raise DataError(
-            f"{path} has {len(files)} rows, expected {count} as its first line says; {_REPLACE}"
-        )
-    if len(set(files)) != count:
-        duplicate = Counter(files).most_common(1)[0][0]
-        raise DataError(f"{path} has two rows of {duplicate}, expected one; {_REPLACE}")
-    table = np.frombuffer(values, dtype=np.int8).reshape(count, len(names))
-    return AttributeTable(names, tuple(files), table)
-
-
-def read_partition(path: Path, attributes: Path, files: Sequence[str]) -> NDArray[np.int8]:
-    """Read `list_eval_partition.txt`: 0, 1 or 2 for every file.
-
-    Args:
-        path: the file.
-        attributes: the file that `files` are from, for messages.
-        files: names of the images, in the same order.
-
-    Raises:
-        DataError: unreadable, other images, or a part that is not 0, 1 or 2.
-    """
-    parts: list[int] = []
-    for number, line in _lines(path):
-        name, *fields = line.split()
-        if len(fields) != 1 or fields[0] not in SPLITS:
-            raise DataError(
-                f"{path}, line {number}: the part of {name} is {_short(' '.join(fields))}, "
-                f"expected 0 (training), 1 (validation) or 2 (test); {_REPLACE}"
-            )
-        if len(parts) < len(files) and name != files[len(parts)]:
-            raise DataError(
-                f"{path}, line {number}: {name}, but {attributes} has {files[len(parts)]} in this "
-                f"place, expected the same images in both; {_REPLACE}"
-            )
-        parts.append(int(fields[0]))
-    if len(parts) != len(files):
-        raise DataError(
-            f"{path} has {len(parts)} rows and {attributes} has {len(files)}, expected as many in "
-            f"both; {_REPLACE}"
-        )
-    return np.array(parts, dtype=np.int8)
-
-
-_REPLACE = f"replace it with the one from {ADDRESS}"
-
-
-def find_folder(places: Places) -> Path:
+def find_layout(places: Places) -> Layout:
     """Return the first folder that has all there is to CelebA.
 
     Raises:
         DataError: there is none, or the first one lacks something.
     """
-    for folder in places.candidates(folders=(FOLDER,)):
-        missing = [name for name in (ATTRIBUTES, PARTITION) if not (folder / name).is_file()]
-        if not (folder / IMAGES).is_dir():
-            missing.append(f"{IMAGES}/")
-        if not missing:
-            return folder
+    for place in places.folders():
+        layout, _ = _layout(place)
+        if layout is not None and layout.partition is not None:
+            return layout
+    lacking = [place for place in places.folders() if len(_layout(place)[1]) < 3]
+    for folder in (*places.candidates(folders=FOLDERS), *lacking):
+        layout, missing = _layout(folder)
+        if layout is not None and layout.partition is not None:
+            return layout
         packed = (folder / f"{IMAGES}.zip").is_file() and missing == [f"{IMAGES}/"]
         raise DataError(
-            f"{folder} has no {', '.join(missing)}, expected {ATTRIBUTES}, {PARTITION} and "
-            f"{IMAGES}/; "
+            f"{folder} has no {', '.join(missing)}, expected {ATTRIBUTES}, {PARTITION} (or both as "
+            f".csv) and {IMAGES}/; "
             + (f"unpack {IMAGES}.zip there" if packed else f"put it there, from {ADDRESS}")
         )
-    searched = ", ".join(str(place / FOLDER) for place in places.folders())
+    searched = ", ".join(str(place / FOLDERS[0]) for place in places.folders())
     raise DataError(
         f"CelebA is in none of {searched}, expected {IMAGES}/, {ATTRIBUTES} and {PARTITION} "
         f'(aligned and cropped images; torchvision\'s "celeba" folder); get it from {ADDRESS}, it '
         "is for non-commercial research only and never downloaded for you"
     )
+
+
+def _layout(folder: Path) -> tuple[Layout | None, list[str]]:
+    """What is there, if lists and images are, and what is missing."""
+
+    def find(names: Sequence[str], kind: str) -> Path | None:
+        paths = [folder / among / name for among in _AMONG for name in names]
+        try:
+            return next((each for each in paths if getattr(each, kind)()), None)
+        except OSError as error:
+            raise DataError(f"cannot look at {folder}: {reason(error)}; correct it") from error
+
+    found = {
+        ATTRIBUTES: find(_LISTS, "is_file"),
+        PARTITION: find(_PARTITIONS, "is_file"),
+        f"{IMAGES}/": find(_IMAGES, "is_dir"),
+    }
+    missing = [name for name, path in found.items() if path is None]
+    attributes, partition, images = found.values()
+    if attributes is None or images is None:
+        return None, missing
+    return Layout(folder, attributes, partition, images), missing
+
+
+def _present(layout: Layout, files: Sequence[str]) -> list[str]:
+    """The files of the rows, by one look into the folder; another ending, such as .png, will do."""
+    try:
+        with os.scandir(layout.images) as entries:
+            present = {entry.name for entry in entries}
+    except OSError as error:
+        raise DataError(
+            f"cannot read {layout.images}: {reason(error)}; correct its permissions"
+        ) from error
+    stems = {Path(name).stem: name for name in present}
+    found = [file if file in present else stems.get(Path(file).stem, "") for file in files]
+    missing = [file for file, name in zip(files, found, strict=True) if not name]
+    if missing:
+        others = f" nor {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DataError(
+            f"{layout.images} has no {missing[0]}{others}, expected an image for each of the "
+            f"{len(files)} rows of {layout.attributes.name}; unpack {IMAGES}.zip again"
+        )
+    return found
+
+
+def _drawn(count: int) -> NDArray[np.int8]:
+    """Parts of images without a list of parts, always the same."""
+    each = max(1, count // 10)
+    if count <= 2 * each:
+        raise DataError(f"there are {count} images; expected more, as some are for validation")
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0)).numpy()
+    parts = np.zeros(count, dtype=np.int8)
+    parts[order[:each]], parts[order[each : 2 * each]] = 1, 2
+    return parts
 
 
 def count_training(places: Places) -> int:
@@ -264,39 +269,6 @@ def count_training(places: Places) -> int:
     Raises:
         DataError: there is no such folder, or its partition cannot be read.
     """
-    folder = find_folder(places)
-    return sum(line.split()[1:] == [SPLITS[0]] for _, line in _lines(folder / PARTITION))
-
-
-def _check_images(folder: Path, files: Sequence[str]) -> None:
-    """Make sure that every row's image is there, by one look into the folder."""
-    try:
-        with os.scandir(folder / IMAGES) as entries:
-            present = {entry.name for entry in entries}
-    except OSError as error:
-        raise DataError(
-            f"cannot read {folder / IMAGES}: {reason(error)}; correct its permissions"
-        ) from error
-    missing = [file for file in files if file not in present]
-    if missing:
-        others = f" nor {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DataError(
-            f"{folder / IMAGES} has no {missing[0]}{others}, expected an image for each of the "
-            f"{len(files)} rows of {ATTRIBUTES}; unpack {IMAGES}.zip again"
-        )
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not empty, with their numbers from 1."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, line.strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {reason(error)}; {_REPLACE}") from error
-
-
-def _short(text: str, limit: int = 40) -> str:
-    """Return what a file holds, quoted, and cut where it is long."""
-    return repr(text if len(text) <= limit else f"{text[:limit]}…")
+    partition = find_layout(places).partition
+    assert partition is not None
+    return count_of_training(partition)

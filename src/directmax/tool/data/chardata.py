@@ -86,6 +86,11 @@ def _images(path: Path, key: str, array: NDArray, count: int) -> NDArray[np.floa
 
 def _labels(path: Path, key: str, array: NDArray, shape: tuple[int, int]) -> NDArray[np.int64]:
     _check(path, key, array, shape)
+    ones = array == 1
+    if not ((ones | (array == 0)).all() and (ones.sum(axis=0) == 1).all()):
+        raise DataError(
+            f"{path}: {key} must mark the alphabet of every image with a 1 among zeros; {ADVICE}"
+        )
     return array.argmax(axis=0).astype(np.int64)
 
 

@@ -50,6 +50,15 @@ class IdxFile:
         return 4 + 4 * len(self.shape) + math.prod(self.shape)
 
 
+def as_idx(values: NDArray[np.uint8]) -> bytes:
+    """An array in the form of an IDX file."""
+    return (
+        bytes((0, 0, 8, values.ndim))
+        + struct.pack(f">{values.ndim}I", *values.shape)
+        + (np.ascontiguousarray(values, np.uint8).tobytes())
+    )
+
+
 def read_idx(path: Path, expected: IdxFile, others: tuple[IdxFile, ...] = ()) -> NDArray[np.uint8]:
     """Read an IDX file and make sure that it is the official one.
 

@@ -31,28 +31,49 @@ def opened(path: Path, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Ima
         DataError: the file is missing, no regular file, too large, of another format or damaged.
     """
     try:
-        content = io.BytesIO(read_bytes(path, MOST_BYTES))
+        content = read_bytes(path, MOST_BYTES)
+    except RunError as error:
+        raise DataError(str(error)) from error
+    with opened_bytes(content, str(path), formats) as image:
+        yield image
+
+
+@contextlib.contextmanager
+def opened_bytes(
+    content: bytes, name: str, formats: tuple[str, ...] = FORMATS
+) -> Iterator[Image.Image]:
+    """The same of an image file's content.
+
+    Args:
+        content: of the file.
+        name: for messages.
+        formats: that are tried.
+
+    Raises:
+        DataError: too many pixels, of another format or damaged.
+    """
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd tags, and of sizes, which are judged here
-            image = Image.open(content, formats=formats)
+            image = Image.open(io.BytesIO(content), formats=formats)
             if image.width * image.height > MOST_PIXELS:
                 raise DataError(
-                    f"{path} has {image.width}×{image.height} pixels, expected at most "
+                    f"{name} has {image.width}×{image.height} pixels, expected at most "
                     f"{MOST_PIXELS:,}; make it smaller"
                 )
             with image:
                 yield image
-    except (DataError, RunError) as error:
-        raise DataError(str(error)) from error
+    except DataError:
+        raise
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{path} is no image of a known format; expected {' or '.join(formats)}"
+            f"{name} is no image of a known format; expected {' or '.join(formats)}"
         ) from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise DataError(f"cannot read the image {path}: {reason(error)}") from error
+        raise DataError(f"cannot read the image {name}: {reason(error)}") from error
     except (TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
         # what decoders of damaged files end in depends on the damage
-        raise DataError(f"cannot read the image {path}: {reason(error)}") from error
+        raise DataError(f"cannot read the image {name}: {reason(error)}") from error
 
 
 def read_square(image: Image.Image, size: int) -> NDArray[np.uint8]:

@@ -12,8 +12,17 @@ from directmax._validation import check_count
 from directmax.tool.data.attributes import AttributeData
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.locate import Places
-from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, DATASETS
+from directmax.tool.data.names import (
+    ALL,
+    ATTRIBUTE_DATASETS,
+    DATASETS,
+    OWN_PHOTOGRAPHS,
+    DataSet,
+    is_path,
+    known,
+)
 from directmax.tool.data.types import ImageData
+from directmax.tool.files import user_path
 
 MINIMUM_SIZE = 8
 
@@ -59,7 +68,7 @@ did you mean 'digits'?
 
 
 def load_attributes(
-    name: str,
+    name: str | Path,
     attributes: Sequence[str] | None = None,
     *,
     data_dir: str | Path | None = None,
@@ -72,7 +81,8 @@ def load_attributes(
     its terms have to be agreed to; the error says where it is to be had.
 
     Args:
-        name: one of `directmax.tool.data.ATTRIBUTE_DATASETS`.
+        name: one of `directmax.tool.data.ATTRIBUTE_DATASETS`, or the path of a folder of one's own
+            with images and lists as those of CelebA.
         attributes: names of the attributes, in the order of the columns; None for those of
             `directmax.tool.data.DEFAULT_ATTRIBUTES`.
         data_dir: an existing folder to search first and to download into.
@@ -92,19 +102,17 @@ def load_attributes(
         ValueError: unknown data set with attributes 'celebs': choose from celeba, fashion-mnist; \
 did you mean 'celeba'?
     """
-    check_choice("data set with attributes", _text(name), ATTRIBUTE_DATASETS)
-    if isinstance(attributes, str):
-        raise TypeError(f"attributes must be a sequence of names, got the string {attributes!r}")
-    entry = ALL[name]
-    chosen = entry.attributes if attributes is None else tuple(attributes)
-    if not chosen:
-        raise ValueError(f"attributes must name at least one, such as {entry.attributes[0]}")
-    for number, attribute in enumerate(chosen):
-        if attribute in chosen[:number]:
-            raise ValueError(f"attributes must differ, got {attribute!r} twice")
+    own = isinstance(name, Path) or (isinstance(name, str) and is_path(name))
+    if not own:
+        check_choice("data set with attributes", _text(name), ATTRIBUTE_DATASETS)
+    entry = known(str(name))
+    chosen = _chosen(attributes, entry)
     size = entry.size if size is None else check_count("size", size, MINIMUM_SIZE)
-    places = Places(data_dir, download)
-    data: AttributeData = _loader(entry.photographs)(places, chosen, size)
+    data: AttributeData
+    if own:
+        data = _loader(OWN_PHOTOGRAPHS)(user_path(name), chosen, size)
+    else:
+        data = _loader(entry.photographs)(Places(data_dir, download), chosen, size)
     positive = data.train.attributes.float().mean(0).tolist()
     for attribute, share in zip(data.attribute_names, positive, strict=True):
         if share in (0.0, 1.0):
@@ -113,6 +121,20 @@ did you mean 'celeba'?
                 f"of {data.source}, expected images with and without; choose another attribute"
             )
     return data
+
+
+def _chosen(attributes: Sequence[str] | None, entry: DataSet) -> tuple[str, ...]:
+    """Names of attributes, none of them twice."""
+    if isinstance(attributes, str):
+        raise TypeError(f"attributes must be a sequence of names, got the string {attributes!r}")
+    chosen = entry.attributes if attributes is None else tuple(attributes)
+    if not chosen:
+        example = f", such as {entry.attributes[0]}" if entry.attributes else ""
+        raise ValueError(f"attributes must name at least one{example}")
+    for number, attribute in enumerate(chosen):
+        if attribute in chosen[:number]:
+            raise ValueError(f"attributes must differ, got {attribute!r} twice")
+    return chosen
 
 
 def _text(name: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from directmax.tool.data.download import Remote
-from directmax.tool.data.idx import IdxFile, read_idx
+from directmax.tool.data.errors import DataError
+from directmax.tool.data.idx import IdxFile, as_idx, read_idx
 from directmax.tool.data.locate import Places
+from directmax.tool.data.own.numpy_files import read_npz
 from directmax.tool.data.types import ImageData, Split
 
 
@@ -34,6 +38,13 @@ class Family:
     files: tuple[IdxFile, IdxFile, IdxFile, IdxFile]
     num_validation: int
     label_names: tuple[str, ...]
+
+    @property
+    def archives(self) -> tuple[str, ...]:
+        """Names of Keras's file, also below folders."""
+        parent = self.folder.split("/")[0]
+        names = (f"{self.name}.npz", f"{self.name.replace('-', '_')}.npz")
+        return tuple(f"{folder}{name}" for folder in (f"{parent}/", "") for name in names)
 
 
 def _files(title: str, *md5: str) -> tuple[IdxFile, IdxFile, IdxFile, IdxFile]:
@@ -140,10 +151,19 @@ def load_family(places: Places, family: Family) -> ImageData:
     Raises:
         DataError: a file is missing, damaged or not the official one.
     """
-    paths = [places.obtain(_remote(family, file), _path(family, file)) for file in family.files]
-    train, train_labels, test, test_labels = (
-        read_idx(path, file, _OFFICIAL) for path, file in zip(paths, family.files, strict=True)
-    )
+    found = [_find(places, family, file) for file in family.files]
+    archive = places.find(*family.archives)
+    if None in found and archive is not None:
+        paths = [archive]
+        train, train_labels, test, test_labels = _of_archive(archive, family)
+    else:
+        paths = [
+            path or places.obtain(_remote(family, file), _path(family, file))
+            for path, file in zip(found, family.files, strict=True)
+        ]
+        train, train_labels, test, test_labels = (
+            read_idx(path, file, _OFFICIAL) for path, file in zip(paths, family.files, strict=True)
+        )
     last = len(train) - family.num_validation
     return ImageData(
         name=family.name,
@@ -162,6 +182,43 @@ _OFFICIAL = MNIST.files + FASHION_MNIST.files
 
 def _path(family: Family, file: IdxFile) -> str:
     return f"{family.folder}/{file.name}"
+
+
+def _find(places: Places, family: Family, file: IdxFile) -> Path | None:
+    """The file where torchvision, Keras or Kaggle leave it, or in a folder of any of these."""
+    name, kaggle = file.name, file.name.replace("-idx", ".idx")
+    names = [f"{each}{gz}" for each in (name, kaggle, f"{name}/{name}") for gz in ("", ".gz")]
+    parent, raw = family.folder.split("/")
+    folders = (family.folder, parent, family.name, family.name.replace("-", "_"))
+    path = places.find(*(f"{folder}/{each}" for folder in folders for each in names))
+    if path is not None:
+        return path
+    for path in places.candidates(
+        *(f"{folder}{each}" for folder in (f"{raw}/", "") for each in names)
+    ):
+        with contextlib.suppress(DataError):  # there may lie another data set of this form
+            read_idx(path, file)
+            return path
+    return None
+
+
+def _of_archive(path: Path, family: Family) -> list[NDArray[np.uint8]]:
+    """The four arrays of Keras's `.npz` file, checked as the official files are."""
+    arrays = read_npz(path)
+    found = []
+    for key, file in zip(("x_train", "y_train", "x_test", "y_test"), family.files, strict=True):
+        array = arrays.get(key)
+        if (
+            array is None
+            or array.dtype != np.uint8
+            or (hashlib.md5(as_idx(array), usedforsecurity=False).hexdigest() != file.md5)
+        ):
+            raise DataError(
+                f"{path} does not hold the official {file.title} as {key}; delete it, or train on "
+                f"it as data of your own: --data {path}"
+            )
+        found.append(array)
+    return found
 
 
 def _remote(family: Family, file: IdxFile) -> Remote:

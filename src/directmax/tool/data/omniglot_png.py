@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import zipfile
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from directmax.tool.data.errors import DataError, reason
+from directmax.tool.files import read_bytes
 
 SIDE = 105
 """Height and width of the original images."""
@@ -25,6 +27,9 @@ SMALL_SIDE = 28
 
 LEVELS = 225
 """Resampled grey values are whole multiples of 1/225: see `resample`."""
+
+MOST_BYTES = 2**20
+"""Of a drawing; they have some hundred."""
 
 BLOCK = 1024
 """Images resampled at once: 45 MB of float32."""
@@ -95,7 +100,7 @@ def read_archive(path: Path, archive: Archive) -> Drawings:
                 raise DataError(
                     f"{path}: {name} is no readable {SIDE}×{SIDE} PNG: {reason(error)}; {advice}"
                 ) from error
-            digest.update(f"{name}\n".encode())
+            digest.update(f"{name}\n".encode(errors="surrogateescape"))
             digest.update(np.packbits(ink).data)
             alphabets.append(member[0])
             block.append(ink)
@@ -149,7 +154,8 @@ def identify(path: Path) -> str:
             for file in sorted(path.rglob("*.png")):
                 status = file.stat()
                 name = file.relative_to(path).as_posix()
-                digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+                line = f"{name} {status.st_size} {status.st_mtime_ns}\n"
+                digest.update(line.encode(errors="surrogateescape"))
         else:
             with path.open("rb") as content:
                 while chunk := content.read(1 << 20):
@@ -176,16 +182,23 @@ def _opened(path: Path, advice: str) -> Iterator[tuple[list[str], Callable[[str]
         if path.is_dir():
             parent = path.parent
             names = [file.relative_to(parent).as_posix() for file in path.rglob("*.png")]
-            yield names, lambda name: (parent / name).read_bytes()
+            yield names, lambda name: read_bytes(parent / name, MOST_BYTES)
         else:
             with zipfile.ZipFile(path) as archive:
-                yield archive.namelist(), archive.read
+                yield archive.namelist(), functools.partial(_read, archive)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path} is a damaged zip file: {reason(error)}; {advice}") from error
     except OSError as error:
         raise DataError(
             f"cannot read {path}: {reason(error)}; correct its permissions or replace it"
         ) from error
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A file of the archive, whose size is known before it is unpacked."""
+    if archive.getinfo(name).file_size > MOST_BYTES:
+        raise ValueError(f"it has {archive.getinfo(name).file_size:,} bytes unpacked")
+    return archive.read(name)
 
 
 def _member(name: str, top: str) -> tuple[str, str, str] | None:

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from directmax._validation import check_count
 from directmax.tool.data.attributes import ImageDataset
 from directmax.tool.data.errors import DataError, reason
+from directmax.tool.environment import ENDING
 
 PREFETCH = 2
 """Batches that every worker reads ahead."""
@@ -287,9 +288,6 @@ class _Batches(Dataset["Tensor | _Failure"]):
         return batch
 
 
-_ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
-"""Signals by which terminals, schedulers and service managers end all processes of a program."""
-
 PATIENCE = 30
 """Seconds that a worker stays after SIGTERM: the process that it works for ends it before."""
 
@@ -300,7 +298,7 @@ def _signals_wait() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
     finally:
@@ -324,10 +322,11 @@ def _outlive_signals(worker: int) -> None:
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
     with contextlib.suppress(ValueError, AttributeError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(PATIENCE))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 def _draws(seed: int, epoch: int, indices: NDArray[np.int64], count: int) -> NDArray[np.uint64]:

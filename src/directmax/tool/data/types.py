@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,19 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from directmax.tool.data.own.axes import pictures
+from directmax.tool.data.own.datasets import read_datasets
+from directmax.tool.data.own.read import Understood, described, read_path, understood
+from directmax.tool.files import user_path
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """Images of one split, in a fixed order.
 
     Attributes:
-        images: `(N, H*W)`, float32, row-major pixels, grey in [0, 1], ink = 1.
+        images: `(N, H*W)`, float32, row-major pixels, grey in [0, 1], ink = 1; of images in
+            colours `(N, 3*H*W)`, one colour after the other.
         labels: `(N,)`, int64, class indices from 0.
 
     Example:
@@ -36,7 +43,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A data set of small grey images.
+    """A data set of images that fit into memory, grey or in colours.
 
     Attributes:
         name: its name: one of `directmax.tool.data.DATASETS`, or of one's own.
@@ -47,6 +54,8 @@ class ImageData:
         source: where it came from, for people: folders or files, or "scikit-learn".
         num_classes: number of classes; labels lie in 0 … num_classes − 1. 0 where there are none.
         label_names: a name per class; empty when the source does not name them.
+        understood: one line on what a path or a dataset holds, for people.
+        path: where it was read from, absolute; empty for arrays and data sets by name.
 
     Example:
         >>> from directmax.tool.data import load_images
@@ -65,6 +74,103 @@ class ImageData:
     source: str
     num_classes: int
     label_names: tuple[str, ...] = ()
+    understood: str = ""
+    path: str = ""
+
+    @property
+    def channels(self) -> int:
+        """1, or 3 where images have colours."""
+        return self.train.images.shape[1] // (self.shape[0] * self.shape[1])
+
+    @classmethod
+    def from_path(cls, path: str | Path, *, size: int | None = None) -> ImageData:
+        """Images of one's own in a file or folder of any usual form.
+
+        A folder of images (flat, a folder a class, with folders train, valid and test), `.npy`,
+        `.npz`, tables of numbers (`.csv`, `.txt`, `.amat`, …), `.mat`, IDX files, Parquet and Arrow
+        files. Numbers may be 0/1, 0 … 1, −1 … 1 or 0 … 255, images of any shape; labels numbers or
+        words. Parts are those of the file; what is missing is drawn as by `from_arrays`.
+        `understood` says what was read.
+
+        Args:
+            path: of the file or folder.
+            size: height and width to which the middle square of every image is resized.
+
+        Raises:
+            DataError: missing, damaged, too large for the memory or of no known form; one line
+                that says what was seen and what would be read.
+
+        Example:
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     file = f"{folder}/toys.npz"
+            ...     np.savez(file, x_train=np.eye(20, dtype=bool), y_train=[0, 1] * 10)
+            ...     data = ImageData.from_path(file)
+            >>> data.understood  # doctest: +NORMALIZE_WHITESPACE
+            '20 rows of 20 numbers, 0/1; 2 classes (0, 1); 16 training (x_train), 2 validation and 2
+            test images (both drawn from the training ones)'
+        """
+        where = user_path(path)
+        found = read_path(where, size)
+        where = where.absolute()
+        return cls._from_understood(found, where.name.split(".")[0] or where.name, str(where))
+
+    @classmethod
+    def from_dataset(
+        cls,
+        train: Any,
+        validation: Any = None,
+        test: Any = None,
+        *,
+        size: int | None = None,
+        name: str = "dataset",
+    ) -> ImageData:
+        """Images of a torch `Dataset`, such as torchvision's, read into memory.
+
+        An item is an image, a pair of an image and a label, or a dictionary with both; an image is
+        one of Pillow, a tensor or an array, as `from_path` takes them.
+
+        Args:
+            train: for fitting.
+            validation: for choosing; None: a tenth of `train`.
+            test: for reporting; None: a tenth of `train`.
+            size: height and width to which the middle square of every image is resized.
+            name: shown beside results.
+
+        Raises:
+            TypeError: items that hold no image.
+            DataError: images of different sizes, or of numbers of no usual range.
+
+        Example:
+            >>> pairs = [(torch.rand(1, 5, 4), number % 2) for number in range(20)]
+            >>> data = ImageData.from_dataset(pairs)
+            >>> data.shape, len(data.train), data.num_classes
+            ((5, 4), 16, 2)
+        """
+        given = {"train": train, "validation": validation, "test": test}
+        found = read_datasets(given, name, size)
+        return cls._from_understood(understood(Path(name), found, size), name)
+
+    @classmethod
+    def _from_understood(cls, found: Understood, name: str, path: str = "") -> ImageData:
+        splits = {}
+        for part, images in found.images.items():
+            labels = None if found.labels is None else torch.from_numpy(found.labels[part])
+            none = torch.zeros(len(images), dtype=torch.int64)
+            splits[part] = Split(torch.from_numpy(images), none if labels is None else labels)
+        whole = _held_out(splits)
+        return cls(
+            name,
+            found.shape,
+            whole["train"],
+            whole["validation"],
+            whole["test"],
+            path or name,
+            num_classes=len(found.class_names),
+            label_names=found.class_names,
+            understood=described(found, {part: len(split) for part, split in whole.items()}),
+            path=path,
+        )
 
     @classmethod
     def from_arrays(
@@ -86,8 +192,9 @@ class ImageData:
         drawn for them, always the same.
 
         Args:
-            train: `(N, H, W)`, or `(N, H*W)` with `shape`: a tensor, an array or nested lists,
-                numbers in [0, 1] or bool, where 1 is ink.
+            train: `(N, H, W)`, `(N, 3, H, W)` or `(N, H, W, 3)` in colours, or `(N, H*W)` with
+                `shape`: a tensor, an array or nested lists, numbers in [0, 1] or bool, where 1 is
+                ink.
             validation: the same for choosing.
             test: the same for reporting.
             labels: `(N,)`, integers from 0, the classes of the training images; None where there
@@ -122,7 +229,8 @@ class ImageData:
             )
         names = tuple(label_names)
         count = max(most, len(names)) if known else 0
-        return cls(name, own, **splits, source="arrays", num_classes=count, label_names=names)
+        train, validation, test = (splits[part] for part in ("train", "validation", "test"))
+        return cls(name, own, train, validation, test, "arrays", count, names)
 
     def identity(self) -> dict[str, Any]:
         """What tells these images from others, for the record of a run: name, shape and SHA-256."""
@@ -131,7 +239,8 @@ class ImageData:
             for tensor in (part.images, part.labels):
                 digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
                 digest.update(tensor.contiguous().numpy().data.cast("B"))
-        return {"name": self.name, "shape": list(self.shape), "sha256": digest.hexdigest()}
+        shape = [self.channels, *self.shape] if self.channels > 1 else list(self.shape)
+        return {"name": self.name, "shape": shape, "sha256": digest.hexdigest()}
 
 
 def _splits(
@@ -150,6 +259,8 @@ def _splits(
         images, shape = _grey(part, values, shape)
         classes = _classes(part, labels, len(images)) if known else torch.zeros(len(images)).long()
         splits[part] = Split(images, classes)
+        if images.shape[1] != splits["train"].images.shape[1]:
+            raise ValueError(f"{part} must have as many channels as train")
     assert shape is not None
     return _held_out(splits), shape
 
@@ -161,17 +272,13 @@ def _grey(part: str, values: Any, shape: tuple[int, int] | None) -> tuple[Tensor
         raise TypeError(
             f"{part} must hold numbers in [0, 1] or bool, got {images.dtype}; divide bytes by 255"
         )
-    if images.ndim not in (2, 3) or 0 in images.shape:
-        raise ValueError(
-            f"{part} must have shape (N, H, W), or (N, H*W) with shape, and at least one image, "
-            f"got {tuple(images.shape)}"
-        )
-    if images.ndim == 3:
-        own = (images.shape[1], images.shape[2])
+    images, channels = _channels_first(part, images)
+    if images.ndim > 2:
+        own = (images.shape[-2], images.shape[-1])
         if shape is not None and tuple(shape) != own:
             raise ValueError(f"{part} must have images of {shape[0]}×{shape[1]}, got {own}")
         shape = own
-    if shape is None or len(shape) != 2 or shape[0] * shape[1] != images[0].numel():
+    if shape is None or len(shape) != 2 or channels * shape[0] * shape[1] != images[0].numel():
         raise ValueError(
             f"shape must be the (height, width) of the images, whose product is the "
             f"{images[0].numel()} pixels of {part}, got {shape}"
@@ -183,6 +290,21 @@ def _grey(part: str, values: Any, shape: tuple[int, int] | None) -> tuple[Tensor
             f"{part} must be finite and in [0, 1], got values from {low:g} to {high:g}"
         )
     return images, (int(shape[0]), int(shape[1]))
+
+
+def _channels_first(part: str, images: Tensor) -> tuple[Tensor, int]:
+    """Images, those of four axes as `(N, channels, H, W)`, and the number of channels."""
+    if images.ndim not in (2, 3, 4) or 0 in images.shape:
+        raise ValueError(
+            f"{part} must have shape (N, H, W), (N, 3, H, W), (N, H, W, 3), or (N, H*W) with "
+            f"shape, and at least one image, got {tuple(images.shape)}"
+        )
+    if images.ndim < 4:
+        return images, 1
+    images = torch.from_numpy(pictures(Path(part), images.numpy()))
+    if images.shape[1] > 3:
+        raise ValueError(f"{part} must have 1 or 3 channels, got {images.shape[1]}")
+    return images, images.shape[1]
 
 
 def _classes(part: str, values: Any, count: int) -> Tensor:

@@ -11,6 +11,7 @@ from directmax.tool.jobs.faults import Exit
 from directmax.tool.jobs.machine import cores
 from directmax.tool.jobs.task import Task
 
+MOST_WORKERS = 1024
 RUNS_PER_GPU = 4
 """Runs that share a card: the models are small, and a card waits for their steps."""
 
@@ -62,6 +63,8 @@ def resources(device: str, workers: int | None, jobs: int) -> Resources:
 
     if workers is not None and workers < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
+    if workers is not None and workers > MOST_WORKERS:
+        raise ValueError(f"--workers must be at most {MOST_WORKERS}, got {workers}")
     kind = make_fabric(device, 1, "32-true").device.type
     devices: tuple[str, ...] = (kind,)
     usual = number_of_cores = cores()

@@ -18,13 +18,6 @@ _REASONS = {
     DISK: "could not write",
     LOST: "was lost with its machine",
 }
-_MEMORY = (
-    "out of memory",
-    "not enough memory",
-    "can't allocate memory",
-    "cannot allocate memory",
-)
-"""What torch says; an illegal memory access is something else."""
 _FINAL = (REFUSED, DISK)
 """Another attempt would end in the same way."""
 
@@ -71,6 +64,7 @@ class Exit:
 
 def code_of(error: BaseException) -> int:
     """The exit code of a worker that ends with an exception."""
+    from directmax._memory import is_out_of_memory
     from directmax.tool.run.interrupt import Interrupted
     from directmax.tool.run.loop import DivergedError
 
@@ -78,26 +72,11 @@ def code_of(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, DivergedError):
         return DIVERGED
-    if is_memory(error):
+    if is_out_of_memory(error):
         return MEMORY
     if is_disk(error):
         return DISK
     return REFUSED if isinstance(error, ValueError | TypeError) else ERROR
-
-
-def is_memory(error: BaseException) -> bool:
-    """Whether memory ran out; torch says so with a RuntimeError.
-
-    Example:
-        >>> is_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
-        True
-        >>> is_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
-        False
-    """
-    if isinstance(error, MemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in text for words in _MEMORY)
 
 
 def is_disk(error: BaseException) -> bool:

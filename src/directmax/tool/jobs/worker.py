@@ -20,6 +20,7 @@ from directmax.tool.files import RunError
 from directmax.tool.jobs.faults import BUSY, DONE, INTERRUPTED, code_of
 from directmax.tool.jobs.store import LOOK_SECONDS, OUTCOME, JobFolder, State
 from directmax.tool.jobs.task import Task
+from directmax.tool.run.interrupt import raise_interrupts
 
 
 def work(task: Task) -> int:
@@ -64,14 +65,9 @@ def _end_with(engine: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _request(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
 def main(words: str) -> int:
     """Run the worker, told its task as JSON; returns its exit code."""
-    signal.signal(signal.SIGTERM, _request)
-    signal.signal(signal.SIGINT, _request)
+    raise_interrupts()
     warnings.simplefilter("ignore")
     task = Task(**json.loads(words))
     try:

@@ -50,6 +50,7 @@ METHODS = {
     "reinmax": "green",
     "gumbel-rao": "ink",
     "local-expectation": "ink",
+    "local-divergence": "blue",
     "clamped-argmax": "ink",
     "score-function": "sky",
     "rebar": "green",

@@ -19,7 +19,9 @@ from directmax.objectives import Reconstruction
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.build import build_model
 from directmax.tool.data import ImageData
+from directmax.tool.data.names import OWN, is_path
 from directmax.tool.measure.gradient_request import GradientRequest
+from directmax.tool.run.described import image_shape
 from directmax.tool.run.finished import load_binary_run
 from directmax.tool.run.images import split_images
 from directmax.tool.run.make import load_data
@@ -109,11 +111,14 @@ def load_model(
             raise ValueError(f"--{name} comes from the run {run_dir}; leave it out")
         config, data, vae = load_binary_run(run_dir, data_dir=data_dir, device=device)
     else:
-        config = TrainConfig(**request.model, seed=request.seed).resolve()
-        found = load_data(config, data_dir)
+        given, own = dict(request.model), None
+        if is_path(request.data or ""):
+            given["data"], own = OWN, request.data
+        config = TrainConfig(**given, seed=request.seed).resolve()
+        found = load_data(config, data_dir, images=own)
         assert isinstance(found, ImageData)  # as of every model but that with attributes
         data = found
-        vae = build_model(config, data.train.images.shape[1])
+        vae = build_model(config, image_shape(data))
         vae.to(make_fabric(device, 1, "32-true").device).eval()
     states = number_of_states(config.variables, config.values)
     if states > DEFAULT_MAX_STATES:

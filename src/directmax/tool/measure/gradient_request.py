@@ -40,7 +40,7 @@ class GradientRequest:
     """
 
     data: ModelName = None
-    """Of a fresh model: digits, mnist, fashion-mnist or omniglot."""
+    """Of a fresh model: digits, mnist, fashion-mnist, omniglot, or the path of your own."""
     binarize: ModelName = None
     """Of a fresh model: threshold, static, dynamic or none."""
     encoder: ModelName = None

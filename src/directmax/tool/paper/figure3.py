@@ -47,6 +47,7 @@ def build(request: Request) -> tuple[Job, ...]:
                     variables=request.pick(6, 15, 15),
                     values=2,
                     epochs=request.pick(20, 30, 100),
+                    kl_start="auto",
                     seed=seed,
                     **flags,
                 ).resolve()

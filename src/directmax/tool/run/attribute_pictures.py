@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from directmax.distributions import enumerate_states
 from directmax.models import AttributeVAE
 from directmax.tool.data import AttributeData
 from directmax.tool.data.image_files import opened, read_square
+from directmax.tool.run.described import Described
 
 MOST_SWITCHED = 4
 """2^4 images in a row."""
@@ -35,12 +37,14 @@ class Switched:
         names: the switched attributes.
         columns: of every column after the first two, the attributes that are on.
         images: `(rows, 2 + columns, channels, height, width)`: the image, its reconstruction, and
-            the decoded combinations.
+            the decoded combinations; of codes of the prior the combinations alone.
+        lead: what stands above the columns in front of the combinations.
     """
 
     names: tuple[str, ...]
     columns: tuple[tuple[str, ...], ...]
     images: UInt8[Tensor, "rows columns channels height width"]
+    lead: tuple[str, ...] = ("image", "recon-\nstructed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,37 +81,83 @@ def switched(
 
     Reference: Lorberbom et al. 2019, figure 5.
     """
-    names = tuple(attributes) or data.attribute_names
-    for name in names:
-        check_choice("attribute", name, data.attribute_names)
-    if len(names) > MOST_SWITCHED:
-        raise ValueError(
-            f"--attributes may switch at most {MOST_SWITCHED} of the model's "
-            f"{len(data.attribute_names)}: name them"
-        )
+    names = _named(attributes, data.attribute_names)
     images = getattr(data, split).images
     x = torch.stack([images[row] for row in range(min(count, len(images)))])
     x = x.to(model.scale.device)
     attributes_found, code = _own(model, x)
     columns = [data.attribute_names.index(name) for name in names]
-    decoded = [model.decoder(code, attributes_found)]
-    states = enumerate_states(len(names), 2)[..., 1]
-    for state in states:
-        bits = attributes_found.clone()
+    decoded = _combined(model, code, attributes_found, columns)
+    shown = [x, _bytes(model.decoder(code, attributes_found)), *decoded]
+    return Switched(names, _on(names), torch.stack(shown, 1).cpu())
+
+
+@torch.no_grad()
+def drawn(
+    model: AttributeVAE,
+    data: AttributeData | Described,
+    count: int,
+    *,
+    attributes: Sequence[str] = (),
+    generator: torch.Generator | None = None,
+) -> Switched:
+    """Codes of the prior, decoded with every combination of attributes; others are random.
+
+    Args:
+        model: a trained model.
+        data: names the attributes.
+        count: how many codes.
+        attributes: which to switch; none: all of them.
+        generator: draws them, on the CPU.
+
+    Raises:
+        ValueError: more than 4 attributes, or one that the model does not have.
+    """
+    names = _named(attributes, data.attribute_names)
+    code = torch.randn(count, model.encoder.num_dimensions, generator=generator)
+    bits = torch.randint(2, (count, model.encoder.num_variables), generator=generator)
+    columns = [data.attribute_names.index(name) for name in names]
+    images = _combined(model, code.to(model.scale), bits.to(model.scale), columns)
+    return Switched(names, _on(names), torch.stack(images, 1).cpu(), lead=())
+
+
+def _named(attributes: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
+    """The attributes to switch."""
+    names = tuple(attributes) or known
+    for name in names:
+        check_choice("attribute", name, known)
+    if len(names) > MOST_SWITCHED:
+        raise ValueError(
+            f"--attributes may switch at most {MOST_SWITCHED} of the model's {len(known)}: name "
+            "them"
+        )
+    return names
+
+
+def _combined(
+    model: AttributeVAE, code: Tensor, found: Tensor, columns: list[int]
+) -> list[UInt8[Tensor, "rows channels height width"]]:
+    """Codes decoded with every combination of some attributes."""
+    decoded = []
+    for state in enumerate_states(len(columns), 2)[..., 1]:
+        bits = found.clone()
         bits[:, columns] = state.to(bits)
-        decoded.append(model.decoder(code, bits))
-    shown = [x, *(_bytes(image) for image in decoded)]
-    on = tuple(
+        decoded.append(_bytes(model.decoder(code, bits)))
+    return decoded
+
+
+def _on(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Of every combination, the attributes that are on."""
+    return tuple(
         tuple(name for name, value in zip(names, state.tolist(), strict=True) if value)
-        for state in states
+        for state in enumerate_states(len(names), 2)[..., 1]
     )
-    return Switched(names, on, torch.stack(shown, 1).cpu())
 
 
 @torch.no_grad()
 def edited(
     model: AttributeVAE,
-    data: AttributeData,
+    data: AttributeData | Described,
     image: UInt8[Tensor, "channels height width"],
     changes: Mapping[str, bool],
     *,
@@ -137,20 +187,21 @@ def edited(
     return Edit(_bytes(decoded)[0].cpu(), attributes)
 
 
-def read_image(path: Path, shape: tuple[int, int, int]) -> UInt8[Tensor, "channels height width"]:
-    """The middle square of an image file, in the size and the colours of a model.
+def read_image(path: Path, size: int) -> NDArray[np.uint8]:
+    """The middle square of an image file, `(size, size, 3)`: models have square images.
 
     Raises:
         DataError: it cannot be read.
     """
-    channels, height, width = shape
     with opened(path) as image:
-        square = read_square(ImageOps.exif_transpose(image), height)  # models have square images
-    pixels = torch.from_numpy(square)
+        return read_square(ImageOps.exif_transpose(image), size)
+
+
+def in_colours(square: NDArray[np.uint8], channels: int) -> UInt8[Tensor, "channels size size"]:
+    """An image with the channels of a model."""
     if channels == 1:
-        grey = np.array(Image.fromarray(square).convert("L"))
-        return torch.from_numpy(grey).view(1, height, width)
-    return pixels.permute(2, 0, 1).contiguous()
+        return torch.from_numpy(np.array(Image.fromarray(square).convert("L")))[None]
+    return torch.from_numpy(square).permute(2, 0, 1).contiguous()
 
 
 def figure(grid: Switched) -> bytes:
@@ -164,7 +215,7 @@ def figure(grid: Switched) -> bytes:
     size = (columns * (width + GAP) * scale, rows * (height + GAP) * scale)
     lines = max(2, len(grid.names))
     head = (TEXT_HEIGHT * 1.25 * lines + 6) / 72  # inches
-    titles = ["image", "recon-\nstructed", *("\n".join(on) or "none" for on in grid.columns)]
+    titles = [*grid.lead, *("\n".join(on) or "none" for on in grid.columns)]
     longest = max(len(line) for title in titles for line in title.split("\n"))
     points = min(TEXT_HEIGHT, 1.5 * width * scale * 72 / max(1, longest))
     with style():

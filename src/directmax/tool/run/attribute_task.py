@@ -14,7 +14,7 @@ from directmax._precision import sum_dtype
 from directmax.models import AttributeVAE
 from directmax.schedules import GeometricDecay
 from directmax.tool.config import ResolvedConfig
-from directmax.tool.config.build import build_attribute_model
+from directmax.tool.config.build import build_attribute_model, schedule_estimator
 from directmax.tool.data import AttributeData, AttributeSplit, Augmentation, ImageStream
 from directmax.tool.run.evaluation import Metrics, mean_metrics
 from directmax.tool.run.labelled import LABELLED_SHARE, LabelledBatches
@@ -109,6 +109,7 @@ class AttributeTask(Task):
         start = 1.0 if config.kl_start == "auto" else config.kl_start
         fall = config.falling_steps(steps)
         self.kl_schedule = GeometricDecay(start, 1.0, fall)
+        schedule_estimator(self.model.estimator, config, self.kl_schedule, steps)
         self.stream = ImageStream(
             data.train.images,
             batch_size=config.batch_size // fabric.world_size,

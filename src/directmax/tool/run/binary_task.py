@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
 from directmax.models import DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
-from directmax.tool.config.build import build_kl_schedule, build_model
+from directmax.tool.config.build import build_kl_schedule, build_model, schedule_estimator
 from directmax.tool.data import ImageData
+from directmax.tool.run.advice import advice
 from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
+from directmax.tool.run.described import image_shape
 from directmax.tool.run.evaluation import (
     Metrics,
     evaluate_images,
@@ -63,10 +65,13 @@ class BinaryTask(Task):
             self.labelled = LabelledBatches(config, indices, labels, fabric.device)
         steps = -(-self.num_images // config.batch_size)
         self.kl_schedule = build_kl_schedule(config, self._images, steps)
+        schedule_estimator(self.model.estimator, config, self.kl_schedule, steps)
+        prior = config.pseudo_images or config.dreams
+        self._mean = self._images.mean(0) if prior else None
 
     def fresh_model(self, config: ResolvedConfig) -> DiscreteVAE | MixedVAE:
         """One like `model`, of another seed."""
-        return build_model(config, self.data.train.images.shape[1])
+        return build_model(config, image_shape(self.data))
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The mini-batches of an epoch from a step on; the same at every call."""
@@ -92,6 +97,9 @@ class BinaryTask(Task):
         # images of the whole batch, also where the shares differ by one.
         kl = terms.kl if weight == 1 else terms.kl * weight
         loss = (terms.reconstruction + kl).sum() * (processes / batch.size)
+        if self._mean is not None:
+            prior = self.model.prior_terms(self._mean, generator=generator)
+            loss = loss + self._pseudo_weight * prior.decoder + config.dreams * prior.encoder
         if self.labelled is not None:
             loss = loss + label_loss(config, terms, self.labelled.size, processes)
         reconstruction, kl = terms.reconstruction.detach().sum(), terms.kl.detach().sum()
@@ -115,8 +123,32 @@ class BinaryTask(Task):
         if isinstance(self.model, MixedVAE) and self.data.num_classes:
             counts = {split: self._counts(split, part) for split, part in images.items()}
             classes = classes_of(self.config, counts["validation"])
+            self.classes = classes.tolist()
             results = {s: with_accuracy(results[s], counts[s], classes) for s in results}
         return results
+
+    @property
+    def _pseudo_weight(self) -> float:
+        """Of the loss of the pseudo-images beside the mean loss of an image."""
+        config = self.config
+        values = config.variables * (config.values - 1) + 1
+        return config.pseudo_images * values / self.num_images
+
+    def advice(
+        self,
+        summary: Mapping[str, Any],
+        lines: Sequence[Mapping[str, Any]],
+        starts: Sequence[Sequence[Mapping[str, Any]]],
+    ) -> list[str]:
+        """What a user should know of the finished run, a line each; see `advice.advice`."""
+        return advice(
+            summary,
+            lines,
+            self.model,
+            self.validation,
+            starts=starts,
+            start_epochs=self.config.start_epochs,
+        )
 
     def _mixed_inputs(self, step: int, weight: float) -> dict[str, Any]:
         """What the mixed model's forward pass takes besides."""
@@ -174,7 +206,16 @@ def check_size(config: ResolvedConfig, data: ImageData) -> None:
     if config.batch_size > len(data.train):
         raise ValueError(
             f"--batch-size {config.batch_size} is more than the {len(data.train)} training images "
-            f"of {data.name}"
+            f"of {data.name}: give at most {len(data.train)}"
+        )
+    if config.labels and not data.num_classes:
+        raise ValueError(
+            f"--labels needs images with labels, and {data.name} has none: leave --labels out"
+        )
+    if config.labels and data.shape[0] == 1 and (config.shift or config.distortion):
+        raise ValueError(
+            f"--shift and --distortion move pictures, and {data.name} has rows of numbers: add "
+            "--shift 0 --distortion 0"
         )
     if config.labels and config.values != data.num_classes:
         raise ValueError(

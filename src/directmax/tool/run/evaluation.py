@@ -12,7 +12,7 @@ from torch import Tensor
 
 from directmax._precision import sum_dtype
 from directmax.distributions import DEFAULT_MAX_STATES
-from directmax.models import DiscreteVAE, MixedVAE
+from directmax.models import COUPLED, DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
 
 VALIDATION_TABLE = 2**24
@@ -33,9 +33,9 @@ MAX_STATES = 2**20
 def max_states(config: ResolvedConfig) -> int:
     """States enumerated during and at the end of training.
 
-    More for structured encoders, whose samples give no bound.
+    More with couplings of any two variables, where samples give no bound.
     """
-    return DEFAULT_MAX_STATES if config.encoder == "independent" else MAX_STATES
+    return MAX_STATES if config.encoder in COUPLED else DEFAULT_MAX_STATES
 
 
 def validation_subset(images: Float[Tensor, "N d"], states: int, max_states: int) -> Tensor:

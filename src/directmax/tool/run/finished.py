@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from directmax._choices import check_choice
@@ -17,21 +18,22 @@ from directmax._validation import check_count
 from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.settings import SETTINGS
-from directmax.tool.data import AttributeData, ImageData
-from directmax.tool.files import RunError, cannot_write, user_path, write_atomic
+from directmax.tool.data import AttributeData, DataError, ImageData
+from directmax.tool.files import RunError, output_file, user_path, write_atomic
 from directmax.tool.run import attribute_pictures, pictures
 from directmax.tool.run.attribute_task import evaluate_attributes
-from directmax.tool.run.checkpoint import load_checkpoint, restore_model
+from directmax.tool.run.best_model import BestModel, data_for, load_best
 from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
 from directmax.tool.run.evaluation import MAX_STATES, Metrics, evaluate_images
 from directmax.tool.run.images import split_images
-from directmax.tool.run.make import Data, Model, load_data, make_model
-from directmax.tool.run.processes import make_fabric
+from directmax.tool.run.make import Data, Given, Model
 from directmax.tool.run.randomness import Stream, derive_seed
-from directmax.tool.run.run_folder import RunFolder
 
 MOST_DRAWN, MOST_COLUMNS = 10_000, 1_000
 """Images in a picture, and in a row of it: it is drawn in memory."""
+
+RECONSTRUCTIONS = 20
+"""Test images in a picture, where nothing else is asked for."""
 
 SPLITS = ("train", "validation", "test")
 
@@ -39,7 +41,8 @@ SPLITS = ("train", "validation", "test")
 def load_run(
     run_dir: str | Path,
     *,
-    images: Data | None = None,
+    data: str | None = None,
+    images: Given | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> tuple[ResolvedConfig, Data, Model]:
@@ -47,7 +50,8 @@ def load_run(
 
     Args:
         run_dir: folder of the run.
-        images: those that were handed to `train`, if any were.
+        data: other images of the same kind, in place of those that it was trained on.
+        images: those that were handed to `train`, if any were, or where they lie now.
         data_dir: where to look for images first.
         device: auto, cpu, cuda, cuda:N or mps.
 
@@ -55,23 +59,8 @@ def load_run(
         RunError: the folder holds no finished epoch, its checkpoint is damaged, or it was trained
             on other images.
     """
-    where = make_fabric(device, 1, "32-true").device  # before images are read, which takes seconds
-    folder = RunFolder(run_dir)
-    config = folder.config()
-    if not (folder.best / "state.json").exists():
-        raise RunError(
-            f"{folder.path} has no checkpoint yet: its first epoch is not done; continue with "
-            f"directmax train --resume --run-dir {shlex.quote(str(folder.path))}"
-        )
-    folder.check_images(None if images is None else images.identity())
-    checkpoint = load_checkpoint(folder.best)
-    data = load_data(config, data_dir, images=images)
-    model = make_model(config, data)
-    if config.precision == "64-true":
-        model.double()
-    restore_model(model, checkpoint.part("model"), folder.best)
-    model.to(where)
-    return config, data, model.eval()
+    best = load_best(run_dir, device)  # before images are read, which takes seconds
+    return best.config, data_for(best, data, images=images, data_dir=data_dir), best.model
 
 
 def load_binary_run(
@@ -91,7 +80,8 @@ def load_binary_run(
 def evaluate_run(
     run_dir: str | Path,
     *,
-    images: Data | None = None,
+    data: str | None = None,
+    images: Given | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     num_samples: int | None = None,
@@ -103,6 +93,7 @@ def evaluate_run(
 
     Args:
         run_dir: folder of the run.
+        data: other images of the same kind, in place of those that it was trained on.
         images: those that were handed to `train`, if any were.
         data_dir: where to look for images first.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -119,27 +110,29 @@ def evaluate_run(
         RunError, ValueError: the run, the data or the device cannot be used.
     """
     _check_evaluation(num_samples, seed, splits)
-    config, data, model = load_run(run_dir, images=images, data_dir=data_dir, device=device)
+    config, found, model = load_run(
+        run_dir, data=data, images=images, data_dir=data_dir, device=device
+    )
     num_samples = config.eval_samples if num_samples is None else num_samples
     seed = derive_seed(config.seed, Stream.SAMPLES, 0) if seed is None else seed
     results = {}
     for split in splits:
         report_progress = functools.partial(progress, split) if progress else None
         if isinstance(model, AttributeVAE):
-            assert isinstance(data, AttributeData)
+            assert isinstance(found, AttributeData)
             metrics = evaluate_attributes(
                 config,
                 model,
-                data,
+                found,
                 split,
                 num_samples=num_samples,
                 seed=seed,
                 progress=report_progress,
             )
         else:
-            assert isinstance(data, ImageData)
+            assert isinstance(found, ImageData)
             metrics = _evaluate_binary(
-                config, data, model, split, num_samples, seed, report_progress
+                config, found, model, split, num_samples, seed, report_progress
             )
         results[split] = metrics.to_dict()
     return results
@@ -201,15 +194,16 @@ def sample_run(
     run_dir: str | Path,
     output: str | Path,
     *,
+    data: str | None = None,
     images: Data | None = None,
     num_images: int = 100,
-    num_reconstructions: int = 20,
+    num_reconstructions: int | None = None,
     columns: int = 10,
     attributes: Sequence[str] = (),
     data_dir: str | Path | None = None,
     device: str = "auto",
     seed: int = 0,
-) -> None:
+) -> str | None:
     """Write a PNG of what the model draws.
 
     - Of a discrete model: decoded codes and, below, test images and their reconstructions.
@@ -217,45 +211,98 @@ def sample_run(
       share the Gaussian code, and `num_images` does not count.
     - Of a model with attributes: a row an image, the first `columns` test images: itself, its
       reconstruction, and its Gaussian code decoded with every combination of the attributes.
+      Without images a row is a Gaussian code of the prior.
 
     Args:
         run_dir: folder of the run.
         output: file to write.
+        data: other images of the same kind, in place of those that it was trained on.
         images: those that were handed to `train`, if any were.
         num_images: codes to decode.
-        num_reconstructions: test images to reconstruct.
+        num_reconstructions: of test images; with 0 a discrete or a mixed model needs no images.
+            None: 20, or none where the images are not to be had.
         columns: images in a row; test images of a model with attributes.
         attributes: those to switch, of a model with attributes; none: all, at most 4.
         data_dir: where to look for images first.
         device: auto, cpu, cuda, cuda:N or mps.
         seed: of random codes.
 
+    Returns:
+        Why there are no images in the picture, where they were not to be had; else None.
+
     Raises:
-        RunError, ValueError: the run, the data or the device cannot be used, or `output` cannot
-            be written.
+        RunError, ValueError: the run, the data or the device cannot be used, or the file written.
     """
+    wanted = RECONSTRUCTIONS if num_reconstructions is None else num_reconstructions
+    _check_drawing(num_images, wanted, columns, seed)
+    path = output_file(output, ".png")
+    best = load_best(run_dir, device)
+    if attributes and not isinstance(best.model, AttributeVAE):
+        raise RunError(f"--attributes is for runs of --model attributes, {run_dir} has none")
+    found, lacking = _images_to_show(best, num_reconstructions, data, images, data_dir)
+    if isinstance(best.model, AttributeVAE):
+        grid = _attribute_grid(best, found, columns, attributes, seed)
+        write_atomic(path, attribute_pictures.figure(grid))
+        return lacking
+    assert not isinstance(found, AttributeData)
+    picture = _decoded(best, found, num_images, columns, seed)
+    if wanted and found is not None:
+        picture = pictures.above(picture, _pairs(best, found, wanted, columns))
+    write_atomic(path, pictures.png(picture))
+    return lacking
+
+
+def _pairs(
+    best: BestModel, data: ImageData, count: int, columns: int
+) -> UInt8[np.ndarray, "height width"]:
+    """Test images and their reconstructions."""
+    assert not isinstance(best.model, AttributeVAE)
+    test_images = split_images(best.config, data, "test")[:count]
+    reconstructed = pictures.reconstructed(best.model, test_images)
+    return pictures.pairs(test_images, reconstructed, _height_width(best), columns)
+
+
+def _images_to_show(
+    best: BestModel,
+    num_reconstructions: int | None,
+    data: str | None,
+    images: Data | None,
+    data_dir: str | Path | None,
+) -> tuple[Data | None, str | None]:
+    """Images, if the picture needs any; else, where they were not asked for, why there are none."""
+    ordered = not isinstance(best.model, MixedVAE) or best.classes() is not None
+    if num_reconstructions == 0 and ordered and not isinstance(best.model, AttributeVAE):
+        return None, None
+    try:
+        return data_for(best, data, images=images, data_dir=data_dir), None
+    except (DataError, RunError) as error:
+        if not (data is None and images is None and num_reconstructions is None):
+            raise
+        return None, str(error)
+
+
+def _height_width(best: BestModel) -> tuple[int, int]:
+    return best.images.shape[-2], best.images.shape[-1]
+
+
+def _attribute_grid(
+    best: BestModel, data: Data | None, count: int, attributes: Sequence[str], seed: int
+) -> attribute_pictures.Switched:
+    assert isinstance(best.model, AttributeVAE)
+    if data is None:
+        generator = torch.Generator().manual_seed(seed)
+        return attribute_pictures.drawn(
+            best.model, best.images, count, attributes=attributes, generator=generator
+        )
+    assert isinstance(data, AttributeData)
+    return attribute_pictures.switched(best.model, data, count, attributes=attributes)
+
+
+def _check_drawing(num_images: int, num_reconstructions: int, columns: int, seed: int) -> None:
     _check_most("--images", check_count("--images", num_images))
     _check_most("--reconstructions", check_count("--reconstructions", num_reconstructions, 0))
     _check_most("--columns", check_count("--columns", columns), MOST_COLUMNS)
     SETTINGS["seed"].check(seed)
-    path = _picture_path(output)
-    config, data, model = load_run(run_dir, images=images, data_dir=data_dir, device=device)
-    if isinstance(model, AttributeVAE):
-        assert isinstance(data, AttributeData)
-        grid = attribute_pictures.switched(model, data, columns, attributes=attributes)
-        write_atomic(path, attribute_pictures.figure(grid))
-        return
-    if attributes:
-        raise RunError(f"--attributes is for runs of --model attributes, {run_dir} has none")
-    assert isinstance(data, ImageData)
-    picture = _decoded(config, data, model, num_images, columns, seed)
-    if num_reconstructions:
-        test_images = split_images(config, data, "test")[:num_reconstructions]
-        pairs = pictures.pairs(
-            test_images, pictures.reconstructed(model, test_images), data.shape, columns
-        )
-        picture = pictures.above(picture, pairs)
-    write_atomic(path, pictures.png(picture))
 
 
 def _check_most(flag: str, count: int, most: int = MOST_DRAWN) -> None:
@@ -264,20 +311,27 @@ def _check_most(flag: str, count: int, most: int = MOST_DRAWN) -> None:
 
 
 def _decoded(
-    config: ResolvedConfig,
-    data: ImageData,
-    model: DiscreteVAE | MixedVAE,
-    count: int,
-    columns: int,
-    seed: int,
-) -> Any:
+    best: BestModel, data: ImageData | None, count: int, columns: int, seed: int
+) -> UInt8[np.ndarray, "height width"]:
+    """Codes of the prior, decoded."""
+    assert not isinstance(best.model, AttributeVAE)
     generator = torch.Generator().manual_seed(seed)
-    if isinstance(model, MixedVAE):
-        order = _classes(config, data, model).argsort()
-        codes = pictures.analogies(model, columns, order=order, generator=generator)
+    if isinstance(best.model, MixedVAE):
+        order = _order(best, best.model, data)
+        codes = pictures.analogies(best.model, columns, order=order, generator=generator)
     else:
-        codes = pictures.decoded_codes(model, count, generator=generator)
-    return pictures.tile(codes, data.shape, columns)
+        codes = pictures.decoded_codes(best.model, count, generator=generator)
+    return pictures.tile(codes, _height_width(best), columns)
+
+
+def _order(best: BestModel, model: MixedVAE, data: ImageData | None) -> Tensor:
+    """The values in the order of the classes they stand for, as far as that is known."""
+    known = best.classes()
+    if known is not None:
+        return torch.tensor(known).argsort()
+    if data is None:
+        return torch.arange(best.config.values)
+    return _classes(best.config, data, model).argsort()
 
 
 def edit_image(
@@ -287,7 +341,6 @@ def edit_image(
     *,
     changes: dict[str, bool],
     keep_detail: bool = False,
-    data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> dict[str, tuple[float, bool]]:
     """Write an image with attributes switched, everything else kept: the Gaussian code is its own.
@@ -299,7 +352,6 @@ def edit_image(
         changes: attributes to set; the others stay as the model finds them.
         keep_detail: add to the image what the switch changes in the decoded image, in place of
             writing the decoded image.
-        data_dir: where to look for the data set of the run.
         device: auto, cpu, cuda, cuda:N or mps.
 
     Returns:
@@ -308,35 +360,20 @@ def edit_image(
     Raises:
         RunError, ValueError: the run, an attribute or a file cannot be used.
     """
-    path = _picture_path(output)
-    config, data, model = load_run(run_dir, data_dir=data_dir, device=device)
-    if not isinstance(data, AttributeData) or not isinstance(model, AttributeVAE):
+    path = output_file(output, ".png")
+    best = load_best(run_dir, device)
+    if not isinstance(best.model, AttributeVAE):
         raise RunError(
-            f"{run_dir} is a run of --model {config.model}, which has no attributes; choose one of "
-            "--model attributes"
+            f"{run_dir} is a run of --model {best.config.model}, which has no attributes; choose "
+            "one of --model attributes"
         )
     for name in changes:
-        check_choice("attribute", name, data.attribute_names)
-    pixels = attribute_pictures.read_image(user_path(image), data.shape)
-    edit = attribute_pictures.edited(model, data, pixels, changes, keep_detail=keep_detail)
+        check_choice("attribute", name, best.images.attribute_names)
+    channels, height, _ = best.images.shape
+    square = attribute_pictures.read_image(user_path(image), height)
+    pixels = attribute_pictures.in_colours(square, channels)
+    edit = attribute_pictures.edited(
+        best.model, best.images, pixels, changes, keep_detail=keep_detail
+    )
     write_atomic(path, attribute_pictures.png(edit.image))
     return edit.attributes
-
-
-def _picture_path(output: str | Path) -> Path:
-    """Where a PNG can be written.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    path = user_path(output)
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"--output must end in .png, got {output}")
-    try:
-        if not path.absolute().parent.is_dir():
-            raise ValueError(f"cannot write {output}: the folder {path.parent} does not exist")
-        if path.is_dir():
-            raise ValueError(f"cannot write {output}: it is a folder")
-    except OSError as error:  # such as a name that is too long
-        raise cannot_write(path, error) from error
-    return path

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import shlex
 import signal
-import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from directmax.tool.environment import by_torchrun, heard_signals
+
+ECHO = 5.0
+"""Seconds in which launchers and service managers repeat a signal that they have sent."""
 
 
 class Interrupted(Exception):  # noqa: N818 (a request of the user, not an error)
@@ -34,38 +39,51 @@ class Interrupted(Exception):  # noqa: N818 (a request of the user, not an error
 
 
 def raise_interrupts() -> None:
-    """From here on Ctrl-C and SIGTERM raise `KeyboardInterrupt`, where they are not ignored."""
-    for number in _heard():
-        signal.signal(number, _raise)
+    """From here on Ctrl-C, SIGTERM and SIGHUP raise `KeyboardInterrupt`, unless ignored."""
+    first = _First()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not first.echoes(number):
+            raise KeyboardInterrupt
+
+    for number in heard_signals():
+        signal.signal(number, handle)
 
 
-def _heard() -> list[int]:
-    """The signals that stop a run, but those that are ignored, as Ctrl-C by background jobs."""
-    if threading.current_thread() is not threading.main_thread():  # Python delivers none
-        return []
-    both = (signal.SIGINT, signal.SIGTERM)
-    return [number for number in both if signal.getsignal(number) != signal.SIG_IGN]
+class _First:
+    """Tells a new request from the echo of one: a group of processes is ended in several ways at
+    once, as by the terminal and by torchrun, which passes on what it gets."""
 
+    def __init__(self) -> None:
+        self._time: float | None = None
 
-def _raise(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    def echoes(self, number: int) -> bool:
+        """Whether a signal repeats the first; a second Ctrl-C is a person's, without torchrun."""
+        if self._time is None:
+            self._time = time.monotonic()
+            return False
+        of_a_person = number == signal.SIGINT and not by_torchrun()
+        return not of_a_person and time.monotonic() < self._time + ECHO
 
 
 class InterruptGuard:
-    """While active, the first Ctrl-C (or SIGTERM) sets `requested`; a second Ctrl-C aborts at once.
+    """While active, the first Ctrl-C (SIGTERM, SIGHUP) sets `requested`; a second aborts at once.
 
     Does nothing outside the main thread, and to signals that are ignored.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self._first = _First()
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> InterruptGuard:
-        self._previous = {number: signal.signal(number, self._handle) for number in _heard()}
+        self._previous = {number: signal.signal(number, self._handle) for number in heard_signals()}
         return self
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._first.echoes(number):
+            return
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True

@@ -31,7 +31,7 @@ class Service(Logger):
     extra: str
 
     @classmethod
-    def missing(cls) -> str | None:  # type: ignore[override]
+    def missing(cls) -> str | None:
         """The package."""
         found = importlib.util.find_spec(cls.name)
         return None if found else f"{cls.name}: pip install 'directmax[{cls.extra}]'"

@@ -92,7 +92,7 @@ class Trainer:
             return
         checkpoint = load_checkpoint(self.folder.last)
         record = checkpoint.state
-        if record.get("digest") not in (self.config.digest(), self.folder.digest()):
+        if record.get("digest") not in (self.config.digest(), *self.folder.digests()):
             raise RunError(
                 f"the checkpoint {self.folder.last} is of another configuration than "
                 f"{self.folder.config_file}; restore that file, or train into a new folder"
@@ -198,9 +198,11 @@ class Trainer:
 
     def _train_step(self, batch: Batch, step: int) -> None:
         global_step = self.position.epoch * self.steps_per_epoch + step
-        if self.config.learning_rate_schedule == "cosine":
-            total = self.config.epochs * self.steps_per_epoch
-            factor = 0.5 * (1 + math.cos(math.pi * global_step / total))
+        if self.config.learning_rate_schedule != "constant":
+            done = global_step / (self.config.epochs * self.steps_per_epoch)
+            if self.config.learning_rate_schedule == "late-cosine":
+                done = max(0.0, 3 * done - 2)  # of the last third
+            factor = 0.5 * (1 + math.cos(math.pi * done))
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.learning_rate * factor
         result = self.task.loss(self.wrapped, batch, global_step, generator=self.state.generator)

@@ -20,7 +20,7 @@ from directmax.distributions import (
     enumerate_states,
     number_of_states,
 )
-from directmax.models import DiscreteVAE, MixedVAE
+from directmax.models import DiscreteVAE, MixedVAE, StructuredEncoder
 from directmax.tool.look import content
 from directmax.tool.look.content import Chart, Series
 from directmax.tool.look.figures import style, svg, whole_numbers
@@ -50,6 +50,12 @@ def decoded_codes(
     parameter = next(model.parameters())
     if number_of_states(n, k) <= count:
         codes = enumerate_states(n, k, max_states=count, dtype=parameter.dtype)
+        if isinstance(model.encoder, StructuredEncoder):
+            structure = model.encoder.structure
+            inside = structure.is_feasible(structure.from_one_hot(codes).unsqueeze(1))
+            codes = codes[inside.squeeze(1)]
+    elif isinstance(model.encoder, StructuredEncoder):  # uniform on the set
+        codes = model.encoder.prior_codes(count, generator=generator)
     else:
         values = torch.randint(k, (count, n), generator=generator)
         codes = torch.zeros(count, n, k, dtype=parameter.dtype)
@@ -120,36 +126,41 @@ def _many_states(q: DiscreteDistribution) -> bool:
 
 def tile(
     images: Float[Tensor, "c d"], shape: tuple[int, int], columns: int
-) -> UInt8[np.ndarray, "height width"]:
-    """Images side by side, row by row, ink dark on white, with a grey gap.
+) -> UInt8[np.ndarray, "height width *3"]:
+    """Images side by side, row by row, with a grey gap: ink dark on white, colours as they are.
 
     Args:
-        images: `(c, h·w)` in [0, 1], ink = 1.
+        images: `(c, h·w)` in [0, 1], ink = 1; or `(c, 3·h·w)`, colours one after the other.
         shape: (h, w) of one image.
         columns: images in a row.
 
     Returns:
-        A grey picture.
+        A picture, grey or in colours.
     """
     height, width = shape
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    picture = np.full(
-        (rows * (height + GAP) + GAP, columns * (width + GAP) + GAP), PAPER_GREY, dtype=np.uint8
-    )
+    channels = images.shape[1] // (height * width)
+    size = (rows * (height + GAP) + GAP, columns * (width + GAP) + GAP)
+    picture = np.full(size if channels == 1 else (*size, channels), PAPER_GREY, dtype=np.uint8)
     for index, image in enumerate(images):
         top = GAP + (index // columns) * (height + GAP)
         left = GAP + (index % columns) * (width + GAP)
-        grey = (255 * (1 - image.float().numpy().reshape(shape))).round().clip(0, 255)
-        picture[top : top + height, left : left + width] = grey.astype(np.uint8)
+        pixels = image.float().numpy()
+        pixels = pixels.reshape(-1, *shape).transpose(1, 2, 0) if channels > 1 else 1 - pixels
+        bytes_ = (255 * pixels).round().clip(0, 255).astype(np.uint8)
+        of_image = picture[top : top + height, left : left + width]
+        of_image[:] = bytes_.reshape(of_image.shape)
     return picture
 
 
 def above(*pictures: UInt8[np.ndarray, ...]) -> UInt8[np.ndarray, ...]:
     """Pictures one above the other, padded to one width."""
     width = max(picture.shape[1] for picture in pictures)
+    margins = [((0, 0), (0, width - p.shape[1]), (0, 0))[: p.ndim] for p in pictures]
     padded = [
-        np.pad(p, ((0, 0), (0, width - p.shape[1])), constant_values=PAPER_GREY) for p in pictures
+        np.pad(picture, margin, constant_values=PAPER_GREY)
+        for picture, margin in zip(pictures, margins, strict=True)
     ]
     return np.concatenate(padded)
 

@@ -32,6 +32,7 @@ SILENCE = 60.0
 """Seconds after which a process that does not run is named."""
 NOTICE = 5.0
 """Seconds until the end of another process is known, once its connection broke."""
+_GO_ON = "--resume continues from the last checkpoint"
 
 
 class LostProcessError(RunError):
@@ -111,7 +112,7 @@ def joined(fabric: Fabric) -> Iterator[None]:
     watch = _Watch()
     if not is_helper():
         os.environ[LAUNCHER] = str(os.getpid())
-    elif launched():
+    if by_torchrun() or (is_helper() and launched()):
         threading.Thread(target=watch.look_at, args=(os.getppid(),), daemon=True).start()
     observer = subprocess_script._launch_process_observer
     subprocess_script._launch_process_observer = watch.start  # it would kill this process
@@ -121,6 +122,8 @@ def joined(fabric: Fabric) -> Iterator[None]:
     except RuntimeError as error:
         if fabric.world_size == 1 or not (lost := watch.reason() or _broken(error)):
             raise
+        if os.environ.get("RANK") == "1" and by_torchrun():  # torchrun ends it before it may speak
+            _say(lost)
         raise LostProcessError(lost) from error
     finally:
         watch.stop()
@@ -138,7 +141,7 @@ def _broken(error: RuntimeError) -> str | None:
         return None
     whose = "the first" if is_helper() else "another"
     words = " ".join(str(error).split())[:200]
-    return f"{whose} process ended, or the connection to it broke ({words})"
+    return f"{whose} process ended, or the connection to it broke; {_GO_ON} ({words})"
 
 
 class _Watch:
@@ -167,11 +170,16 @@ class _Watch:
             if helper.poll() is None and _is_stopped(helper.pid):
                 helper.kill()
 
-    def look_at(self, first: int) -> None:
-        """Of a helper: end with the process that started it, also while it waits for others."""
-        while not self._done.wait(1.0):
-            if os.getppid() != first and not self._done.wait(NOTICE):
-                os._exit(1)
+    def look_at(self, launcher: int) -> None:
+        """End with the process that started this one: a helper also while it waits for others; all
+        those of torchrun together, saved."""
+        while os.getppid() == launcher:
+            if self._done.wait(1.0):
+                return
+        if by_torchrun():
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif not self._done.wait(NOTICE):
+            os._exit(1)
 
     def _look(self) -> None:
         since: dict[int, float] = {}
@@ -180,7 +188,7 @@ class _Watch:
             for number, helper in enumerate(self._helpers, 2):
                 name = f"process {number} of {count} (PID {helper.pid})"
                 if helper.poll():
-                    self._lost = f"{name} {_how(helper.returncode)}; the last checkpoint is kept"
+                    self._lost = f"{name} {_how(helper.returncode)}; {_GO_ON}"
                     self._over.set()
                     self._end()
                     return

@@ -76,14 +76,19 @@ def render(
         title=f"directmax: {title_of(config, data)}",
         lead=_lead(config, summary),
         results=_results(summary, data),
-        note=training_note(summary, lines),
+        notes=[training_note(summary, lines), *summary.get("advice", [])],
         curves=pictures.training_curves(lines, summary["best_epoch"], folder.other_starts()),
         pictures=drawn,
         usage=usage,
         settings=_settings(config),
-        source=data.source,
+        source=_source(data),
         machine=_machine(summary),
     )
+
+
+def _source(data: Data) -> str:
+    """Where the images are from, and what was understood of them."""
+    return ": ".join(filter(None, [data.source, data.understood]))
 
 
 def _lead(config: ResolvedConfig, summary: dict[str, Any]) -> str:
@@ -136,7 +141,8 @@ def _images(
         states = number_of_states(model.encoder.num_variables, model.encoder.num_values)
         count = MAX_CODES if states <= MAX_CODES else 60
         decoded = pictures.decoded_codes(model, count, generator=generator)
-        title = f"{f'All {states}' if states <= MAX_CODES else f'{count} random'} codes, decoded"
+        words = f"All {len(decoded)}" if states <= MAX_CODES else f"{count} random"
+        title = f"{words} codes, decoded"
     codes = pictures.tile(decoded, data.shape, columns=20)
     pairs = pictures.pairs(images, pictures.reconstructed(model, images), data.shape, columns=10)
     second = "Validation images and their reconstructions"

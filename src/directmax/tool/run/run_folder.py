@@ -22,6 +22,7 @@ from directmax.tool.files import (
     lock,
     read_bytes,
     read_json,
+    reading,
     tidy,
     user_path,
     write_atomic,
@@ -58,14 +59,19 @@ class RunFolder:
 
     @contextlib.contextmanager
     def create(
-        self, config: ResolvedConfig, device: torch.device, images: dict[str, Any] | None = None
+        self,
+        config: ResolvedConfig,
+        device: torch.device,
+        images: dict[str, Any] | None = None,
+        data: dict[str, Any] | None = None,
     ) -> Iterator[None]:
         """Make the folder for a new run, and hold its lock. Leaves no folder when it fails.
 
         Args:
             config: what is trained.
             device: where, for the record.
-            images: `identity()` of those that were handed over; see `check_images`.
+            images: what is recorded of those that were handed over; see `check_images`.
+            data: what the model must know of its images; see `Described`.
 
         Raises:
             RunError: it already holds a run, or cannot be written.
@@ -88,6 +94,7 @@ class RunFolder:
                     "config": config.to_dict(),
                     "digest": config.digest(),
                     **({"images": images} if images else {}),
+                    **({"data": data} if data else {}),
                     **environment(device),
                 }
                 write_json(self.config_file, record)
@@ -96,6 +103,10 @@ class RunFolder:
                     shutil.rmtree(self.path, ignore_errors=True)
                 raise
             yield
+
+    def record(self) -> dict[str, Any]:
+        """The content of `config.json`."""
+        return read_json(self.config_file)
 
     def config(self) -> ResolvedConfig:
         """The configuration of the run that the folder holds.
@@ -111,9 +122,31 @@ class RunFolder:
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise RunError(f"{self.config_file} is damaged: {error}") from error
 
-    def digest(self) -> str:
-        """The digest of the configuration as it was written, perhaps by an earlier version."""
-        return digest_of(read_json(self.config_file)["config"])
+    def digests(self) -> list[str]:
+        """Of the configuration as it was written, perhaps by an earlier version, and before it was
+        extended."""
+        record = read_json(self.config_file)
+        earlier = record.get("extended", [])
+        return [
+            digest_of(record["config"]),
+            *map(str, earlier if isinstance(earlier, list) else []),
+        ]
+
+    @contextlib.contextmanager
+    def extend(self, config: ResolvedConfig) -> Iterator[None]:
+        """Hold the folder's lock to continue its run for longer.
+
+        Args:
+            config: of the longer run, `extended` from that of the folder.
+
+        Raises:
+            RunError: it holds none.
+        """
+        with self.lock():
+            record = {**read_json(self.config_file), "extended": self.digests()}
+            record |= {"version": VERSION, "config": config.to_dict(), "digest": config.digest()}
+            write_json(self.config_file, record)
+            yield
 
     @contextlib.contextmanager
     def resume(self, config: ResolvedConfig) -> Iterator[None]:
@@ -140,20 +173,43 @@ class RunFolder:
         Raises:
             RunError: they are others.
         """
-        trained = read_json(self.config_file).get("images")
-        if trained == given:
-            return
+        trained = self.images()
         if trained is None:
-            raise RunError(f"{self.path} was trained on a data set by name: leave images out")
+            if given is not None:
+                raise RunError(
+                    f"{self.path} was trained on a data set by name: leave images (or --data) out"
+                )
+            return
+        same = given and all(trained[name] == given[name] for name in ("shape", "sha256"))
+        if same:
+            return
+        got = f"others ({_described(given)})" if given else "none"
+        if path := trained.get("path"):
+            raise RunError(
+                f"{self.path} was trained on {path} ({_described(trained)}), got {got}: they have "
+                "changed or are others; restore them, or train into a new folder"
+            )
         raise RunError(
             f"{self.path} was trained on images that were handed over in Python "
-            f"({_described(trained)}), got "
-            + (
-                "none: give them with images=…"
-                if given is None
-                else f"others ({_described(given)})"
-            )
+            f"({_described(trained)}), got {got}{'' if given else ': give them with images=…'}"
         )
+
+    def images(self) -> dict[str, Any] | None:
+        """What is recorded of images of one's own; None where a data set was named.
+
+        Raises:
+            RunError: the record is damaged.
+        """
+        trained = read_json(self.config_file).get("images")
+        if trained is None:
+            return None
+        with reading(self.config_file):
+            if not isinstance(trained["shape"], list) or not isinstance(trained["sha256"], str):
+                raise TypeError("images")
+            if not isinstance(trained.get("path", ""), str):
+                raise TypeError("path")
+            found: dict[str, Any] = {"name": "images", **trained}
+            return found
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -221,11 +277,17 @@ def _is_epoch(line: Any) -> bool:
     """Whether a value of JSON has the numbers that are read of every epoch."""
 
     def number(value: Any) -> bool:
-        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        whole = isinstance(value, int | float) and not isinstance(value, bool)
+        return whole and -1e300 < value < 1e300  # neither NaN nor an integer beyond all floats
 
-    if not isinstance(line, dict) or not isinstance(line.get("epoch"), int):
+    def count(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+    if not isinstance(line, dict) or not (count(line.get("epoch")) and count(line.get("start", 0))):
         return False
-    if not isinstance(line.get("start", 0), int) or not number(line.get("seconds")):
+    if not all(number(line.get(name, 0.0)) for name in ("validation_seconds", "kl_weight")):
+        return False
+    if not number(line.get("seconds")):
         return False
     terms = [line.get("train"), line.get("validation")]
     return all(
@@ -275,7 +337,7 @@ def environment(device: torch.device | None = None) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "cuda": _card(device),
         },
-        "git_commit": _git_commit(Path(directmax.__file__).resolve().parents[2]),
+        "git_commit": git_commit(),
     }
 
 
@@ -288,8 +350,12 @@ def _card(device: torch.device | None) -> str | None:
     return torch.cuda.get_device_name(device)
 
 
+def git_commit() -> str | None:
+    """The commit of the checkout, or that which an installed package was built from; else None."""
+    return _git_commit(Path(directmax.__file__).resolve().parents[2])
+
+
 def _git_commit(source: Path) -> str | None:
-    """The commit of a checkout, or that which an installed package was built from; else None."""
     if not (source / ".git").exists():
         with contextlib.suppress(OSError):
             return (Path(directmax.__file__).parent / "_commit.txt").read_text().strip() or None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -58,12 +58,14 @@ class Task(ABC):
         data: its images.
         num_images: training images.
         kl_schedule: weight of the KL term by step.
+        classes: of every value of a mixed model, once there are results; None: none were found.
     """
 
     model: Any
     data: Any
     num_images: int
     kl_schedule: Schedule
+    classes: list[int] | None = None
 
     def __init__(self, config: ResolvedConfig, fabric: Fabric) -> None:
         self.config, self.fabric = config, fabric
@@ -96,6 +98,15 @@ class Task(ABC):
     @abstractmethod
     def fresh_model(self, config: ResolvedConfig) -> nn.Module:
         """One like `model`, of another seed."""
+
+    def advice(
+        self,
+        summary: Mapping[str, Any],
+        lines: Sequence[Mapping[str, Any]],
+        starts: Sequence[Sequence[Mapping[str, Any]]],
+    ) -> list[str]:
+        """What a user should know of the finished run, a line each; see `advice.advice`."""
+        return []
 
     def restart(self, start: int) -> None:
         """Give the model the initial weights of a start; data, order and noise stay as they are."""

@@ -6,17 +6,28 @@ import contextlib
 import logging
 import statistics
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric
 
-from directmax.tool.config import ResolvedConfig, TrainConfig
+from directmax.tool.config import ResolvedConfig, TrainConfig, extended
+from directmax.tool.data.names import OWN
 from directmax.tool.files import RunError, write_json
 from directmax.tool.run.denormals import flushed_denormals
+from directmax.tool.run.described import Described
 from directmax.tool.run.loggers import DEFAULT, check_loggers
 from directmax.tool.run.loop import Trainer
-from directmax.tool.run.make import Data, load_data, make_task, title_of
+from directmax.tool.run.make import (
+    Data,
+    Given,
+    images_of_run,
+    load_data,
+    make_task,
+    record_of,
+    title_of,
+)
 from directmax.tool.run.processes import joined, make_fabric
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.report import write_report
@@ -28,9 +39,10 @@ def train(
     config: TrainConfig | ResolvedConfig,
     run_dir: str | Path,
     *,
-    images: Data | None = None,
+    images: Given | None = None,
     data_dir: str | Path | None = None,
     resume: bool = False,
+    extend: int = 0,
     device: str = "auto",
     workers: int = 0,
     devices: int = 1,
@@ -44,18 +56,17 @@ def train(
     Args:
         config: what to train.
         run_dir: folder of the run; must not hold one unless `resume`.
-        images: to train on, in place of the data set that `config` names, such as
-            `ImageData.from_arrays(…)`; the same again to resume.
+        images: in place of those that `config` names, or their path; the same again to resume.
         data_dir: where to look for images first.
-        resume: continue the run in `run_dir`; the result is the same as without the interruption.
+        resume: continue the run in `run_dir`, to the same result.
+        extend: epochs more than it was to have; see `directmax.tool.config.extended`.
         device: auto, cpu, cuda, cuda:N or mps.
         workers: processes that read the images of the attributes model; 0 reads in this one.
-        devices: number of processes (DistributedDataParallel), each with its share of a batch; a
-            process of torchrun takes the number from there.
+        devices: processes, each with its share of a batch; torchrun says how many itself.
         strategy: ddp, or auto (ddp where there are several processes).
-        compiled: whether torch compiles the training step; results differ by rounding.
-        log: where else epochs are written: any of csv, tensorboard, wandb and mlflow.
-        progress: told of every step and epoch.
+        compiled: whether torch compiles the step; results differ by rounding.
+        log: any of csv, tensorboard, wandb, mlflow.
+        progress: told of steps and epochs.
 
     Returns:
         The summary, as written to `summary.json`.
@@ -66,26 +77,31 @@ def train(
         Interrupted: Ctrl-C; the state is saved.
 
     Example:
-        >>> import tempfile, torch
-        >>> from directmax.tool.data import ImageData
-        >>> noise = ImageData.from_arrays(torch.rand(200, 4, 6), name="noise")
+        >>> import tempfile, torch, directmax.tool.data
+        >>> noise = directmax.tool.data.ImageData.from_arrays(torch.rand(200, 4, 6))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     summary = train(TrainConfig(epochs=2), folder, images=noise, device="cpu")
         >>> summary["test"]["bound"] > 0
         True
     """
-    config, log = config.resolve(), check_loggers(log)
+    given, config, log = config, config.resolve(), check_loggers(log)
     fabric = make_fabric(device, devices, config.precision, strategy)
     with joined(fabric):
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
-        identity = None if images is None else images.identity()
-        if resume:
-            folder.check_images(identity)
-        data = load_data(config, data_dir, images=images)
+        find = partial(images_of_run, folder) if resume else load_data
+        data = find(config, data_dir, images=images)
+        own = record_of(data) if images is not None or config.data == OWN else None
+        config = _of_this_length(given.resolve(len(data.train)), extend, resume)
         task = make_task(config, data, fabric, workers=workers)
         trainer = Trainer(task, folder, progress or Progress(), compiled=compiled, log=log)
-        with _claim(folder, config, identity, resume, fabric):
+        with _claim(folder, config, own, data, resume, bool(extend), fabric):
             return _train(trainer, resume=resume)
+
+
+def _of_this_length(config: ResolvedConfig, extend: int, resume: bool) -> ResolvedConfig:
+    if extend and not resume:
+        raise ValueError("--extend goes on with a run: add --resume and --run-dir")
+    return extended(config, extend)
 
 
 def _train(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
@@ -141,7 +157,9 @@ def _claim(
     folder: RunFolder,
     config: ResolvedConfig,
     images: dict[str, Any] | None,
+    data: Data,
     resume: bool,
+    extend: bool,
     fabric: Fabric,
 ) -> Iterator[None]:
     """Be the only writer in the folder. The first process decides, all hear of a refusal."""
@@ -149,11 +167,15 @@ def _claim(
     with contextlib.ExitStack() as stack:
         if fabric.is_global_zero:
             try:
-                stack.enter_context(
-                    folder.resume(config)
-                    if resume
-                    else folder.create(config, fabric.device, images)
-                )
+                if extend:
+                    claim = folder.extend(config)
+                elif resume:
+                    claim = folder.resume(config)
+                else:
+                    claim = folder.create(
+                        config, fabric.device, images, Described.of(data).to_dict()
+                    )
+                stack.enter_context(claim)
             except RunError as error:
                 refusal = str(error)
         if refusal := fabric.broadcast(refusal):
@@ -168,6 +190,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     folder, config = trainer.folder, trainer.config
     summary = {
         **{split: metrics.to_dict() for split, metrics in results.items()},
+        **({"classes": trainer.task.classes} if trainer.task.classes else {}),
         "best_epoch": trainer.position.best_epoch,
         "epochs": trainer.position.epoch,
         **({"start": trainer.position.start} if config.start_epochs else {}),
@@ -180,6 +203,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     if trainer.fabric.is_global_zero:
         lines = folder.metrics()
         summary["seconds_per_epoch"] = statistics.median(line["seconds"] for line in lines)
+        summary["advice"] = trainer.task.advice(summary, lines, folder.other_starts())
         write_json(folder.summary_file, summary)
         pictures = write_report(folder, trainer.model, trainer.task.data, summary)
         if trainer.log is not None:

@@ -27,8 +27,8 @@ NOTE = (
 )
 CURVES = (
     "Validation bound: the test images are used once a run, at its end, so there is no test curve "
-    "(deviation 25). By time, the starts that our default did not continue come first. Lines: mean "
-    "over seeds; bands: ± one standard deviation."
+    "(deviation 25). By time, the starts that our annealed direct did not continue come first. "
+    "Lines: mean over seeds; bands: ± one standard deviation."
 )
 COLUMNS = ("", "method", "seconds an epoch", "in those of Gumbel-Softmax", "test bound")
 
@@ -89,7 +89,7 @@ def _findings(ratios: Sequence[Mapping[str, float]]) -> list[str]:
     paper = f" (paper: {published.SLOWDOWN.value})"
     for name, title, beside in (
         ("direct", "the direct method", paper),
-        ("ours", "our default", ""),
+        ("ours", "our annealed direct", ""),
     ):
         if found := [each[name] for each in ratios if name in each]:
             span = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (min(found), max(found))))

@@ -1,0 +1,96 @@
+"""Defaults that follow from other settings and the number of images. Does not import torch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from directmax.estimators import ESTIMATORS
+from directmax.models import ENCODERS
+from directmax.tool.config.setting import By
+
+FEWEST_START_EPOCHS = 5
+"""With fewer, one start is as good as another."""
+_OF_DIRECT = {"epsilon": "auto", "epsilon_scale": 1.0, "two_sided": True, "rao_blackwell": False}
+"""Settings of direct alone, and their defaults."""
+LENGTH = 20_000
+"""Steps of a training with one variable: what annealing takes, however many images."""
+LENGTH_OF_SEVERAL = 60_000
+"""The same with several variables, where the bound falls for longer."""
+FEWEST_EPOCHS = 120
+"""With other estimators, whose gradients are noisier."""
+MOST_EPOCHS = 500
+"""Of few images a longer training only overfits."""
+_NUM_IMAGES = 50_000
+"""Where nobody knows better."""
+
+
+def falling_epochs(fraction: float, epochs: int) -> int:
+    """Epochs that a share of a run takes part in."""
+    return math.ceil(fraction * epochs - 1e-9)
+
+
+def has_one_variable(c: Any) -> bool:
+    return c.model == "discrete" and c.variables == 1
+
+
+def default_variables(c: Any) -> int:
+    return len(c.attributes) if c.model == "attributes" else ENCODERS[c.encoder].variables
+
+
+def default_values(c: Any) -> int:
+    return 2 if c.model == "attributes" else ENCODERS[c.encoder].values(c.variables)
+
+
+def default_estimator(c: Any) -> str:
+    if c.encoder == "independent":
+        if c.model == "discrete":
+            asked = any(c.given(name) not in (None, value) for name, value in _OF_DIRECT.items())
+            return "direct" if asked else "local-divergence"
+        return "direct" if c.variables == 1 else "local-expectation"
+    if ENCODERS[c.encoder].structure:
+        return "score-function"
+    return "clamped-argmax" if c.perturbation == "unary" else "direct"
+
+
+def default_num_samples(c: Any) -> int:
+    if c.estimator == "score-function":
+        return 1 if c.given("baseline") == "running-mean" else 4
+    return 8 if c.estimator in ("direct", "local-divergence") and has_one_variable(c) else 1
+
+
+def if_local_divergence(c: Any) -> float:
+    return 1.0 if c.model == "discrete" and c.estimator == "local-divergence" else 0.0
+
+
+def default_kl_start(c: Any) -> float | str:
+    alone = c.encoder == "independent" and c.variables == 1
+    coupled = c.encoder != "independent" and not ENCODERS[c.encoder].structure
+    return "auto" if c.model != "discrete" or alone or coupled else 1.0
+
+
+def default_kl_fraction(c: Any) -> float:
+    if not has_one_variable(c):
+        return 2 / 3
+    return 1 / 2 if c.estimator == "local-divergence" else 1 / 6
+
+
+def default_starts(c: Any) -> int:
+    if c.estimator == "local-divergence":
+        return 1
+    falls = c.given("kl_fraction") is None and c.kl_start != 1
+    few = falling_epochs(c.kl_fraction, c.epochs) < FEWEST_START_EPOCHS
+    return 4 if has_one_variable(c) and falls and not few else 1
+
+
+def default_epochs(c: Any) -> int:
+    if c.model != "discrete":
+        return 400 if c.data == "digits" else 40
+    steps = math.ceil((c.num_images or _NUM_IMAGES) / c.batch_size)
+    fewest = 1 if c.estimator == "local-divergence" else FEWEST_EPOCHS
+    length = LENGTH if c.variables == 1 else LENGTH_OF_SEVERAL
+    return min(MOST_EPOCHS, max(fewest, math.ceil(length / steps)))
+
+
+def if_used(name: str, value: By) -> By:
+    return lambda c: value(c) if name in ESTIMATORS[c.estimator].uses else None

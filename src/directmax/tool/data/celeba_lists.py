@@ -1,0 +1,163 @@
+"""The lists of CelebA: attributes and parts, as text or as the tables that Kaggle makes of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from directmax.tool.data.errors import DataError, reason
+from directmax.tool.data.own.files import content
+from directmax.tool.data.own.words import SPLITS as WORDS
+from directmax.tool.files import RunError
+
+PARTS = {**{"0": 0, "1": 1, "2": 2}, **{"train": 0, "validation": 1, "test": 2}}
+"""How lists write training, validation and test."""
+VALUES = {"1": 1, "0": 0, "-1": 0}
+ADDRESS = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+REPLACE = f"replace it with the one from {ADDRESS}"
+
+
+@dataclass(frozen=True, eq=False)
+class AttributeTable:
+    """The content of a list of attributes.
+
+    Attributes:
+        names: the attributes' names.
+        files: the images' file names.
+        values: `(N, len(names))`, int8, 0 or 1.
+    """
+
+    names: tuple[str, ...]
+    files: tuple[str, ...]
+    values: NDArray[np.int8]
+
+
+def read_attributes(path: Path) -> AttributeTable:
+    """Read `list_attr_celeba.txt`, or a table with a header: name of the file, attributes.
+
+    Values are 1 and −1, or 1 and 0.
+
+    Raises:
+        DataError: unreadable, another number of rows than its first line says, a row with another
+            number of values than there are names, another value, a file twice.
+    """
+    lines = _lines(path)
+    number, fields = next(lines, (1, [""]))
+    count = None
+    if len(fields) > 1 and not _is_number(fields[1]):  # a header, no count before it
+        names = tuple(fields[1:])
+    else:
+        if not _is_number(fields[0]) or len(fields) > 1:
+            raise DataError(
+                f"{path}, line {number}: {_short(' '.join(fields))}, expected the number of images "
+                f"or a header with the names of the attributes; {REPLACE}"
+            )
+        count = int(fields[0])
+        names = tuple(next(lines, (2, []))[1])
+    if len(set(names)) != len(names) or not names:
+        raise DataError(f"{path}, line 2: expected the names of the attributes; {REPLACE}")
+    files, values = _rows(path, lines, names)
+    if count is not None and len(files) != count:
+        raise DataError(
+            f"{path} has {len(files)} rows, expected {count} as its first line says; {REPLACE}"
+        )
+    if len(set(files)) != len(files):
+        duplicate = Counter(files).most_common(1)[0][0]
+        raise DataError(f"{path} has two rows of {duplicate}, expected one; {REPLACE}")
+    return AttributeTable(names, tuple(files), values)
+
+
+def _rows(
+    path: Path, lines: Iterator[tuple[int, list[str]]], names: tuple[str, ...]
+) -> tuple[list[str], NDArray[np.int8]]:
+    files: list[str] = []
+    values = bytearray()  # a row after another; the count may be wrong
+    off = ""
+    for number, (file, *fields) in lines:
+        if len(fields) != len(names):
+            raise DataError(
+                f"{path}, line {number}: {file} has {len(fields)} values, expected "
+                f"{len(names)}, one for each attribute; {REPLACE}"
+            )
+        zeros = {word for word in fields if word in ("0", "-1")}
+        off = off or min(zeros, default="")
+        if not zeros <= {off} or any(word not in VALUES for word in fields):
+            column = next(i for i, word in enumerate(fields) if word not in ("1", off or "1"))
+            raise DataError(
+                f"{path}, line {number}: {names[column]} of {file} is {_short(fields[column])}, "
+                f"expected 1 or {off or -1}; {REPLACE}"
+            )
+        values.extend([VALUES[word] for word in fields])
+        files.append(file)
+    return files, np.frombuffer(values, dtype=np.int8).reshape(len(files), len(names))
+
+
+def read_partition(path: Path, attributes: Path, files: Sequence[str]) -> NDArray[np.int8]:
+    """Read `list_eval_partition.txt`, or a table of it: 0, 1 or 2 for every file.
+
+    Args:
+        path: the file.
+        attributes: the file that `files` are from, for messages.
+        files: names of the images, in the same order.
+
+    Raises:
+        DataError: unreadable, other images, or a part that is not 0, 1 or 2.
+    """
+    parts: list[int] = []
+    for number, (name, *fields) in _partition_lines(path):
+        part = WORDS.get(fields[0].lower(), fields[0]) if len(fields) == 1 else ""
+        if part not in PARTS:
+            raise DataError(
+                f"{path}, line {number}: the part of {name} is {_short(' '.join(fields))}, "
+                f"expected 0 (training), 1 (validation) or 2 (test); {REPLACE}"
+            )
+        if len(parts) < len(files) and name != files[len(parts)]:
+            raise DataError(
+                f"{path}, line {number}: {name}, but {attributes} has {files[len(parts)]} in this "
+                f"place, expected the same images in both; {REPLACE}"
+            )
+        parts.append(PARTS[part])
+    if len(parts) != len(files):
+        raise DataError(
+            f"{path} has {len(parts)} rows and {attributes} has {len(files)}, expected as many in "
+            f"both; {REPLACE}"
+        )
+    return np.array(parts, dtype=np.int8)
+
+
+def count_of_training(path: Path) -> int:
+    """Number of training images in a list of parts."""
+    return sum(fields[1:] in (["0"], ["train"]) for _, fields in _partition_lines(path))
+
+
+def _partition_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Without the header that a table has."""
+    for number, fields in _lines(path):
+        if number > 1 or path.suffix != ".csv" or fields[-1].lower() in (*PARTS, *WORDS):
+            yield number, fields
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The fields of the lines that are not empty, with their numbers from 1."""
+    try:
+        text = content(path).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError, RunError, EOFError) as error:
+        raise DataError(f"cannot read {path}: {reason(error)}; {REPLACE}") from error
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            words = line.strip().split("," if path.suffix == ".csv" else None)
+            yield number, [word.strip().strip('"') for word in words]
+
+
+def _is_number(word: str) -> bool:
+    return word.removeprefix("-").isdecimal()
+
+
+def _short(text: str, limit: int = 40) -> str:
+    """Return what a file holds, quoted, and cut where it is long."""
+    return repr(text if len(text) <= limit else f"{text[:limit]}…")

@@ -1,0 +1,67 @@
+"""Labels of any kind as classes from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from directmax.tool.data.own.found import Found
+
+
+@dataclass(eq=False)
+class Classes:
+    """Classes of every part's images.
+
+    Attributes:
+        labels: by part, `(N,)`, int64; None where there are none.
+        names: of the classes.
+        text: for people.
+    """
+
+    labels: Mapping[str, NDArray[np.int64]] | None
+    names: tuple[str, ...]
+    text: str
+
+
+def classes_of(found: Found) -> Classes:
+    """The labels of all parts as numbers from 0, in the order of their values.
+
+    Labels that are not for all parts, no whole numbers or words, or hardly ever the same twice,
+    are no classes.
+    """
+    given = {part: each.labels for part, each in found.parts.items()}
+    lacking = [part for part, values in given.items() if values is None]
+    if len(lacking) == len(given):
+        return Classes(None, (), "no labels")
+    if lacking:
+        return Classes(None, (), f"labels left out, as {' and '.join(lacking)} images have none")
+    values = np.concatenate([_plain(each) for each in given.values() if each is not None])
+    if values.dtype.kind == "f":
+        if not (np.isfinite(values).all() and (values == np.round(values)).all()):
+            return Classes(None, (), "labels left out, as they are no whole numbers")
+        values = values.astype(np.int64)
+    kinds, numbers = np.unique(values, return_inverse=True)
+    if len(kinds) > max(2, len(values) // 2):
+        return Classes(None, (), f"labels left out, as {len(kinds):,} of them differ")
+    names = tuple(str(kind) for kind in kinds.tolist())
+    if kinds.dtype.kind in "iu" and kinds.min() >= 0 and kinds.max() < len(found.class_names):
+        names, numbers = found.class_names, values  # the file names its classes from 0
+    ends = np.cumsum([len(each) for each in given.values() if each is not None])[:-1]
+    parts = np.split(numbers.reshape(-1).astype(np.int64), ends)
+    text = f"{len(names)} classes ({_shown(names)})"
+    return Classes(dict(zip(given, parts, strict=True)), names, text)
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    if values.dtype.kind == "S":
+        return np.char.decode(values, "utf-8", "replace")
+    return values.astype(np.int64) if values.dtype.kind == "b" else values
+
+
+def _shown(names: tuple[str, ...]) -> str:
+    shown = [name if len(name) <= 20 else f"{name[:20]}…" for name in names]
+    return ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", shown[-1]])

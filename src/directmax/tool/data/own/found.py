@@ -1,0 +1,41 @@
+"""What a reader finds in a file or folder: arrays, and which part of the data they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+PARTS = ("train", "validation", "test")
+"""As the splits of `ImageData`."""
+
+
+@dataclass(eq=False)
+class Part:
+    """Images of one part, and labels where there are any.
+
+    Attributes:
+        images: `(N, d)`, `(N, H, W)`, `(N, H, W, c)` or `(N, c, H, W)`, numbers of any type.
+        labels: `(N,)`, numbers or words.
+        name: what the file calls it.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[Any] | None = None
+    name: str = ""
+
+
+@dataclass(eq=False)
+class Found:
+    """What a reader found.
+
+    Attributes:
+        parts: by the names of `PARTS`, "train" among them.
+        notes: what was left out or taken otherwise than it is written, for people.
+        class_names: of labels that are numbers from 0, where the file names them.
+    """
+
+    parts: dict[str, Part]
+    notes: list[str] = field(default_factory=list)
+    class_names: tuple[str, ...] = ()

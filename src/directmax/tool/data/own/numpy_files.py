@@ -1,0 +1,86 @@
+"""`.npy` and `.npz` files, whose headers are judged before anything is allocated."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from directmax.tool.data.errors import DataError
+from directmax.tool.data.own.files import available, check_fits, content, reading
+from directmax.tool.files import read_bytes
+
+MOST_MEMBERS = 10_000
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """The array of a `.npy` file, also in gzip.
+
+    Raises:
+        DataError: damaged, too large, or of Python objects.
+    """
+    with reading(path, "a NumPy file"):
+        data = content(path)
+        array = _array(path, path.name, io.BytesIO(data), len(data))
+        if array is None:
+            raise DataError(
+                f"{path} holds Python objects, which are never unpickled; expected an array of "
+                "numbers: save it with allow_pickle=False"
+            )
+        return array
+
+
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a `.npz` file by name, without those of Python objects.
+
+    Raises:
+        DataError: damaged, or too large.
+    """
+    with reading(path, "a NumPy archive"):
+        packed = io.BytesIO(read_bytes(path, available()))
+        arrays = {}
+        with zipfile.ZipFile(packed) as archive:
+            members = archive.infolist()
+            if len(members) > MOST_MEMBERS:
+                raise DataError(f"{path} holds {len(members):,} arrays; expected a few")
+            for member in members:
+                if not member.filename.endswith(".npy"):
+                    continue
+                with archive.open(member) as stream:
+                    key = member.filename.removesuffix(".npy")
+                    array = _array(path, key, stream, member.file_size)
+                if array is not None:
+                    arrays[key] = array
+        return arrays
+
+
+def _array(path: Path, key: str, stream: IO[bytes], size: int) -> NDArray[Any] | None:
+    """An array; None where it is of Python objects or records."""
+    version = np.lib.format.read_magic(stream)
+    header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    read = header.get(version)
+    if read is None:
+        raise ValueError(f"{key} has the unknown version {version}")
+    shape, by_columns, dtype = read(stream)
+    if dtype.hasobject or dtype.kind == "V":
+        return None
+    count = math.prod(shape)
+    if any(length < 0 for length in shape) or count * dtype.itemsize > size:
+        raise ValueError(f"{key} is to have {count:,} entries, more than are in the file")
+    if dtype.itemsize == 0:
+        return None
+    check_fits(path, count, dtype.itemsize)
+    data = stream.read(count * dtype.itemsize)
+    if len(data) < count * dtype.itemsize:
+        raise EOFError(f"{key} breaks off")
+    stream.read(1)  # an archive checks its sum at the end
+    array = np.frombuffer(data, dtype=dtype)
+    return array.reshape(shape[::-1]).T if by_columns else array.reshape(shape)

@@ -1,0 +1,205 @@
+"""Tables of numbers as text: .csv, .tsv, .txt, .amat and the like, plain or in gzip."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from directmax.tool.data.errors import DataError
+from directmax.tool.data.own.axes import SMALLEST_SQUARE
+from directmax.tool.data.own.files import check_fits, content, reading
+from directmax.tool.data.own.found import Found, Part
+from directmax.tool.data.own.words import INDICES, LABELS, SPLITS
+
+SPLIT_NAMES = frozenset(("split", "set", "partition", "subset", "usage", "fold"))
+MOST_CLASSES = 1000
+_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+@dataclass(eq=False)
+class Table:
+    """A table as it is written.
+
+    Attributes:
+        header: names of the columns; none where the first row holds numbers.
+        lines: the rows, without the header.
+        delimiter: between columns; None for white space.
+        columns: how many.
+    """
+
+    header: list[str]
+    lines: list[str]
+    delimiter: str | None
+    columns: int
+
+
+def read_table(path: Path) -> Found:
+    """A table, a row an image.
+
+    A column named label, class, target or y has the labels, one named split the part, one named
+    id or index is left out; all others are pixels. Without names a first or last column of whole
+    numbers beside a square number of others is taken for labels.
+
+    Raises:
+        DataError: damaged, empty, rows of other lengths, or columns that are no numbers.
+    """
+    with reading(path, "a table"):
+        table = _table(path, content(path))
+        check_fits(path, len(table.lines) * table.columns)
+        if table.columns == 1 and (bits := _digits(table.lines)) is not None:
+            return Found({"train": Part(bits)})
+        names = [name.strip().lower() for name in table.header]
+        labels = [i for i, name in enumerate(names) if name in LABELS]
+        splits = [i for i, name in enumerate(names) if name in SPLIT_NAMES]
+        indices = [i for i, name in enumerate(names) if name in INDICES]
+        apart = {*labels[:1], *splits[:1], *indices}
+        pixels = [i for i in range(table.columns) if i not in apart]
+        if not pixels:
+            raise DataError(
+                f"{path} has no columns of pixels, only {', '.join(table.header)}; expected some"
+            )
+        values = _numbers(path, table, pixels)
+        notes = [f"column {table.header[i] or i + 1} left out" for i in indices]
+        words = _words(table, labels[0]) if labels else None
+        if not names and (taken := _unnamed_labels(values)) is not None:
+            column, words = taken
+            values = np.delete(values, column, axis=1)
+            notes.append(f"the {'first' if column == 0 else 'last'} column taken for labels")
+        whole = Part(values, words)
+        parts = _parted(path, whole, _words(table, splits[0])) if splits else {"train": whole}
+        return Found(parts, notes=notes)
+
+
+def _table(path: Path, data: bytes) -> Table:
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    lines = data.decode(encoding).splitlines()
+    lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not lines:
+        raise DataError(f"{path} is empty; expected a row of numbers for each image")
+    if b"\0" in data[:4096] and encoding != "utf-16":
+        raise DataError(f"{path} is no text; expected a table of numbers")
+    sample = " ".join(lines[:2])
+    delimiter = next((each for each in "\t;," if each in sample), None)
+    if delimiter and all(line.rstrip().endswith(delimiter) for line in lines[:2]):
+        lines = [line.rstrip().removesuffix(delimiter) for line in lines]
+    if delimiter in ("\t", ";") and "," in sample:  # decimal commas
+        lines = [line.replace(",", ".") for line in lines]
+    first = _fields(lines[0], delimiter)
+    header = [] if all(map(_is_number, first)) else first
+    rows = lines[1:] if header else lines
+    if not rows:
+        raise DataError(f"{path} has a header and no rows; expected a row for each image")
+    columns = len(_fields(rows[0], delimiter))
+    if header and len(header) == columns - 1:  # of R: row names without a header
+        header = ["", *header]
+    if header and len(header) != columns:
+        raise DataError(
+            f"{path} has {len(header)} names of columns and {columns} columns; expected as many"
+        )
+    return Table(header, rows, delimiter, columns)
+
+
+def _fields(line: str, delimiter: str | None) -> list[str]:
+    if delimiter is None:
+        return line.replace('"', " ").split()
+    return [field.strip() for field in next(csv.reader([line], delimiter=delimiter))]
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return word.lower() not in ("nan", "inf", "-inf", "infinity")
+
+
+def _digits(lines: list[str]) -> NDArray[np.uint8] | None:
+    """Rows of zeros and ones without anything between; None where they are something else."""
+    lines = [line.strip() for line in lines]
+    width = len(lines[0])
+    if width < 2 or any(len(line) != width for line in lines):
+        return None
+    bits = np.frombuffer("".join(lines).encode("utf-8", "replace"), np.uint8) - ord("0")
+    return bits.reshape(len(lines), width) if bits.max() <= 1 else None
+
+
+def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[np.float32]:
+    every = len(columns) == table.columns
+    try:
+        return np.loadtxt(
+            table.lines,
+            dtype=np.float32,
+            delimiter=table.delimiter,
+            usecols=None if every else columns,
+            ndmin=2,
+            quotechar='"',
+            comments=None,
+        )
+    except ValueError as error:
+        text = re.sub(r"; use `usecols`.*", "", " ".join(str(error).split()))
+        if word := re.search(
+            r"could not convert string '(.*)' to \w+ at row (\d+), column (\d+)", text
+        ):
+            row, column = int(word[2]) + 1, int(word[3])
+            named = f" ({table.header[column - 1]})" if table.header else ""
+            text = f"row {row}, column {column}{named} holds {word[1][:40]!r}"
+        raise DataError(
+            f"{path}: {text}; expected numbers in every row, with words encoded as 0/1"
+        ) from error
+
+
+def _words(table: Table, column: int) -> NDArray[Any]:
+    """A column as whole numbers, else as words."""
+    rows = (
+        csv.reader(table.lines, delimiter=table.delimiter)
+        if table.delimiter
+        else (_fields(line, None) for line in table.lines)
+    )
+    words = [row[column].strip() for row in rows]
+    if all(map(_is_number, words)):
+        return np.array([float(word) for word in words])
+    return np.array(words)
+
+
+def _unnamed_labels(values: NDArray[np.float32]) -> tuple[int, NDArray[Any]] | None:
+    """The first or last column, where the others are as many as the pixels of a square."""
+    count = values.shape[1] - 1
+    if count < SMALLEST_SQUARE or round(count**0.5) ** 2 != count:
+        return None
+    found = []
+    for column in (0, count):
+        labels = values[:, column]
+        if np.isfinite(labels).all() and (labels == np.round(labels)).all():
+            kinds, counts = np.unique(labels, return_counts=True)
+            every = len(kinds) == kinds[-1] - kinds[0] + 1  # 0, 1, …: none is left out
+            if every and 1 < len(kinds) <= min(MOST_CLASSES, len(labels) // 2):
+                found.append((counts.max(), column))
+    if not found:
+        return None
+    _, column = min(found)  # classes are about as frequent, a corner is mostly of one shade
+    return column, values[:, column].astype(np.int64)
+
+
+def _parted(path: Path, whole: Part, words: NDArray[Any]) -> dict[str, Part]:
+    """By a column that names the part."""
+    parts = np.array([SPLITS.get(str(word).strip().lower(), "") for word in words.tolist()])
+    unknown = Counter(str(words[i]) for i in np.flatnonzero(parts == ""))
+    if unknown:
+        raise DataError(
+            f"{path} has {next(iter(unknown))!r} in its column of parts; expected train, valid or "
+            "test"
+        )
+    found = {}
+    for part in dict.fromkeys(SPLITS.values()):
+        rows = np.flatnonzero(parts == part)
+        if len(rows):
+            labels = None if whole.labels is None else whole.labels[rows]
+            found[part] = Part(whole.images[rows], labels, part)
+    return found

@@ -1,0 +1,216 @@
+"""Data of one's own: every form holds the same images, and what is no such form is said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from own_files import BITS, COLOURS, COUNT, FORMS, GREY, HEIGHT, LABELS, TRAIN, WIDTH, flat, lines
+from PIL import Image
+
+from command_line import refuse, succeed
+from directmax.tool.data import ImageData
+from directmax.tool.data.own import files
+
+Fault = Callable[..., str]
+BINARY = ("amat", "mushrooms", "header", "bom", "tabs", "packed-text", "digits-only")
+COLOURED = ("by-class", "colours-first", "matlab-columns")
+SCALED = {"semicolons": 0.5 * BITS}
+NAMES = {"by-class": ("ant", "bee", "cat"), "words": ("ant", "bee", "cat"), "matlab": tuple("123")}
+UNLABELLED = (
+    *("flat", "amat", "camel", "mushrooms", "npy", "columns-first", "minus-one"),
+    *("colours-first", "semicolons", "tabs", "packed-text", "digits-only"),
+)
+THREE = ("in-parts", "amat", "mushrooms")
+TWO = ("kaggle-idx", "gzip-idx", "keras", "camel")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form(form: str, tmp_path: Path) -> None:
+    """Images, labels and parts, each image with its own label."""
+    data = ImageData.from_path(FORMS[form](tmp_path))
+    parts = (data.train, data.validation, data.test)
+    expected = COLOURS.transpose(0, 3, 1, 2) / 255 if form in COLOURED else GREY / 255
+    expected = BITS if form in BINARY else SCALED.get(form, expected)
+    rows = torch.from_numpy(expected.reshape(COUNT, -1)).float()
+    found = torch.cat([part.images for part in parts])
+    nearest = torch.cdist(found, rows, compute_mode="donot_use_mm_for_euclid_dist")
+    assert nearest.min(1).values.max() < 1e-4
+    order = nearest.argmin(1)
+    assert sorted(order.tolist()) == list(range(COUNT))
+    assert data.train.images.dtype == torch.float32
+    pictured = form not in (*BINARY, "semicolons", "matlab")
+    assert data.shape == ((HEIGHT, WIDTH) if pictured else (1, HEIGHT * WIDTH))
+    assert data.channels == (3 if form in COLOURED else 1)
+    labels = torch.cat([part.labels for part in parts])
+    if form in UNLABELLED:
+        assert (data.num_classes, labels.max()) == (0, 0)
+    else:
+        assert labels.tolist() == LABELS[order].tolist()
+        assert data.label_names == NAMES.get(form, tuple("012"))
+    sizes = [30, 5, 5] if form in THREE else [27, 3, 10] if form in TWO else [32, 4, 4]
+    assert [len(part) for part in parts] == sizes
+    if form in THREE:
+        assert sorted(order[:TRAIN].tolist()) == list(range(TRAIN))
+    assert f"{COUNT:,} " in data.understood
+    assert ("drawn" in data.understood) == (form not in THREE)
+    assert "\n" not in data.understood
+    again = ImageData.from_path(data.path)
+    assert again.identity() == data.identity()
+
+
+def test_what_is_printed(tmp_path: Path) -> None:
+    path = FORMS["words"](tmp_path)
+    assert succeed("data", path).out.strip() == (
+        f"{path}: 40 grey images of 8×6, 0 … 255 as 0 … 1; 3 classes (ant, bee, cat); 32 training "
+        "(images), 4 validation and 4 test images (both drawn from the training ones); left out: "
+        "note"
+    ).removesuffix("; left out: note")
+    assert "'mnist'" in refuse("data", "minst")
+    assert "1,797" in succeed("data", "digits").out
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("", "is empty"),
+        ("a,b\n", "no rows"),
+        ("1,0\n1\n", "changed from 2 to 1"),
+        ("p,x\ne,b\n", "'e'"),
+        ("0,nan\n1,0\n0,1\n" * 5, "nan"),
+        ("0,70000\n1,0\n" * 9, "70000"),
+        ("label,id\n1,0\n", "no columns of pixels"),
+        ("1,0\n", "1"),
+        ("1,2,split\n1,0,train\n0,1,never\n", "'never'"),
+        (b"\0\1\2\3" * 9, "no text"),
+        (b"\x1f\x8b\x08broken", "readable"),
+    ],
+)
+def test_tables_refused(content: str | bytes, named: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert named in refuse("data", path)
+
+
+def test_arrays_refused(tmp_path: Path, fault: Fault) -> None:
+    def saved(**arrays: object) -> str:
+        np.savez(tmp_path / "a.npz", **arrays)  # type: ignore[arg-type]
+        return fault(ImageData.from_path, tmp_path / "a.npz")
+
+    assert "left (40, 8, 6) uint8" in saved(left=GREY, right=GREY[::-1])
+    assert "40 images in x and 39 labels in y" in saved(x=GREY, y=LABELS[1:])
+    assert "note () object" not in saved(note=np.array({}, dtype=object))
+    assert "-4" in saved(x=np.full((20, 8, 8), -4.0))
+    assert "(40, 8, 6, 2)" in saved(x=np.stack([GREY, GREY], -1))
+    assert "8×6" in saved(x_train=GREY, x_test=GREY.transpose(0, 2, 1))
+    assert "no training images" in saved(x_test=GREY, x_valid=GREY)
+    np.save(tmp_path / "o.npy", np.array([None, 1]), allow_pickle=True)
+    assert "never unpickled" in fault(ImageData.from_path, tmp_path / "o.npy")
+
+
+def test_labels_that_are_none(tmp_path: Path) -> None:
+    def understood(**arrays: object) -> str:
+        np.savez(tmp_path / "a.npz", **arrays)  # type: ignore[arg-type]
+        return ImageData.from_path(tmp_path / "a.npz").understood
+
+    assert "no whole numbers" in understood(x=GREY, y=np.linspace(0, 1, COUNT))
+    assert "40 of them differ" in understood(x=GREY, y=np.arange(COUNT))
+    assert "test images have none" in understood(x_train=GREY, y_train=LABELS, x_test=GREY)
+    assert "left out: latents" in understood(imgs=GREY, latents=np.zeros((COUNT, 4)))
+
+
+def test_folders_refused(tmp_path: Path, fault: Fault) -> None:
+    assert "no files" in fault(ImageData.from_path, tmp_path)
+    (tmp_path / "x.zip").write_bytes(b"PK")
+    assert "1 .zip" in fault(ImageData.from_path, tmp_path)
+    assert "unpack it" in fault(ImageData.from_path, tmp_path / "x.zip")
+    np.save(tmp_path / "x.npy", GREY)
+    np.savez(tmp_path / "x.npz", GREY)
+    assert "1 NumPy arrays, 1 NumPy archives" in fault(ImageData.from_path, tmp_path)
+    assert "does not exist" in fault(ImageData.from_path, tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    assert "cannot look at" in fault(ImageData.from_path, tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe.npy")
+    assert "neither a file nor a folder" in fault(ImageData.from_path, tmp_path / "pipe.npy")
+    folder = flat(tmp_path)
+    os.mkfifo(folder / "pipe.png")  # is no image, nor waited for
+    assert len(ImageData.from_path(folder).train) == 32
+    (folder / "bad.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
+    assert "bad.png is no image" in fault(ImageData.from_path, folder)
+    assert "one image" in fault(ImageData.from_path, folder / "000.png")
+
+
+def test_images_of_several_sizes(tmp_path: Path, fault: Fault) -> None:
+    for number in range(12):
+        Image.new("RGB", (20 + number % 2, 24), (number, 0, 90)).save(tmp_path / f"{number}.png")
+    assert "--image-size 20" in fault(ImageData.from_path, tmp_path)
+    data = ImageData.from_path(tmp_path, size=8)
+    assert (data.shape, data.channels) == ((8, 8), 3)
+    assert "8×8" in succeed("data", tmp_path, "--image-size", 8).out
+    np.save(tmp_path / "a.npy", GREY)
+    assert ImageData.from_path(tmp_path / "a.npy", size=4).shape == (4, 4)
+    np.save(tmp_path / "a.npy", GREY.reshape(COUNT, -1))
+    assert "rows of 48 numbers" in fault(ImageData.from_path, tmp_path / "a.npy", size=8)
+
+
+def test_more_than_the_memory(
+    tmp_path: Path, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said from the header, before anything is allocated."""
+    path = FORMS["keras"](tmp_path)
+    monkeypatch.setattr(files, "available", lambda: 20_000)
+    for form in ("npy", "keras", "matlab", "tabs", "gzip-idx", "flat"):
+        folder = tmp_path / form
+        folder.mkdir()
+        path = FORMS[form](folder)
+        with monkeypatch.context() as patch:
+            for module in ("numpy_files", "matlab"):
+                patch.setattr(f"directmax.tool.data.own.{module}.available", lambda: 10**6)
+            assert "GiB" in fault(ImageData.from_path, path)
+
+
+def test_words_for_classes_of_a_table(tmp_path: Path) -> None:
+    rows = np.c_[np.array(["no", "yes"])[LABELS % 2], BITS.reshape(COUNT, -1).astype(str)]
+    header = ",".join(["Class", *(f"f{i}" for i in range(HEIGHT * WIDTH))])
+    (tmp_path / "a.csv").write_text(lines(rows, ",", header))
+    data = ImageData.from_path(tmp_path / "a.csv")
+    assert data.label_names == ("no", "yes")
+
+
+class Items(torch.utils.data.Dataset):
+    """A dataset as torchvision has them."""
+
+    classes = ("ant", "bee", "cat")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __len__(self) -> int:
+        return COUNT
+
+    def __getitem__(self, index: int) -> object:
+        if self.kind == "pillow":
+            return Image.fromarray(COLOURS[index]), int(LABELS[index])
+        tensor = torch.from_numpy(COLOURS[index]).movedim(2, 0) / 255
+        if self.kind == "dictionary":
+            return {"label": torch.tensor(LABELS[index]), "image": tensor}
+        return tensor
+
+
+@pytest.mark.parametrize("kind", ["pillow", "dictionary", "alone"])
+def test_datasets_of_torch(kind: str) -> None:
+    data = ImageData.from_dataset(Items(kind), test=Items(kind))
+    rows = torch.from_numpy(COLOURS).permute(0, 3, 1, 2).reshape(COUNT, -1) / 255
+    assert torch.allclose(data.test.images, rows)
+    assert data.num_classes == (0 if kind == "alone" else 3)
+    if kind != "alone":
+        assert data.test.labels.tolist() == LABELS.tolist()
+        assert data.label_names == Items.classes
+    with pytest.raises(TypeError, match="images"):
+        ImageData.from_dataset([{"text": "x"}])
+    with pytest.raises(ValueError, match="shapes"):
+        ImageData.from_dataset([torch.zeros(1, 2, 2), torch.zeros(1, 2, 3)])

@@ -1,0 +1,100 @@
+"""What a finished run tells its user, and the way on: --extend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from command_line import call, metrics, read, refuse, succeed
+from directmax import Decoder, DiscreteVAE, Encoder, Exact
+from directmax.tool.run.advice import advice
+from directmax.tool.run.run_folder import RunFolder
+
+pytestmark = pytest.mark.usefixtures("no_report")
+
+RUN = ("train", "--device", "cpu", "--batch-size", "400", "--hidden", "12", "--epochs", "6")
+
+
+def lines_of(bounds: list[float], train: float | None = None) -> list[dict[str, Any]]:
+    return [
+        {
+            "epoch": number,
+            "train": {"bound": bound if train is None else train},
+            "validation": {"bound": bound, "kl": 1.0},
+            "kl_weight": 1.0,
+        }
+        for number, bound in enumerate(bounds, 1)
+    ]
+
+
+def given(bounds: list[float], train: float | None = None, **more: Any) -> list[str]:
+    best = bounds.index(min(bounds)) + 1
+    summary = {"best_epoch": best, "validation": {"bound": min(bounds), "nll": min(bounds) - 1}}
+    model = DiscreteVAE(Encoder(6, 2, 2), Decoder(2, 2, 6), Exact())
+    g = torch.Generator().manual_seed(1)
+    with torch.no_grad():  # far from uniform, and another for every image
+        for parameter in model.parameters():
+            parameter.copy_(4 * torch.randn(parameter.shape, generator=g))
+    images = torch.randn(50, 6, generator=torch.Generator().manual_seed(0)).sigmoid().round()
+    return advice(summary, lines_of(bounds, train), more.pop("model", model), images, **more)
+
+
+def test_nothing_to_say() -> None:
+    assert given([30.0, 20.0, 15.0, 14.0, 13.98, 13.97, 13.97, 13.97, 13.96, 13.96]) == []
+
+
+def test_still_falling() -> None:
+    (line,) = given([30.0, 28.0, 26.0, 24.0, 22.0, 20.0, 19.0, 18.0, 17.0, 16.0])
+    assert "still fell, by 2.00 nats" in line
+    assert "--resume --extend 10" in line
+
+
+def test_overfitting_names_the_encoders_share() -> None:
+    (line,) = given([30.0, 20.0, 15.0, 14.0, 13.97, 13.97, 13.96, 13.96], train=10.0)
+    assert "4.0 nats above" in line
+    assert "1.0 of it q's" in line
+
+
+def test_codes_that_say_nothing() -> None:
+    model = DiscreteVAE(Encoder(6, 3, 2), Decoder(3, 2, 6), Exact())
+    with torch.no_grad():
+        for parameter in model.encoder.parameters():
+            parameter.zero_()
+    (line,) = given([14.0] * 6, model=model)
+    assert line.startswith("Codes are alike: 3 of 3 variables")
+
+
+def test_starts_that_were_level() -> None:
+    other = lines_of([13.0, 12.001])
+    (line,) = given([13.0, 12.0, 12.0, 12.0, 12.0], starts=[other], start_epochs=2)
+    assert line.startswith("The 2 starts were level")
+
+
+def test_an_extended_run_goes_on(tmp_path: Path) -> None:
+    """α, and the weight of the KL term, stay as they were; interrupted, it is resumed as ever."""
+    folder = tmp_path / "run"
+    succeed(*RUN, "--run-dir", folder)
+    before = metrics(folder)
+    assert read(folder / "summary.json")["epochs"] == 6
+    resume = ("train", "--device", "cpu", "--resume", "--run-dir", folder)
+    succeed(*resume, "--extend", "3")
+    lines = metrics(folder)
+    assert lines[:6] == before
+    assert [line["epoch"] for line in lines] == list(range(1, 10))
+    assert [line["alpha"] for line in lines[4:]] == [0.0] * 5
+    assert {line["kl_weight"] for line in lines[3:]} == {1.0}
+    config = RunFolder(folder).config()
+    assert (config.epochs, round(config.covering, 6)) == (9, round(2 / 3 * 6 / 9, 6))
+    assert read(folder / "summary.json")["epochs"] == 9
+    succeed(*resume)  # nothing is left to do
+    assert metrics(folder) == lines
+
+
+def test_extend_refuses(tmp_path: Path) -> None:
+    refuse("--extend", *RUN, "--extend", "3", "--run-dir", tmp_path / "run")
+    assert call(*RUN, "--run-dir", tmp_path / "run").code == 0
+    for epochs in ("-2", "1000000"):
+        refuse("--e", "train", "--resume", "--extend", epochs, "--run-dir", tmp_path / "run")
