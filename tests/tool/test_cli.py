@@ -38,7 +38,7 @@ def test_help(command: tuple[str, ...]) -> None:
     outcome = succeed(*command, "--help")
     assert outcome.out.startswith(f"usage: {' '.join(('directmax', *command))}")
     assert "{None}" not in outcome.out
-    assert max(map(len, outcome.out.splitlines())) <= 100
+    assert max(map(len, outcome.out.splitlines()[1:])) <= 100  # the first names all commands
 
 
 def test_help_explains_every_flag() -> None:

@@ -58,7 +58,7 @@ def test_a_setting_is_left_out_where_nothing_uses_it() -> None:
         (("--seeds", "0"), "--seeds must be at least 1"),
         (("--seeds", "2", "--seed", "1", "2"), "leave one out"),
         (("--seeds", "10001"), "at most 10,000"),
-        (("--retries", "-1"), "--retries must be at least 0"),
+        (("--retries", "-1"), "--retries must be 0 to 1000"),
         (("--valeus", "10"), "did you mean --values"),
         (("--config", "nowhere.toml"), "does not exist"),
     ],

@@ -10,9 +10,9 @@ import tyro
 
 @dataclass(frozen=True)
 class Compare:
-    """Compare finished runs: numbers, settings that differ, curves; a table and a page.
+    """Compare finished runs: numbers, settings that differ, curves.
 
-    Runs that differ by their seed only are one group: mean ± standard deviation.
+    Runs that differ by their seed only are one group.
     """
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN ...")] = ()

@@ -41,10 +41,9 @@ Axes: Any = dataclasses.make_dataclass("Axes", map(_axis, SETTINGS.values()), fr
 
 @dataclass(frozen=True)
 class Sweep:
-    """Train every combination of settings, with several seeds, and compare them.
+    """Train every combination of settings, and compare them.
 
-    Takes the flags of train, each with several words: --values 10 20 --estimator direct arm
-    trains four. Called again, it does only what is left.
+    A flag of train may have several values. Called again, it does what is left.
     """
 
     axes: Annotated[Axes, tyro.conf.arg(name="")] = Axes()  # noqa: RUF009

@@ -80,8 +80,7 @@ def train(
         >>> import tempfile, torch, directmax.tool.data
         >>> noise = directmax.tool.data.ImageData.from_arrays(torch.rand(200, 4, 6))
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     summary = train(TrainConfig(epochs=2), folder, images=noise, device="cpu")
-        >>> summary["test"]["bound"] > 0
+        ...     train(TrainConfig(epochs=2), folder, images=noise, device="cpu")["best_epoch"] > 0
         True
     """
     given, config, log = config, config.resolve(), check_loggers(log)
