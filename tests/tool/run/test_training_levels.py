@@ -17,6 +17,7 @@ from directmax.tool.config import TrainConfig
 from directmax.tool.config.annealing import critical_weight_of_levels
 from directmax.tool.config.build import build_model
 from directmax.tool.config.train import shortest, stored_config
+from directmax.tool.data.names import OWN
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,9 @@ def test_what_is_chosen_and_kept(
     )
     if likelihood in ("bernoulli", None):
         assert config.to_dict()["likelihood"] == "gaussian"
-    again = shortest(config).resolve(1000)
+    own = {} if config.model == "attributes" else {"data": OWN}
+    config = dataclasses.replace(config, **own)
+    again = shortest(config).resolve(1000, channels)
     assert (again.likelihood, again.binarize) == (likelihood, binarize)
 
 
