@@ -106,7 +106,7 @@ def size_of(count: int) -> str:
 
     Example:
         >>> size_of(36_296), size_of(1_500_000)
-        ('36 kB', '1.5 MB')
+        ('37 kB', '1.5 MB')
     """
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{math.ceil(count / 1e3)} kB"
 
