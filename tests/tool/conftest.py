@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from browser import Browser
 from command_line import TINY, succeed
 
 
@@ -23,3 +25,10 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "run"
     succeed(*TINY, "--run-dir", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium, for tests that are skipped where there is none."""
+    with Browser() as opened:
+        yield opened

@@ -32,13 +32,13 @@ def parsed(*arguments: str) -> ResolvedConfig:
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("train",), ("evaluate",), ("sample",), ("edit",), ("solvers",), ("gradients",)]
+    "command", [(), *((name,) for name in cli.COMMANDS if name != "reproduce")]
 )
 def test_help(command: tuple[str, ...]) -> None:
     outcome = succeed(*command, "--help")
     assert outcome.out.startswith(f"usage: {' '.join(('directmax', *command))}")
     assert "{None}" not in outcome.out
-    assert max(map(len, outcome.out.splitlines())) <= 100
+    assert max(map(len, outcome.out.splitlines()[1:])) <= 100  # the first names all commands
 
 
 def test_help_explains_every_flag() -> None:

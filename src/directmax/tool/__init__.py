@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from directmax._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from directmax.tool.compare.comparison import Comparison as Comparison
+    from directmax.tool.compare.comparison import compare_runs as compare_runs
     from directmax.tool.config import PRESETS as PRESETS
     from directmax.tool.config import ResolvedConfig as ResolvedConfig
     from directmax.tool.config import TrainConfig as TrainConfig

@@ -21,15 +21,18 @@ import tyro
 from directmax._choices import check_choice
 from directmax._version import __version__
 from directmax.tool.commands import (
+    Compare,
     Data,
     Edit,
     Encode,
     Evaluate,
+    Explore,
     Export,
     Gradients,
     Reproduce,
     Sample,
     Solvers,
+    Sweep,
     Train,
 )
 from directmax.tool.config.setting import either, flag_of
@@ -41,6 +44,9 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "sample": Sample,
     "edit": Edit,
+    "explore": Explore,
+    "compare": Compare,
+    "sweep": Sweep,
     "encode": Encode,
     "export": Export,
     "data": Data,
@@ -143,8 +149,12 @@ def _parse(arguments: list[str]) -> Any:
     if not arguments:
         arguments = ["--help"]
     _check_values(arguments)
-    if arguments[0] == "train":
-        arguments = [_switch(argument) for argument in arguments]
+    if arguments[0] in ("train", "sweep"):
+        following = [*arguments[1:], ""]
+        arguments = [
+            word if after in ("yes", "no") else _switch(word)
+            for word, after in zip(arguments, following, strict=True)
+        ]
     return _one_line_errors(
         lambda: tyro.cli(everything, prog="directmax", description=description, args=arguments),
         f"directmax {arguments[0]} --help" if arguments[0] in COMMANDS else "directmax --help",

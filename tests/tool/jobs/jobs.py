@@ -28,6 +28,7 @@ from directmax.tool.jobs.task import Task
 from directmax.tool.paper import kinds
 from directmax.tool.paper.item import train_job
 from directmax.tool.run.checkpoint import load_checkpoint
+from directmax.tool.run.interrupt import raise_interrupts
 
 
 def tiny(name: str, **settings: Any) -> Job:
@@ -69,7 +70,7 @@ class ForkEngine:
     def _work(self, name: str, task: Task, writing: int) -> None:
         code = 70
         try:
-            signal.signal(signal.SIGTERM, worker._request)
+            raise_interrupts()
             with contextlib.redirect_stdout(io.StringIO()):
                 self._prepare(name, self.started.count(name))
                 code = worker.work(task)

@@ -11,9 +11,9 @@ from directmax.tool import cli
 from directmax.tool.commands import Gradients, Train
 from directmax.tool.config import TrainConfig, stored_config
 from directmax.tool.jobs.job import Job
+from directmax.tool.kinds.train import train_flags
 from directmax.tool.measure.gradient_request import GradientRequest
 from directmax.tool.paper import Request, plan_items
-from directmax.tool.paper.kinds.train import train_flags
 from directmax.tool.paper.report.commands import command_of
 from directmax.tool.paper.report.results import Outcome
 

@@ -12,12 +12,12 @@ from report_folder import MACHINE, ReportFolder
 
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.files import RunError
-from directmax.tool.paper.kinds.train import MAX_POINTS
+from directmax.tool.kinds.train import MAX_POINTS
+from directmax.tool.look.spread import Spread
 from directmax.tool.paper.report import Results, collect
 from directmax.tool.paper.report.results import (
     OUTCOME,
     Outcome,
-    Spread,
     mean_of,
     on_test,
     write_results,

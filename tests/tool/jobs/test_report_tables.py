@@ -10,9 +10,9 @@ from report_folder import ReportFolder, config, only_section
 
 from directmax.tool.config import TrainConfig
 from directmax.tool.look.content import Cell, Table
+from directmax.tool.look.spread import Spread
 from directmax.tool.paper.report import collect
 from directmax.tool.paper.report.layout import compared
-from directmax.tool.paper.report.results import Spread
 from directmax.tool.paper.report.sections import sections
 
 

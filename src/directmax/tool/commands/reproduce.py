@@ -5,24 +5,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import tyro
 
-from directmax._choices import check_choice
-from directmax.tool.commands.shared import DataDir, quiet
-from directmax.tool.config.setting import either, short
+from directmax.tool.commands.shared import DataDir, check_engine, end_failed, make_engine, quiet
+from directmax.tool.config.setting import either
 from directmax.tool.paper import ITEMS
 
 if TYPE_CHECKING:
     from directmax.tool.jobs.engine import Engine
     from directmax.tool.jobs.engine_local import Resources
-
-ENGINES = ("local", "ray")
-MOST_RETRIES = 1000
 
 
 @dataclass(frozen=True)
@@ -101,11 +96,7 @@ class Reproduce:
         from directmax.tool.paper.reproduce import Reproduction, present_data
 
         quiet()
-        check_choice("engine", self.engine, ENGINES)
-        if not 0 <= self.retries <= MOST_RETRIES:
-            raise ValueError(f"--retries must be 0 to {MOST_RETRIES}, got {short(self.retries)}")
-        if self.address is not None and self.engine != "ray":
-            raise ValueError("--address is for --engine ray: add it, or leave --address out")
+        check_engine(self.engine, self.address, self.retries)
         resources(self.device, self.workers, 1)  # refused before images are read
         Places(self.data_dir)
         if self.output is not None and not self.output.strip():
@@ -121,7 +112,7 @@ class Reproduce:
             data_dir=data_dir,
             console=make_console(),
         )
-        share = work.measure(self.device, self.workers, fresh=self.measure)
+        share = work.measure(self.device, self.workers, also=work.unmeasured(), fresh=self.measure)
         local = self.engine == "local"
         work.announce(share.workers, str(share) if local else "on this machine alone")
         if self.dry_run:
@@ -132,24 +123,10 @@ class Reproduce:
             if work.left:
                 with contextlib.closing(self._engine(share)) as engine:
                     failed = work.run(engine, retries=self.retries, compiled=self.compile)
-        if failed:
-            jobs = "1 job" if len(failed) == 1 else f"{len(failed)} jobs"
-            text = f"{jobs} failed; the same command tries again: {', '.join(failed)}"
-            print(f"directmax: {text}", file=sys.stderr)
-            sys.exit(1)
+        end_failed(failed)
 
     def _engine(self, share: Resources) -> Engine:
-        from directmax.tool.jobs.engine_local import LocalEngine
-        from directmax.tool.jobs.engine_ray import RayEngine
-
-        if self.engine == "local":
-            return LocalEngine(share)
-        return RayEngine(
-            self.address,
-            workers=self.workers if self.address else share.workers,
-            threads=1 if self.address else share.threads,
-            gpus=share.gpus,
-        )
+        return make_engine(self.engine, self.address, self.workers, share)
 
     def _words(self) -> list[str]:
         """The command line of what differs from the defaults, for the report."""

@@ -21,21 +21,27 @@ from directmax.tool.environment import is_helper
 _METAVARS = {"int": "INT", "float": "FLOAT", "str": "NAME", "tuple": "NAME ..."}
 
 
-def _flag(each: Setting) -> tuple[str, Any, Any]:
-    """The field of a flag: words as they are typed, None where it is not given."""
-    kind: Any = tuple[str, ...] | None if each.kind == "tuple" else str | None
+def flag_help(each: Setting, *, several: bool = False) -> Any:
+    """Help and metavar of the flag of a setting, with one value or with several."""
     metavar = _METAVARS.get(each.kind, f"| --no-{each.name.replace('_', '-')}")
     if each.choices or each.name == "data":
         metavar = "NAME|PATH" if each.name == "data" else "NAME"
+    if several:
+        metavar = {"bool": "yes|no", "tuple": "NAME,..."}.get(each.kind, metavar)
     shown = each.shown or each.default
     if each.kind == "bool":
         shown = "on" if each.default else "off"
-    about = tyro.conf.arg(
+    return tyro.conf.arg(
         help=each.help,
-        metavar=metavar + ("|auto" if each.auto else ""),
+        metavar=metavar + ("|auto" if each.auto else "") + (" ..." if several else ""),
         help_behavior_hint=f"(default: {shown})",
     )
-    return each.name, Annotated[kind, about], dataclasses.field(default=None)
+
+
+def _flag(each: Setting) -> tuple[str, Any, Any]:
+    """The field of a flag: words as they are typed, None where it is not given."""
+    kind: Any = tuple[str, ...] | None if each.kind == "tuple" else str | None
+    return each.name, Annotated[kind, flag_help(each)], dataclasses.field(default=None)
 
 
 Flags: Any = dataclasses.make_dataclass("Flags", map(_flag, SETTINGS.values()), frozen=True)
@@ -47,6 +53,11 @@ class Train:
     """Train a variational auto-encoder with discrete variables, and report on it."""
 
     flags: Annotated[Flags, tyro.conf.arg(name="")] = Flags()  # noqa: RUF009
+    config_file: Annotated[
+        str | None,
+        tyro.conf.arg(name="config", metavar="FILE", help_behavior_hint="(default: none)"),
+    ] = None
+    """Settings by name in TOML, YAML, or the config.json of a run. Flags beside it win."""
     preset: Annotated[
         str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: default)")
     ] = None
@@ -69,6 +80,11 @@ class Train:
     compile: bool = False
     """Compile the training step with torch.compile: its first steps take up to a minute, results
     differ by rounding."""
+    log: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: tensorboard)"),
+    ] = ("tensorboard",)
+    """Where epochs are written beside metrics.jsonl: csv, tensorboard, wandb, mlflow."""
     resume: bool = False
     """Continue the run in --run-dir where it stopped; the result is the same."""
     extend: int = 0
@@ -107,6 +123,7 @@ class Train:
             devices=self.devices,
             strategy=self.strategy,
             compiled=self.compile,
+            log=self.log,
             progress=None if is_helper() else ConsoleProgress(console),
         )
         if is_helper():
@@ -162,7 +179,12 @@ class Train:
             name: value if isinstance(value, tuple) else SETTINGS[name].read(value)
             for name, value in typed.items()
         }
-        if not self.resume or self.preset is not None:
+        if self.config_file is not None:
+            config = TrainConfig.from_file(self.config_file, **given, preset=self.preset)
+            if not self.resume:
+                return config.resolve(num_images)
+            given = config.given()
+        elif not self.resume or self.preset is not None:
             return TrainConfig(**given, preset=self.preset or "default").resolve(num_images)
         from directmax.tool.run.run_folder import RunFolder
 

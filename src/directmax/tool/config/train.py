@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from directmax._choices import check_choice
+from directmax.tool.config.file import PRESET, read_settings
 from directmax.tool.config.resolved import ResolvedConfig, fill
 from directmax.tool.config.rules import check, check_data, refuse_unused, unused
 from directmax.tool.config.settings import SETTINGS, Settings
+from directmax.tool.files import RunError
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -64,6 +67,44 @@ class TrainConfig(Settings):
     def __post_init__(self) -> None:
         self.resolve()
 
+    @classmethod
+    def from_file(cls, path: str | Path, **changes: Any) -> TrainConfig:
+        """What a file says: TOML, YAML (with PyYAML), or the `config.json` of a run.
+
+        Keys are the names of the settings, with - or _, and `preset`. Of a run it is the least
+        that gives its configuration, so that other settings may be changed.
+
+        Args:
+            path: the file, by its ending, or the folder of a run.
+            changes: settings that win over those of the file; None for nothing.
+
+        Raises:
+            RunError: the file cannot be read.
+            TypeError: a value of another type; the message names file and key.
+            ValueError: an unknown key, a value out of range, or two that do not go together.
+
+        Example:
+            >>> import tempfile, pathlib
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     file = pathlib.Path(folder, "mine.toml")
+            ...     _ = file.write_text('data = "mnist"\\nbatch-size = 200')
+            ...     config = TrainConfig.from_file(file, values=20)
+            >>> config.given()
+            {'data': 'mnist', 'values': 20, 'batch_size': 200}
+        """
+        changes = {name: value for name, value in changes.items() if value is not None}
+        values, whole = read_settings(path)
+        if whole:
+            try:
+                stored = shortest(stored_config(values))
+            except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+                raise RunError(f"{path} is damaged: {error}") from error
+            return cls(**_laid_over(stored.given(), changes, changes.pop(PRESET, stored.preset)))
+        try:
+            return cls(**{**values, **changes})
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{error} (settings of {path})") from None
+
     def given(self) -> dict[str, Any]:
         """What is not unset, as plain Python values, each of its type and in its range."""
         values = {name: getattr(self, name) for name in SETTINGS}
@@ -79,6 +120,18 @@ class TrainConfig(Settings):
         check_choice("preset", self.preset, tuple(_PRESETS))
         given = self.given()
         return _resolve(_PRESETS[self.preset] | given, given, num_images)
+
+
+def _laid_over(
+    stored: Mapping[str, Any], changes: Mapping[str, Any], preset: str
+) -> dict[str, Any]:
+    """Settings of a run with changes, without those of the run that nothing uses any more."""
+    values = {**stored, **changes}
+    typed = {name: value for name, value in values.items() if not SETTINGS[name].unset(value)}
+    check_choice("preset", preset, tuple(_PRESETS))
+    config = fill(_PRESETS[preset] | typed)
+    kept = {n: v for n, v in typed.items() if n in changes or not unused(n, config)}
+    return {**kept, PRESET: preset}
 
 
 def _resolve(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,13 +15,13 @@ from directmax.tool.files import RunError
 from directmax.tool.run.checkpoint import load_checkpoint
 from directmax.tool.run.evaluation import Metrics
 from directmax.tool.run.interrupt import Interrupted, InterruptGuard
+from directmax.tool.run.loggers import DEFAULT, Loggers
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.randomness import Stream
 from directmax.tool.run.run_folder import RunFolder, of_start
 from directmax.tool.run.starts import Starts
 from directmax.tool.run.state import Position, TrainingState
 from directmax.tool.run.task import Batch, Task
-from directmax.tool.run.tensorboard import Events
 
 CHECK_EVERY = 50
 """Steps between two looks at the loss for NaN (each is a synchronisation on a GPU)."""
@@ -42,10 +42,17 @@ class Trainer:
         folder: where checkpoints and metrics go.
         progress: told of every step and epoch.
         compiled: whether torch compiles the training step, which changes results by rounding.
+        log: names of `LOGGERS`.
     """
 
     def __init__(
-        self, task: Task, folder: RunFolder, progress: Progress, *, compiled: bool = False
+        self,
+        task: Task,
+        folder: RunFolder,
+        progress: Progress,
+        *,
+        compiled: bool = False,
+        log: Sequence[str] = DEFAULT,
     ) -> None:
         self.compiled = compiled
         self.task, self.config, self.fabric = task, task.config, task.fabric
@@ -65,7 +72,8 @@ class Trainer:
             self.config, self.fabric, self.model, self.optimizer.optimizer, self.steps_per_epoch
         )
         self.starts = Starts(task, self.state, folder)
-        self.events = Events(folder.path) if self.fabric.is_global_zero else None
+        first = self.fabric.is_global_zero
+        self.log = Loggers(log, folder, self.config) if first else None
         self._endless: Iterator[tuple[int, Batch]] | None = None
 
     @property
@@ -112,8 +120,8 @@ class Trainer:
             Interrupted: Ctrl-C; the state is saved.
             DivergedError: the loss became NaN; the last good checkpoint is kept.
         """
-        if self.events is not None:
-            self.events.open(self.position.epoch)
+        if self.log is not None:
+            self.log.open(self.position.epoch)
         with InterruptGuard() as guard:
             while self.position.epoch < self.config.epochs and not self.stopped_early:
                 self._run_epoch(guard)
@@ -159,10 +167,9 @@ class Trainer:
         return Interrupted(*where, processes=processes, saved=saved)
 
     def close(self) -> None:
-        """Close the event file and what reads images."""
-        self.task.close()
-        if self.events is not None:
-            self.events.close()
+        """Close the logs."""
+        if self.log is not None:
+            self.log.close()
 
     def _run_epoch(self, guard: InterruptGuard) -> None:
         position = self.position
@@ -221,12 +228,12 @@ class Trainer:
         improved = position.best_score is None or score < position.best_score
         if improved:
             position.best_score, position.best_epoch = score, position.epoch
-        if self.events is not None:  # the first process writes
+        if self.log is not None:  # the first process writes
             if improved:
                 self.state.save_weights(self.folder.best)
             # A resumed run cuts lines beyond the last checkpoint, so the line goes first.
             self.folder.append_metrics(line)
-            self.events.add(line)
+            self.log.add(line)
         self.progress.epoch(line, improved)
         if position.epoch == self.config.start_epochs:  # one that is continued goes on from there
             self._end_start(score)
@@ -253,9 +260,9 @@ class Trainer:
         best = self.starts.end(score)
         if best is not None:
             self.progress.chosen(self.position.start, self.config.starts, best[-1])
-        if self.events is not None:  # TensorBoard shows one start at a time
+        if self.log is not None:  # TensorBoard shows one start at a time
             chosen = of_start(self.folder.all_metrics(), self.position.start)
-            self.events.restart(chosen[: self.position.epoch])
+            self.log.restart(chosen[: self.position.epoch])
 
     def _check_finite(self, steps: int) -> None:
         history = self.task.reduce(self.state.history[:steps].clone())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,7 +31,9 @@ SWITCHED = (
 )
 
 
-def write_report(folder: RunFolder, model: Model, data: Data, summary: dict[str, Any]) -> None:
+def write_report(
+    folder: RunFolder, model: Model, data: Data, summary: dict[str, Any]
+) -> list[Picture]:
     """Write the report of a finished run.
 
     Args:
@@ -38,19 +41,34 @@ def write_report(folder: RunFolder, model: Model, data: Data, summary: dict[str,
         model: the model with its best weights.
         data: the images it was trained on.
         summary: the content of `summary.json`.
+
+    Returns:
+        The pictures in it.
     """
-    write_atomic(folder.report_file, render(folder, model, data, summary))
+    drawn = _drawn(folder.config(), model, data)
+    write_atomic(folder.report_file, render(folder, model, data, summary, drawn))
+    return drawn
 
 
-def render(folder: RunFolder, model: Model, data: Data, summary: dict[str, Any]) -> str:
-    """The page as text."""
-    config, lines = folder.config(), folder.metrics()
+def _drawn(config: ResolvedConfig, model: Model, data: Data) -> list[Picture]:
     if isinstance(model, AttributeVAE):
         assert isinstance(data, AttributeData)
-        drawn, usage = [_switched(model, data)], ""
-    else:
+        return [_switched(model, data)]
+    assert isinstance(data, ImageData)
+    return _images(config, model, data)
+
+
+def render(
+    folder: RunFolder,
+    model: Model,
+    data: Data,
+    summary: dict[str, Any],
+    drawn: Sequence[Picture],
+) -> str:
+    """The page as text."""
+    config, lines, usage = folder.config(), folder.metrics(), ""
+    if not isinstance(model, AttributeVAE):
         assert isinstance(data, ImageData)
-        drawn = _images(config, model, data)
         used = pictures.code_usage(model, split_images(config, data, "validation"))
         usage = pictures.usage_svg(used)
     return render_page(

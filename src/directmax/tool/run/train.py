@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from directmax.tool.data.names import OWN
 from directmax.tool.files import RunError, write_json
 from directmax.tool.run.denormals import flushed_denormals
 from directmax.tool.run.described import Described
+from directmax.tool.run.loggers import DEFAULT, check_loggers
 from directmax.tool.run.loop import Trainer
 from directmax.tool.run.make import (
     Data,
@@ -47,6 +48,7 @@ def train(
     devices: int = 1,
     strategy: str = "auto",
     compiled: bool = False,
+    log: Sequence[str] = DEFAULT,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train, evaluate the best epoch on the test set once, write the run folder.
@@ -54,16 +56,16 @@ def train(
     Args:
         config: what to train.
         run_dir: folder of the run; must not hold one unless `resume`.
-        images: in place of the data set that `config` names, or the path of them; to resume the
-            same again, a path may be left out.
+        images: in place of those that `config` names, or their path; the same again to resume.
         data_dir: where to look for images first.
-        resume: continue the run in `run_dir`, to the same result, or
-        extend: for so many epochs more; see `directmax.tool.config.extended`.
+        resume: continue the run in `run_dir`, to the same result.
+        extend: epochs more than it was to have; see `directmax.tool.config.extended`.
         device: auto, cpu, cuda, cuda:N or mps.
         workers: processes that read the images of the attributes model; 0 reads in this one.
         devices: processes, each with its share of a batch; torchrun says how many itself.
         strategy: ddp, or auto (ddp where there are several processes).
-        compiled: whether torch compiles the training step; results differ by rounding.
+        compiled: whether torch compiles the step; results differ by rounding.
+        log: any of csv, tensorboard, wandb, mlflow.
         progress: told of steps and epochs.
 
     Returns:
@@ -78,11 +80,10 @@ def train(
         >>> import tempfile, torch, directmax.tool.data
         >>> noise = directmax.tool.data.ImageData.from_arrays(torch.rand(200, 4, 6))
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     summary = train(TrainConfig(epochs=2), folder, images=noise, device="cpu")
-        >>> summary["test"]["bound"] > 0
+        ...     train(TrainConfig(epochs=2), folder, images=noise, device="cpu")["best_epoch"] > 0
         True
     """
-    given, config = config, config.resolve()
+    given, config, log = config, config.resolve(), check_loggers(log)
     fabric = make_fabric(device, devices, config.precision, strategy)
     with joined(fabric):
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
@@ -92,7 +93,7 @@ def train(
         before = given.resolve(len(data.train))
         config = _of_this_length(before, extend, resume)
         task = make_task(config, data, fabric, workers=workers)
-        trainer = Trainer(task, folder, progress or Progress(), compiled=compiled)
+        trainer = Trainer(task, folder, progress or Progress(), compiled=compiled, log=log)
         with _claim(folder, config, own, data, resume, before if extend else None, fabric):
             return _train(trainer, resume=resume)
 
@@ -118,14 +119,17 @@ def _phases(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
         trainer.steps_per_epoch,
     )
     try:
-        if resume:
-            trainer.resume()
-        with _compiler(trainer.compiled):
-            trainer.run()
+        try:
+            if resume:
+                trainer.resume()
+            with _compiler(trainer.compiled):
+                trainer.run()
+        finally:
+            trainer.progress.stop()
+            trainer.task.close()
+        summary = _finish(trainer)
     finally:
-        trainer.progress.stop()
         trainer.close()
-    summary = _finish(trainer)
     trainer.fabric.barrier()
     return summary
 
@@ -205,5 +209,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
         summary["seconds_per_epoch"] = statistics.median(line["seconds"] for line in lines)
         summary["advice"] = trainer.task.advice(summary, lines, folder.other_starts())
         write_json(folder.summary_file, summary)
-        write_report(folder, trainer.model, trainer.task.data, summary)
+        pictures = write_report(folder, trainer.model, trainer.task.data, summary)
+        if trainer.log is not None:
+            trainer.log.finish(summary, pictures or [])
     return summary

@@ -1,8 +1,8 @@
-"""What jobs of the paper's items compute: one file a kind."""
+"""What jobs of the paper's items compute: one file a kind, beside the trainings of `tool/kinds`."""
 
+from directmax.tool import kinds
 from directmax.tool.jobs.kind import Kinds
 from directmax.tool.paper.kinds.gradients import Gradients
 from directmax.tool.paper.kinds.mixture import Fitting
-from directmax.tool.paper.kinds.train import Training
 
-KINDS: Kinds = {"train": Training(), "gradients": Gradients(), "mixture": Fitting()}
+KINDS: Kinds = {**kinds.KINDS, "gradients": Gradients(), "mixture": Fitting()}

@@ -12,9 +12,9 @@ from directmax.tool.jobs.bench import START_SECONDS, Bench, Images
 from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.kind import Estimate, Kind
 from directmax.tool.jobs.task import Task
+from directmax.tool.kinds.shared import flags, origin
 from directmax.tool.measure.gradient_request import GradientRequest
 from directmax.tool.measure.gradients import FILE, measure_gradients, save_pictures
-from directmax.tool.paper.kinds.shared import flags, origin
 
 FEW_DRAWS, MORE_DRAWS = 4, 24
 

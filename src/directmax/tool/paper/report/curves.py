@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from directmax.tool.config import stored_config
 from directmax.tool.look.content import Chart, Series
+from directmax.tool.look.curves import banded, limits
 from directmax.tool.paper.report.methods import Look
 from directmax.tool.paper.report.results import (
     Cost,
@@ -17,8 +17,6 @@ from directmax.tool.paper.report.results import (
     seconds_of,
 )
 
-SHORT = 10
-"""Epochs up to which all of a curve is shown."""
 NAMES = {
     "bound": "validation bound, nats per image",
     "nll": "validation −log p(x), nats per image",
@@ -60,20 +58,6 @@ def _other_epochs(runs: Sequence[Outcome]) -> int:
     return max((config.total_epochs - config.epochs for config in configs), default=0)
 
 
-def limits(series: Sequence[Series]) -> tuple[float, float] | None:
-    """Where the curves end up: the first epochs of a long run are far above the rest."""
-    values = [[y for y in each.y if y is not None] for each in series]
-    values = [each for each in values if each]
-    if not values:
-        return None
-    low = min(min(each) for each in values)
-    end, high = max(each[-1] for each in values), max(max(each) for each in values)
-    if max(map(len, values)) > SHORT:
-        high = min(high, end + 1.2 * (end - low) + 0.01 * abs(end))
-    margin = max(0.05 * (high - low), 1e-3 * abs(low), 1e-3)
-    return low - margin, high + margin
-
-
 def at_shared_epochs(runs: Sequence[Outcome], measure: str) -> dict[float, list[float]] | None:
     """A measure of the validation images by epoch, of every run, where all of them have one.
 
@@ -98,11 +82,7 @@ def _series(look: Look, runs: Sequence[Outcome], measure: str) -> Series | None:
         return None
     factor = 100 if measure == "accuracy" else 1
     values = [[factor * value for value in each] for each in found.values()]
-    means = [statistics.fmean(each) for each in values]
-    spreads = [statistics.stdev(each) for each in values if len(each) > 1]
-    low, high = ([m + sign * s for m, s in zip(means, spreads, strict=False)] for sign in (-1, 1))
-    marker = "o" if len(found) < 3 else ""
-    return Series(look.label, list(found), means, low, high, look.color, look.dash, marker)
+    return banded(Series(look.label, list(found), (), color=look.color, dash=look.dash), values)
 
 
 def timing(outcomes: Sequence[Outcome]) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from directmax.tool.look.content import NOTHING, Cell, Figure, Picture, Table
-from directmax.tool.paper.report.results import Spread
+from directmax.tool.look.spread import Spread
 
 
 @dataclass(frozen=True)
@@ -61,20 +60,6 @@ def compared(
     difference = round(value.mean - reference, 2)
     favourable = difference <= 0 if lower_is_better else difference >= 0
     return Cell(f"{value}{unit}", below, signed(difference), "good" if favourable else "bad")
-
-
-def seconds_text(spread: Spread | None) -> str:
-    """Seconds with three digits, and their deviation; a dash for none.
-
-    Example:
-        >>> seconds_text(Spread(0.02345, 0.0011, 2)), seconds_text(Spread(12.3456, None, 1))
-        ('0.0234 ± 0.0011', '12.3')
-    """
-    if spread is None:
-        return NOTHING
-    digits = max(0, 2 - math.floor(math.log10(spread.mean))) if spread.mean > 0 else 2
-    text = f"{spread.mean:.{digits}f}"
-    return text if spread.deviation is None else f"{text} ± {spread.deviation:.{digits}f}"
 
 
 def signed(value: float) -> str:

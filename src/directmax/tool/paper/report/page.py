@@ -10,12 +10,13 @@ from typing import Any
 from directmax._version import __version__
 from directmax.tool.look.content import NOTHING, Table
 from directmax.tool.look.progress import duration
+from directmax.tool.look.spread import Spread, seconds_text
 from directmax.tool.paper import published
 from directmax.tool.paper.deviations import Deviation, deviations_of
 from directmax.tool.paper.report.commands import command_of
-from directmax.tool.paper.report.layout import Section, seconds_text
+from directmax.tool.paper.report.layout import Section
 from directmax.tool.paper.report.methods import entry
-from directmax.tool.paper.report.results import Outcome, Results, Spread
+from directmax.tool.paper.report.results import Outcome, Results
 from directmax.tool.paper.report.sections import sections
 
 

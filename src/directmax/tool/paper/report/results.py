@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ from directmax.tool.files import RunError, read_json, reading, write_atomic
 from directmax.tool.jobs.machine import hardware
 from directmax.tool.jobs.plan import Part
 from directmax.tool.jobs.store import OUTCOME, STATES
+from directmax.tool.look.spread import Spread
 from directmax.tool.paper.items import place_of
 from directmax.tool.paper.kinds import KINDS
 
@@ -132,33 +131,6 @@ class Results:
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"no results of a reproduction: {error}") from error
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and standard deviation over seeds (of a sample, n − 1).
-
-    Example:
-        >>> str(Spread.of([1.0, 2.0])), str(Spread.of([1.0]))
-        ('1.50 ± 0.71', '1.00')
-    """
-
-    mean: float
-    deviation: float | None
-    count: int
-
-    @classmethod
-    def of(cls, values: Iterable[float | None]) -> Spread | None:
-        """Of some numbers; None of nothing."""
-        finite = [value for value in values if value is not None and math.isfinite(value)]
-        if not finite:
-            return None
-        deviation = statistics.stdev(finite) if len(finite) > 1 else None
-        return cls(statistics.fmean(finite), deviation, len(finite))
-
-    def __str__(self) -> str:
-        text = f"{self.mean:.2f}"
-        return text if self.deviation is None else f"{text} ± {self.deviation:.2f}"
 
 
 def collect(output: str | Path) -> Results:

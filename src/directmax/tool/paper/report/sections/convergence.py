@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from directmax.tool.look.content import Chart, Figure, Table
+from directmax.tool.look.spread import Spread, seconds_text
 from directmax.tool.paper import published
 from directmax.tool.paper.report.curves import by_epoch, by_time, timings
-from directmax.tool.paper.report.layout import Section, compared, seconds_text
+from directmax.tool.paper.report.layout import Section, compared
 from directmax.tool.paper.report.methods import by_data, by_method, by_number, data_title, look
 from directmax.tool.paper.report.results import (
     Outcome,
     Part,
     Results,
-    Spread,
     cost_of,
     mean_of,
     on_one_machine,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from directmax.tool.look.content import NOTHING, Figure, Table
+from directmax.tool.look.spread import seconds_text
 from directmax.tool.paper import published
 from directmax.tool.paper.report.curves import (
     Lines,
@@ -17,7 +18,7 @@ from directmax.tool.paper.report.curves import (
     by_time,
     timing,
 )
-from directmax.tool.paper.report.layout import Section, seconds_text
+from directmax.tool.paper.report.layout import Section
 from directmax.tool.paper.report.methods import (
     ENCODERS,
     Look,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from directmax.tool.look.content import Cell, Table
+from directmax.tool.look.spread import Spread
 from directmax.tool.paper import published
 from directmax.tool.paper.report.layout import Section, compared, signed
 from directmax.tool.paper.report.methods import (
@@ -15,7 +16,7 @@ from directmax.tool.paper.report.methods import (
     in_order,
     look,
 )
-from directmax.tool.paper.report.results import Outcome, Part, Results, Spread, mean_of, on_test
+from directmax.tool.paper.report.results import Outcome, Part, Results, mean_of, on_test
 
 NOTE = (
     "Test bound, nats per image, lower is better: mean ± standard deviation over seeds (without ±: "

@@ -10,6 +10,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +29,11 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
+
+KEYS = {
+    **{"Backspace": 8, "Tab": 9, "Enter": 13, " ": 32, "End": 35, "Home": 36, "ArrowLeft": 37},
+    **{"ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Delete": 46},
+}
 
 
 def find_chromium() -> str | None:
@@ -64,8 +71,9 @@ class Browser:
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         attached = self._call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Network"):
+        for domain in ("Page", "Runtime", "Network", "DOM"):
             self._ask(f"{domain}.enable")
+        self._ask("Page.setLifecycleEventsEnabled", enabled=True)
 
     def __enter__(self) -> Self:
         return self
@@ -97,8 +105,8 @@ class Browser:
         )
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._ask("Emulation.setEmulatedMedia", features=[theme])
-        self._ask("Page.navigate", url=file.resolve().as_uri())
-        while self._receive().get("method") != "Page.loadEventFired":
+        loader = self._ask("Page.navigate", url=file.resolve().as_uri())["loaderId"]
+        while not _is_loaded(self._receive(), loader):
             pass
 
     def evaluate(self, script: str) -> Any:
@@ -106,6 +114,67 @@ class Browser:
         answer = self._ask("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def click(self, selector: str) -> None:
+        """Press and release the mouse in the middle of an element."""
+        x, y = self._middle(selector)
+        self.drag(selector, [(0.5, 0.5)])
+        self._mouse("mouseMoved", x, y, 0)
+
+    def drag(self, selector: str, points: Sequence[tuple[float, float]]) -> None:
+        """Move the pressed mouse over an element, from point to point, in shares of its size."""
+        self._middle(selector)
+        left, top, width, height = self.evaluate(
+            f"(({{x, y, width, height}}) => [x, y, width, height])"
+            f"(document.querySelector({json.dumps(selector)}).getBoundingClientRect())"
+        )
+        where = [(left + x * width, top + y * height) for x, y in points]
+        self._mouse("mousePressed", *where[0], 1)
+        for x, y in where[1:]:
+            self._mouse("mouseMoved", x, y, 1)
+        self._mouse("mouseReleased", *where[-1], 0)
+
+    def press(self, *keys: str) -> None:
+        """Press keys of the keyboard, such as ArrowLeft or " "."""
+        for key in keys:
+            text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+            names = {"key": key, "code": "Space" if key == " " else key}
+            number = KEYS.get(key, 0)
+            down = {"type": "keyDown", "text": text} if text else {"type": "rawKeyDown"}
+            for event in (down, {"type": "keyUp"}):
+                self._ask("Input.dispatchKeyEvent", **names, windowsVirtualKeyCode=number, **event)
+
+    def choose_file(self, selector: str, file: Path) -> None:
+        """Give a file to an input."""
+        root = self._ask("DOM.getDocument")["root"]["nodeId"]
+        node = self._ask("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self._ask("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
+
+    def wait_for(self, script: str, seconds: float = 20.0) -> None:
+        """Until a JavaScript expression is true."""
+        end = time.monotonic() + seconds
+        while not self.evaluate(script):
+            assert time.monotonic() < end, script
+            time.sleep(0.02)
+
+    def _middle(self, selector: str) -> tuple[float, float]:
+        """Where an element is, in view and not covered by another."""
+        x, y, covered = self.evaluate(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " e.scrollIntoView({block: 'center', behavior: 'instant'});"
+            " const box = e.getBoundingClientRect();"
+            " const x = box.x + box.width / 2, y = box.y + box.height / 2;"
+            " return [x, y, !e.contains(document.elementFromPoint(x, y))]; })()"
+        )
+        assert not covered, f"{selector} is covered"
+        return x, y
+
+    def _mouse(self, kind: str, x: float, y: float, buttons: int) -> None:
+        button = "none" if kind == "mouseMoved" and not buttons else "left"
+        self._ask(
+            "Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=buttons,
+            clickCount=1,
+        )  # fmt: skip
 
     def screenshot(self, *, full: bool = False) -> bytes:
         """A PNG of the window, or of the whole page."""
@@ -145,3 +214,9 @@ class Browser:
         if message.get("method") == "Network.requestWillBeSent":
             self.requests.append(message["params"]["request"]["url"])
         return message
+
+
+def _is_loaded(message: dict[str, Any], loader: str) -> bool:
+    """Whether it says that this page, and not one before it, is there."""
+    event = message.get("params", {})
+    return event.get("name") == "load" and event.get("loaderId") == loader

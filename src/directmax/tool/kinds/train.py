@@ -18,7 +18,7 @@ from directmax.tool.jobs.bench import START_SECONDS, Bench, Images
 from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.kind import Estimate, Kind, Stage
 from directmax.tool.jobs.task import Task
-from directmax.tool.paper.kinds.shared import flags, origin, small
+from directmax.tool.kinds.shared import flags, origin, small
 from directmax.tool.run.make import Data
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.timing import time_training

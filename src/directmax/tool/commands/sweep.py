@@ -1,0 +1,147 @@
+"""`directmax sweep`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from directmax.tool.commands.shared import (
+    DataDir,
+    check_engine,
+    end_failed,
+    make_engine,
+    quiet,
+)
+from directmax.tool.commands.train import flag_help
+from directmax.tool.config import TrainConfig, flag_of
+from directmax.tool.config.setting import Setting
+from directmax.tool.config.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from directmax.tool.jobs.engine import Engine
+    from directmax.tool.jobs.engine_local import Resources
+    from directmax.tool.sweep.grid import Grid
+
+
+def _axis(each: Setting) -> tuple[str, Any, Any]:
+    """The field of a flag that takes several words."""
+    kind = Annotated[tuple[str, ...], flag_help(each, several=True)]
+    return each.name, kind, dataclasses.field(default=())
+
+
+Axes: Any = dataclasses.make_dataclass("Axes", map(_axis, SETTINGS.values()), frozen=True)
+"""The flags that are settings, each with any number of values."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Train every combination of settings, and compare them.
+
+    A flag of train may have several values. Called again, it does what is left.
+    """
+
+    axes: Annotated[Axes, tyro.conf.arg(name="")] = Axes()  # noqa: RUF009
+    seeds: Annotated[
+        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 1)")
+    ] = None
+    """How many seeds for each: from --seed, or 0, on."""
+    config_file: Annotated[
+        str | None,
+        tyro.conf.arg(name="config", metavar="FILE", help_behavior_hint="(default: none)"),
+    ] = None
+    """Settings of all, as of directmax train --config. Flags beside it win."""
+    preset: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: default)")
+    ] = None
+    """Starting point of all: default, or paper."""
+    output: Annotated[str, tyro.conf.arg(metavar="DIR")] = "sweeps/sweep"
+    """Folder of the runs and of their comparison; a sweep that it holds goes on."""
+    list_only: Annotated[bool, tyro.conf.arg(name="list")] = False
+    """Print the trainings and how long they would take, measured from a few steps; run nothing."""
+    engine: str = "local"
+    """local (processes of this machine) or ray (a cluster)."""
+    address: Annotated[
+        str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="(default: this machine)")
+    ] = None
+    """Of a Ray cluster that sees --output and the images under the same paths."""
+    workers: Annotated[
+        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: cores, or 4 a GPU)")
+    ] = None
+    """Trainings at a time."""
+    retries: int = 2
+    """How often a training that dies is started again from its checkpoint."""
+    data_dir: DataDir = None
+    """Where to look for images first."""
+    device: str = "auto"
+    """auto, cpu, cuda (all cards), cuda:N or mps."""
+    compile: bool = False
+    """Compile the steps, as directmax train --compile does."""
+
+    def run(self) -> None:
+        """Sweep."""
+        check_engine(self.engine, self.address, self.retries)
+        grid = self.grid()  # before torch, which takes seconds
+
+        from directmax.tool.jobs.engine_local import resources
+        from directmax.tool.look.progress import make_console
+        from directmax.tool.sweep import work
+
+        quiet()
+        resources(self.device, self.workers, 1)  # refused before images are read
+        # A worker on another machine has a working directory of its own.
+        data_dir = None if self.data_dir is None else str(Path(self.data_dir).absolute())
+        sweep = work.Sweep(grid, self.output, data_dir=data_dir, console=make_console())
+        share = sweep.measure(self.device, self.workers)
+        local = self.engine == "local"
+        sweep.announce(share.workers, str(share) if local else "on this machine alone")
+        for note in grid.notes:
+            print(note)
+        if self.list_only:
+            return
+        sweep.prepare(shlex.join(["directmax", "sweep", *self._words()]), compiled=self.compile)
+        failed: list[str] = []
+        with sweep.compared():
+            if sweep.left:
+                with contextlib.closing(self._engine(share)) as engine:
+                    failed = sweep.run(engine, retries=self.retries, compiled=self.compile)
+        end_failed(failed)
+
+    def grid(self) -> Grid:
+        """What the flags mean."""
+        from directmax.tool.sweep.grid import make_grid
+
+        axes = {}
+        for name, words in vars(self.axes).items():
+            each = SETTINGS[name]
+            if each.kind == "tuple":  # a list a word
+                values: Any = [tuple(word.split(",")) for word in words]
+            else:
+                values = [word if each.unset(word) else each.read(word) for word in words]
+            if values:
+                axes[name] = values
+        base, preset = {}, self.preset or "default"
+        if self.config_file is not None:
+            config = TrainConfig.from_file(self.config_file, preset=self.preset)
+            base, preset = config.given(), config.preset
+        return make_grid(axes, seeds=self.seeds, base=base, preset=preset)
+
+    def _engine(self, share: Resources) -> Engine:
+        return make_engine(self.engine, self.address, self.workers, share)
+
+    def _words(self) -> list[str]:
+        """The command line of what was given, for the record."""
+        given = {**vars(self.axes), **{n: v for n, v in vars(self).items() if n != "axes"}}
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        words: list[str] = []
+        for name, value in given.items():
+            if value != defaults.get(name, ()):
+                words.append("--config" if name == "config_file" else flag_of(name))
+                values = value if isinstance(value, tuple) else (value,)
+                words += [str(each) for each in values if each is not True]
+        return words

@@ -1,0 +1,1 @@
+"""`directmax explore`: a page that holds a run's networks and computes them."""

@@ -1,0 +1,1 @@
+"""Grids of trainings: every combination of some settings, each with several seeds."""

@@ -1,0 +1,75 @@
+"""What `directmax sweep` does: the trainings of a grid as jobs, and their comparison."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from directmax.tool import kinds
+from directmax.tool.compare.comparison import compare_runs
+from directmax.tool.compare.page import show, write_csv, write_page
+from directmax.tool.files import RunError
+from directmax.tool.jobs.job import Job
+from directmax.tool.jobs.plan import Part, Plan, make_plan
+from directmax.tool.jobs.store import JOBS
+from directmax.tool.jobs.work import Work
+from directmax.tool.sweep.grid import Grid
+
+SCALE = "sweep"
+"""In place of a reproduction's, so that neither continues the other's folder."""
+
+
+def sweep_plan(grid: Grid) -> Plan:
+    """The trainings of a grid as jobs of kind `train`."""
+    jobs = [
+        Job(each.name, "train", each.config.to_dict(), {"seed": each.config.seed})
+        for each in grid.trainings
+    ]
+    part = Part("sweep", "Sweep", "", tuple(job.name for job in jobs))
+    return make_plan(SCALE, "", {part: jobs})
+
+
+class Sweep(Work):
+    """A grid in its folder. Nothing is written before `prepare`.
+
+    Args:
+        grid: the trainings.
+        output: the folder.
+        data_dir: where to look for images first.
+        console: where to write.
+
+    Raises:
+        ValueError: images are missing or damaged.
+        RunError: the folder or a file cannot be used.
+    """
+
+    def __init__(
+        self, grid: Grid, output: str | Path, *, data_dir: str | None = None, console: Console
+    ) -> None:
+        plan = sweep_plan(grid)
+        super().__init__(plan, output, kinds=kinds.__name__, data_dir=data_dir, console=console)
+        self._show = console
+
+    @contextlib.contextmanager
+    def compared(self) -> Iterator[None]:
+        """Compare what is done at the end, also after an error or Ctrl-C."""
+        try:
+            yield
+        except Exception:
+            with contextlib.suppress(RunError):  # such as a full disk, which the first error says
+                self._compare()
+            raise
+        self._compare()
+
+    def _compare(self) -> None:
+        root = self.store.root
+        if not any(root.glob(f"{JOBS}/*/summary.json")):
+            return
+        comparison = compare_runs([root / JOBS])
+        write_csv(comparison, root / "compare.csv")
+        write_page(comparison, root / "compare.html")
+        show(comparison, self._show)
+        print(f"page: {root / 'compare.html'}")
