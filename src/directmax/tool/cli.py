@@ -56,6 +56,7 @@ COMMANDS: dict[str, Any] = {
 }
 UNFINISHED = {
     "train": "--resume continues from the last checkpoint",
+    "sweep": "call it again to do what is left",
     "reproduce": "call it again to do what is left",
 }
 """Commands that print while they work: where the reader of a pipe leaves, they are not done."""
