@@ -26,6 +26,7 @@ from directmax.models._attribute_networks import AttributeDecoder, AttributeEnco
 from directmax.models._bound import Bound
 from directmax.models._checks import check_estimator, check_parts, check_sizes
 from directmax.models._distortion import distorted
+from directmax.models._pixels import INITIAL_LOG_SCALE, SCALE_RATE
 from directmax.objectives import (
     LIKELIHOODS,
     AttributeReconstruction,
@@ -35,9 +36,6 @@ from directmax.objectives import (
 
 CONFIDENT = 0.95
 """Probability from which an attribute of an image without label counts as known."""
-SCALE_RATE = 10.0
-"""Adam moves every parameter by about its learning rate a step. One number that has to fall from
-e⁻² to the size of the remaining error would take thousands of steps; it is this much quicker."""
 EVALUATION_BATCH = 250
 """Images of which all settings of the attributes are decoded at a time."""
 MAX_STATES = 16
@@ -124,7 +122,7 @@ class AttributeVAE(nn.Module):
         self.encoder, self.decoder, self.estimator = encoder, decoder, estimator
         self.likelihood = likelihood
         self.supervision = LabelledDirect() if supervision is None else supervision
-        self.scale = nn.Parameter(torch.tensor(-2.0 / SCALE_RATE))
+        self.scale = nn.Parameter(torch.tensor(INITIAL_LOG_SCALE / SCALE_RATE))
 
     @property
     def log_scale(self) -> Float[Tensor, ""]:

@@ -18,7 +18,8 @@ from directmax.distributions import (
     state_block,
 )
 from directmax.models._decoding import decoded, reconstruction
-from directmax.objectives import bernoulli_table, evaluate
+from directmax.models._pixels import Pixels
+from directmax.objectives import evaluate
 
 TABLE_ELEMENTS = 2**24
 """Losses of (state, image) pairs held at a time."""
@@ -71,6 +72,7 @@ Posterior = Callable[[Tensor], DiscreteDistribution]
 def enumerated(
     posterior: Posterior,
     decoder: nn.Module,
+    pixels: Pixels,
     images: Float[Tensor, "N d"],
     n: int,
     k: int,
@@ -94,7 +96,7 @@ def enumerated(
         )
         logits = decoded(decoder, z)  # (c, d)
         for index, (part, q) in enumerate(zip(parts, posteriors, strict=True)):
-            losses = bernoulli_table(logits, part)  # (b, c)
+            losses = pixels.table(logits, part)  # (b, c)
             log_probs = q.log_prob_states(z)
             if isinstance(q, Gibbs):  # outside of Z there is neither posterior nor prior
                 outside = log_probs == -torch.inf
@@ -120,6 +122,7 @@ def enumerated(
 def sampled(
     posterior: Posterior,
     decoder: nn.Module,
+    pixels: Pixels,
     images: Float[Tensor, "N d"],
     num_samples: int,
     generator: torch.Generator | None,
@@ -129,7 +132,7 @@ def sampled(
     for part in images.split(max(1, TABLE_ELEMENTS // (num_samples * images.shape[-1]))):
         q = posterior(part)
         z = q.sample(num_samples, generator=generator)
-        losses.append(evaluate(reconstruction(decoder, part), z).mean(0))
+        losses.append(evaluate(reconstruction(decoder, part, pixels), z).mean(0))
         if isinstance(q, PairwiseBinary):
             valid = False
             kl.append(q.unary_kl_to_uniform())

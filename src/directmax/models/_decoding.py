@@ -8,11 +8,13 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
+from directmax.models._pixels import BinaryPixels, Pixels
 from directmax.objectives import (
+    Batched,
     Objective,
     Reconstruction,
     batched,
-    bernoulli_loss,
     is_factored,
 )
 
@@ -21,19 +23,42 @@ CHUNK_PIXELS = 2**22
 
 
 def reconstruction(
-    decoder: Any, images: Float[Tensor, "b d"], *, reduced: bool = True
+    decoder: Any, images: Float[Tensor, "b d"], pixels: Pixels, *, reduced: bool = True
 ) -> Objective:
     """f(z) = −log p(x|z) of a decoder, in nats per image.
 
     Args:
         decoder: see `DiscreteVAE`.
         images: x in [0, 1].
+        pixels: their likelihood; there are fast tables where it is Bernoulli.
         reduced: see `Reconstruction`.
     """
-    if is_factored(decoder):
+    if is_factored(decoder) and isinstance(pixels, BinaryPixels):
         return Reconstruction(decoder, images, reduced=reduced)
     chunk = max(1, CHUNK_PIXELS // max(1, images.shape[-1]))
-    return batched(partial(_plain, decoder), images, chunk_assignments=chunk)
+    plain = partial(_plain, decoder, pixels)
+    if isinstance(pixels, BinaryPixels):
+        return batched(plain, images, chunk_assignments=chunk)
+    return _OfLevels(decoder, pixels, images, batched(plain, images, chunk_assignments=chunk))
+
+
+class _OfLevels:
+    """f with its table of all states, each of which is decoded once for all images."""
+
+    def __init__(self, decoder: Any, pixels: Pixels, images: Tensor, plain: Batched) -> None:
+        self.decoder, self.pixels, self.images, self.plain = decoder, pixels, images, plain
+        self.chunk_assignments = plain.chunk_assignments
+
+    def __call__(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
+        return self.plain(z)
+
+    def state_losses(
+        self, num_variables: int, num_values: int, *, max_states: int = DEFAULT_MAX_STATES
+    ) -> Float[Tensor, "b K"]:
+        states = enumerate_states(
+            num_variables, num_values, max_states=max_states, device=self.images.device
+        )
+        return self.pixels.table(decoded(self.decoder, states), self.images)
 
 
 def decoded(decoder: Any, z: Float[Tensor, "m n k"]) -> Float[Tensor, "m d"]:
@@ -46,9 +71,9 @@ def decoded(decoder: Any, z: Float[Tensor, "m n k"]) -> Float[Tensor, "m d"]:
 
 
 def _plain(
-    decoder: Any, z: Float[Tensor, "m n k"], images: Float[Tensor, "m d"]
+    decoder: Any, pixels: Pixels, z: Float[Tensor, "m n k"], images: Float[Tensor, "m d"]
 ) -> Float[Tensor, " m"]:
-    return bernoulli_loss(_checked(decoder(z), z), images)
+    return pixels.loss(_checked(decoder(z), z), images)
 
 
 def _checked(logits: object, z: Tensor) -> Tensor:

@@ -29,7 +29,8 @@ from directmax.models._checks import (
 )
 from directmax.models._decoding import reconstruction
 from directmax.models._networks import StructuredEncoder
-from directmax.objectives import bernoulli_loss
+from directmax.models._pixels import pixels_of
+from directmax.objectives import BERNOULLI, Objective
 
 NUM_PRIOR_CODES = 32
 """That `DiscreteVAE.prior_terms` draws."""
@@ -86,6 +87,9 @@ class DiscreteVAE(nn.Module):
             authors' code does, instead of the Gibbs distribution's. It needs no sum over states,
             and gives no bound.
         reduced: decode candidates in bfloat16 where that is faster; see `Reconstruction`.
+        likelihood: of a pixel: "bernoulli", or of 256 levels, x = v/255, around the mean σ(logit)
+            with one learned scale: "logistic" (discretised) or "gaussian" (a bound of it); see
+            `logistic_loss` and `gaussian_loss`. These have no fast tables.
 
     Raises:
         TypeError: `estimator` is no `Estimator`; at a call, images, logits or pixel logits are no
@@ -114,6 +118,7 @@ class DiscreteVAE(nn.Module):
         *,
         unary_kl: bool = False,
         reduced: bool = True,
+        likelihood: str = BERNOULLI,
     ) -> None:
         super().__init__()
         check_estimator(estimator)
@@ -124,11 +129,23 @@ class DiscreteVAE(nn.Module):
         self.estimator = estimator
         self.unary_kl = check_flag("unary_kl", unary_kl)
         self.reduced = check_flag("reduced", reduced)
+        self.pixels = pixels_of(likelihood)
+        self.likelihood = likelihood
 
     def posterior(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
         """q(z|x). Potentials are not checked to be finite: training loops watch their loss."""
         check_images(images, num_pixels_of(self.encoder))
         return posterior_of(self.encoder(images), len(images))
+
+    def objective(self, images: Float[Tensor, "b d"], *, reduced: bool | None = None) -> Objective:
+        """f(z) = −log p(x|z), in nats per image.
+
+        Args:
+            images: x in [0, 1].
+            reduced: in place of the model's own.
+        """
+        reduced = self.reduced if reduced is None else reduced
+        return reconstruction(self.decoder, images, self.pixels, reduced=reduced)
 
     def forward(
         self,
@@ -145,8 +162,7 @@ class DiscreteVAE(nn.Module):
             kl_gradient: when False, the KL term is evaluated but carries no gradient.
         """
         q = self.posterior(images)
-        objective = reconstruction(self.decoder, images, reduced=self.reduced)
-        estimate = self.estimator(q, objective, generator=generator)
+        estimate = self.estimator(q, self.objective(images), generator=generator)
         with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
             if self.unary_kl and isinstance(q, PairwiseBinary):
                 kl = q.unary_kl_to_uniform()
@@ -184,12 +200,9 @@ class DiscreteVAE(nn.Module):
             codes = torch.randint(k, shape, generator=generator, device=device)
             z = torch.nn.functional.one_hot(codes.to(mean.device), k).to(mean.dtype)
         logits = self.decoder(z)  # (c, d)
-        with torch.no_grad():
-            probs = logits.sigmoid()
-            noise = torch.rand(probs.shape, generator=generator, device=probs.device)
-            images = (noise < probs).to(mean.dtype)
+        images = self.pixels.draw(logits, generator).to(mean.dtype)
         log_prob = self.posterior(images).log_prob(z)
-        return PriorTerms(bernoulli_loss(logits, mean.expand_as(logits)).mean(), -log_prob.mean())
+        return PriorTerms(self.pixels.loss(logits, mean.expand_as(logits)).mean(), -log_prob.mean())
 
     @torch.no_grad()
     def bound(
@@ -221,13 +234,14 @@ class DiscreteVAE(nn.Module):
         check_count("num_samples", num_samples)
         check_images(images, num_pixels_of(self.encoder))
         n, k = self._sizes(images)
+        model = (self.posterior, self.decoder, self.pixels)
         if number_of_states(n, k) > max_states:
-            return sampled(self.posterior, self.decoder, images, num_samples, generator)
-        exact = enumerated(self.posterior, self.decoder, images, n, k, progress)
+            return sampled(*model, images, num_samples, generator)
+        exact = enumerated(*model, images, n, k, progress)
         if not isinstance(self.posterior(images[:1]), PairwiseBinary):
             return exact
         num_few = min(num_samples, NUM_AUTHORS_SAMPLES)
-        authors = sampled(self.posterior, self.decoder, images, num_few, generator)
+        authors = sampled(*model, images, num_few, generator)
         return dataclasses.replace(exact, authors=authors.bound)
 
     def _sizes(self, images: Float[Tensor, "N d"]) -> tuple[int, int]:

@@ -51,3 +51,5 @@ __all__, __getattr__, __dir__ = lazy_names(__name__)
 
 LIKELIHOODS: dict[str, str] = {"gaussian": "gaussian_loss", "logistic": "logistic_loss"}
 """Of a pixel around its mean: name and function."""
+BERNOULLI = "bernoulli"
+"""The name of that of a binary pixel."""

@@ -17,6 +17,7 @@ from command_line import TINY, read, refuse, succeed
 from directmax.tool.config import TrainConfig
 from directmax.tool.data import AttributeData, AttributeSplit, ImagesInMemory, load_images
 from directmax.tool.run.finished import evaluate_run, sample_run
+from directmax.tool.run.fitting_images import unit_images
 from directmax.tool.run.images import split_images
 from directmax.tool.run.train import train
 
@@ -141,7 +142,7 @@ def test_images_of_any_shape_are_the_same(finished: Path) -> None:
         (torch.zeros(0, 8, 8), "^images must be at least one"),
         (torch.full((2, 64), 2.0), "^images must be from 0 to 1, or 8-bit"),
         (torch.full((2, 64), torch.nan), "^images must be from 0 to 1, or 8-bit"),
-        (torch.zeros(2, 64).long(), "^images must be 8-bit"),
+        (torch.full((2, 64), 7), "^images must be 8-bit"),
         (["a"], "^images must be a tensor or an array of numbers"),
         (None, "^images must be a tensor or an array of numbers"),
     ],
@@ -276,3 +277,11 @@ def test_encode_refuses(finished: Path, here: Path) -> None:
         assert words in refuse("encode", finished, source, "--output", "codes.npz")
     assert "must end in .npz" in refuse("encode", finished, "digits", "--output", "codes.npy")
     assert not list(here.glob("*.npz"))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool, torch.float64])
+def test_zeros_and_ones_are_what_they_are(dtype: torch.dtype) -> None:
+    """Of any type: a table of 0/1 in bytes is not a picture in which all is black."""
+    bits = torch.tensor([[0, 1, 1, 0]])
+    assert unit_images(bits.to(dtype), (2, 2)).tolist() == [[0, 1, 1, 0]]
+    assert unit_images(torch.tensor([[0, 2, 0, 0]], dtype=torch.uint8), (2, 2))[0, 1] == 2 / 255

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 
 import tyro
 
+from directmax.objectives import BERNOULLI
 from directmax.tool.commands.shared import DataDir, quiet
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.setting import Setting
@@ -110,7 +111,7 @@ class Train:
         console = Terminal()
         images = self._images(config)
         if images is not None and not self.resume:
-            config = self.config(len(images.train))
+            config = self.config(images)
         summary = train(
             config,
             folder,
@@ -164,14 +165,15 @@ class Train:
         make_fabric(self.device, 1, config.precision)  # says what is wrong before images are read
         data = load_data(config, self.data_dir, images=self.path)
         if not is_helper():
-            print(f"{self.path}: {data.understood}{_binarised(config, data)}", flush=True)
+            shown = _pixels(self.config(data), data)
+            print(f"{self.path}: {data.understood}{shown}", flush=True)
         return data
 
-    def config(self, num_images: int | None = None) -> ResolvedConfig:
+    def config(self, data: Any = None) -> ResolvedConfig:
         """What the flags mean; with --resume, laid over the stored configuration.
 
         Args:
-            num_images: to train on, where they are not a data set by name.
+            data: to train on, where they are not a data set by name.
         """
         flags = vars(self.flags) | ({} if self.path is None else {"data": OWN})
         typed = {name: word for name, word in flags.items() if not SETTINGS[name].unset(word)}
@@ -182,10 +184,10 @@ class Train:
         if self.config_file is not None:
             config = TrainConfig.from_file(self.config_file, **given, preset=self.preset)
             if not self.resume:
-                return config.resolve(num_images)
+                return _for(config, data)
             given = config.given()
         elif not self.resume or self.preset is not None:
-            return TrainConfig(**given, preset=self.preset or "default").resolve(num_images)
+            return _for(TrainConfig(**given, preset=self.preset or "default"), data)
         from directmax.tool.run.run_folder import RunFolder
 
         if not self.run_dir:
@@ -195,8 +197,19 @@ class Train:
         return dataclasses.replace(stored, **checked)
 
 
-def _binarised(config: ResolvedConfig, data: Any) -> str:
+def _for(config: TrainConfig, data: Any) -> ResolvedConfig:
+    """What was given means, for these images if they are known."""
+    if data is None:
+        return config.resolve()
+    from directmax.tool.run.make import channels_of
+
+    return config.resolve(len(data.train), channels_of(data))
+
+
+def _pixels(config: ResolvedConfig, data: Any) -> str:
     """What becomes of shades and colours; they are not changed unasked without a word."""
+    if config.model == "discrete" and config.likelihood != BERNOULLI:
+        return f"; pixels have 256 levels (--likelihood {config.likelihood})"
     if config.model == "attributes" or config.binarize == "none":
         return ""
     images = data.train.images

@@ -2,15 +2,55 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.sparse.linalg import svds
 from torch import Tensor
+
+from directmax.objectives import BERNOULLI
 
 NUM_IMAGES = 10_000
 """Images that the estimate looks at; more change its first digits little."""
 
+FEW = 64
+"""Images or pixels of which all singular values are computed."""
+
 START = 0.9
 """Start at this share of the critical weight."""
+
+
+def critical_weight_of_levels(images: Float[Tensor, "N d"]) -> float:
+    r"""The same for 256 levels around a mean with one learned scale: d λ_max(Cov)/tr(Cov).
+
+    As for binary pixels, with means shifted by δ_z: f changes by −δ_z·(x − m)/σ², and the best
+    mean image of the code by Cov(x) δ_z/(T σ²), which grows where an eigenvalue of Cov(x) is above
+    T σ². Before the codes part, the best scale is that of all images, σ² = tr(Cov)/d. Exact for
+    `gaussian_loss`; the logistic is nearly as narrow (its Fisher information times its variance is
+    π²/9, and 1 of a Gaussian).
+
+    Args:
+        images: x `(N, d)`; the first 10,000 are used.
+
+    Returns:
+        From 1 to d.
+
+    Example:
+        >>> grey = torch.tensor([[0.2, 0.2, 0.3, 0.3], [0.8, 0.8, 0.7, 0.7]])  # one pattern
+        >>> round(critical_weight_of_levels(grey), 4)
+        4.0
+    """
+    sample = images[:NUM_IMAGES].cpu().double()
+    centred = sample - sample.mean(0)
+    total, least = float(centred.square().sum()), min(centred.shape)
+    if not total:  # all are equal
+        return 1.0
+    if least <= FEW:
+        largest = float(torch.linalg.matrix_norm(centred, 2))
+    else:  # the first singular value alone; the start is drawn, but always the same
+        start = np.random.default_rng(0).standard_normal(least)
+        largest = float(svds(centred.numpy(), 1, v0=start, return_singular_vectors=False)[0])
+    return max(1.0, largest**2 / total * centred.shape[1])
 
 
 @torch.no_grad()
@@ -48,7 +88,7 @@ def critical_kl_weight(images: Float[Tensor, "N d"]) -> float:
     return max(1.0, float(torch.linalg.eigvalsh(matrix)[-1]))
 
 
-def auto_kl_start(images: Float[Tensor, "N d"]) -> float:
+def auto_kl_start(images: Float[Tensor, "N d"], likelihood: str = BERNOULLI) -> float:
     """0.9 of the critical weight, at least 1.
 
     Above the critical weight nothing is learned, and what distinguishes the codes decays, so that
@@ -59,4 +99,5 @@ def auto_kl_start(images: Float[Tensor, "N d"]) -> float:
         >>> round(auto_kl_start(torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]])), 4)
         3.6
     """
-    return max(1.0, START * critical_kl_weight(images))
+    critical = critical_kl_weight if likelihood == BERNOULLI else critical_weight_of_levels
+    return max(1.0, START * critical(images))

@@ -92,6 +92,7 @@ def build_model(config: ResolvedConfig, shape: Sequence[int]) -> DiscreteVAE | M
         estimator,
         unary_kl=config.kl == "unary",
         reduced=config.candidates == "auto",
+        likelihood=config.likelihood,
     )
 
 
@@ -189,11 +190,11 @@ def build_kl_schedule(config: ResolvedConfig, images: Float[Tensor, "N d"], step
 
     Args:
         config: where it starts and how long it falls.
-        images: binarised training images, for `kl_start="auto"`.
+        images: training images as the model sees them, for `kl_start="auto"`.
         steps: of an epoch.
     """
     if config.kl_start != "auto":
         start = config.kl_start
     else:
-        start = 1.0 if config.model == "mixed" else auto_kl_start(images)
+        start = 1.0 if config.model == "mixed" else auto_kl_start(images, config.likelihood)
     return GeometricDecay(start, 1.0, config.falling_steps(steps))

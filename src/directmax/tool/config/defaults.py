@@ -7,6 +7,7 @@ from typing import Any
 
 from directmax.estimators import ESTIMATORS
 from directmax.models import ENCODERS
+from directmax.objectives import BERNOULLI
 from directmax.tool.config.setting import By
 
 FEWEST_START_EPOCHS = 5
@@ -36,6 +37,18 @@ def has_one_variable(c: Any) -> bool:
 
 def default_variables(c: Any) -> int:
     return len(c.attributes) if c.model == "attributes" else ENCODERS[c.encoder].variables
+
+
+def default_likelihood(c: Any) -> str | None:
+    if c.model != "discrete":
+        return "gaussian" if c.model == "attributes" else None
+    coloured = getattr(c, "channels", 1) > 1 and c.given("binarize") in (None, "none")
+    return "logistic" if coloured else BERNOULLI
+
+
+def default_binarize(c: Any) -> str:
+    levels = c.model == "discrete" and c.likelihood != BERNOULLI
+    return "none" if levels else "threshold"
 
 
 def default_values(c: Any) -> int:

@@ -30,8 +30,8 @@ class ResolvedConfig(Settings):
         if any(getattr(self, n) is None and s.stored is None for n, s in SETTINGS.items()):
             raise TypeError("a ResolvedConfig is made by TrainConfig(...).resolve()")
 
-    def resolve(self, num_images: int | None = None) -> ResolvedConfig:
-        """Itself, for any number of images."""
+    def resolve(self, num_images: int | None = None, channels: int = 1) -> ResolvedConfig:
+        """Itself, for any images."""
         return self
 
     @property
@@ -87,9 +87,7 @@ class ResolvedConfig(Settings):
         """As a JSON-ready dictionary, without settings of later versions that were not used."""
         values = {}
         for name, each in SETTINGS.items():
-            value = getattr(self, name)
-            if value is None or (each.default_stored and value == each.default(self)):
-                value = each.stored
+            value = each.to_file(getattr(self, name), self)
             if each.since > 1 and value == each.before:
                 continue
             values[name] = list(value) if isinstance(value, tuple) else value
@@ -111,7 +109,10 @@ class ResolvedConfig(Settings):
 class _Filler:
     """Settings by name: the value that was given, or the default, which may ask for others."""
 
-    def __init__(self, values: Mapping[str, Any], num_images: int | None = None) -> None:
+    def __init__(
+        self, values: Mapping[str, Any], num_images: int | None = None, channels: int = 1
+    ) -> None:
+        self.channels = channels
         self._given = dict(values)
         self._values = dict(values)
         known = ALL.get(self.data)
@@ -128,9 +129,11 @@ class _Filler:
         return self._values[name]
 
 
-def fill(values: Mapping[str, Any], num_images: int | None = None) -> ResolvedConfig:
+def fill(
+    values: Mapping[str, Any], num_images: int | None = None, channels: int = 1
+) -> ResolvedConfig:
     """Every setting: the value that is given, else its default; nothing else is looked at."""
-    filler = _Filler(values, num_images)
+    filler = _Filler(values, num_images, channels)
     return ResolvedConfig(**{name: getattr(filler, name) for name in SETTINGS})
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from directmax._choices import check_choice
 from directmax.estimators import ESTIMATORS
 from directmax.models import COUPLED, ENCODERS
+from directmax.objectives import BERNOULLI, LIKELIHOODS
 from directmax.solvers import SOLVERS
 from directmax.tool.config.resolved import ResolvedConfig
 from directmax.tool.config.setting import either, flag_of, short
@@ -103,6 +104,7 @@ def check(config: ResolvedConfig) -> None:
         ValueError: the message names the flag.
     """
     _check_model(config)
+    _check_likelihood(config)
     if config.encoder == "independent":
         _check_independent(config)
     elif ENCODERS[config.encoder].structure:
@@ -116,6 +118,20 @@ def check(config: ResolvedConfig) -> None:
             f"{config.falling_epochs} of {config.epochs}: it must be at least 1 and not all"
         )
     _check_cost(config)
+
+
+def _check_likelihood(config: ResolvedConfig) -> None:
+    if config.model == "attributes" and config.likelihood == BERNOULLI:
+        raise ValueError(
+            f"--likelihood {BERNOULLI} is for binary images, and --model attributes has 8-bit "
+            f"ones: choose {either(tuple(LIKELIHOODS))}"
+        )
+    levels = config.model == "discrete" and config.likelihood != BERNOULLI
+    if levels and config.binarize != "none":
+        raise ValueError(
+            f"--likelihood {config.likelihood} is for pixels of 256 levels, and --binarize "
+            f"{config.binarize} leaves two: give one of them, or --binarize none"
+        )
 
 
 def _check_model(config: ResolvedConfig) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from directmax._choices import check_choice
 
+CHOSEN = " (chosen)"
 _KINDS = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a word"}
 
 
@@ -73,6 +74,20 @@ class Setting:
         """Whether nothing was given: None, or "auto" where the default follows from the others."""
         word = isinstance(value, str) and value == "auto"
         return value is None or (word and not self.auto and callable(self.default))
+
+    def to_file(self, value: Any, config: Any) -> Any:
+        """What files have for a value of a configuration.
+
+        A word that was chosen, and is the one that stands for the default, is marked.
+        """
+        if value is None or (self.default_stored and value == self.default(config)):
+            return self.stored
+        marked = self.default_stored and self.kind == "str" and value == self.stored
+        return value + CHOSEN if marked else value
+
+    def from_file(self, value: Any) -> Any:
+        """The value that `to_file` wrote."""
+        return value.removesuffix(CHOSEN) if isinstance(value, str) else value
 
     @property
     def wanted(self) -> str:

@@ -8,17 +8,19 @@ from typing import Literal
 
 from directmax.estimators import ESTIMATORS, Declaration
 from directmax.models import COUPLED, ENCODERS, NETWORKS, EncoderKind
-from directmax.objectives import LIKELIHOODS
+from directmax.objectives import BERNOULLI, LIKELIHOODS
 from directmax.solvers import SOLVERS
 from directmax.tool.config.defaults import (
     FEWEST_EPOCHS,
     LENGTH,
     LENGTH_OF_SEVERAL,
     MOST_EPOCHS,
+    default_binarize,
     default_epochs,
     default_estimator,
     default_kl_fraction,
     default_kl_start,
+    default_likelihood,
     default_num_samples,
     default_starts,
     default_values,
@@ -29,8 +31,7 @@ from directmax.tool.config.defaults import (
 from directmax.tool.config.setting import by_model, declared, either, setting
 from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS, known
 
-VERSION = 3
-"""Of the files that hold a configuration."""
+VERSION = 3  # of the files that hold a configuration
 MODELS = ("discrete", "mixed", "attributes")
 STRUCTURES = tuple(name for name, kind in ENCODERS.items() if kind.structure)
 """Encoders whose posterior is a structure's Gibbs distribution."""
@@ -59,8 +60,7 @@ def _by_encoder(of: Callable[[EncoderKind], object]) -> str:
 class Settings:
     """Everything that decides the result of a run. Times are in epochs, losses in nats per image.
 
-    The declarations; see `TrainConfig`, what was given, and `ResolvedConfig`, what it means. None
-    is what was not given, or what nothing uses.
+    The declarations of `TrainConfig` and `ResolvedConfig`. None: not given, or not used.
     """
 
     data: str = setting(
@@ -91,10 +91,13 @@ class Settings:
         default_stored=True,
     )
     likelihood: str = setting(
-        "Attributes model: of a pixel around its mean, gaussian or (discretised) logistic.",
-        "gaussian",
-        choices=tuple(LIKELIHOODS),
-        models=("attributes",),
+        "Of a pixel: bernoulli, or of 256 levels with a learned scale, gaussian or logistic.",
+        default_likelihood,
+        "bernoulli, or logistic with colours that are not binarised; gaussian with attributes",
+        choices=(BERNOULLI, *LIKELIHOODS),
+        models=("discrete", "attributes"),
+        stored="gaussian",  # also what the discrete model's files had before it used this
+        default_stored=True,
     )
     labels: int = setting(
         """Mixed and attributes model: labelled training images, the same number of every class or
@@ -153,7 +156,8 @@ class Settings:
     binarize: str = setting(
         """How grey images become binary: threshold (at 0.5), static (one Bernoulli draw), dynamic
         (a fresh draw every epoch) or none.""",
-        "threshold",
+        default_binarize,
+        "threshold, or none with a --likelihood other than bernoulli",
         choices=BINARIZATIONS,
         noun="binarization",
         models=("discrete", "mixed"),

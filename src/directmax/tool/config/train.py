@@ -14,6 +14,7 @@ from directmax.tool.config.file import PRESET, read_settings
 from directmax.tool.config.resolved import ResolvedConfig, fill
 from directmax.tool.config.rules import check, check_data, refuse_unused, unused
 from directmax.tool.config.settings import SETTINGS, Settings
+from directmax.tool.data.names import OWN
 from directmax.tool.files import RunError
 
 _PRESETS: dict[str, dict[str, Any]] = {
@@ -110,16 +111,17 @@ class TrainConfig(Settings):
         values = {name: getattr(self, name) for name in SETTINGS}
         return {n: SETTINGS[n].check(v) for n, v in values.items() if not SETTINGS[n].unset(v)}
 
-    def resolve(self, num_images: int | None = None) -> ResolvedConfig:
+    def resolve(self, num_images: int | None = None, channels: int = 1) -> ResolvedConfig:
         """Every setting with its value: given, of the preset, or the default for the others.
 
         Args:
             num_images: of the training images, on which the default of `epochs` depends; None:
                 those of the data set that is named.
+            channels: 3 where they are in colours, on which that of `likelihood` depends.
         """
         check_choice("preset", self.preset, tuple(_PRESETS))
         given = self.given()
-        return _resolve(_PRESETS[self.preset] | given, given, num_images)
+        return _resolve(_PRESETS[self.preset] | given, given, num_images, channels)
 
 
 def _laid_over(
@@ -135,13 +137,16 @@ def _laid_over(
 
 
 def _resolve(
-    values: dict[str, Any], given: Mapping[str, Any], num_images: int | None = None
+    values: dict[str, Any],
+    given: Mapping[str, Any],
+    num_images: int | None = None,
+    channels: int = 1,
 ) -> ResolvedConfig:
     if values.get("attributes") == ():  # none are named: those by default
         del values["attributes"]
     plain = {name: SETTINGS[name].default for name in ("model", "data")}
     check_data(SimpleNamespace(**plain | values))
-    config = fill(values, num_images)
+    config = fill(values, num_images, channels)
     refuse_unused(given, config)
     check(config)
     return config
@@ -166,7 +171,7 @@ def stored_config(values: Mapping[str, Any]) -> ResolvedConfig:
             "it was written by another version of directmax"
         )
     known_values = {
-        name: SETTINGS[name].check(value)
+        name: SETTINGS[name].check(SETTINGS[name].from_file(value))
         for name, value in values.items()
         if SETTINGS[name].stored is None or value != SETTINGS[name].stored
     }
@@ -222,12 +227,18 @@ def shortest(config: ResolvedConfig) -> TrainConfig:
         changed_values = {name: value for name, value in vars(config).items() if value is not None}
         for name in list(changed_values):
             fewer = {key: value for key, value in changed_values.items() if key != name}
-            if fill(base | fewer) == config:
+            if _is_for(config, base | fewer):
                 changed_values = fewer
         used = {name: value for name, value in changed_values.items() if not unused(name, config)}
         found.append((len(changed_values) - len(used), len(used), preset, used))
     *_, preset, used = min(found, key=lambda each: each[:2])
     return TrainConfig(**used, preset=preset)
+
+
+def _is_for(config: ResolvedConfig, values: Mapping[str, Any]) -> bool:
+    """Whether values mean a configuration, with data of one's own whether grey or in colours."""
+    kinds = (1, 3) if config.data == OWN else (1,)
+    return all(fill(values, channels=channels) == config for channels in kinds)
 
 
 PRESETS: dict[str, TrainConfig] = {name: TrainConfig(preset=name) for name in _PRESETS}

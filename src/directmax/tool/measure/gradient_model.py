@@ -15,7 +15,6 @@ from directmax.distributions import DEFAULT_MAX_STATES, Categorical, number_of_s
 from directmax.estimators import Estimator
 from directmax.laboratory import PotentialGradients
 from directmax.models import DiscreteVAE, MixedVAE
-from directmax.objectives import Reconstruction
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.build import build_model
 from directmax.tool.data import ImageData
@@ -52,8 +51,7 @@ class Model:
         with torch.no_grad():
             if isinstance(self.vae, DiscreteVAE):
                 q = self.vae.posterior(images)
-                objective = Reconstruction(self.vae.decoder, images, reduced=False)
-                return PotentialGradients(q, objective)
+                return PotentialGradients(q, self.vae.objective(images, reduced=False))
             generator = torch.Generator(images.device).manual_seed(0)
             posterior = self.vae.encoder(images)
             mixed = self.vae.objective(images, posterior, generator=generator)
@@ -114,10 +112,11 @@ def load_model(
         given, own = dict(request.model), None
         if is_path(request.data or ""):
             given["data"], own = OWN, request.data
-        config = TrainConfig(**given, seed=request.seed).resolve()
-        found = load_data(config, data_dir, images=own)
+        asked = TrainConfig(**given, seed=request.seed)
+        found = load_data(asked.resolve(), data_dir, images=own)
         assert isinstance(found, ImageData)  # as of every model but that with attributes
         data = found
+        config = asked.resolve(len(data.train), data.channels)
         vae = build_model(config, image_shape(data))
         vae.to(make_fabric(device, 1, "32-true").device).eval()
     states = number_of_states(config.variables, config.values)

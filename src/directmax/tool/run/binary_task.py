@@ -21,6 +21,7 @@ from directmax.tool.run.evaluation import (
     Metrics,
     evaluate_images,
     max_states,
+    table_cost,
     validation_subset,
 )
 from directmax.tool.run.images import split_images
@@ -57,6 +58,7 @@ class BinaryTask(Task):
             self._share("validation"),
             number_of_states(config.variables, config.values),
             max_states(config),
+            table_cost(config),
         )
         self.labelled: LabelledBatches | None = None
         if config.labels:

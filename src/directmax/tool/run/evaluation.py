@@ -13,10 +13,14 @@ from torch import Tensor
 from directmax._precision import sum_dtype
 from directmax.distributions import DEFAULT_MAX_STATES
 from directmax.models import COUPLED, DiscreteVAE, MixedVAE
+from directmax.objectives import BERNOULLI
 from directmax.tool.config import ResolvedConfig
 
 VALIDATION_TABLE = 2**24
 """(image, state) pairs at every epoch's validation: with more states, it looks at fewer images."""
+
+LEVELS_COST = 2**6
+"""Of such a pair with pixels of 256 levels, which is no matrix product, beside a binary one."""
 
 FEWEST_IMAGES = 32
 
@@ -27,7 +31,7 @@ NO_BOUND = (
 """For people, where that number stands beside a bound."""
 
 MAX_STATES = 2**20
-"""States enumerated when a run is evaluated; beyond, the bound is sampled."""
+"""The most states that are enumerated; see `most_states`."""
 
 
 def max_states(config: ResolvedConfig) -> int:
@@ -35,17 +39,30 @@ def max_states(config: ResolvedConfig) -> int:
 
     More with couplings of any two variables, where samples give no bound.
     """
-    return MAX_STATES if config.encoder in COUPLED else DEFAULT_MAX_STATES
+    return MAX_STATES if config.encoder in COUPLED else DEFAULT_MAX_STATES // table_cost(config)
 
 
-def validation_subset(images: Float[Tensor, "N d"], states: int, max_states: int) -> Tensor:
+def most_states(config: ResolvedConfig) -> int:
+    """States enumerated when a run is evaluated; beyond, the bound is sampled."""
+    return MAX_STATES if config.encoder in COUPLED else MAX_STATES // table_cost(config)
+
+
+def table_cost(config: ResolvedConfig) -> int:
+    """Of a loss of an image and a state, beside that of binary pixels."""
+    binary = config.model != "discrete" or config.likelihood == BERNOULLI
+    return 1 if binary else LEVELS_COST
+
+
+def validation_subset(
+    images: Float[Tensor, "N d"], states: int, max_states: int, cost: int = 1
+) -> Tensor:
     """The first images of the validation set, as many as an exact bound at every epoch allows.
 
     All of them where the states are few, or too many to enumerate (then the bound is sampled).
     """
     if states > max_states:
         return images
-    return images[: max(FEWEST_IMAGES, VALIDATION_TABLE // states)]
+    return images[: max(FEWEST_IMAGES, VALIDATION_TABLE // (states * cost))]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from directmax.tool.run import attribute_pictures, pictures
 from directmax.tool.run.attribute_task import evaluate_attributes
 from directmax.tool.run.best_model import BestModel, data_for, load_best
 from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
-from directmax.tool.run.evaluation import MAX_STATES, Metrics, evaluate_images
+from directmax.tool.run.evaluation import Metrics, evaluate_images, most_states
 from directmax.tool.run.images import split_images
 from directmax.tool.run.make import Data, Given, Model
 from directmax.tool.run.randomness import Stream, derive_seed
@@ -162,7 +162,7 @@ def _evaluate_binary(
         model,
         _on_device(config, data, model, split),
         num_samples=num_samples,
-        max_states=MAX_STATES,
+        max_states=most_states(config),
         seed=seed,
         progress=progress,
     )

@@ -15,9 +15,9 @@ def unit_images(images: Any, shape: tuple[int, ...]) -> Float[Tensor, "N d"]:
     """Rows of pixels in [0, 1], in the order channels, rows, columns.
 
     Args:
-        images: a tensor, an array or nested lists: 8-bit (divided by 255), bool, or numbers in
-            [0, 1]; of any shape that fits: `(N, d)`, `(N, h, w)`, with an axis of channels in front
-            or at the end, or one image without the first axis.
+        images: a tensor, an array or nested lists: 8-bit (divided by 255), whole numbers 0 and 1,
+            bool, or numbers in [0, 1]; of any shape that fits: `(N, d)`, `(N, h, w)`, with an axis
+            of channels in front or at the end, or one image without the first axis.
         shape: (height, width) or (channels, height, width) of an image.
 
     Raises:
@@ -33,10 +33,11 @@ def unit_images(images: Any, shape: tuple[int, ...]) -> Float[Tensor, "N d"]:
     """
     tensor = as_tensor("images", images)
     rows = _rows(tensor, shape)
+    # 0/1 in whole numbers are what tables have, and no picture of 8 bits is as dark as that.
+    if rows.dtype == torch.bool or (not rows.is_floating_point() and _zero_or_one(rows)):
+        return rows.float()
     if rows.dtype == torch.uint8:
         return rows.float() / 255
-    if rows.dtype == torch.bool:
-        return rows.float()
     if not rows.is_floating_point():
         raise TypeError(
             f"images must be 8-bit (uint8), bool, or numbers in [0, 1], got {rows.dtype}; convert "
@@ -48,6 +49,10 @@ def unit_images(images: Any, shape: tuple[int, ...]) -> Float[Tensor, "N d"]:
             f"images must be from 0 to 1, or 8-bit (uint8), got values from {low:g} to {high:g}"
         )
     return rows.float()
+
+
+def _zero_or_one(rows: Tensor) -> bool:
+    return bool(((rows == 0) | (rows == 1)).all())
 
 
 def byte_images(

@@ -111,6 +111,11 @@ def _identity(images: Given) -> dict[str, Any]:
     return {} if isinstance(images, str | Path) else images.identity()
 
 
+def channels_of(data: Data) -> int:
+    """1, or 3 where images have colours."""
+    return data.shape[0] if isinstance(data, AttributeData) else data.channels
+
+
 def record_of(data: Data) -> dict[str, Any]:
     """What a run folder keeps of images of one's own: what tells them from others, and where."""
     found = {"path": data.path, "understood": data.understood}

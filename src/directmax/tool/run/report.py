@@ -157,7 +157,9 @@ def _settings(config: ResolvedConfig) -> list[Table]:
     plain = TrainConfig(data=config.data, model=config.model, encoder=config.encoder)
     standard = plain.resolve().to_dict()
     standard |= {"data": None, "model": None, "encoder": "independent"}
-    values = {name: value for name, value in config.to_dict().items() if value is not None}
+    shown = config.to_dict() | {"likelihood": config.likelihood}  # files have a word for none
+    standard["likelihood"] = plain.resolve().likelihood
+    values = {name: value for name, value in shown.items() if value is not None}
     changed = [
         [name, _short(value)] for name, value in values.items() if value != standard.get(name)
     ]

@@ -22,6 +22,7 @@ from directmax.tool.run.loop import Trainer
 from directmax.tool.run.make import (
     Data,
     Given,
+    channels_of,
     images_of_run,
     load_data,
     make_task,
@@ -90,7 +91,7 @@ def train(
         find = partial(images_of_run, folder) if resume else load_data
         data = find(config, data_dir, images=images)
         own = record_of(data) if images is not None or config.data == OWN else None
-        before = given.resolve(len(data.train))
+        before = given.resolve(len(data.train), channels_of(data))
         config = _of_this_length(before, extend, resume)
         task = make_task(config, data, fabric, workers=workers)
         trainer = Trainer(task, folder, progress or Progress(), compiled=compiled, log=log)

@@ -19,7 +19,7 @@ from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import binarize
 from directmax.tool.run.best_model import BestModel, load_best
 from directmax.tool.run.described import Described
-from directmax.tool.run.evaluation import MAX_STATES
+from directmax.tool.run.evaluation import most_states
 from directmax.tool.run.fitting_images import as_tensor, byte_images, unit_images
 
 BATCH = 1000
@@ -187,7 +187,7 @@ class TrainedModel:
         samples = self.config.eval_samples if num_samples is None else num_samples
         settings: dict[str, Any] = {"num_samples": samples, "generator": generator}
         if self.config.model == "discrete":
-            settings["max_states"] = MAX_STATES
+            settings["max_states"] = most_states(self.config)
         fitting = self._fitting(images, generator).to(self.device)
         found: Bound = self.model.bound(fitting, **settings)
         tensors: dict[str, Any] = {
