@@ -54,6 +54,12 @@ COMMANDS: dict[str, Any] = {
     "gradients": Gradients,
     "reproduce": Reproduce,
 }
+UNFINISHED = {
+    "train": "--resume continues from the last checkpoint",
+    "sweep": "call it again to do what is left",
+    "reproduce": "call it again to do what is left",
+}
+"""Commands that print while they work: where the reader of a pipe leaves, they are not done."""
 
 
 class UsageError(Exception):
@@ -71,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # the reader of a pipe left
         _drop_output()
-        return 0
+        goes_on = UNFINISHED.get(arguments[0] if arguments else "")
+        return _fail(f"stopped, as nobody reads the output; {goes_on}", 2) if goes_on else 0
     except (UsageError, ValueError, TypeError) as error:
         if os.environ.get("DIRECTMAX_TRACEBACK"):
             raise
@@ -204,7 +211,12 @@ def _one_line_errors(parse: Callable[[], Any], help_command: str) -> Any:
 
 def _plain(message: str) -> str:
     """tyro's words about a value of the wrong type, in ours."""
-    types = {"int()": "an integer", "float": "a number", "FLOAT|{auto}": "a number or auto"}
+    types = {
+        "int()": "an integer",
+        "{None}|INT": "an integer",
+        "float": "a number",
+        "FLOAT|{auto}": "a number or auto",
+    }
     for pattern in (
         r"invalid literal for (?P<type>int\(\)).*: (?P<got>'.*')",
         r"could not convert string to (?P<type>float): (?P<got>'.*')",

@@ -22,6 +22,9 @@ ENDING = frozenset(
 )
 """Signals by which people, terminals, schedulers and service managers end a program."""
 
+NARROWEST = 20
+"""Columns; in one of fewer the help could not be laid out, and would not end."""
+
 _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT")
 _OF_SCHEDULERS = (
     *_TORCHRUN,
@@ -40,8 +43,12 @@ def prepare() -> None:
 
     Variables that another launcher left are dropped, as libraries would take this process for one
     of several. Caches go to a folder that can be written. Characters that the terminal does not
-    have are written in others.
+    have are written in others. Streams that are closed write to nothing. A terminal that has hardly
+    any columns has some.
     """
+    _open_streams()
+    if shutil.get_terminal_size().columns < NARROWEST:
+        os.environ["COLUMNS"] = str(NARROWEST)
     if not (by_torchrun() or launched()):
         for name in _OF_SCHEDULERS:
             os.environ.pop(name, None)
@@ -89,6 +96,19 @@ def home_folder() -> Path | None:
     except RuntimeError:
         return None
     return home if home.is_absolute() else None
+
+
+def _open_streams() -> None:
+    """Closed ones, on nothing: else the next file that is opened gets the number of one of them,
+    and with it what a library or a helper prints."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # this is the lowest number that is free
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (to the end)
 
 
 def _scratch() -> Path:

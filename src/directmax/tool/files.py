@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
@@ -18,6 +19,8 @@ _HALF = ".half-"
 """How names of files begin that are being written."""
 TRIES = 3
 """To take a lock, 0.1 s apart: what a killed process had started ends a moment after it."""
+_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk that is full, or of what a user may write."""
 _NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -189,7 +192,11 @@ def make_folder(path: Path) -> None:
 def cannot_write(path: Path, error: OSError) -> RunError:
     """The error for a write that failed."""
     reason = error.strerror or str(error)
-    return RunError(f"cannot write {path}: {reason}; free some space or choose another folder")
+    if isinstance(error, FileExistsError):  # of a folder that was to be made
+        dangling = path.is_symlink() and not path.exists()
+        reason = "it is a link to nothing" if dangling else "it is a file, and no folder"
+    space = "free some space or " if error.errno in _SPACE else ""
+    return RunError(f"cannot write {path}: {reason}; {space}choose another folder")
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ from command_line import TINY, read
 
 pytestmark = pytest.mark.slow
 
+PATIENCE = 1200
+"""Seconds: many times what a run takes, for machines that are busy."""
 RUN = (*TINY, "--epochs", "1")
 SLURM = {f"SLURM_{name}": "4" for name in ("NTASKS", "PROCID", "LOCALID", "JOB_ID", "NODEID")}
 TORCHRUN = {
@@ -31,6 +33,11 @@ SURROUNDINGS: dict[str, dict[str, str | None]] = {
 }
 
 
+def shell(line: str) -> tuple[str, ...]:
+    """What runs a command by a line of the shell, in which "$@" is the command."""
+    return ("sh", "-c", line, "sh")
+
+
 def run(
     *arguments: object, wrapper: tuple[str, ...] = (), **variables: str | None
 ) -> subprocess.CompletedProcess[bytes]:
@@ -40,7 +47,7 @@ def run(
         [*wrapper, *words],
         env={name: value for name, value in environment.items() if value is not None},
         capture_output=True,
-        timeout=200,
+        timeout=PATIENCE,
     )
 
 
@@ -56,6 +63,46 @@ def test_trains(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "run"
     succeeds(folder, run(*RUN, "--run-dir", folder, **SURROUNDINGS[name]))
     assert not (Path.cwd() / "~").exists()
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_trains_with_closed_streams(tmp_path: Path, closed: str) -> None:
+    folder = tmp_path / "run"
+    process = run(*RUN, "--run-dir", folder, wrapper=shell(f'exec "$@" {closed}'))
+    assert (process.returncode, process.stderr) == (0, b"")
+    assert read(folder / "summary.json")["epochs"] == 1
+    assert (folder / "report.html").stat().st_size > 10_000
+
+
+def test_nobody_reads_what_a_training_prints(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = run(
+        *RUN, "--run-dir", folder, wrapper=shell('{ "$@"; echo $? >&2; } | true'), LC_ALL="C"
+    )
+    line, code = process.stderr.decode().splitlines()
+    assert line.startswith("directmax: stopped")
+    assert "--resume" in line
+    assert code == "2"
+    succeeds(folder, run("train", "--resume", "--device", "cpu", "--run-dir", folder))
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "7"])
+def test_help_where_there_are_hardly_any_columns(columns: str) -> None:
+    process = run("train", "--help", COLUMNS=columns)
+    assert (process.returncode, process.stderr) == (0, b"")
+    assert b"--epsilon" in process.stdout
+
+
+def test_places_of_a_run_that_are_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "nothing").symlink_to("elsewhere")
+    (tmp_path / "file").write_text("mine")
+    for place, word in (("nothing", b"link"), ("file", b"file"), ("file/run", b"directory")):
+        process = run(*RUN, "--run-dir", tmp_path / place)
+        assert (process.returncode, process.stdout) == (2, b"")
+        assert word in process.stderr
+        assert b"space" not in process.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "nothing"]
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv")

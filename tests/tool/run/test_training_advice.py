@@ -98,3 +98,7 @@ def test_extend_refuses(tmp_path: Path) -> None:
     assert call(*RUN, "--run-dir", tmp_path / "run").code == 0
     for epochs in ("-2", "1000000"):
         refuse("--e", "train", "--resume", "--extend", epochs, "--run-dir", tmp_path / "run")
+    config = (tmp_path / "run" / "config.json").read_bytes()
+    other = ("--hidden", "99", "--extend", "2", "--run-dir", tmp_path / "run")
+    refuse("--hidden", "train", "--resume", "--device", "cpu", *other)
+    assert (tmp_path / "run" / "config.json").read_bytes() == config

@@ -69,11 +69,11 @@ class Gradients:
 
 
 def _print(table: GradientTable) -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console()
-    console = console if console.is_terminal else Console(width=140)
+    from directmax.tool.look.progress import make_console
+
+    console = make_console()
     console.print(Text(table.comparison.table(width=console.width)), soft_wrap=True)
     for note in table.notes:
         console.print(Text(note), soft_wrap=True)

@@ -40,7 +40,7 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluate."""
-        from directmax.tool.look.progress import bars
+        from directmax.tool.look.progress import Terminal, bars
         from directmax.tool.run.finished import evaluate_run
 
         quiet()
@@ -60,11 +60,9 @@ class Evaluate:
 
             print(json.dumps(metrics, indent=2))
             return
-        from rich.console import Console
-
         from directmax.tool.run.tables import attribute_table, bound_table, confusion_table
 
-        console = Console()
+        console = Terminal()
         for split, values in metrics.items():
             if "confusion" in values:
                 console.print(confusion_table(split, values["confusion"]))

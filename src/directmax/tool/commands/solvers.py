@@ -38,6 +38,7 @@ class Solvers:
         from rich.console import Console
         from rich.text import Text
 
+        from directmax.tool.look.progress import Terminal
         from directmax.tool.measure.solvers import measure_solvers
 
         console = Console(stderr=True)
@@ -54,7 +55,7 @@ class Solvers:
         if self.json:
             print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
         else:
-            console = Console()
+            console = Terminal()
             console.print(as_table(found))
             for text, wrong in notes(found):
                 console.print(Text(text, style="bold red" if wrong else ""), soft_wrap=True)

@@ -100,8 +100,7 @@ class Train:
         """Train."""
         config = self.config()  # before torch, which takes seconds
 
-        from rich.console import Console
-
+        from directmax.tool.look.progress import Terminal
         from directmax.tool.run.progress import ConsoleProgress
         from directmax.tool.run.run_folder import RunFolder
         from directmax.tool.run.tables import bound_table, training_note
@@ -109,7 +108,7 @@ class Train:
 
         quiet()
         folder = self.run_dir or _new_folder(config, self.path)
-        console = Console()
+        console = Terminal()
         images = self._images(config)
         if images is not None and not self.resume:
             config = self.config(images)

@@ -181,6 +181,13 @@ def _check_set(config: ResolvedConfig) -> None:
             f"--estimator {config.estimator} needs an argmax or independent variables; with "
             f"--encoder {encoder}, whose samples are exact, choose {either(takes)}"
         )
+    if encoder == "subset" and n < 2:
+        raise ValueError(f"--encoder subset needs --variables of at least 2, got {n}")
+    if encoder == "matching" and n > MOST_SUMMED:
+        raise ValueError(
+            f"--encoder matching sums over sets of values, of which there are at least as many as "
+            f"--variables: these must be at most {MOST_SUMMED}, got {n}; a larger one has no bound"
+        )
     if encoder == "subset" and not 1 <= config.chosen < n:
         raise ValueError(
             f"--chosen must be at least 1 and below the {n} of --variables, got {config.chosen}"

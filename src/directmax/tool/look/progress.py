@@ -13,10 +13,19 @@ WIDTH = 140
 """Columns where there is no terminal."""
 
 
+class Terminal(Console):
+    """A console that says when the reader of its pipe has left; rich would end the program."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the command line hear of it."""
+        self.quiet = True  # what is left to say, as a bar that is removed, would fail again
+        raise
+
+
 def make_console() -> Console:
     """Standard output: the terminal, or a file of wide lines."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)
+    console = Terminal()
+    return console if console.is_terminal else Terminal(width=WIDTH)
 
 
 @contextlib.contextmanager

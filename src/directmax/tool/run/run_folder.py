@@ -133,15 +133,18 @@ class RunFolder:
         ]
 
     @contextlib.contextmanager
-    def extend(self, config: ResolvedConfig) -> Iterator[None]:
+    def extend(self, config: ResolvedConfig, before: ResolvedConfig) -> Iterator[None]:
         """Hold the folder's lock to continue its run for longer.
 
         Args:
-            config: of the longer run, `extended` from that of the folder.
+            config: of the longer run.
+            before: what it was `extended` from: the folder's, or what that was extended from.
 
         Raises:
-            RunError: it holds none.
+            RunError: it holds none, or one of another configuration.
         """
+        if before.digest() not in self.digests():
+            self._check_same(before)
         with self.lock():
             record = {**read_json(self.config_file), "extended": self.digests()}
             record |= {"version": VERSION, "config": config.to_dict(), "digest": config.digest()}
@@ -155,13 +158,16 @@ class RunFolder:
         Raises:
             RunError: it holds none, or one of another configuration.
         """
+        self._check_same(config)
+        with self.lock():
+            yield
+
+    def _check_same(self, config: ResolvedConfig) -> None:
         if differences := config.differences(self.config()):
             raise RunError(
                 f"cannot resume {self.path} with another configuration: {'; '.join(differences)}; "
                 "leave these flags out, or train into a new folder"
             )
-        with self.lock():
-            yield
 
     def check_images(self, given: dict[str, Any] | None) -> None:
         """Make sure that images are those that the run was trained on.

@@ -91,10 +91,11 @@ def train(
         find = partial(images_of_run, folder) if resume else load_data
         data = find(config, data_dir, images=images)
         own = record_of(data) if images is not None or config.data == OWN else None
-        config = _of_this_length(given.resolve(len(data.train), channels_of(data)), extend, resume)
+        before = given.resolve(len(data.train), channels_of(data))
+        config = _of_this_length(before, extend, resume)
         task = make_task(config, data, fabric, workers=workers)
         trainer = Trainer(task, folder, progress or Progress(), compiled=compiled, log=log)
-        with _claim(folder, config, own, data, resume, bool(extend), fabric):
+        with _claim(folder, config, own, data, resume, before if extend else None, fabric):
             return _train(trainer, resume=resume)
 
 
@@ -159,16 +160,20 @@ def _claim(
     images: dict[str, Any] | None,
     data: Data,
     resume: bool,
-    extend: bool,
+    before: ResolvedConfig | None,
     fabric: Fabric,
 ) -> Iterator[None]:
-    """Be the only writer in the folder. The first process decides, all hear of a refusal."""
+    """Be the only writer in the folder. The first process decides, all hear of a refusal.
+
+    Args:
+        before: what the configuration was extended from; None: it was not.
+    """
     refusal = None
     with contextlib.ExitStack() as stack:
         if fabric.is_global_zero:
             try:
-                if extend:
-                    claim = folder.extend(config)
+                if before is not None:
+                    claim = folder.extend(config, before)
                 elif resume:
                     claim = folder.resume(config)
                 else:
