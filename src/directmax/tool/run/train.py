@@ -88,15 +88,25 @@ def train(
     fabric = make_fabric(device, devices, config.precision, strategy)
     with joined(fabric):
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
-        find = partial(images_of_run, folder) if resume else load_data
-        data = find(config, data_dir, images=images)
+        data = _data(folder, config, data_dir, images, resume)
         own = record_of(data) if images is not None or config.data == OWN else None
         before = given.resolve(len(data.train), channels_of(data))
         config = _of_this_length(before, extend, resume)
-        task = make_task(config, data, fabric, workers=workers)
-        trainer = Trainer(task, folder, progress or Progress(), compiled=compiled, log=log)
+        task, shown = make_task(config, data, fabric, workers=workers), progress or Progress()
+        trainer = Trainer(task, folder, shown, compiled=compiled, log=log)
         with _claim(folder, config, own, data, resume, before if extend else None, fabric):
             return _train(trainer, resume=resume)
+
+
+def _data(
+    folder: RunFolder,
+    config: ResolvedConfig,
+    data_dir: str | Path | None,
+    images: Given | None,
+    resume: bool,
+) -> Data:
+    find = partial(images_of_run, folder) if resume else load_data
+    return find(config, data_dir, images=images)
 
 
 def _of_this_length(config: ResolvedConfig, extend: int, resume: bool) -> ResolvedConfig:
