@@ -40,7 +40,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("table1", "--data", "cifar"), "unknown data set 'cifar'"),
         (("table1", "--only", "table2"), "--only table2 fits no job"),
         (("table1", "--workers", "0"), "--workers must be at least 1, got 0"),
-        (("table1", "--retries", "-1"), "--retries must be at least 0, got -1"),
+        (("table1", "--retries", "-1"), "--retries must be 0 to 1000, got -1"),
         (("table1", "--engine", "slurm"), "unknown engine 'slurm'"),
         (("table1", "--address", "x:1"), "--address is for --engine ray"),
         (("table1", "--seeds", "one"), "--seeds"),

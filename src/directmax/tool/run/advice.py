@@ -91,9 +91,10 @@ def _codes(model: DiscreteVAE, images: Tensor) -> str:
     q = model.posterior(images)
     if not isinstance(q, Categorical) or not len(images):
         return ""
-    mean = q.probs.double().mean(0)  # (n, k)
+    probs = q.probs.float().cpu()
+    mean = probs.mean(0)  # (n, k)
     entropy = -torch.special.xlogy(mean, mean).sum(-1)
-    each = -torch.special.xlogy(q.probs.double(), q.probs.double()).sum(-1).mean(0)
+    each = -torch.special.xlogy(probs, probs).sum(-1).mean(0)
     silent = int((entropy - each < SILENT).sum())
     n, k = mean.shape
     if silent:
