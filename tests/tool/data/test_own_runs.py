@@ -89,7 +89,7 @@ def test_colours_and_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     run = tmp_path / "run"
     out = succeed("train", "--data", folder, "--image-size", 8, "--run-dir", run, *TINY).out
     assert "colour images of 8×8" in out
-    assert "--binarize threshold" in out
+    assert "logistic" in out
     assert read(run / "config.json")["images"]["shape"] == [3, 8, 8]
     assert evaluate_run(run, device="cpu")["test"] == read(run / "summary.json")["test"]
     assert "for data of your own" in refuse("data", "digits", "--image-size", 8)
