@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from directmax.tool.files import RunError
 from directmax.tool.jobs.bench import Bench, Images
 from directmax.tool.jobs.engine import Engine
 from directmax.tool.jobs.engine_local import Resources, resources
@@ -22,6 +24,18 @@ from directmax.tool.jobs.runner import Runner, makespan
 from directmax.tool.jobs.store import Store
 from directmax.tool.jobs.task import Task
 from directmax.tool.look.progress import bars, duration
+
+
+@contextlib.contextmanager
+def at_the_end(write: Callable[[], object]) -> Iterator[None]:
+    """Write what is known at the end, also after an error or Ctrl-C, which is what is raised."""
+    try:
+        yield
+    except Exception:
+        with contextlib.suppress(RunError):  # such as a full disk, which the first error says
+            write()
+        raise
+    write()
 
 
 class Work:

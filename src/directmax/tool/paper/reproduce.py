@@ -11,9 +11,8 @@ from rich.console import Console
 from directmax.tool.data import DataError
 from directmax.tool.data.celeba import count_training
 from directmax.tool.data.locate import Places
-from directmax.tool.files import RunError
 from directmax.tool.jobs.plan import Plan
-from directmax.tool.jobs.work import Work
+from directmax.tool.jobs.work import Work, at_the_end
 from directmax.tool.paper import kinds
 from directmax.tool.paper.known import give_back, read_known, take_over, usable, without_model
 from directmax.tool.paper.report import write_report
@@ -75,11 +74,6 @@ class Reproduction(Work):
             device: that draws its pictures.
         """
         root = self.store.root
-        try:
+        with at_the_end(lambda: write_report(root, data_dir=self._data_dir, device=device)):
             yield
-        except Exception:
-            with contextlib.suppress(RunError):  # such as a full disk, which the first error says
-                write_report(root, data_dir=self._data_dir, device=device)
-            raise
-        write_report(root, data_dir=self._data_dir, device=device)
         print(f"report: {root / 'reproduction.html'}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rich.console import Console
@@ -11,11 +10,10 @@ from rich.console import Console
 from directmax.tool import kinds
 from directmax.tool.compare.comparison import compare_runs
 from directmax.tool.compare.page import show, write_csv, write_page
-from directmax.tool.files import RunError
 from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.plan import Part, Plan, make_plan
 from directmax.tool.jobs.store import JOBS
-from directmax.tool.jobs.work import Work
+from directmax.tool.jobs.work import Work, at_the_end
 from directmax.tool.sweep.grid import Grid
 
 SCALE = "sweep"
@@ -53,16 +51,9 @@ class Sweep(Work):
         super().__init__(plan, output, kinds=kinds.__name__, data_dir=data_dir, console=console)
         self._show = console
 
-    @contextlib.contextmanager
-    def compared(self) -> Iterator[None]:
+    def compared(self) -> AbstractContextManager[None]:
         """Compare what is done at the end, also after an error or Ctrl-C."""
-        try:
-            yield
-        except Exception:
-            with contextlib.suppress(RunError):  # such as a full disk, which the first error says
-                self._compare()
-            raise
-        self._compare()
+        return at_the_end(self._compare)
 
     def _compare(self) -> None:
         root = self.store.root
