@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from directmax.models._codebook import CodebookDecoder as CodebookDecoder
     from directmax.models._discrete_vae import DiscreteVAE as DiscreteVAE
     from directmax.models._discrete_vae import LossTerms as LossTerms
+    from directmax.models._discrete_vae import PriorTerms as PriorTerms
     from directmax.models._image_networks import ImageDecoder as ImageDecoder
     from directmax.models._image_networks import ImageTrunk as ImageTrunk
     from directmax.models._image_networks import named_decoder as named_decoder

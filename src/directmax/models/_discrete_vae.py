@@ -184,8 +184,22 @@ class DiscreteVAE(nn.Module):
         Encoder: E_z E_{x̃ ∼ p(x|z)}[−log q(z|x̃)], of images that the decoder draws, always new ones.
 
         Args:
-            mean: m in [0, 1].
+            mean: m in [0, 1], `(d,)`.
             generator: source of codes and images.
+
+        Returns:
+            Both losses, in nats: one number each.
+
+        Raises:
+            ValueError: coupled variables of which log q sums over too many states (n > 24).
+
+        Example:
+            >>> from directmax import Decoder, Encoder, LocalDivergence
+            >>> model = DiscreteVAE(Encoder(64, 1, 10), Decoder(1, 10, 64), LocalDivergence())
+            >>> images = torch.rand(500, 64).round()
+            >>> terms, prior = model(images[:100]), model.prior_terms(images.mean(0))
+            >>> loss = (terms.reconstruction + terms.kl).mean()
+            >>> (loss + 10 / len(images) * prior.decoder + prior.encoder).backward()
 
         Reference: the second is the sleep phase of Hinton, Dayan, Frey and Neal 1995.
         """
