@@ -11,11 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import directmax
 from command_line import TINY, read, refuse, succeed
 from directmax.tool.config import TrainConfig
-from directmax.tool.data import AttributeData, AttributeSplit, ImagesInMemory, load_images
+from directmax.tool.data import (
+    AttributeData,
+    AttributeSplit,
+    ImageData,
+    ImagesInMemory,
+    load_images,
+)
 from directmax.tool.run.finished import evaluate_run, sample_run
 from directmax.tool.run.fitting_images import unit_images
 from directmax.tool.run.images import split_images
@@ -285,3 +292,21 @@ def test_zeros_and_ones_are_what_they_are(dtype: torch.dtype) -> None:
     bits = torch.tensor([[0, 1, 1, 0]])
     assert unit_images(bits.to(dtype), (2, 2)).tolist() == [[0, 1, 1, 0]]
     assert unit_images(torch.tensor([[0, 2, 0, 0]], dtype=torch.uint8), (2, 2))[0, 1] == 2 / 255
+
+
+def test_a_picture_that_is_no_square(tmp_path: Path) -> None:
+    """It is taken whole where it fits, and is not cut where it does not."""
+    rows = torch.rand(40, 6, 4, generator=torch.Generator().manual_seed(0)).round()
+    config = TrainConfig(epochs=1, batch_size=20, hidden=4, values=3)
+    run = tmp_path / "run"
+    train(config, run, images=ImageData.from_arrays(rows), device="cpu")
+    for name, size in (("fits.png", (4, 6)), ("turned.png", (6, 4))):
+        picture = rows[0].view(size[1], size[0]).mul(255).byte().numpy()
+        Image.fromarray(picture).save(tmp_path / name)
+    out = tmp_path / "codes.npz"
+    succeed("encode", run, tmp_path / "fits.png", "--output", out, "--device", "cpu")
+    expected = directmax.load(run, device="cpu").encode(rows[:1]).probabilities
+    with np.load(out) as found:
+        np.testing.assert_allclose(found["probabilities"], expected.numpy(), atol=1e-6)
+    turned = ("encode", run, tmp_path / "turned.png", "--output", out, "--device", "cpu")
+    assert "turned.png of 4×6" in refuse(*turned)

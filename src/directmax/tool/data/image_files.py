@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from directmax.tool.data.errors import DataError, reason
 from directmax.tool.files import RunError, read_bytes
@@ -97,6 +97,16 @@ def read_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     box = (left, top, right, bottom)
     square = to_rgb(image).resize((size, size), Image.Resampling.BILINEAR, box=box)
     return np.array(square)
+
+
+def read_whole(path: Path) -> NDArray[np.uint8]:
+    """Return all of an image file, `(height, width, 3)`.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with opened(path) as image:
+        return np.asarray(to_rgb(ImageOps.exif_transpose(image)))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

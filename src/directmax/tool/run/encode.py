@@ -16,6 +16,7 @@ from directmax._validation import check_count
 from directmax.tool.config.rules import MOST_NUMBERS
 from directmax.tool.config.settings import SETTINGS
 from directmax.tool.data import AttributeData, ImageData, ImageStream
+from directmax.tool.data.image_files import read_whole
 from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATASETS
 from directmax.tool.data.own.read import read_path
 from directmax.tool.files import output_file, user_path, write_atomic
@@ -171,17 +172,24 @@ def _own(best: BestModel, path: Path) -> list[_Part]:
         ValueError: the model is for images of another size.
     """
     if path.suffix.lower() in PICTURES and path.is_file():
-        channels, height, _ = (1, *best.images.shape)[-3:]
-        square = attribute_pictures.read_image(path, height)
-        picture = attribute_pictures.in_colours(square, channels).unsqueeze(0)
+        channels, height, width = (1, *best.images.shape)[-3:]
+        if height == width:
+            pixels = attribute_pictures.read_image(path, height)
+        else:
+            pixels = read_whole(path)
+            if pixels.shape[:2] != (height, width):
+                raise ValueError(
+                    f"the model is for images of {best.images.shown}, got {path} of "
+                    f"{pixels.shape[0]}×{pixels.shape[1]}"
+                )
+        picture = attribute_pictures.in_colours(pixels, channels).unsqueeze(0)
         return [_Part("", 1, lambda: iter([picture]), None)]
     found = read_path(path)
     names = [name for name in SPLITS if name in found.images]
-    pixels = found.images[names[0]].shape[1]
+    count = found.images[names[0]].shape[1]
     # Files of colours of which all are grey are read as grey.
-    copies = 3 if len(best.images.shape) == 3 and 3 * pixels == best.images.num_pixels else 1
-    pixels *= copies
-    if found.shape != best.images.shape[-2:] or pixels != best.images.num_pixels:
+    copies = 3 if len(best.images.shape) == 3 and 3 * count == best.images.num_pixels else 1
+    if found.shape != best.images.shape[-2:] or copies * count != best.images.num_pixels:
         raise ValueError(
             f"the model is for images of {best.images.shown}, got {path}: {found.text}"
         )
