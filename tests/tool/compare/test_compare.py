@@ -13,7 +13,9 @@ from run_folders import write_run
 from command_line import refuse, succeed
 from directmax.tool import compare_runs
 from directmax.tool.compare.comparison import MEASURES, Part
+from directmax.tool.compare.page import _limits
 from directmax.tool.files import RunError
+from directmax.tool.look.content import Series
 
 VALIDATION = MEASURES[0]
 
@@ -143,3 +145,11 @@ def test_bad_input(tmp_path: Path) -> None:
     )
     with pytest.raises(TypeError, match="list of folders"):
         compare_runs(str(tmp_path))
+
+
+def test_a_curve_is_seen_from_its_middle_on() -> None:
+    """A run that falls to its end is more than a line at the right edge."""
+    falling = [60.0 - 2 * epoch for epoch in range(20)]
+    low, high = _limits([Series("it", list(range(20)), falling)])
+    assert low < falling[-1]
+    assert high >= falling[10]

@@ -186,12 +186,13 @@ def _charts(
 
 
 def _limits(lines: Sequence[Series]) -> tuple[float, float] | None:
-    """Where the curves end up, and where their bands end."""
+    """Where the curves end up, and where their bands end; at least their second halves."""
     found = limits(lines)
     if found is None:
         return None
     low = min([found[0], *(min(line.low) for line in lines if line.low)])
-    return low, max([found[1], *(line.high[-1] for line in lines if line.high)])
+    halves = [y for line in lines for y in line.y[len(line.y) // 2 :] if y is not None]
+    return low, max([found[1], *halves, *(line.high[-1] for line in lines if line.high)])
 
 
 def _shared(
