@@ -13,6 +13,7 @@ from directmax.models._network_names import NETWORKS as NETWORKS
 if TYPE_CHECKING:
     from directmax.models._attribute_networks import AttributeDecoder as AttributeDecoder
     from directmax.models._attribute_networks import AttributeEncoder as AttributeEncoder
+    from directmax.models._attribute_prior import attribute_prior as attribute_prior
     from directmax.models._attribute_vae import AttributeTerms as AttributeTerms
     from directmax.models._attribute_vae import AttributeVAE as AttributeVAE
     from directmax.models._bound import Bound as Bound
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from directmax.models._discrete_vae import DiscreteVAE as DiscreteVAE
     from directmax.models._discrete_vae import LossTerms as LossTerms
     from directmax.models._discrete_vae import PriorTerms as PriorTerms
+    from directmax.models._distortion import distorted as distorted
     from directmax.models._image_networks import ImageDecoder as ImageDecoder
     from directmax.models._image_networks import ImageTrunk as ImageTrunk
     from directmax.models._image_networks import named_decoder as named_decoder

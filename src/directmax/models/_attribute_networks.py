@@ -93,9 +93,27 @@ class AttributeEncoder(nn.Module):
         self.row = nn.Linear(hidden + n, hidden)
         self.last = nn.Linear(hidden, 2 * num_dimensions)
 
-    def classify(self, images: Float[Tensor, "b channels height width"]) -> DiscreteDistribution:
-        """q(z|x) of images in [0, 1]."""
-        potentials = self.potentials(self.discrete(2 * images - 1))
+    def classify(
+        self,
+        images: Float[Tensor, "b channels height width"],
+        layers: nn.Sequential | None = None,
+    ) -> DiscreteDistribution:
+        """q(z|x) of images in [0, 1].
+
+        Args:
+            images: x.
+            layers: in place of `classifier`, as of `averaged`.
+        """
+        potentials = (layers or self.classifier)(2 * images - 1)
+        return self.distribution(potentials)
+
+    @property
+    def classifier(self) -> nn.Sequential:
+        """Images in [−1, 1] to the potentials of their attributes: the layers of `classify`."""
+        return nn.Sequential(self.discrete, self.potentials)
+
+    def distribution(self, potentials: Float[Tensor, "b m"]) -> DiscreteDistribution:
+        """q(z|x) of what the layers of `classify` return."""
         if self.coupled is not None:
             q: DiscreteDistribution = self.coupled(potentials)
             return q

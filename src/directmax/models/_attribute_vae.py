@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -12,17 +13,20 @@ from torch import Tensor, nn
 
 from directmax import objectives
 from directmax._choices import check_choice
-from directmax._precision import widened
 from directmax._randomness import draw
-from directmax._validation import check_count
+from directmax._validation import check_count, check_tensor
 from directmax.distributions import (
+    Categorical,
     DiscreteDistribution,
     enumerate_states,
     number_of_states,
     observed_one_hot,
 )
 from directmax.estimators import Estimator, LabelledDirect
+from directmax.models._attribute_known import Known, known_losses
 from directmax.models._attribute_networks import AttributeDecoder, AttributeEncoder
+from directmax.models._attribute_prior import kl_to_prior, label_loss
+from directmax.models._attribute_terms import mean_gaussian_kl, sure_values
 from directmax.models._bound import Bound
 from directmax.models._checks import check_estimator, check_parts, check_sizes
 from directmax.models._distortion import distorted
@@ -30,12 +34,13 @@ from directmax.models._pixels import INITIAL_LOG_SCALE, SCALE_RATE
 from directmax.objectives import (
     LIKELIHOODS,
     AttributeReconstruction,
-    gaussian_kl,
     unit_pixels,
 )
 
 CONFIDENT = 0.95
 """Probability from which an attribute of an image without label counts as known."""
+AVERAGE_DECAY = 0.99
+"""Of the mean weights: a mean over about 100 steps."""
 EVALUATION_BATCH = 250
 """Images of which all settings of the attributes are decoded at a time."""
 MAX_STATES = 16
@@ -47,7 +52,7 @@ class AttributeTerms(NamedTuple):
 
     Attributes:
         reconstruction: E_q[f(z)] of the unlabelled images, `(b,)`, the Gaussian KL within f.
-        kl: KL of the attributes to uniform, `(b,)`.
+        kl: KL of the attributes to their prior, `(b,)`.
         gaussian_kl: the part of `reconstruction` that is the Gaussian KL, for reports, `(b,)`;
             without gradient.
         labelled: f(labels) of the labelled images, `(m,)`; None without.
@@ -73,7 +78,7 @@ class AttributeTerms(NamedTuple):
 
 
 class AttributeVAE(nn.Module):
-    r"""−log P(x) ≤ E_{q(z|x)}[f(z)] + KL(q(z|x) ‖ uniform) for n binary attributes z.
+    r"""−log P(x) ≤ E_{q(z|x)}[f(z)] + KL(q(z|x) ‖ p(z)) for n binary attributes z.
 
     f(z) = E_{ε ∼ N(μ_z, σ_z²)}[−log P(x | z, ε)] + KL(N(μ_z, σ_z²) ‖ N(0, I)), as in `MixedVAE`,
     but with one Gaussian code whose mean and variance depend on z, and 8-bit images. While training
@@ -86,6 +91,10 @@ class AttributeVAE(nn.Module):
         likelihood: "gaussian" or "logistic" (discretised), around the mean image, with one learned
             scale.
         supervision: the loss of the labels; `LabelledDirect()` when None.
+        log_prior: log p(z) of all 2^n combinations, `(2^n,)`, see `attribute_prior`; uniform when
+            None.
+        averaged: whether `posterior` is that of a running mean of the weights, see `follow`.
+        calibrated: whether `posterior` is calibrated, see `calibrate`; independent attributes only.
 
     Raises:
         TypeError: `estimator` is no `Estimator`.
@@ -113,6 +122,9 @@ class AttributeVAE(nn.Module):
         *,
         likelihood: str = "gaussian",
         supervision: LabelledDirect | None = None,
+        log_prior: Float[Tensor, " states"] | None = None,
+        averaged: bool = False,
+        calibrated: bool = False,
     ) -> None:
         super().__init__()
         check_estimator(estimator)
@@ -123,6 +135,16 @@ class AttributeVAE(nn.Module):
         self.likelihood = likelihood
         self.supervision = LabelledDirect() if supervision is None else supervision
         self.scale = nn.Parameter(torch.tensor(INITIAL_LOG_SCALE / SCALE_RATE))
+        if log_prior is not None:
+            check_tensor("log_prior", log_prior, (2**encoder.num_variables,), "combinations")
+        self.log_prior: Tensor | None
+        self.register_buffer("log_prior", log_prior)
+        self.average = copy.deepcopy(encoder.classifier).requires_grad_(False) if averaged else None
+        if calibrated and encoder.coupled is not None:
+            raise ValueError("calibrated is for independent attributes, and these are coupled")
+        self.calibration: Tensor | None
+        identity = torch.tensor([[1.0, 0.0]]).T.repeat(1, encoder.num_variables)
+        self.register_buffer("calibration", identity if calibrated else None)
 
     @property
     def log_scale(self) -> Float[Tensor, ""]:
@@ -130,8 +152,34 @@ class AttributeVAE(nn.Module):
         return SCALE_RATE * self.scale
 
     def posterior(self, images: UInt8[Tensor, "b channels height width"]) -> DiscreteDistribution:
-        """q(z|x), the attributes."""
-        return self.encoder.classify(self._unit(images))
+        """q(z|x), the attributes: of the mean weights, and calibrated, where the model has that."""
+        q = self.raw_posterior(images)
+        if self.calibration is None:
+            return q
+        assert isinstance(q, Categorical)
+        scale, shift = self.calibration.to(q.dtype)
+        odds = q.logits[..., 1] - q.logits[..., 0]  # (b, n)
+        return Categorical.binary(scale * odds + shift, validate=False)
+
+    def raw_posterior(
+        self, images: UInt8[Tensor, "b channels height width"]
+    ) -> DiscreteDistribution:
+        """q(z|x) before it is calibrated."""
+        return self.encoder.classify(self._unit(images), self.average)
+
+    @torch.no_grad()
+    def follow(self, decay: float = AVERAGE_DECAY) -> None:
+        """Move the mean weights towards the present ones; of a training, after every step.
+
+        Args:
+            decay: share that stays, from 0 to 1.
+
+        Reference: Tarvainen and Valpola 2017 (mean teacher).
+        """
+        if self.average is not None:
+            present = self.encoder.classifier.parameters()
+            for mean, weight in zip(self.average.parameters(), present, strict=True):
+                mean.lerp_(weight, 1 - decay)
 
     def objective(
         self,
@@ -171,12 +219,15 @@ class AttributeVAE(nn.Module):
         kl_gradient: bool = True,
         kl_weight: float = 1.0,
         distortion: float = 0.0,
+        evidence: float = 1.0,
+        mixing: bool = False,
+        tilt: Float[Tensor, " states"] | None = None,
     ) -> AttributeTerms:
         """The terms of eq. 9 for a batch without labels and, where given, one with labels.
 
-        Attributes of which q(z|x) is sure (0.95) are taken for labels of the distorted image; the
-        others are unobserved there. Labelled images are distorted, too, before they are classified.
-        What is encoded and decoded is never distorted.
+        Attributes of which q(z|x), of the mean weights, is sure (0.95) are taken for labels of the
+        distorted image; the others are unobserved there. Labelled images are distorted, too, before
+        they are classified. What is encoded and decoded is neither distorted nor mixed.
 
         Args:
             images: x without labels.
@@ -186,6 +237,11 @@ class AttributeVAE(nn.Module):
             kl_gradient: when False, the KL of the attributes carries no gradient.
             kl_weight: of the Gaussian KL within f; that of the other KL is the caller's.
             distortion: strength, see `distorted`; 0 leaves `consistency` out.
+            evidence: by which the gradient of E_q[f] + KL with respect to q's network, and no
+                other, is multiplied.
+            mixing: whether labelled images are classified as means of two, with the mean of the
+                losses of their labels.
+            tilt: log w(z) of labelled images drawn in other shares, see `label_loss`.
 
         Raises:
             ValueError: labelled images without labels, or labels without images.
@@ -193,60 +249,77 @@ class AttributeVAE(nn.Module):
         if (labelled is None) != (labels is None):
             raise ValueError("labelled images and labels go together: give both or neither")
         unit = self._unit(images)
-        q = self.encoder.classify(unit)
+        potentials = self.encoder.classifier(2 * unit - 1)
+        if evidence != 1:  # the gradient alone is scaled
+            potentials = evidence * potentials + (1 - evidence) * potentials.detach()
+        q = self.encoder.distribution(potentials)
         objective = self.objective(images, kl_weight=kl_weight, generator=generator)
         estimate = self.estimator(q, objective, generator=generator)
         with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
-            kl = q.kl_to_uniform()
-        gaussian = _mean_kl(q, objective, estimate.sample)
+            kl = kl_to_prior(q, self.log_prior)
+        gaussian = mean_gaussian_kl(q, objective, estimate.sample)
         terms = AttributeTerms(estimate.loss, kl, gaussian)
-        near = []
+        known: list[Known] = []
         if distortion > 0:
-            near.append(distorted(unit, distortion, generator=generator))
-        labelled_images = None
+            plain = self.average is None
+            sure = sure_values(q if plain else self.raw_posterior(images), CONFIDENT)
+            seen = distorted(unit, distortion, generator=generator)
+            known.append(Known(seen, sure, partial(self._loss_of_labels, generator=generator)))
         if labelled is not None and labels is not None:
-            labelled_images = self._unit(labelled, "labelled")
-            if distortion > 0:
-                labelled_images = distorted(
-                    labelled_images, distortion, cover=False, generator=generator
-                )
-            near.append(labelled_images)
-        if not near:
-            return terms
-        targets = [_sure(q)] if distortion > 0 else []
-        if labelled_images is not None and labels is not None:
-            shape = (len(labelled_images), q.num_variables, 2)
-            looked_at = q.device.type == "cpu" and not torch.compiler.is_compiling()
-            targets.append(
-                observed_one_hot(labels, shape, dtype=q.dtype, device=q.device, validate=looked_at)
-            )
-        return self._with_labels(terms, near, targets, labelled, kl_weight, generator)
+            known.append(self._labelled(q, labelled, labels, distortion, tilt, mixing, generator))
+        return self._with_known(terms, known, labelled, kl_weight, generator) if known else terms
 
-    def _with_labels(
+    def _with_known(
         self,
         terms: AttributeTerms,
-        near: list[Tensor],
-        targets: list[Tensor],
+        known: list[Known],
         labelled: Tensor | None,
         kl_weight: float,
         generator: torch.Generator | None,
     ) -> AttributeTerms:
-        """The terms of observed attributes; distorted images and labelled ones in one pass."""
-        neighbour_logits = self.encoder.classify(torch.cat(near))
-        observed = torch.cat(targets)
-        loss = self.supervision(
-            neighbour_logits, observed, generator=generator, validate=False
-        ).loss
-        count = len(loss) - (0 if labelled is None else len(labelled))
-        if count:
-            terms = terms._replace(consistency=loss[:count])
+        """The terms of observed attributes: sure ones first, then, where given, those of labels."""
+        losses, posteriors = known_losses(self.encoder, known, generator=generator)
+        if labelled is None or len(known) > 1:
+            terms = terms._replace(consistency=losses[0])
         if labelled is None:
             return terms
-        objective = self.objective(labelled, kl_weight=kl_weight, generator=generator)
-        shown = observed[count:]
+        shown = known[-1].observed
         unknown = shown.sum(-1, keepdim=True) == 0  # there the most probable value
-        z = torch.where(unknown, neighbour_logits.mode()[count:], shown)
-        return terms._replace(supervision=loss[count:], labelled=objective(z))
+        probable = self.raw_posterior(labelled) if known[-1].mixed else posteriors[-1]
+        objective = self.objective(labelled, kl_weight=kl_weight, generator=generator)
+        z = torch.where(unknown, probable.mode(), shown)
+        return terms._replace(supervision=losses[-1], labelled=objective(z))
+
+    def _labelled(
+        self,
+        q: DiscreteDistribution,
+        images: Tensor,
+        labels: Tensor,
+        distortion: float,
+        tilt: Tensor | None,
+        mixing: bool,
+        generator: torch.Generator | None,
+    ) -> Known:
+        """Labelled images as they are classified, and the loss of their labels."""
+        seen = self._unit(images, "labelled")
+        if distortion > 0:
+            seen = distorted(seen, distortion, cover=False, generator=generator)
+        shape = (len(seen), q.num_variables, 2)
+        looked_at = q.device.type == "cpu" and not torch.compiler.is_compiling()
+        observed = observed_one_hot(
+            labels, shape, dtype=q.dtype, device=q.device, validate=looked_at
+        )
+        loss = (
+            partial(self._loss_of_labels, generator=generator)
+            if tilt is None
+            else partial(label_loss, tilt=tilt)
+        )
+        return Known(seen, observed, loss, mixed=mixing)
+
+    def _loss_of_labels(
+        self, q: DiscreteDistribution, observed: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        return self.supervision(q, observed, generator=generator, validate=False).loss
 
     @torch.no_grad()
     def mean_code(
@@ -290,7 +363,7 @@ class AttributeVAE(nn.Module):
                 each = self._expected(q, objective, generator)
                 losses, gaussian = losses + each[0], gaussian + each[1]
             reconstruction.append(losses / num_samples)
-            kl.append(q.kl_to_uniform() + gaussian / num_samples)
+            kl.append(kl_to_prior(q, self.log_prior) + gaussian / num_samples)
             if progress is not None:
                 progress((index + 1) / len(parts))
         return Bound(torch.cat(reconstruction), torch.cat(kl), nll=None, num_samples=num_samples)
@@ -325,23 +398,3 @@ class AttributeVAE(nn.Module):
     def _unit(self, images: Tensor, name: str = "images") -> Tensor:
         self._check(images, name)
         return unit_pixels(images, self.scale.dtype)
-
-
-@torch.no_grad()
-def _mean_kl(
-    q: DiscreteDistribution, objective: AttributeReconstruction, sample: Tensor | None
-) -> Float[Tensor, " b"]:
-    """The Gaussian KL, averaged as the estimator averages f: over its samples, or over q."""
-    if sample is not None:
-        return gaussian_kl(*map(widened, objective.gaussians(sample[..., 1]))).mean(0)
-    states = enumerate_states(q.num_variables, 2, dtype=q.dtype, device=q.device)[..., 1]
-    bits = states.unsqueeze(1).expand(-1, q.batch_size, -1)  # (K, b, n)
-    each = gaussian_kl(*map(widened, objective.gaussians(bits)))
-    return (q.log_prob_table().exp() * each.T).sum(-1)
-
-
-@torch.no_grad()
-def _sure(q: DiscreteDistribution) -> Float[Tensor, "b n 2"]:
-    """Attributes of which q is sure as one-hot rows; a row of zeros for each of the others."""
-    marginals = q.marginals()
-    return (marginals > CONFIDENT).to(marginals.dtype)

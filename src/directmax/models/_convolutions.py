@@ -41,7 +41,8 @@ class Shrink(nn.Module):
         layers: list[nn.Module] = []
         for index, (out, stride) in enumerate(zip(widths, strides, strict=True)):
             kernel = 5 if index == 0 else 3
-            layers += [nn.Conv2d(channels, out, kernel, stride, kernel // 2), nn.ReLU()]
+            layers += [nn.Conv2d(channels, out, kernel, stride, kernel // 2)]
+            layers.append(nn.ReLU(inplace=True))  # of memory that nothing else needs
             channels = out
         self.layers = nn.Sequential(*layers)
         rows, columns = grid_of(height, width, sum(stride == 2 for stride in strides))
@@ -72,7 +73,7 @@ class Grow(nn.Module):
         self.start = nn.Linear(size, widths[0] * self.grid[0] * self.grid[1])
         layers: list[nn.Module] = []
         for before, after in zip(widths, (*widths[1:], channels), strict=True):
-            layers += [nn.ReLU(), nn.ConvTranspose2d(before, after, 4, 2, 1)]
+            layers += [nn.ReLU(inplace=True), nn.ConvTranspose2d(before, after, 4, 2, 1)]
         self.layers = nn.Sequential(*layers)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

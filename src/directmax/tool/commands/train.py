@@ -101,9 +101,10 @@ class Train:
         config = self.config()  # before torch, which takes seconds
 
         from directmax.tool.look.progress import Terminal
+        from directmax.tool.run.attribute_yardsticks import SHOWN
         from directmax.tool.run.progress import ConsoleProgress
         from directmax.tool.run.run_folder import RunFolder
-        from directmax.tool.run.tables import bound_table, training_note
+        from directmax.tool.run.tables import bound_table, score_table, training_note
         from directmax.tool.run.train import train
 
         quiet()
@@ -130,6 +131,8 @@ class Train:
         if is_helper():
             return
         console.print(bound_table({split: summary[split] for split in ("validation", "test")}))
+        if "scores" in summary["test"]:
+            console.print(score_table(summary, SHOWN))
         if note := training_note(summary, RunFolder(folder).metrics()):
             console.print(note)
         for line in summary["advice"]:

@@ -99,7 +99,7 @@ def build_model(config: ResolvedConfig, shape: Sequence[int]) -> DiscreteVAE | M
 def build_attribute_model(config: ResolvedConfig, shape: tuple[int, int, int]) -> AttributeVAE:
     """The model with attributes, its weights drawn from the configuration's seed.
 
-    torch's global random state is left as it was.
+    torch's global random state is left as it was. A prior of labels is uniform until it is filled.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -118,7 +118,15 @@ def build_attribute_model(config: ResolvedConfig, shape: tuple[int, int, int]) -
             likelihood=config.likelihood,
             # Cross-entropy also with direct: labels of distorted images are many and uncertain.
             supervision=LabelledDirect(rao_blackwell=True),
+            log_prior=_uniform(config.variables) if config.prior == "labels" else None,
+            averaged=config.average > 0,
+            calibrated=config.calibration != "none",
         )
+
+
+def _uniform(variables: int) -> Tensor:
+    """log p(z) of binary variables."""
+    return torch.full((2**variables,), -variables * math.log(2))
 
 
 def _trunk(config: ResolvedConfig, shape: Sequence[int]) -> ImageTrunk | None:

@@ -151,6 +151,11 @@ def _check_model(config: ResolvedConfig) -> None:
             "--model attributes has a variable with two values for each of --attributes: leave "
             "out --variables and --values"
         )
+    if config.calibration != "none" and config.encoder != "independent":
+        raise ValueError(
+            f"--calibration {config.calibration} is for independent attributes, and those of "
+            f"--encoder {config.encoder} are coupled: leave one of them out"
+        )
     if config.variables > EXACT_ATTRIBUTES and config.estimator == "exact":
         raise ValueError(
             f"--estimator exact decodes all 2^{config.variables} combinations of attributes for "

@@ -10,6 +10,7 @@ from directmax.estimators import ESTIMATORS, Declaration
 from directmax.models import COUPLED, ENCODERS, NETWORKS, EncoderKind
 from directmax.objectives import BERNOULLI, LIKELIHOODS
 from directmax.solvers import SOLVERS
+from directmax.tool.config.attribute_settings import AttributeSettings
 from directmax.tool.config.defaults import (
     FEWEST_EPOCHS,
     LENGTH,
@@ -29,9 +30,9 @@ from directmax.tool.config.defaults import (
     if_used,
 )
 from directmax.tool.config.setting import by_model, declared, either, setting
-from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS, known
+from directmax.tool.data.names import ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS
 
-VERSION = 3  # of the files that hold a configuration
+VERSION = 4  # of the files that hold a configuration
 MODELS = ("discrete", "mixed", "attributes")
 STRUCTURES = tuple(name for name, kind in ENCODERS.items() if kind.structure)
 """Encoders whose posterior is a structure's Gibbs distribution."""
@@ -57,11 +58,8 @@ def _by_encoder(of: Callable[[EncoderKind], object]) -> str:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Everything that decides the result of a run. Times are in epochs, losses in nats per image.
-
-    The declarations of `TrainConfig` and `ResolvedConfig`. None: not given, or not used.
-    """
+class GeneralSettings:
+    """Those that are not of the attributes model alone."""
 
     data: str = setting(
         f"""Data set: {either(DATASETS)}; with attributes {either(ATTRIBUTE_DATASETS)}. Or the PATH
@@ -73,22 +71,6 @@ class Settings:
         attributes (binary attributes and a Gaussian code of photographs).""",
         "discrete",
         choices=MODELS,
-    )
-    attributes: tuple[str, ...] = setting(
-        "Attributes model: which, by the data set's names.",
-        lambda c: known(c.data).attributes if c.model == "attributes" else (),
-        "; ".join(f"of {name} {', '.join(ALL[name].attributes)}" for name in ATTRIBUTE_DATASETS),
-        models=("attributes",),
-    )
-    image_size: int = setting(
-        """Attributes model, and data of your own: height and width to which the middle square of
-        every image is resized.""",
-        lambda c: known(c.data).size if c.model == "attributes" else None,
-        ", ".join(f"{ALL[name].size} with {name}" for name in ATTRIBUTE_DATASETS),
-        range=(8, 1024),
-        models=("attributes",),
-        stored=0,
-        default_stored=True,
     )
     likelihood: str = setting(
         "Of a pixel: bernoulli, or of 256 levels with a learned scale, gaussian or logistic.",
@@ -394,6 +376,14 @@ class Settings:
         "100, 10 with the mixed model, 1 with attributes",
         range=(1, 1_000_000),
     )
+
+
+@dataclass(frozen=True)
+class Settings(AttributeSettings, GeneralSettings):
+    """Everything that decides the result of a run. Times are in epochs, losses in nats per image.
+
+    The declarations of `TrainConfig` and `ResolvedConfig`. None: not given, or not used.
+    """
 
 
 SETTINGS = declared(Settings)

@@ -31,7 +31,8 @@ class AttributeSplit:
         images: a map-style `torch.utils.data.Dataset`: `images[i]` is image i, a
             `(channels, size, size)` uint8 tensor, read from disk when asked for where the data set
             is large. `directmax.tool.data.ImageStream` reads many.
-        attributes: `(N, n)`, int64, 1 where the image has the attribute, otherwise 0.
+        attributes: `(N, n)`, int64, 1 where the image has the attribute, 0 where it has not, −1
+            where that is not known.
 
     Example:
         >>> images = ImagesInMemory(torch.zeros(5, 3, 8, 8, dtype=torch.uint8))

@@ -131,10 +131,11 @@ def load_path(folder: Path, attributes: tuple[str, ...], size: int) -> Attribute
         DataError: a file is missing, damaged, or does not fit the others.
     """
     layout, missing = _layout(folder)
+    layout = layout or _any_table(folder)
     if layout is None:
         raise DataError(
             f"{folder} has no {', '.join(missing)}; expected images and a list of their attributes "
-            "as in CelebA (docs/data.md)"
+            "as in CelebA, or one table .csv (docs/data.md)"
         )
     data = load_layout(layout, attributes, size, folder.absolute().name)
     return replace(data, path=str(folder.absolute()))
@@ -151,8 +152,8 @@ def load_layout(layout: Layout, attributes: tuple[str, ...], size: int, name: st
     columns = []
     for attribute in attributes:
         check_choice("attribute", attribute, table.names)
-        columns.append(table.names.index(attribute))
-    values = torch.from_numpy(table.values[:, columns]).long()  # (N, n)
+        columns.append(table.column(attribute))
+    values = torch.from_numpy(np.stack(columns, 1)).long()  # (N, n)
     splits = []
     for number, part in enumerate(("training", "validation", "test")):
         rows = np.flatnonzero(partition == number)
@@ -231,25 +232,66 @@ def _layout(folder: Path) -> tuple[Layout | None, list[str]]:
     return Layout(folder, attributes, partition, images), missing
 
 
-def _present(layout: Layout, files: Sequence[str]) -> list[str]:
-    """The files of the rows, by one look into the folder; another ending, such as .png, will do."""
+def _any_table(folder: Path) -> Layout | None:
+    """Images in or below a folder that has one table beside them, whatever it is called."""
     try:
-        with os.scandir(layout.images) as entries:
-            present = {entry.name for entry in entries}
+        tables = sorted(path for path in folder.glob("*.csv") if path.is_file())
     except OSError as error:
+        raise DataError(f"cannot look at {folder}: {reason(error)}; correct it") from error
+    parts = [path for path in tables if path.name in _PARTITIONS]
+    tables = [path for path in tables if path not in parts]
+    if len(tables) > 1:
         raise DataError(
-            f"cannot read {layout.images}: {reason(error)}; correct its permissions"
-        ) from error
-    stems = {Path(name).stem: name for name in present}
-    found = [file if file in present else stems.get(Path(file).stem, "") for file in files]
-    missing = [file for file, name in zip(files, found, strict=True) if not name]
-    if missing:
-        others = f" nor {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DataError(
-            f"{layout.images} has no {missing[0]}{others}, expected an image for each of the "
-            f"{len(files)} rows of {layout.attributes.name}; unpack {IMAGES}.zip again"
+            f"{folder} has {len(tables)} tables, {tables[0].name} and {tables[1].name}; expected "
+            f"one: call it {ATTRIBUTES.replace('.txt', '.csv')}, or move the others away"
         )
+    if not tables:
+        return None
+    inside = [folder / name for name in _IMAGES if (folder / name).is_dir()]
+    return Layout(folder, tables[0], parts[0] if parts else None, inside[0] if inside else folder)
+
+
+def _present(layout: Layout, files: Sequence[str]) -> list[str]:
+    """The files of the rows, by a look into the folder; another ending, such as .png, will do.
+
+    Where they are not all there, folders below it are looked into, too.
+    """
+    missing: list[str] = []
+    for deep in (False, True):
+        present = _names(layout.images, deep=deep)
+        found = [present.get(file) or present.get(_stem(file), "") for file in files]
+        missing = [file for file, name in zip(files, found, strict=True) if not name]
+        if not missing:
+            return found
+    others = f" nor {len(missing) - 1} more" if len(missing) > 1 else ""
+    official = layout.attributes.name == ATTRIBUTES
+    raise DataError(
+        f"{layout.images} has no {missing[0]}{others}, expected an image for each of the "
+        f"{len(files)} rows of {layout.attributes.name}; "
+        + (f"unpack {IMAGES}.zip again" if official else "add them, or take out their rows")
+    )
+
+
+def _names(folder: Path, *, deep: bool) -> dict[str, str]:
+    """Files in a folder, or also below it, by their name, by that without ending, and by path."""
+
+    def stop(error: OSError) -> None:
+        raise DataError(f"cannot read {folder}: {reason(error)}; correct its permissions")
+
+    found: dict[str, str] = {}
+    for place, below, names in os.walk(folder, onerror=stop):
+        below[:] = sorted(below) if deep else []
+        inner = Path(place).relative_to(folder)
+        for name in sorted(names):
+            path = (inner / name).as_posix()
+            for key in (_stem(name), name, _stem(path), path):
+                found.setdefault(key, path)
     return found
+
+
+def _stem(file: str) -> str:
+    """A path without its ending."""
+    return str(Path(file).with_suffix("")) if Path(file).name else file
 
 
 def _drawn(count: int) -> NDArray[np.int8]:

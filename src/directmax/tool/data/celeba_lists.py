@@ -17,9 +17,14 @@ from directmax.tool.files import RunError
 
 PARTS = {**{"0": 0, "1": 1, "2": 2}, **{"train": 0, "validation": 1, "test": 2}}
 """How lists write training, validation and test."""
-VALUES = {"1": 1, "0": 0, "-1": 0}
+ON, ZERO, MINUS, MISSING, OTHER = range(5)
+_WORDS = {"1": ON, "1.0": ON, "true": ON, "0": ZERO, "0.0": ZERO, "false": ZERO}
+_WORDS |= {"-1": MINUS, "-1.0": MINUS, **dict.fromkeys(("", "nan", "na", "null", "?"), MISSING)}
+UNKNOWN = -1
+"""Where it is not known whether an image has an attribute."""
 ADDRESS = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 REPLACE = f"replace it with the one from {ADDRESS}"
+CORRECT = "correct it; an empty field stands for what is not known"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,22 +34,54 @@ class AttributeTable:
     Attributes:
         names: the attributes' names.
         files: the images' file names.
-        values: `(N, len(names))`, int8, 0 or 1.
+        words: `(N, len(names))`, what the file says of each: see `column`.
+        lines: `(N,)`, numbers of the rows' lines.
+        path: the file.
+        whole: whether nothing may be missing, as in the list of CelebA's website.
     """
 
     names: tuple[str, ...]
     files: tuple[str, ...]
-    values: NDArray[np.int8]
+    words: NDArray[np.uint8]
+    lines: NDArray[np.int64]
+    path: Path
+    whole: bool
+
+    def column(self, name: str) -> NDArray[np.int8]:
+        """An attribute of every image: 1, 0, or −1 where it is not known.
+
+        A column of 1 and −1 has −1 for "no"; one that has zeros, for "not known".
+
+        Raises:
+            DataError: another value.
+        """
+        index = self.names.index(name)
+        words = self.words[:, index]
+        zeros = bool((words == ZERO).any())
+        wrong = words == OTHER
+        if self.whole:
+            signs = (self.words == MINUS).any() and not (self.words[0] == ZERO).any()
+            off = MINUS if signs else ZERO
+            wrong = (words != ON) & (words != off)
+        if wrong.any():
+            row = int(wrong.argmax())
+            found = _field(self.path, int(self.lines[row]), index)
+            usual = "1 or -1" if (words == MINUS).any() else "1 or 0"
+            raise DataError(
+                f"{self.path}, line {self.lines[row]}: {name} of {self.files[row]} is "
+                f"{_short(found)}, expected {usual}; {REPLACE if self.whole else CORRECT}"
+            )
+        meanings = np.array([1, 0, UNKNOWN if zeros else 0, UNKNOWN, UNKNOWN], dtype=np.int8)
+        found_values: NDArray[np.int8] = meanings[words]
+        return found_values
 
 
 def read_attributes(path: Path) -> AttributeTable:
     """Read `list_attr_celeba.txt`, or a table with a header: name of the file, attributes.
 
-    Values are 1 and −1, or 1 and 0.
-
     Raises:
         DataError: unreadable, another number of rows than its first line says, a row with another
-            number of values than there are names, another value, a file twice.
+            number of values than there are names, a file twice.
     """
     lines = _lines(path)
     number, fields = next(lines, (1, [""]))
@@ -61,7 +98,7 @@ def read_attributes(path: Path) -> AttributeTable:
         names = tuple(next(lines, (2, []))[1])
     if len(set(names)) != len(names) or not names:
         raise DataError(f"{path}, line 2: expected the names of the attributes; {REPLACE}")
-    files, values = _rows(path, lines, names)
+    files, words, numbers = _rows(path, lines, names)
     if count is not None and len(files) != count:
         raise DataError(
             f"{path} has {len(files)} rows, expected {count} as its first line says; {REPLACE}"
@@ -69,32 +106,35 @@ def read_attributes(path: Path) -> AttributeTable:
     if len(set(files)) != len(files):
         duplicate = Counter(files).most_common(1)[0][0]
         raise DataError(f"{path} has two rows of {duplicate}, expected one; {REPLACE}")
-    return AttributeTable(names, tuple(files), values)
+    table = AttributeTable(names, tuple(files), words, numbers, path, whole=count is not None)
+    if table.whole:  # nothing else is in such a list
+        for name in names:
+            table.column(name)
+    return table
 
 
 def _rows(
     path: Path, lines: Iterator[tuple[int, list[str]]], names: tuple[str, ...]
-) -> tuple[list[str], NDArray[np.int8]]:
+) -> tuple[list[str], NDArray[np.uint8], NDArray[np.int64]]:
     files: list[str] = []
-    values = bytearray()  # a row after another; the count may be wrong
-    off = ""
+    words = bytearray()  # a row after another; the count may be wrong
+    numbers: list[int] = []
     for number, (file, *fields) in lines:
         if len(fields) != len(names):
             raise DataError(
                 f"{path}, line {number}: {file} has {len(fields)} values, expected "
                 f"{len(names)}, one for each attribute; {REPLACE}"
             )
-        zeros = {word for word in fields if word in ("0", "-1")}
-        off = off or min(zeros, default="")
-        if not zeros <= {off} or any(word not in VALUES for word in fields):
-            column = next(i for i, word in enumerate(fields) if word not in ("1", off or "1"))
-            raise DataError(
-                f"{path}, line {number}: {names[column]} of {file} is {_short(fields[column])}, "
-                f"expected 1 or {off or -1}; {REPLACE}"
-            )
-        values.extend([VALUES[word] for word in fields])
+        words.extend([_WORDS.get(word.lower(), OTHER) for word in fields])
         files.append(file)
-    return files, np.frombuffer(values, dtype=np.int8).reshape(len(files), len(names))
+        numbers.append(number)
+    table = np.frombuffer(words, dtype=np.uint8).reshape(len(files), len(names))
+    return files, table, np.array(numbers, dtype=np.int64)
+
+
+def _field(path: Path, line: int, index: int) -> str:
+    """What a row has for an attribute."""
+    return next(fields for number, fields in _lines(path) if number == line)[1 + index]
 
 
 def read_partition(path: Path, attributes: Path, files: Sequence[str]) -> NDArray[np.int8]:

@@ -113,14 +113,21 @@ did you mean 'celeba'?
         data = _loader(OWN_PHOTOGRAPHS)(user_path(name), chosen, size)
     else:
         data = _loader(entry.photographs)(Places(data_dir, download), chosen, size)
-    positive = data.train.attributes.float().mean(0).tolist()
-    for attribute, share in zip(data.attribute_names, positive, strict=True):
-        if share in (0.0, 1.0):
-            raise DataError(
-                f"attribute {attribute} is {share:.0f} for all {len(data.train)} training images "
-                f"of {data.source}, expected images with and without; choose another attribute"
-            )
+    _check_both(data)
     return data
+
+
+def _check_both(data: AttributeData) -> None:
+    """Refuse an attribute of which no two training images differ."""
+    for attribute, values in zip(data.attribute_names, data.train.attributes.T, strict=True):
+        known_values = values[values >= 0]
+        if len(known_values.unique()) < 2:
+            what = f"{int(known_values[0])} for" if len(known_values) else "not known of"
+            raise DataError(
+                f"attribute {attribute} is {what} all {len(known_values) or len(values)} training "
+                f"images of {data.source}, expected images with and without; choose another "
+                "attribute"
+            )
 
 
 def _chosen(attributes: Sequence[str] | None, entry: DataSet) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Int64
@@ -11,11 +12,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from directmax._precision import sum_dtype
-from directmax.models import AttributeVAE
+from directmax.models import AttributeVAE, attribute_prior
 from directmax.schedules import GeometricDecay
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.build import build_attribute_model, schedule_estimator
 from directmax.tool.data import AttributeData, AttributeSplit, Augmentation, ImageStream
+from directmax.tool.run.attribute_scores import score_sums, scores_of
+from directmax.tool.run.attribute_yardsticks import attribute_advice, yardsticks
+from directmax.tool.run.calibration import fitted_scale_and_shift
 from directmax.tool.run.evaluation import Metrics, mean_metrics
 from directmax.tool.run.labelled import LABELLED_SHARE, LabelledBatches
 from directmax.tool.run.randomness import Stream, derive_seed
@@ -32,10 +36,11 @@ def labelled_rows(
 ) -> Int64[Tensor, " count"]:
     """Images to label, drawn so that all combinations of attributes come as often as they can.
 
-    In turn one of every combination that there is, until there are enough.
+    In turn one of every combination that there is, until there are enough. What is not known is
+    part of a combination; an image of which nothing is known is not drawn.
 
     Args:
-        attributes: of the training images, 0 or 1.
+        attributes: of the training images, 0 or 1; −1 where it is not known.
         count: how many.
         generator: draws them, on the CPU.
 
@@ -47,14 +52,17 @@ def labelled_rows(
         >>> labelled_rows(attributes, 4, torch.Generator()).sort().values[-2:]
         tensor([3, 4])
     """
-    if count > len(attributes):
+    there = int((attributes >= 0).any(-1).sum())
+    if count > there:
+        of = "" if there == len(attributes) else " of which anything is known"
         raise ValueError(
-            f"--labels {count} is more than the {len(attributes)} training images; choose fewer"
+            f"--labels {count} is more than the {there} training images{of}; choose fewer"
         )
     mixed = torch.randperm(len(attributes), generator=generator)
     groups: dict[tuple[int, ...], list[int]] = {}
     for row, bits in zip(mixed.tolist(), attributes[mixed].tolist(), strict=True):
-        groups.setdefault(tuple(bits), []).append(row)
+        if max(bits) >= 0:
+            groups.setdefault(tuple(bits), []).append(row)
     rows: list[int] = []
     turn = 0
     while True:
@@ -118,6 +126,7 @@ class AttributeTask(Task):
             pin_memory=fabric.device.type == "cuda",
         )
         self.labelled: LabelledBatches | None = None
+        self.tilt: Tensor | None = None
         if config.labels:
             generator = torch.Generator().manual_seed(self.seed(Stream.LABELS))
             rows = labelled_rows(data.train.attributes, config.labels, generator)
@@ -126,10 +135,16 @@ class AttributeTask(Task):
             with ImageStream(data.train.images, batch_size=READ) as stream:
                 images = torch.cat(list(stream.batches(rows)))
             self._labelled_images = images.to(fabric.device)
+            if self.model.log_prior is not None:
+                prior = self.model.log_prior
+                self.tilt = (attribute_prior(attributes) - prior.cpu()).to(fabric.device)
 
     def fresh_model(self, config: ResolvedConfig) -> AttributeVAE:
         """One like `model`, of another seed."""
-        return build_attribute_model(config, self.data.shape)
+        model = build_attribute_model(config, self.data.shape)
+        if model.log_prior is not None:
+            model.log_prior.copy_(attribute_prior(self.data.train.attributes))
+        return model
 
     def close(self) -> None:
         """End the processes that read images."""
@@ -153,6 +168,7 @@ class AttributeTask(Task):
     ) -> StepLoss:
         """The bound and, with labels, their loss and that of attributes that are sure."""
         config, processes = self.config, self.fabric.world_size
+        self.model.follow(min(config.average, step / (step + 1)))
         weight = self.kl_schedule(step)
         inputs = {}
         if self.labelled is not None:
@@ -165,6 +181,9 @@ class AttributeTask(Task):
             kl_gradient=config.kl_gradient == "on",
             kl_weight=weight,
             distortion=config.distortion if self.labelled is not None else 0.0,
+            evidence=config.evidence,
+            mixing=config.mixing,
+            tilt=self.tilt,
             **inputs,
         )
         scale = batch.weight * processes / batch.size
@@ -181,9 +200,11 @@ class AttributeTask(Task):
         return StepLoss(loss, batch.weight * reconstruction, batch.weight * kl)
 
     def validate(self) -> Metrics:
-        """Of the first validation images; of one Gaussian sample."""
+        """Of the first validation images; of one Gaussian sample. Calibrates q before."""
+        if self.model.calibration is not None:
+            self._calibrate()
         metrics = self._evaluate("validation", num_samples=1, most=VALIDATION_IMAGES)
-        return dataclasses.replace(metrics, majority=None)
+        return dataclasses.replace(metrics, majority=None, scores=None)
 
     def results(self) -> dict[str, Metrics]:
         """Of the validation and the test images."""
@@ -192,8 +213,53 @@ class AttributeTask(Task):
             split: self._evaluate(split, num_samples=samples) for split in ("validation", "test")
         }
 
+    def yardsticks(self) -> dict[str, Any]:
+        """Of the same labelled images: a regression, and the network of q(z|x) by itself."""
+        if self.labelled is None:
+            return {}
+        steps = self.config.epochs * -(-self.num_images // self.config.batch_size)
+        rows, tilt = self.labelled.indices.cpu(), self.tilt
+        return yardsticks(
+            self.config,
+            self.data,
+            self.fresh_model(self.config),
+            rows,
+            None if tilt is None else tilt.cpu(),
+            steps=steps,
+        )
+
+    def advice(
+        self,
+        summary: Mapping[str, Any],
+        lines: Sequence[Mapping[str, Any]],
+        starts: Sequence[Sequence[Mapping[str, Any]]],
+    ) -> list[str]:
+        """Attributes that something simpler finds better."""
+        return attribute_advice(summary)
+
+    @torch.no_grad()
+    def _calibrate(self) -> None:
+        """Fit scale and shift of the log-odds to the first validation images."""
+        assert self.model.calibration is not None
+        part = self.data.validation
+        rows = torch.arange(len(part))[self._own_rows(VALIDATION_IMAGES)]
+        odds = [torch.zeros(0, self.config.variables)]
+        with ImageStream(part.images, batch_size=READ) as stream:
+            for images in stream.batches(rows):
+                marginals = self.model.raw_posterior(images.to(self.fabric.device)).marginals()
+                odds.append(marginals.log().diff(dim=-1).squeeze(-1).clamp(-30, 30).cpu())
+        found = fitted_scale_and_shift(torch.cat(odds), part.attributes[rows], self._reduced)
+        self.model.calibration.copy_(found)
+
+    def _reduced(self, total: Tensor) -> Tensor:
+        device = self.fabric.device
+        return self.reduce(total.to(device, sum_dtype(device))).to(total)
+
+    def _own_rows(self, most: int | None) -> slice:
+        return slice(self.fabric.global_rank, most, self.fabric.world_size)
+
     def _evaluate(self, split: str, *, num_samples: int, most: int | None = None) -> Metrics:
-        own_rows = slice(self.fabric.global_rank, most, self.fabric.world_size)
+        own_rows = self._own_rows(most)
         metrics: Metrics = evaluate_attributes(
             self.config,
             self.model,
@@ -243,7 +309,8 @@ def evaluate_attributes(
     generator = torch.Generator(device).manual_seed(seed)
     n = len(data.attribute_names)
     wide = sum_dtype(device)
-    sums = torch.zeros(3 + n, dtype=wide, device=device)  # two terms, n right ones, images
+    sums = torch.zeros(3, dtype=wide, device=device)  # two terms, images
+    scores = score_sums(torch.zeros(0, n), torch.zeros(0, n, dtype=torch.int64))
     chunks = rows.split(READ)
     with ImageStream(part.images, batch_size=READ) as stream:
         for index, images in enumerate(stream.batches(rows)):
@@ -251,29 +318,28 @@ def evaluate_attributes(
             bound = model.bound(images, num_samples=num_samples, generator=generator)
             sums[0] += bound.reconstruction.sum(dtype=wide)
             sums[1] += bound.kl.sum(dtype=wide)
-            found = model.posterior(images).mode()[..., 1] > 0.5
-            right = found == (part.attributes[chunks[index]].to(device) > 0)
-            sums[2 : 2 + n] += right.sum(0)
+            q = model.posterior(images)
+            probable, decided = q.marginals()[..., 1].cpu(), q.mode()[..., 1].cpu() > 0.5
+            scores = scores + score_sums(probable, part.attributes[chunks[index]], decided)
             sums[-1] += len(images)
             if progress is not None:
                 progress((index + 1) / len(chunks))
-    total = sums if reduce is None else reduce(sums)
-    reconstruction, kl, count = total[[0, 1, -1]].tolist()
+    total = torch.cat([sums, scores.flatten().to(sums)])
+    total = total if reduce is None else reduce(total)
+    reconstruction, kl, count = total[:3].tolist()
     metrics = mean_metrics(reconstruction, kl, count, num_samples=num_samples)
     if not config.labels:  # z then means what it likes
         return metrics
-    return _with_accuracies(metrics, part, data.attribute_names, (total[2:-1] / total[-1]).tolist())
+    return _with_scores(metrics, scores_of(total[3:].view(n, -1), data.attribute_names))
 
 
-def _with_accuracies(
-    metrics: Metrics, part: AttributeSplit, names: Sequence[str], accuracies: Sequence[float]
-) -> Metrics:
+def _with_scores(metrics: Metrics, scores: dict[str, dict[str, Any]]) -> Metrics:
     """Metrics with the accuracy of every attribute, beside that of always its frequent value."""
-    positive = (part.attributes > 0).double().mean(0)
-    frequent = torch.maximum(positive, 1 - positive).tolist()
+    accuracies = {name: each["accuracy"] for name, each in scores.items()}
     return dataclasses.replace(
         metrics,
-        accuracy=sum(accuracies) / len(accuracies),
-        attributes=dict(zip(names, accuracies, strict=True)),
-        majority=dict(zip(names, frequent, strict=True)),
+        accuracy=sum(accuracies.values()) / max(1, len(accuracies)),
+        attributes=accuracies,
+        majority={name: each["majority"] for name, each in scores.items()},
+        scores=scores,
     )

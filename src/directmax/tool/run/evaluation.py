@@ -72,7 +72,7 @@ class Metrics:
     Attributes:
         bound: reconstruction + kl.
         reconstruction: E_q[−log p(x|z)].
-        kl: KL(q ‖ uniform prior).
+        kl: KL(q ‖ prior), which is uniform, but with attributes may be that of the labels.
         nll: exact −log p(x); None where the states were too many to enumerate.
         num_samples: samples an image in `reconstruction`; None where it was enumerated.
         authors: structured encoders: the quantity of the authors' code, no bound; else None.
@@ -84,6 +84,7 @@ class Metrics:
         attributes: share of the images in which the most probable value of an attribute is right,
             by name.
         majority: the same of always the more frequent value; at the end of a run.
+        scores: of every attribute, by name, what `scores_of` finds; at the end of a run.
     """
 
     bound: float
@@ -97,10 +98,11 @@ class Metrics:
     confusion: list[list[int]] | None = None
     attributes: dict[str, float] | None = None
     majority: dict[str, float] | None = None
+    scores: dict[str, dict[str, Any]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dictionary; without what the model has not."""
-        optional = ("accuracy", "confusion", "attributes", "majority")
+        optional = ("accuracy", "confusion", "attributes", "majority", "scores")
         absent = {name for name in optional if getattr(self, name) is None}
         return {name: value for name, value in self.__dict__.items() if name not in absent}
 

@@ -15,10 +15,17 @@ from directmax.tool.files import write_atomic
 from directmax.tool.look.content import Picture, Table
 from directmax.tool.look.pages import render as render_page
 from directmax.tool.run import attribute_pictures, pictures
+from directmax.tool.run.attribute_yardsticks import SHOWN
 from directmax.tool.run.images import split_images
 from directmax.tool.run.make import Data, Model, title_of
 from directmax.tool.run.run_folder import RunFolder
-from directmax.tool.run.tables import attribute_table, bound_table, confusion_table, training_note
+from directmax.tool.run.tables import (
+    attribute_table,
+    bound_table,
+    confusion_table,
+    score_table,
+    training_note,
+)
 
 MAX_CODES = 200
 NUM_RECONSTRUCTIONS = 20
@@ -118,6 +125,8 @@ def _results(summary: dict[str, Any], data: Data) -> list[Table]:
         tables.append(confusion_table("test", summary["test"]["confusion"], data.label_names))
     if "attributes" in summary["test"]:
         tables.append(attribute_table(metrics))
+    if "scores" in summary["test"]:
+        tables.append(score_table(summary, SHOWN))
     return tables
 
 

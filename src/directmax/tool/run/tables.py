@@ -83,6 +83,42 @@ def attribute_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table("accuracy of every attribute, %", ["", *found], rows)
 
 
+def score_table(summary: Mapping[str, Any], shown: Mapping[str, str]) -> Table:
+    """How right and how honest q(z|x) is on the test images, and what simpler methods have.
+
+    Args:
+        summary: of a run, with `scores` of the test images.
+        shown: yardsticks of the summary, in words.
+    """
+    rows = []
+    others = summary.get("yardsticks", {})
+    for name, own in summary["test"]["scores"].items():
+        more = [(shown[key], found[name]) for key, found in others.items() if name in found]
+        for method, each in [("this model", own), *more]:
+            balanced = each["balanced"]
+            rows.append(
+                [
+                    name,
+                    method,
+                    f"{100 * each['accuracy']:.2f}",
+                    None if balanced is None else f"{100 * balanced:.2f}",
+                    f"{each['cross_entropy']:.3f}",
+                    f"{each['calibration_error']:.3f}",
+                ]
+            )
+        rows.append([name, "always the more frequent value", f"{100 * own['majority']:.2f}"])
+        rows[-1] += ["50.00", None, None]
+    columns = ["attribute", "method", "accuracy, %", "balanced, %", "cross-entropy, nats"]
+    return Table(
+        "test images: the model beside what is simpler, of the same labelled images",
+        [*columns, "calibration error"],
+        rows,
+        "Balanced: the mean of the accuracies of images with and without. Calibration error: the "
+        "mean distance of probability and share, of ten equally wide bins.",
+        words=(0, 1),
+    )
+
+
 def training_note(summary: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> str:
     """Why the validation bound of the best epoch was another one while the run trained; "" if not.
 

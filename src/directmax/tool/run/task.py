@@ -108,6 +108,13 @@ class Task(ABC):
         """What a user should know of the finished run, a line each; see `advice.advice`."""
         return []
 
+    def yardsticks(self) -> dict[str, Any]:
+        """What simpler methods have on the test images, for the summary; {} where there are none.
+
+        Of the first process, at the end of the run.
+        """
+        return {}
+
     def restart(self, start: int) -> None:
         """Give the model the initial weights of a start; data, order and noise stay as they are."""
         seed = self.seed(Stream.WEIGHTS, start)

@@ -218,6 +218,8 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     if trainer.fabric.is_global_zero:
         lines = folder.metrics()
         summary["seconds_per_epoch"] = statistics.median(line["seconds"] for line in lines)
+        if found := trainer.task.yardsticks():
+            summary["yardsticks"] = found
         summary["advice"] = trainer.task.advice(summary, lines, folder.other_starts())
         write_json(folder.summary_file, summary)
         pictures = write_report(folder, trainer.model, trainer.task.data, summary)

@@ -1,0 +1,92 @@
+"""The settings of the attributes model alone, a declaration each. Does not import torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from directmax.tool.config.setting import setting
+from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, known
+
+_MODEL = ("attributes",)
+
+
+def with_labels(value: Any, otherwise: Any) -> Any:
+    """A default of the attributes model with labels, and what it is elsewhere."""
+    return lambda c: value if c.model == "attributes" and c.labels else otherwise
+
+
+@dataclass(frozen=True)
+class AttributeSettings:
+    """Of binary attributes and a Gaussian code of photographs."""
+
+    attributes: tuple[str, ...] = setting(
+        "Attributes model: which, by the data set's names.",
+        lambda c: known(c.data).attributes if c.model == "attributes" else (),
+        "; ".join(f"of {name} {', '.join(ALL[name].attributes)}" for name in ATTRIBUTE_DATASETS),
+        models=("attributes",),
+    )
+    image_size: int = setting(
+        """Attributes model, and data of your own: height and width to which the middle square of
+        every image is resized.""",
+        lambda c: known(c.data).size if c.model == "attributes" else None,
+        ", ".join(f"{ALL[name].size} with {name}" for name in ATTRIBUTE_DATASETS),
+        range=(8, 1024),
+        models=("attributes",),
+        stored=0,
+        default_stored=True,
+    )
+    prior: str = setting(
+        """Attributes model with labels: p(z), uniform, or that of the labels: the shares in which
+        combinations come among the training images that the labelled ones are drawn from.""",
+        with_labels("labels", "uniform"),
+        "labels; uniform without labels",
+        choices=("labels", "uniform"),
+        models=_MODEL,
+        labels=_MODEL,
+        since=4,
+        before="uniform",
+    )
+    evidence: float = setting(
+        """Attributes model with labels: by which the gradient of the bound with respect to the
+        network of q(z|x) is multiplied; 0: labels and consistency alone decide what z means.""",
+        with_labels(1.0, 1.0),
+        "1",
+        range=(0, 1e6),
+        models=_MODEL,
+        labels=_MODEL,
+        since=4,
+        before=1.0,
+    )
+    average: float = setting(
+        """Attributes model with labels: q(z|x) is, but for the gradient, that of a mean of the
+        weights over past steps, of which this share stays at every step; 0: of the last ones.""",
+        with_labels(0.99, 0.0),
+        "0.99",
+        range=(0, 0.999999),
+        models=_MODEL,
+        labels=_MODEL,
+        since=4,
+        before=0.0,
+    )
+    calibration: str = setting(
+        """Attributes model with labels, independent attributes: whether the log-odds of every
+        attribute are scaled and shifted to fit the validation images, after every epoch.""",
+        lambda c: with_labels("validation" if c.encoder == "independent" else "none", "none")(c),
+        "validation; none with coupled attributes",
+        choices=("validation", "none"),
+        models=_MODEL,
+        labels=_MODEL,
+        since=4,
+        before="none",
+    )
+    mixing: bool = setting(
+        """Attributes model with labels: images with known answers are classified as means of two,
+        with the mean of their losses.""",
+        with_labels(True, False),
+        "true with labels",
+        models=_MODEL,
+        labels=_MODEL,
+        since=4,
+        before=False,
+    )
