@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from directmax.models._attribute_networks import AttributeDecoder as AttributeDecoder
     from directmax.models._attribute_networks import AttributeEncoder as AttributeEncoder
     from directmax.models._attribute_prior import attribute_prior as attribute_prior
-    from directmax.models._attribute_vae import AttributeTerms as AttributeTerms
+    from directmax.models._attribute_terms import AttributeTerms as AttributeTerms
     from directmax.models._attribute_vae import AttributeVAE as AttributeVAE
     from directmax.models._bound import Bound as Bound
     from directmax.models._codebook import Codebook as Codebook

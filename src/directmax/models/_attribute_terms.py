@@ -1,6 +1,8 @@
-"""Parts of the loss of a model with attributes that are read off q(z|x), without gradient."""
+"""The terms of the loss of a model with attributes, and what is read off q(z|x) for them."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -9,6 +11,38 @@ from torch import Tensor
 from directmax._precision import widened
 from directmax.distributions import DiscreteDistribution, enumerate_states
 from directmax.objectives import AttributeReconstruction, gaussian_kl
+
+
+class AttributeTerms(NamedTuple):
+    """What a training step sums, in nats, with gradients; see `AttributeVAE.forward`.
+
+    Attributes:
+        reconstruction: E_q[f(z)] of the unlabelled images, `(b,)`, the Gaussian KL within f.
+        kl: KL of the attributes to their prior, `(b,)`.
+        gaussian_kl: the part of `reconstruction` that is the Gaussian KL, for reports, `(b,)`;
+            without gradient.
+        labelled: f(labels) of the labelled images, or of the first of them, `(m,)`; None without.
+        supervision: the loss of the labels, `(m,)`; None without.
+        consistency: the loss of attributes that are sure, on the distorted images, `(b,)`; None
+            without.
+        switched: the loss of images decoded with other attributes, `(s,)`; None without.
+
+    Example:
+        >>> from directmax import AttributeDecoder, AttributeEncoder, AttributeVAE, LocalExpectation
+        >>> encoder = AttributeEncoder((3, 16, 16), 2, 8)
+        >>> model = AttributeVAE(encoder, AttributeDecoder((3, 16, 16), 2, 8), LocalExpectation())
+        >>> terms = model(torch.randint(256, (5, 3, 16, 16), dtype=torch.uint8))
+        >>> terms.reconstruction.shape, terms.supervision
+        (torch.Size([5]), None)
+    """
+
+    reconstruction: Tensor
+    kl: Tensor
+    gaussian_kl: Tensor
+    labelled: Tensor | None = None
+    supervision: Tensor | None = None
+    consistency: Tensor | None = None
+    switched: Tensor | None = None
 
 
 @torch.no_grad()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -26,7 +25,8 @@ from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._attribute_known import Known, known_losses
 from directmax.models._attribute_networks import AttributeDecoder, AttributeEncoder
 from directmax.models._attribute_prior import kl_to_prior, label_loss
-from directmax.models._attribute_terms import mean_gaussian_kl, sure_values
+from directmax.models._attribute_switched import switched_loss
+from directmax.models._attribute_terms import AttributeTerms, mean_gaussian_kl, sure_values
 from directmax.models._bound import Bound
 from directmax.models._checks import check_estimator, check_parts, check_sizes
 from directmax.models._distortion import distorted
@@ -45,36 +45,6 @@ EVALUATION_BATCH = 250
 """Images of which all settings of the attributes are decoded at a time."""
 MAX_STATES = 16
 """Settings that are decoded for the bound; with more, samples are."""
-
-
-class AttributeTerms(NamedTuple):
-    """What a training step sums, in nats, with gradients; see `AttributeVAE.forward`.
-
-    Attributes:
-        reconstruction: E_q[f(z)] of the unlabelled images, `(b,)`, the Gaussian KL within f.
-        kl: KL of the attributes to their prior, `(b,)`.
-        gaussian_kl: the part of `reconstruction` that is the Gaussian KL, for reports, `(b,)`;
-            without gradient.
-        labelled: f(labels) of the labelled images, `(m,)`; None without.
-        supervision: the loss of the labels, `(m,)`; None without.
-        consistency: the loss of attributes that are sure, on the distorted images, `(b,)`; None
-            without.
-
-    Example:
-        >>> from directmax import LocalExpectation
-        >>> encoder = AttributeEncoder((3, 16, 16), 2, 8)
-        >>> model = AttributeVAE(encoder, AttributeDecoder((3, 16, 16), 2, 8), LocalExpectation())
-        >>> terms = model(torch.randint(256, (5, 3, 16, 16), dtype=torch.uint8))
-        >>> terms.reconstruction.shape, terms.supervision
-        (torch.Size([5]), None)
-    """
-
-    reconstruction: Tensor
-    kl: Tensor
-    gaussian_kl: Tensor
-    labelled: Tensor | None = None
-    supervision: Tensor | None = None
-    consistency: Tensor | None = None
 
 
 class AttributeVAE(nn.Module):
@@ -219,9 +189,10 @@ class AttributeVAE(nn.Module):
         kl_gradient: bool = True,
         kl_weight: float = 1.0,
         distortion: float = 0.0,
-        evidence: float = 1.0,
         mixing: bool = False,
         tilt: Float[Tensor, " states"] | None = None,
+        decoded: int | None = None,
+        switched: int = 0,
     ) -> AttributeTerms:
         """The terms of eq. 9 for a batch without labels and, where given, one with labels.
 
@@ -237,37 +208,50 @@ class AttributeVAE(nn.Module):
             kl_gradient: when False, the KL of the attributes carries no gradient.
             kl_weight: of the Gaussian KL within f; that of the other KL is the caller's.
             distortion: strength, see `distorted`; 0 leaves `consistency` out.
-            evidence: by which the gradient of E_q[f] + KL with respect to q's network, and no
-                other, is multiplied.
             mixing: whether labelled images are classified as means of two, with the mean of the
                 losses of their labels.
             tilt: log w(z) of labelled images drawn in other shares, see `label_loss`.
+            decoded: `labelled` is of the first so many labelled images; of all when None.
+            switched: the first so many images are also decoded with other attributes, see
+                `switched_loss`; 0 leaves `switched` out.
 
         Raises:
             ValueError: labelled images without labels, or labels without images.
         """
         if (labelled is None) != (labels is None):
             raise ValueError("labelled images and labels go together: give both or neither")
-        unit = self._unit(images)
-        potentials = self.encoder.classifier(2 * unit - 1)
-        if evidence != 1:  # the gradient alone is scaled
-            potentials = evidence * potentials + (1 - evidence) * potentials.detach()
-        q = self.encoder.distribution(potentials)
+        q, objective, terms = self._bound_terms(images, generator, kl_gradient, kl_weight)
+        if switched:
+            layers = self.encoder.classifier if self.average is None else self.average
+            loss = switched_loss(
+                q, objective, self.encoder, layers, self.supervision, switched, generator
+            )
+            terms = terms._replace(switched=loss)
+        known: list[Known] = []
+        if distortion > 0:
+            sure = sure_values(q if self.average is None else self.raw_posterior(images), CONFIDENT)
+            seen = distorted(self._unit(images), distortion, generator=generator)
+            known.append(Known(seen, sure, partial(self._loss_of_labels, generator=generator)))
+        if labelled is not None and labels is not None:
+            known.append(self._labelled(q, labelled, labels, distortion, tilt, mixing, generator))
+            labelled = labelled[:decoded]
+        return self._with_known(terms, known, labelled, kl_weight, generator) if known else terms
+
+    def _bound_terms(
+        self,
+        images: Tensor,
+        generator: torch.Generator | None,
+        kl_gradient: bool,
+        kl_weight: float,
+    ) -> tuple[DiscreteDistribution, AttributeReconstruction, AttributeTerms]:
+        """q(z|x) and f of images without labels, and the terms of their bound."""
+        q = self.encoder.classify(self._unit(images))
         objective = self.objective(images, kl_weight=kl_weight, generator=generator)
         estimate = self.estimator(q, objective, generator=generator)
         with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
             kl = kl_to_prior(q, self.log_prior)
         gaussian = mean_gaussian_kl(q, objective, estimate.sample)
-        terms = AttributeTerms(estimate.loss, kl, gaussian)
-        known: list[Known] = []
-        if distortion > 0:
-            plain = self.average is None
-            sure = sure_values(q if plain else self.raw_posterior(images), CONFIDENT)
-            seen = distorted(unit, distortion, generator=generator)
-            known.append(Known(seen, sure, partial(self._loss_of_labels, generator=generator)))
-        if labelled is not None and labels is not None:
-            known.append(self._labelled(q, labelled, labels, distortion, tilt, mixing, generator))
-        return self._with_known(terms, known, labelled, kl_weight, generator) if known else terms
+        return q, objective, AttributeTerms(estimate.loss, kl, gaussian)
 
     def _with_known(
         self,
@@ -283,11 +267,11 @@ class AttributeVAE(nn.Module):
             terms = terms._replace(consistency=losses[0])
         if labelled is None:
             return terms
-        shown = known[-1].observed
+        shown = known[-1].observed[: len(labelled)]
         unknown = shown.sum(-1, keepdim=True) == 0  # there the most probable value
         probable = self.raw_posterior(labelled) if known[-1].mixed else posteriors[-1]
         objective = self.objective(labelled, kl_weight=kl_weight, generator=generator)
-        z = torch.where(unknown, probable.mode(), shown)
+        z = torch.where(unknown, probable.mode()[: len(labelled)], shown)
         return terms._replace(supervision=losses[-1], labelled=objective(z))
 
     def _labelled(

@@ -80,6 +80,11 @@ class AttributeReconstruction:
         losses = self.loss(self.decoder(code, bits), self.images)
         return losses, gaussian_kl(mean, log_variance)
 
+    def code(self, bits: Float[Tensor, "*s b n"]) -> Float[Tensor, "*s b c"]:
+        """ε_z of attributes from 0 to 1."""
+        mean, log_variance = map(widened, self.gaussians(bits))
+        return mean + (0.5 * log_variance).exp() * self.noise
+
     @property
     def chunk_assignments(self) -> int:
         """Images decoded at a time: what fits a cache, what fills a GPU."""

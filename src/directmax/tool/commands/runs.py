@@ -33,6 +33,9 @@ class Evaluate:
     """Of those samples."""
     splits: tuple[str, ...] = ("train", "validation", "test")
     """Which images: any of train, validation and test."""
+    switched: bool = False
+    """Of a model of attributes, only: train a classifier on the labels of all training images, and
+    let it judge test images with an attribute switched (minutes)."""
     json: bool = False
     """Print JSON instead of a table."""
 
@@ -44,6 +47,9 @@ class Evaluate:
         from directmax.tool.run.finished import evaluate_run
 
         quiet()
+        if self.switched:
+            self._switched()
+            return
         with bars() as progress:
             metrics = evaluate_run(
                 self.run_dir,
@@ -69,6 +75,21 @@ class Evaluate:
         if any("attributes" in values for values in metrics.values()):
             console.print(attribute_table(metrics))
         console.print(bound_table(metrics))
+
+    def _switched(self) -> None:
+        from directmax.tool.look.progress import Terminal
+        from directmax.tool.run.attribute_switching import switched_run
+        from directmax.tool.run.tables import switched_table
+
+        found = switched_run(
+            self.run_dir, data=self.data, data_dir=self.data_dir, device=self.device
+        )
+        if self.json:
+            import json
+
+            print(json.dumps(found, indent=2))
+        else:
+            Terminal().print(switched_table(found))
 
 
 @dataclass(frozen=True)

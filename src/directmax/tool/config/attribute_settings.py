@@ -47,17 +47,6 @@ class AttributeSettings:
         since=4,
         before="uniform",
     )
-    evidence: float = setting(
-        """Attributes model with labels: by which the gradient of the bound with respect to the
-        network of q(z|x) is multiplied; 0: labels and consistency alone decide what z means.""",
-        with_labels(1.0, 1.0),
-        "1",
-        range=(0, 1e6),
-        models=_MODEL,
-        labels=_MODEL,
-        since=4,
-        before=1.0,
-    )
     average: float = setting(
         """Attributes model with labels: q(z|x) is, but for the gradient, that of a mean of the
         weights over past steps, of which this share stays at every step; 0: of the last ones.""",
@@ -89,4 +78,26 @@ class AttributeSettings:
         labels=_MODEL,
         since=4,
         before=False,
+    )
+    decoded: int = setting(
+        """Attributes model with labels: images of a step's labelled ones of which f(labels) is
+        trained too, at most.""",
+        with_labels(20, 100),
+        "20",
+        range=(1, 1_000_000),
+        models=_MODEL,
+        labels=_MODEL,
+        since=4,
+        before=100,
+    )
+    switched: int = setting(
+        """Attributes model with labels: images of a step that are also decoded with other
+        attributes, which q(z|x) must then see; 0 switches this off.""",
+        with_labels(25, 0),
+        "25",
+        range=(0, 1_000_000),
+        models=_MODEL,
+        labels=_MODEL,
+        since=4,
+        before=0,
     )

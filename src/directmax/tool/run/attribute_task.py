@@ -181,19 +181,25 @@ class AttributeTask(Task):
             kl_gradient=config.kl_gradient == "on",
             kl_weight=weight,
             distortion=config.distortion if self.labelled is not None else 0.0,
-            evidence=config.evidence,
             mixing=config.mixing,
             tilt=self.tilt,
+            decoded=config.decoded,
+            switched=config.switched if self.labelled is not None else 0,
             **inputs,
         )
         scale = batch.weight * processes / batch.size
         loss = (terms.reconstruction + weight * terms.kl).sum() * scale
         if self.labelled is not None:
             assert isinstance(config.label_weight, float)  # chosen
-            shown = config.label_weight * terms.supervision + LABELLED_SHARE * terms.labelled
-            loss = loss + shown.sum() * (processes / self.labelled.size)
+            each = processes / self.labelled.size
+            decoded = terms.labelled.sum() * len(terms.supervision) / max(1, len(terms.labelled))
+            shown = config.label_weight * terms.supervision.sum() + LABELLED_SHARE * decoded
+            loss = loss + shown * each
             if terms.consistency is not None:
                 loss = loss + config.label_weight * terms.consistency.sum() * scale
+            if terms.switched is not None:
+                share = len(batch.images) / max(1, len(terms.switched))
+                loss = loss + config.label_weight * terms.switched.sum() * share * scale
         gaussian = terms.gaussian_kl.sum()
         reconstruction = terms.reconstruction.detach().sum() - weight * gaussian
         kl = terms.kl.detach().sum() + gaussian

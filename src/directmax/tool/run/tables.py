@@ -119,6 +119,31 @@ def score_table(summary: Mapping[str, Any], shown: Mapping[str, str]) -> Table:
     )
 
 
+def switched_table(found: Mapping[str, Any]) -> Table:
+    """What `switching_scores` found, in per cent."""
+    heads = {
+        "switched": "switched",
+        "kept": "others kept",
+        "near": "near the original",
+        "recognised": "kept in the reconstruction",
+        "judge": "judge right on images",
+    }
+    rows = [
+        [name, *(None if each[key] is None else f"{100 * each[key]:.2f}" for key in heads)]
+        for name, each in found["attributes"].items()
+    ]
+    distances = found["frechet"]
+    return Table(
+        f"{found['images']:,} test images with one attribute switched, judged by a classifier of "
+        "real images, %",
+        ["attribute", *heads.values()],
+        rows,
+        f"Reconstruction error (root mean square, pixels 0 to 1) {found['error']:.4f}; Fréchet "
+        f"distance of the judge's features to those of the images: reconstructed "
+        f"{distances['reconstructed']:.2f}, switched {distances['switched']:.2f}.",
+    )
+
+
 def training_note(summary: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> str:
     """Why the validation bound of the best epoch was another one while the run trained; "" if not.
 
