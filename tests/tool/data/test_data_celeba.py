@@ -245,3 +245,41 @@ def test_an_image_is_damaged(celeba: Path, fault: Fault) -> None:
     assert images[0].shape == (3, 64, 64)
     path.write_bytes(content)
     assert images[0].shape == (3, 64, 64)
+
+
+# Tables of one's own
+
+
+def own(folder: Path, words: list[str], names: list[str]) -> AttributeData:
+    (folder / "pictures" / "more").mkdir(parents=True)
+    lines = ["file,Hat,age,Smile"]
+    for index, word in enumerate(words):
+        place = folder / "pictures" / ("more" if index % 2 else ".") / f"{index}.png"
+        image = Image.new("L", (9 + index, 20), index)
+        image.convert("L" if index % 3 else "RGB").save(place)
+        lines.append(f"{index}.jpg,{word},{20 + index},{1 if index % 2 else -1}")
+    (folder / "mine.csv").write_text("\n".join(lines))
+    return load_attributes(folder, names, size=8)
+
+
+def test_one_table_beside_images_of_any_kind(tmp_path: Path) -> None:
+    words = ["1", "0", "-1", "", "1.0", "0.0", "nan", "True", "false", "1"] * 2
+    data = own(tmp_path, words, ["Hat", "Smile"])
+    values = {"1": 1, "1.0": 1, "True": 1, "0": 0, "0.0": 0, "false": 0}
+    parts = (data.train, data.validation, data.test)
+    for part in parts:
+        for index, (hat, smile) in enumerate(part.attributes.tolist()):
+            number = int(part.images[index].float().mean())
+            assert hat == values.get(words[number], -1)
+            assert smile == number % 2
+    assert sum(len(part) for part in parts) == len(words)
+
+
+def test_columns_that_are_no_attributes_are_refused_when_they_are_asked_for(
+    tmp_path: Path, fault: Fault
+) -> None:
+    own(tmp_path, ["1", "0"] * 6, ["Hat"])
+    message = fault(load_attributes, tmp_path, ["age"], size=8)
+    assert "line 2: age of 0.jpg is '20', expected 1 or" in message
+    (tmp_path / "other.csv").write_text("file,Hat\n")
+    assert "has 2 tables, mine.csv and other.csv" in fault(load_attributes, tmp_path, ["Hat"])

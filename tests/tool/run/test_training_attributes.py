@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -113,7 +114,7 @@ def test_what_a_run_leaves(run: Path) -> None:
     assert "accuracy of every attribute" in page
     smiling = [summary["test"][name]["Smiling"] for name in ("attributes", "majority")]
     assert "{:.2f}</span><small><span>majority {:.2f}".format(*(100 * x for x in smiling)) in page
-    assert page.count("<img") == 1
+    assert page.count("<img") == 2
 
 
 def test_evaluate_gives_the_summary(run: Path) -> None:
@@ -125,6 +126,32 @@ def test_evaluate_gives_the_summary(run: Path) -> None:
     table = succeed("evaluate", run, "--device", "cpu", "--splits", "test").out
     assert "accuracy of every" in table
     assert "Eyeglasses" in table
+
+
+def test_what_is_simpler_stands_beside_it(run: Path) -> None:
+    summary = read(run / "summary.json")
+    assert set(summary["yardsticks"]) == {"regression", "network"}
+    page = (run / "report.html").read_text()
+    for name, own in summary["test"]["scores"].items():
+        others = [each[name]["accuracy"] for each in summary["yardsticks"].values()]
+        assert all(f"{100 * value:.2f}" in page for value in [own["accuracy"], *others])
+        said = any(line.startswith("Worse than the majority") for line in summary["advice"])
+        assert said or own["accuracy"] >= own["majority"]
+
+
+def test_a_judge_of_switched_images(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import json
+
+    from directmax.tool.run import attribute_switching
+
+    scores = attribute_switching.switching_scores
+    monkeypatch.setattr(attribute_switching, "switching_scores", partial(scores, steps=3))
+    found = json.loads(succeed("evaluate", run, "--device", "cpu", "--switched", "--json").out)
+    assert found["images"] == 10
+    assert set(found["attributes"]) == {"Eyeglasses", "Smiling", "Male"}
+    for each in found["attributes"].values():
+        assert all(0 <= each[key] <= 1 for key in ("switched", "kept", "near", "judge"))
+    assert "others kept" in succeed("evaluate", run, "--device", "cpu", "--switched").out
 
 
 def test_without_labels_there_is_no_accuracy(tmp_path: Path) -> None:

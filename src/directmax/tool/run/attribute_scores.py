@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from directmax.tool.look.content import Chart, Figure, Series
+
+COLOURS = ("blue", "vermillion", "green", "orange", "purple", "sky")
 BINS = 10
 """Of probabilities, equally wide."""
 _PLAIN = 5
@@ -77,3 +80,20 @@ def scores_of(sums: Float[Tensor, "n m"], names: Sequence[str]) -> dict[str, dic
             "majority": max(on, count - on) / count,
         }
     return found
+
+
+def reliability_figure(scores: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Share of images that have an attribute, against the probability that q(z|x) gives it.
+
+    Example:
+        >>> figure = reliability_figure({"Hat": {"reliability": [[0.1, 0.2, 50]]}})
+        >>> [series.label for series in figure.charts[0].series]
+        ['right', 'Hat']
+    """
+    series = [Series("right", (0, 1), (0, 1), color="soft", dash="dashed")]
+    for index, (name, each) in enumerate(scores.items()):
+        p, share, _ = zip(*each["reliability"], strict=True)
+        color = COLOURS[index % len(COLOURS)]
+        series.append(Series(name, p, share, color=color, marker="o"))
+    chart = Chart("", "probability", "share of images", series, y_limits=(0, 1))
+    return Figure("reliability", "Test images: how often what q(z|x) says is so", [chart], 1)

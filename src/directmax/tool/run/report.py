@@ -15,6 +15,7 @@ from directmax.tool.files import write_atomic
 from directmax.tool.look.content import Picture, Table
 from directmax.tool.look.pages import render as render_page
 from directmax.tool.run import attribute_pictures, pictures
+from directmax.tool.run.attribute_scores import reliability_figure
 from directmax.tool.run.attribute_yardsticks import SHOWN
 from directmax.tool.run.images import split_images
 from directmax.tool.run.make import Data, Model, title_of
@@ -52,15 +53,17 @@ def write_report(
     Returns:
         The pictures in it.
     """
-    drawn = _drawn(folder.config(), model, data)
+    drawn = _drawn(folder.config(), model, data, summary)
     write_atomic(folder.report_file, render(folder, model, data, summary, drawn))
     return drawn
 
 
-def _drawn(config: ResolvedConfig, model: Model, data: Data) -> list[Picture]:
+def _drawn(
+    config: ResolvedConfig, model: Model, data: Data, summary: dict[str, Any]
+) -> list[Picture]:
     if isinstance(model, AttributeVAE):
         assert isinstance(data, AttributeData)
-        return [_switched(model, data)]
+        return [_switched(model, data), *_reliability(summary)]
     assert isinstance(data, ImageData)
     return _images(config, model, data)
 
@@ -135,6 +138,16 @@ def _switched(model: AttributeVAE, data: AttributeData) -> Picture:
     grid = attribute_pictures.switched(model, data, ROWS, attributes=names, split="validation")
     title = f"Validation images with attributes on and off: {', '.join(names)}"
     return Picture("switched", title, SWITCHED, attribute_pictures.figure(grid))
+
+
+def _reliability(summary: dict[str, Any]) -> list[Picture]:
+    from directmax.tool.look.figures import drawn, png_file
+
+    if not summary["test"].get("scores"):
+        return []
+    figure = reliability_figure(summary["test"]["scores"])
+    note = "Points are means of the images in ten equally wide bins of the probability."
+    return [Picture(figure.name, figure.title, note, png_file(drawn(figure)))]
 
 
 def _images(

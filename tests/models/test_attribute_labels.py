@@ -1,0 +1,147 @@
+"""What labels of attributes do: prior, draws in other shares, mixtures, mean weights, switches."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from directmax import Categorical, Exact, LabelledDirect, PairwiseBinary
+from directmax.distributions import DiscreteDistribution, enumerate_states
+from directmax.models import AttributeDecoder, AttributeEncoder, AttributeVAE, attribute_prior
+from directmax.models._attribute_known import Known, known_losses
+from directmax.models._attribute_prior import kl_to_prior, label_loss
+
+SHAPE = (1, 9, 9)
+
+
+def make(**settings: object) -> AttributeVAE:
+    torch.manual_seed(0)
+    return AttributeVAE(
+        AttributeEncoder(SHAPE, 2, 2, hidden=5, width=3),
+        AttributeDecoder(SHAPE, 2, 2, width=3),
+        Exact(),
+        supervision=LabelledDirect(rao_blackwell=True),
+        **settings,  # type: ignore[arg-type]
+    ).double()
+
+
+def pictures(count: int, seed: int = 0) -> Tensor:
+    g = torch.Generator().manual_seed(seed)
+    return torch.randint(256, (count, *SHAPE), generator=g, dtype=torch.uint8)
+
+
+def distributions() -> list[DiscreteDistribution]:
+    g = torch.Generator().manual_seed(1)
+    unary = torch.randn(5, 3, 2, generator=g, dtype=torch.float64)
+    pairwise = torch.randn(5, 3, generator=g, dtype=torch.float64)
+    return [Categorical(unary), PairwiseBinary(unary, pairwise)]
+
+
+def test_prior_of_labels_some_of_which_are_missing() -> None:
+    labels = torch.tensor([[0, 0]] * 6 + [[1, 0]] * 2 + [[1, 1], [-1, 1], [0, -1]])
+    first, second = 3.5 / 11, 2.5 / 11  # 3 of 10 and 2 of 10, both values half an image more
+    share = torch.tensor([(1 - first) * (1 - second), (1 - first) * second])
+    share = torch.cat([share, torch.tensor([first * (1 - second), first * second])])
+    expected = (torch.tensor([6.0, 0.0, 2.0, 1.0]) + share) / 10
+    torch.testing.assert_close(attribute_prior(labels).exp(), expected)
+    nothing = attribute_prior(torch.full((4, 3), -1))
+    torch.testing.assert_close(nothing.exp(), torch.full((8,), 1 / 8))
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_kl_and_loss_are_those_of_enumeration(index: int) -> None:
+    q = distributions()[index]
+    g = torch.Generator().manual_seed(2)
+    log_prior, tilt = torch.randn(2, 8, generator=g, dtype=torch.float64)
+    log_prior = log_prior.log_softmax(0)
+    p = q.log_prob_table().exp()
+    expected = (p * (p.log() - log_prior)).sum(-1)
+    torch.testing.assert_close(kl_to_prior(q, log_prior), expected)
+    labels = torch.tensor([[1, 0, 1], [0, -1, 1], [-1, -1, -1], [1, 1, -1], [0, 0, 0]])
+    observed = torch.stack([labels == 0, labels == 1], -1).double()
+    weighted = p * tilt.exp()
+    weighted = weighted / weighted.sum(-1, keepdim=True)
+    bits = enumerate_states(3, 2)[..., 1]
+    fits = ((bits == labels.unsqueeze(1)) | (labels.unsqueeze(1) < 0)).all(-1)
+    expected = -(weighted * fits).sum(-1).log()
+    torch.testing.assert_close(label_loss(q, observed, tilt), expected)
+
+
+def test_a_draw_in_other_shares_is_undone() -> None:
+    """One attribute that an image shows by chance: fitted to as many with as without, q is right
+    for images of which a tenth has it."""
+    share, seen = 0.1, torch.tensor([0.8, 0.3])  # of images with and without, those that show it
+    drawn = torch.tensor([0.5, 0.5])
+    tilt = (drawn / torch.tensor([1 - share, share])).log()
+    odds = torch.zeros(2, requires_grad=True)  # of images that show it, and that do not
+    optimizer = torch.optim.LBFGS([odds], max_iter=100, line_search_fn="strong_wolfe")
+    weights = torch.stack([seen / 2, (1 - seen) / 2])  # (shown?, with?)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = torch.zeros(())
+        for shows in range(2):
+            q = Categorical.binary(odds[shows].view(1, 1).expand(2, 1))
+            losses = label_loss(q, torch.eye(2)[[1, 0]].unsqueeze(1), tilt)
+            loss = loss + (weights[shows] * losses).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    true = torch.stack([share * seen[0] / (share * seen[0] + (1 - share) * seen[1])])
+    torch.testing.assert_close(odds[:1].detach().sigmoid(), true, atol=1e-3, rtol=0)
+
+
+def test_mixed_images_have_the_mean_of_both_losses() -> None:
+    model, images = make(), torch.rand(6, *SHAPE, dtype=torch.float64)
+    observed = torch.eye(2, dtype=torch.float64)[torch.randint(2, (6, 2))]
+    loss = partial(label_loss, tilt=torch.zeros(4, dtype=torch.float64))
+    known = [Known(images[:2], observed[:2], loss), Known(images, observed, loss, mixed=True)]
+    (plain, mixed), _ = known_losses(
+        model.encoder, known, generator=torch.Generator().manual_seed(3)
+    )
+    g = torch.Generator().manual_seed(3)
+    share = torch.rand(6, generator=g, dtype=torch.float64)
+    partner = torch.rand(6, generator=g, dtype=torch.float64).argsort()
+    weight = share.view(-1, 1, 1, 1)
+    q = model.encoder.classify(weight * images + (1 - weight) * images[partner])
+    expected = share * loss(q, observed) + (1 - share) * loss(q, observed[partner])
+    torch.testing.assert_close(mixed, expected)
+    torch.testing.assert_close(plain, loss(model.encoder.classify(images[:2]), observed[:2]))
+
+
+def test_mean_weights_and_calibration_are_what_is_used() -> None:
+    model, images = make(averaged=True, calibrated=True), pictures(4)
+    plain = model.encoder.classify(model._unit(images)).logits.diff(dim=-1).squeeze(-1)
+    with torch.no_grad():
+        before = model.raw_posterior(images).logits
+        for parameter in model.encoder.parameters():
+            parameter.mul_(3)
+        torch.testing.assert_close(model.raw_posterior(images).logits, before)
+        model.follow(0.0)
+        now = model.encoder.classify(model._unit(images)).logits
+        torch.testing.assert_close(model.raw_posterior(images).logits, now)
+        assert float((now - before).abs().max()) > 0.01
+        model.calibration.copy_(torch.tensor([[0.5, 2.0], [1.0, -1.0]]))
+    odds = now.diff(dim=-1).squeeze(-1)
+    expected = (odds * torch.tensor([0.5, 2.0]) + torch.tensor([1.0, -1.0])).sigmoid()
+    torch.testing.assert_close(model.posterior(images).marginals()[..., 1], expected)
+    assert plain.shape == expected.shape
+
+
+def test_switched_images_teach_the_decoder_alone() -> None:
+    model = make(averaged=True, log_prior=attribute_prior(torch.tensor([[0, 1], [1, 1]])))
+    terms = model(pictures(5), switched=3, generator=torch.Generator().manual_seed(0))
+    assert terms.switched.shape == (3,)
+    terms.switched.sum().backward()
+    moved = {name for name, value in model.named_parameters() if value.grad is not None}
+    assert moved == {f"decoder.{name}" for name, _ in model.decoder.named_parameters()}
+
+
+def test_calibration_needs_independent_attributes() -> None:
+    encoder = AttributeEncoder(SHAPE, 2, 2, width=3, kind="pairwise")
+    with pytest.raises(ValueError, match="calibrated is for independent attributes"):
+        AttributeVAE(encoder, AttributeDecoder(SHAPE, 2, 2, width=3), Exact(), calibrated=True)

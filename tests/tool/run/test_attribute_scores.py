@@ -1,0 +1,82 @@
+"""Scores, calibration and yardsticks of attributes, some of which are not known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from directmax.tool.config import TrainConfig
+from directmax.tool.data import AttributeData, AttributeSplit, ImagesInMemory
+from directmax.tool.run.attribute_scores import score_sums, scores_of
+from directmax.tool.run.attribute_task import labelled_rows
+from directmax.tool.run.attribute_yardsticks import yardsticks
+from directmax.tool.run.calibration import RIDGE, fitted_scale_and_shift
+
+
+def test_scores_are_those_by_hand() -> None:
+    p = torch.tensor([[0.95], [0.92], [0.15], [0.55], [0.3]])
+    labels = torch.tensor([[1], [0], [0], [1], [-1]])
+    parts = [score_sums(p[:2], labels[:2]), score_sums(p[2:], labels[2:])]
+    found = scores_of(sum(parts[1:], parts[0]), ["Hat"])["Hat"]
+    assert (found["accuracy"], found["balanced"], found["majority"]) == (0.75, 0.75, 0.5)
+    expected = -np.log([0.95, 0.08, 0.85, 0.55]).mean()
+    assert found["cross_entropy"] == pytest.approx(expected)
+    error = (2 * abs(0.935 - 0.5) + 0.15 + 0.45) / 4
+    assert found["calibration_error"] == pytest.approx(error)
+    assert [row[2] for row in found["reliability"]] == [1, 1, 2]
+    assert scores_of(score_sums(p, torch.full((5, 1), -1)), ["Hat"]) == {}
+
+
+def test_calibration_is_the_optimum() -> None:
+    g = torch.Generator().manual_seed(0)
+    odds = 6 * torch.randn(400, 2, generator=g, dtype=torch.float64)
+    labels = (torch.rand(400, 2, generator=g) < (odds / 3 - 1).sigmoid()).long()
+    labels[:50, 0] = -1
+    found = fitted_scale_and_shift(odds, labels).T
+    for column, (scale, shift) in enumerate(found.tolist()):
+        known = labels[:, column] >= 0
+        x, y = odds[known, column].numpy(), labels[known, column].numpy()
+
+        def loss(w: np.ndarray, x: np.ndarray = x, y: np.ndarray = y) -> float:
+            z = w[0] * x + w[1]
+            ridge = RIDGE / 2 * ((w[0] - 1) ** 2 + w[1] ** 2)
+            return float((np.logaddexp(0, z) - y * z).sum() + ridge)
+
+        best = minimize(loss, np.zeros(2), method="BFGS").x
+        np.testing.assert_allclose([scale, shift], best, atol=1e-3)
+    wrong = fitted_scale_and_shift(odds, (odds < 0).long())
+    assert float(wrong[0].max()) == 0  # never the other way round
+
+
+def test_images_without_labels_are_not_drawn() -> None:
+    attributes = torch.tensor([[-1, -1]] * 20 + [[1, -1]] * 5 + [[0, 1]] * 5)
+    rows = labelled_rows(attributes, 10, torch.Generator().manual_seed(0))
+    assert sorted(rows.tolist()) == list(range(20, 30))
+    with pytest.raises(ValueError, match=r"11 is more than the 10 .* anything is known"):
+        labelled_rows(attributes, 11, torch.Generator())
+
+
+def test_yardsticks_learn_what_is_plain_to_see() -> None:
+    """Upright or lying stripes; one image in four is unlabelled."""
+    g = torch.Generator().manual_seed(0)
+    truth = torch.randint(2, (160, 1), generator=g)
+    stripes = (torch.arange(16) % 4 < 2).float() * 200
+    images = torch.where(truth[:, :, None] > 0, stripes[None, :, None], stripes[None, None])
+    images = (images + 50 * torch.rand(160, 16, 16, generator=g)).to(torch.uint8).unsqueeze(1)
+    labels = truth.clone()
+    labels[::4] = -1
+    split = AttributeSplit(ImagesInMemory(images), labels)
+    data = AttributeData("stripes", ("Lying",), (1, 16, 16), split, split, split, "drawn")
+    settings = {"data": "celeba", "model": "attributes", "attributes": ("Lying",), "labels": 40}
+    config = TrainConfig(**settings, image_size=16).resolve()
+    from directmax.tool.config.build import build_attribute_model
+
+    rows = labelled_rows(labels, 40, g)
+    model = build_attribute_model(config, data.shape)
+    found = yardsticks(config, data, model, rows, torch.zeros(2), steps=40)
+    assert {name: each["Lying"]["accuracy"] for name, each in found.items()} == {
+        "regression": 1.0,
+        "network": 1.0,
+    }
