@@ -115,7 +115,6 @@ def test_mixed_images_have_the_mean_of_both_losses() -> None:
 
 def test_mean_weights_and_calibration_are_what_is_used() -> None:
     model, images = make(averaged=True, calibrated=True), pictures(4)
-    plain = model.encoder.classify(model._unit(images)).logits.diff(dim=-1).squeeze(-1)
     with torch.no_grad():
         before = model.raw_posterior(images).logits
         for parameter in model.encoder.parameters():
@@ -129,7 +128,10 @@ def test_mean_weights_and_calibration_are_what_is_used() -> None:
     odds = now.diff(dim=-1).squeeze(-1)
     expected = (odds * torch.tensor([0.5, 2.0]) + torch.tensor([1.0, -1.0])).sigmoid()
     torch.testing.assert_close(model.posterior(images).marginals()[..., 1], expected)
-    assert plain.shape == expected.shape
+    model.settle()
+    assert model.average is model.calibration is None
+    plain_q = model.encoder.classify(model._unit(images))
+    torch.testing.assert_close(plain_q.marginals()[..., 1], expected)
 
 
 def test_switched_images_teach_the_decoder_alone() -> None:

@@ -25,6 +25,7 @@ from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._attribute_known import Known, known_losses
 from directmax.models._attribute_networks import AttributeDecoder, AttributeEncoder
 from directmax.models._attribute_prior import kl_to_prior, label_loss
+from directmax.models._attribute_settled import settle_weights
 from directmax.models._attribute_switched import switched_loss
 from directmax.models._attribute_terms import AttributeTerms, mean_gaussian_kl, sure_values
 from directmax.models._bound import Bound
@@ -115,6 +116,15 @@ class AttributeVAE(nn.Module):
         self.calibration: Tensor | None
         identity = torch.tensor([[1.0, 0.0]]).T.repeat(1, encoder.num_variables)
         self.register_buffer("calibration", identity if calibrated else None)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Make `posterior` the encoder's own: mean weights and calibration become its weights.
+
+        For a model whose training has ended; it has neither afterwards.
+        """
+        settle_weights(self.encoder, self.average, self.calibration)
+        self.average = self.calibration = None
 
     @property
     def log_scale(self) -> Float[Tensor, ""]:

@@ -50,6 +50,35 @@ def test_calibration_is_the_optimum() -> None:
     assert float(wrong[0].max()) == 0  # never the other way round
 
 
+def test_labelled_images_have_all_combinations_as_often_as_there_are() -> None:
+    g = torch.Generator().manual_seed(0)
+    attributes = torch.cat(
+        [
+            torch.tensor([[a, b]]).expand(count, 2)
+            for a, b, count in ((0, 0, 50), (1, 0, 3), (1, 1, 20))
+        ]
+    )
+    rows = labelled_rows(attributes, 30, g)
+    assert len(set(rows.tolist())) == 30
+    few = [labelled_rows(attributes, 1, g).item() for _ in range(20)]
+    assert {tuple(attributes[row].tolist()) for row in few} == {(0, 0), (1, 0), (1, 1)}
+    drawn = [tuple(bits) for bits in attributes[rows].tolist()]
+    assert drawn.count((1, 0)) == 3  # all of them
+    assert abs(drawn.count((0, 0)) - drawn.count((1, 1))) <= 1
+    assert sorted(labelled_rows(attributes, 73, g).tolist()) == list(range(73))
+    with pytest.raises(ValueError, match="--labels 74 is more than the 73 training images"):
+        labelled_rows(attributes, 74, g)
+
+
+def test_labels_are_drawn_by_the_seed() -> None:
+    attributes = torch.zeros(50, 1, dtype=torch.int64)
+    one, same, other = (
+        labelled_rows(attributes, 5, torch.Generator().manual_seed(seed)).tolist()
+        for seed in (0, 0, 1)
+    )
+    assert one == same != other
+
+
 def test_images_without_labels_are_not_drawn() -> None:
     attributes = torch.tensor([[-1, -1]] * 20 + [[1, -1]] * 5 + [[0, 1]] * 5)
     rows = labelled_rows(attributes, 10, torch.Generator().manual_seed(0))

@@ -22,7 +22,7 @@ from command_line import Forked, call, metrics, read, refuse, succeed, two_proce
 from directmax.tool.config import TrainConfig
 from directmax.tool.data import ImagesInMemory, load_attributes
 from directmax.tool.run import attribute_pictures, attribute_task
-from directmax.tool.run.attribute_task import AttributeTask, labelled_rows
+from directmax.tool.run.attribute_task import AttributeTask
 from directmax.tool.run.finished import edit_image, load_run, sample_run
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -60,38 +60,6 @@ def run(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     succeed(*SMALL, *LABELS, "--data-dir", faces, "--run-dir", folder)
     torch.set_num_threads(threads)
     return folder
-
-
-# Labelled images
-
-
-def test_labelled_images_have_all_combinations_as_often_as_there_are() -> None:
-    g = torch.Generator().manual_seed(0)
-    attributes = torch.cat(
-        [
-            torch.tensor([[a, b]]).expand(count, 2)
-            for a, b, count in ((0, 0, 50), (1, 0, 3), (1, 1, 20))
-        ]
-    )
-    rows = labelled_rows(attributes, 30, g)
-    assert len(set(rows.tolist())) == 30
-    few = [labelled_rows(attributes, 1, g).item() for _ in range(20)]
-    assert {tuple(attributes[row].tolist()) for row in few} == {(0, 0), (1, 0), (1, 1)}
-    drawn = [tuple(bits) for bits in attributes[rows].tolist()]
-    assert drawn.count((1, 0)) == 3  # all of them
-    assert abs(drawn.count((0, 0)) - drawn.count((1, 1))) <= 1
-    assert sorted(labelled_rows(attributes, 73, g).tolist()) == list(range(73))
-    with pytest.raises(ValueError, match="--labels 74 is more than the 73 training images"):
-        labelled_rows(attributes, 74, g)
-
-
-def test_labels_are_drawn_by_the_seed() -> None:
-    attributes = torch.zeros(50, 1, dtype=torch.int64)
-    one, same, other = (
-        labelled_rows(attributes, 5, torch.Generator().manual_seed(seed)).tolist()
-        for seed in (0, 0, 1)
-    )
-    assert one == same != other
 
 
 # A run

@@ -213,7 +213,8 @@ class AttributeTask(Task):
         return dataclasses.replace(metrics, majority=None, scores=None)
 
     def results(self) -> dict[str, Metrics]:
-        """Of the validation and the test images."""
+        """Of the validation and the test images, by the model as it is loaded later."""
+        self.model.settle()
         samples = self.config.eval_samples
         return {
             split: self._evaluate(split, num_samples=samples) for split in ("validation", "test")

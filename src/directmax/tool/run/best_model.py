@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+from directmax.models import AttributeVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.rules import check_data
 from directmax.tool.data.names import is_path
@@ -75,6 +76,8 @@ def load_best(run_dir: str | Path, device: str = "auto") -> BestModel:
         model.double()
     restore_model(model, tensors, folder.best)
     model.to(where)
+    if isinstance(model, AttributeVAE):
+        model.settle()
     return BestModel(folder, config, images, model.eval())
 
 
