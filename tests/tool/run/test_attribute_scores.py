@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.optimize import minimize
 
+from command_line import read, succeed
 from directmax.tool.config import TrainConfig
 from directmax.tool.data import AttributeData, AttributeSplit, ImagesInMemory
 from directmax.tool.run.attribute_scores import score_sums, scores_of
@@ -109,3 +114,27 @@ def test_yardsticks_learn_what_is_plain_to_see() -> None:
         "regression": 1.0,
         "network": 1.0,
     }
+
+
+def test_a_run_on_photographs_of_ones_own(tmp_path: Path) -> None:
+    """One table of any name, values that are not known, a report and a judgement at the end."""
+    draws = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    lines = ["image,Lying,age"]
+    for index in range(60):
+        lying = index % 2
+        picture = draws.integers(0, 99, (16, 20), dtype=np.uint8)
+        picture[(np.arange(16) // 3 % 2 == 0) if lying else slice(None)] += 100
+        Image.fromarray(picture).save(tmp_path / "photos" / f"{index}.png")
+        lines.append(f"{index}.png,{'' if index % 5 == 0 else lying},{index}")
+    (tmp_path / "photos" / "list.csv").write_text("\n".join(lines))
+    words = ["--image-size", "12", "--gaussian", "3", "--hidden", "8", "--batch-size", "24"]
+    words += ["--model", "attributes", "--attributes", "Lying", "--labels", "12", "--epochs", "1"]
+    folder, data = tmp_path / "run", tmp_path / "photos"
+    done = succeed("train", "--device", "cpu", "--data", data, *words, "--run-dir", folder)
+    assert "majority" in done.out
+    summary = read(folder / "summary.json")
+    assert set(summary["test"]["scores"]) == {"Lying"}
+    assert (folder / "report.html").exists()
+    printed = json.loads(succeed("evaluate", folder, "--device", "cpu", "--json").out)
+    assert printed["test"] == summary["test"]

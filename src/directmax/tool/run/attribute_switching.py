@@ -23,7 +23,7 @@ from directmax.tool.files import RunError
 from directmax.tool.run.finished import load_run
 from directmax.tool.run.make import Given
 
-STEPS = 2000
+STEPS = 1000
 """Of the training of the judge, of mini-batches of 100 images."""
 BATCH, READ = 100, 250
 LEARNING_RATE = 1e-3

@@ -176,9 +176,12 @@ def _images(
 
 def _settings(config: ResolvedConfig) -> list[Table]:
     """What says which run this is, and what is as it is for any such model."""
-    plain = TrainConfig(data=config.data, model=config.model, encoder=config.encoder)
+    named = config.attributes if config.model == "attributes" else ()  # nobody else knows them
+    plain = TrainConfig(
+        data=config.data, model=config.model, encoder=config.encoder, attributes=named
+    )
     standard = plain.resolve().to_dict()
-    standard |= {"data": None, "model": None, "encoder": "independent"}
+    standard |= {"data": None, "model": None, "attributes": None, "encoder": "independent"}
     shown = config.to_dict() | {"likelihood": config.likelihood}  # files have a word for none
     standard["likelihood"] = plain.resolve().likelihood
     values = {name: value for name, value in shown.items() if value is not None}

@@ -88,34 +88,24 @@ def score_table(summary: Mapping[str, Any], shown: Mapping[str, str]) -> Table:
 
     Args:
         summary: of a run, with `scores` of the test images.
-        shown: yardsticks of the summary, in words.
+        shown: yardsticks that a summary may have, in words.
     """
-    rows = []
     others = summary.get("yardsticks", {})
+    rows = []
     for name, own in summary["test"]["scores"].items():
-        more = [(shown[key], found[name]) for key, found in others.items() if name in found]
-        for method, each in [("this model", own), *more]:
-            balanced = each["balanced"]
-            rows.append(
-                [
-                    name,
-                    method,
-                    f"{100 * each['accuracy']:.2f}",
-                    None if balanced is None else f"{100 * balanced:.2f}",
-                    f"{each['cross_entropy']:.3f}",
-                    f"{each['calibration_error']:.3f}",
-                ]
-            )
-        rows.append([name, "always the more frequent value", f"{100 * own['majority']:.2f}"])
-        rows[-1] += ["50.00", None, None]
-    columns = ["attribute", "method", "accuracy, %", "balanced, %", "cross-entropy, nats"]
+        simpler = [found.get(name, {}).get("accuracy") for found in others.values()]
+        accuracies = [own["accuracy"], own["balanced"], own["majority"], *simpler]
+        cells = [None if each is None else f"{100 * each:.2f}" for each in accuracies]
+        honest = [f"{own['cross_entropy']:.3f}", f"{own['calibration_error']:.3f}"]
+        rows.append([name, *cells, *honest])
     return Table(
-        "test images: the model beside what is simpler, of the same labelled images",
-        [*columns, "calibration error"],
+        "test images: the model beside what is simpler, accuracy in %",
+        ["", "model", "balanced", "majority", *others, "nats", "calibration"],
         rows,
-        "Balanced: the mean of the accuracies of images with and without. Calibration error: the "
-        "mean distance of probability and share, of ten equally wide bins.",
-        words=(0, 1),
+        "Balanced: the mean of the model's accuracies on images with and without. "
+        + "".join(f"{key.capitalize()}: {shown[key]}. " for key in others)
+        + "Nats: the model's cross-entropy. Calibration: the mean distance of its probability "
+        "and the share that is so, in ten equally wide bins.",
     )
 
 
