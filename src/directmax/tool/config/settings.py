@@ -14,6 +14,7 @@ from directmax.tool.config.attribute_settings import AttributeSettings
 from directmax.tool.config.defaults import (
     FEWEST_EPOCHS,
     LENGTH,
+    LENGTH_OF_ATTRIBUTES,
     LENGTH_OF_SEVERAL,
     MOST_EPOCHS,
     default_binarize,
@@ -340,7 +341,8 @@ class GeneralSettings:
         default_epochs,
         f"{LENGTH:,} steps with one variable, {LENGTH_OF_SEVERAL:,} with several, in whole epochs, "
         f"at most {MOST_EPOCHS}, with estimators other than local-divergence at least "
-        f"{FEWEST_EPOCHS}; with the other models 40, or 400 with digits",
+        f"{FEWEST_EPOCHS}; with the other models 40, or 400 with digits, and with attributes of "
+        f"few images {LENGTH_OF_ATTRIBUTES:,} steps",
         range=(1, 1_000_000),
     )
     patience: int = setting(
