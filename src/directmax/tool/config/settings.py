@@ -11,6 +11,7 @@ from directmax.models import COUPLED, ENCODERS, NETWORKS, EncoderKind
 from directmax.objectives import BERNOULLI, LIKELIHOODS
 from directmax.solvers import SOLVERS
 from directmax.tool.config.defaults import (
+    ANNEALED_TO,
     FEWEST_EPOCHS,
     LENGTH,
     LENGTH_OF_SEVERAL,
@@ -318,7 +319,7 @@ class Settings:
     )
     anneal_rate: float = setting(
         f"""ε and τ (of {_those(lambda row: bool(row.anneals), "and")}) are
-        multiplied by exp(−rate·step), updated every 1,000 steps, down to 0.1.""",
+        multiplied by exp(−rate·step), updated every 1,000 steps, down to {ANNEALED_TO}.""",
         1e-5,
         range=(0, 1e6),
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from directmax._memory import is_out_of_memory
 from directmax.tool.config import VERSION, ResolvedConfig, digest_of, stored_config
 from directmax.tool.files import (
     LARGEST_JSON,
@@ -306,7 +307,12 @@ def _make(folder: Path) -> bool:
 
 
 def _of_writing(error: BaseException) -> bool:
-    """Whether something could not be written; a reader who left hears of --resume instead."""
+    """Whether something could not be written, or no memory could be had.
+
+    A reader who left hears of --resume instead.
+    """
+    if is_out_of_memory(error):
+        return True
     cause = error.__cause__ if isinstance(error, RunError) else error
     return isinstance(cause, OSError) and not isinstance(cause, BrokenPipeError)
 
