@@ -376,8 +376,7 @@ class Settings:
     )
     learning_rate: float = setting("Of Adam.", 1e-3, above_zero_to=1e6)
     learning_rate_schedule: str = setting(
-        """constant, cosine (down to zero at the last step), or late-cosine (constant for two
-        thirds of the run, then cosine).""",
+        "constant, cosine (zero at the last step), or late-cosine (constant for two thirds first).",
         lambda c: "late-cosine" if c.estimator == "local-divergence" else "cosine",
         "late-cosine with local-divergence, else cosine",
         choices=("constant", "cosine", "late-cosine"),
