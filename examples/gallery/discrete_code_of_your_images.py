@@ -2,8 +2,8 @@
 A discrete code of your images
 ==============================
 
-A folder of pictures goes in; a few switches come out, from which every picture can be drawn
-again. Nothing is labelled. The pictures here are handwritten digits, written to a folder as a
+A folder of pictures goes in; a few switches come out, from which every picture is drawn again,
+roughly. Nothing is labelled. The pictures here are handwritten digits, written to a folder as a
 camera would; yours are a path.
 """
 
@@ -31,7 +31,7 @@ for number, picture in enumerate(pixels):
 # Train
 # -----
 # Six variables of four values: 4,096 codes of twelve bits. On the command line this is
-# ``directmax train --data PATH --variables 6 --values 4 --epochs 80``.
+# ``directmax train --data PATH --variables 6 --values 4 --hidden 100 --epochs 80``.
 
 config = TrainConfig(data="own", variables=6, values=4, hidden=100, epochs=80)
 summary = train(config, work / "run", images=str(folder), device="cpu")
@@ -70,6 +70,15 @@ def show(rows, names):
 
 
 show([images[:10], again[:10]], ["picture", "from its code"])
+explained = (
+    1 - ((again - images) ** 2).mean().item() / ((images.mean(0) - images) ** 2).mean().item()
+)
+print(f"of the variance of the pixels the codes explain {explained:.0%}")
+assert 0.1 < explained < 0.9
+
+# %%
+# Twelve bits are few, and this training was short: some digits come out as another one that
+# looks like them. More variables and ``--epochs`` bring the drawing nearer to the picture.
 
 # %%
 # What a switch does
