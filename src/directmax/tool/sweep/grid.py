@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -80,9 +81,7 @@ def make_grid(
     given = dict(base or {})
     if seeds is not None:
         axes["seed"] = _seeds(seeds, axes.get("seed", [given.get("seed", 0)]))
-    count = 1
-    for values in axes.values():
-        count *= len(values)
+    count = math.prod(map(len, axes.values()))
     if count > MOST_TRAININGS:
         raise ValueError(f"a sweep has at most {MOST_TRAININGS:,} trainings, got {count:,}")
     varying = [name for name, values in axes.items() if len(values) > 1]
@@ -102,12 +101,16 @@ def make_grid(
             raise type(error)(f"{error}{_where(kept, varying)}") from None
         training = Training(_name(kept, varying, config), config, path)
         trainings.setdefault((config.digest(), path), training)
+    _refuse_unused(used, list(left_out))
+    notes = [f"{flag_of(name)} is left out where it is not used" for name, _ in left_out]
+    return Grid(tuple(_distinct(list(trainings.values()))), tuple(dict.fromkeys(notes)))
+
+
+def _refuse_unused(used: Mapping[str, bool], left_out: Sequence[tuple[str, str]]) -> None:
     for name, is_used in used.items():
         if not is_used:
             reason = next(reason for other, reason in left_out if other == name)
             raise ValueError(f"{flag_of(name)} is for {reason}")
-    notes = [f"{flag_of(name)} is left out where it is not used" for name, _ in left_out]
-    return Grid(tuple(_distinct(list(trainings.values()))), tuple(dict.fromkeys(notes)))
 
 
 def _without_path(settings: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
