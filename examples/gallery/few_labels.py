@@ -91,20 +91,7 @@ for (true, guess), count in sorted(wrong.items(), key=lambda each: -each[1])[:5]
 assert sum(wrong.values()) == round((1 - accuracy) * len(data.test))
 
 # %%
-# What was not learnt
-# -------------------
-# Sixty epochs are enough for the class, not for drawing digits: the bound of the model is no
-# better yet than that of pixels that are on as often as they are in all images.
-
-share = binary["train"].mean(0).clamp(1e-3, 1 - 1e-3)
-x = binary["test"]
-alone_nats = -(x * share.log() + (1 - x) * (1 - share).log()).sum(-1).mean().item()
-bound = summary["test"]["bound"]
-print(f"bound {bound:.1f} nats, every pixel on its own {alone_nats:.1f} nats")
-assert bound > alone_nats
-
-# %%
-# Longer trainings, which draw every digit in a given handwriting, are in :doc:`/mixed`.
-# ``directmax evaluate RUN`` prints accuracy and confusion matrix. Several attributes of
-# photographs are :doc:`/attributes`; labels in a model of your own are
-# :py:class:`~directmax.LabelledDirect`.
+# Sixty epochs are enough for the class, not for sharp drawings. Longer trainings, which draw
+# every digit in a given handwriting, are in :doc:`/mixed`. ``directmax evaluate RUN`` prints
+# accuracy and confusion matrix. Several attributes of photographs are :doc:`/attributes`;
+# labels in a model of your own are :py:class:`~directmax.LabelledDirect`.
