@@ -29,7 +29,7 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "solver": ({"encoder": "supermodular"}, "max-flow"),
     "perturbation": ({"encoder": "pairwise"}, "states"),
     "kl": ({"encoder": "pairwise"}, "unary"),
-    "candidates": ({}, "full"),
+    "candidates": ({"variables": 2}, "full"),
     "estimator": ({}, "exact"),
     "epsilon": ({}, 0.5),
     "epsilon_scale": ({}, 2.0),
@@ -45,5 +45,6 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "kl_fraction": ({}, 0.25),
     "learning_rate_schedule": ({}, "constant"),
     "precision": ({}, "64-true"),
+    "eval_samples": ({"variables": 20, "values": 2}, 7),
 }
 """Settings with which it is used, and a value; numbers that are not here: one more."""

@@ -58,6 +58,7 @@ class Declaration:
         gibbs: whether it takes the Gibbs distribution of a structure.
         independent: whether it takes independent variables.
         binary: whether it takes binary variables only.
+        tabulates: whether it asks for f of single changes, without gradient.
         temperature: where τ starts.
         parts: arguments that are networks of their own: their classes, for n variables of k values.
 
@@ -76,6 +77,7 @@ class Declaration:
     gibbs: bool = False
     independent: bool = True
     binary: bool = False
+    tabulates: bool = False
     temperature: float = 1.0
     parts: dict[str, str] = field(default_factory=dict)
 
@@ -122,6 +124,7 @@ ESTIMATORS: dict[str, Declaration] = {
         _TABLE,
         anneals="epsilon",
         coupled=_BOTH,
+        tabulates=True,
     ),
     "exact": Declaration(
         "Exact",
@@ -140,13 +143,16 @@ ESTIMATORS: dict[str, Declaration] = {
         _ONE,
         anneals="temperature",
     ),
-    "local-expectation": Declaration("LocalExpectation", _DRAWS, "none", _INDEPENDENT, _TABLE),
+    "local-expectation": Declaration(
+        "LocalExpectation", _DRAWS, "none", _INDEPENDENT, _TABLE, tabulates=True
+    ),
     "local-divergence": Declaration(
         "LocalDivergence",
         _DRAWS | {"covering": "alpha"},
         r"towards soft $q$ for $\alpha > 0$",
         _INDEPENDENT,
         _TABLE,
+        tabulates=True,
     ),
     "clamped-argmax": Declaration(
         "ClampedArgmax",
@@ -156,9 +162,16 @@ ESTIMATORS: dict[str, Declaration] = {
         "$n$, and 1 with gradient",
         coupled=("unary",),
         independent=False,
+        tabulates=True,
     ),
     "corrected-direct": Declaration(
-        "CorrectedDirect", _STEP, "none", _INDEPENDENT, _TABLE, anneals="epsilon"
+        "CorrectedDirect",
+        _STEP,
+        "none",
+        _INDEPENDENT,
+        _TABLE,
+        anneals="epsilon",
+        tabulates=True,
     ),
     "score-function": Declaration(
         "ScoreFunction",

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from directmax._validation import check_count, check_flag
+from directmax._randomness import check_generator
+from directmax._validation import check_count, check_flag, check_float_tensor
 from directmax.distributions import (
     DEFAULT_MAX_STATES,
     DiscreteDistribution,
@@ -191,7 +192,9 @@ class DiscreteVAE(nn.Module):
             Both losses, in nats: one number each.
 
         Raises:
-            ValueError: coupled variables of which log q sums over too many states (n > 24).
+            TypeError: `mean` is no floating-point tensor, `generator` none.
+            ValueError: `mean` is no image in [0, 1], or log q of coupled variables sums over too
+                many states (n > 24).
 
         Example:
             >>> from directmax import Decoder, Encoder, LocalDivergence
@@ -203,6 +206,9 @@ class DiscreteVAE(nn.Module):
 
         Reference: the second is the sleep phase of Hinton, Dayan, Frey and Neal 1995.
         """
+        check_generator(generator)
+        check_float_tensor("mean", mean, ("pixels",), finite=False)
+        check_images(mean.unsqueeze(0), num_pixels_of(self.encoder), name="mean")
         n, k = self._sizes(mean.unsqueeze(0))
         if n == 1 and k <= ALL_PRIOR_CODES:
             z = torch.eye(k, dtype=mean.dtype, device=mean.device).unsqueeze(1)

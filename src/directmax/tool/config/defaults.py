@@ -28,6 +28,10 @@ _NUM_IMAGES = 50_000
 """Where nobody knows better."""
 
 
+ANNEALED_TO = 0.1
+"""Where ε and τ stop falling."""
+
+
 def falling_epochs(fraction: float, epochs: int) -> int:
     """Epochs that a share of a run takes part in."""
     return math.ceil(fraction * epochs - 1e-9)

@@ -12,6 +12,7 @@ from directmax.objectives import BERNOULLI, LIKELIHOODS
 from directmax.solvers import SOLVERS
 from directmax.tool.config.attribute_settings import AttributeSettings
 from directmax.tool.config.defaults import (
+    ANNEALED_TO,
     FEWEST_EPOCHS,
     LENGTH,
     LENGTH_OF_ATTRIBUTES,
@@ -301,7 +302,7 @@ class GeneralSettings:
     )
     anneal_rate: float = setting(
         f"""ε and τ (of {_those(lambda row: bool(row.anneals), "and")}) are
-        multiplied by exp(−rate·step), updated every 1,000 steps, down to 0.1.""",
+        multiplied by exp(−rate·step), updated every 1,000 steps, down to {ANNEALED_TO}.""",
         1e-5,
         range=(0, 1e6),
     )
@@ -359,8 +360,7 @@ class GeneralSettings:
     )
     learning_rate: float = setting("Of Adam.", 1e-3, above_zero_to=1e6)
     learning_rate_schedule: str = setting(
-        """constant, cosine (down to zero at the last step), or late-cosine (constant for two
-        thirds of the run, then cosine).""",
+        "constant, cosine (zero at the last step), or late-cosine (constant for two thirds first).",
         lambda c: "late-cosine" if c.estimator == "local-divergence" else "cosine",
         "late-cosine with local-divergence, else cosine",
         choices=("constant", "cosine", "late-cosine"),
