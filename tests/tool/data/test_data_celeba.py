@@ -275,6 +275,18 @@ def test_one_table_beside_images_of_any_kind(tmp_path: Path) -> None:
     assert sum(len(part) for part in parts) == len(words)
 
 
+@pytest.mark.parametrize("between", [";", "\t", '","'])
+def test_other_marks_between_the_columns(tmp_path: Path, between: str) -> None:
+    data = own(tmp_path, ["1", "0", ""] * 5, ["Hat", "Smile"])
+    table = tmp_path / "mine.csv"
+    lines = table.read_text().split("\n")
+    if len(between) > 1:
+        lines = [f'"{line}"' for line in lines]
+    table.write_text("\n".join(line.replace(",", between) for line in lines))
+    again = load_attributes(tmp_path, ["Hat", "Smile"], size=8)
+    assert torch.equal(again.train.attributes, data.train.attributes)
+
+
 def test_columns_that_are_no_attributes_are_refused_when_they_are_asked_for(
     tmp_path: Path, fault: Fault
 ) -> None:

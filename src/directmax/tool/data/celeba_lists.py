@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -188,10 +189,19 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         text = content(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError, RunError, EOFError) as error:
         raise DataError(f"cannot read {path}: {reason(error)}; {REPLACE}") from error
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            words = line.strip().split("," if path.suffix == ".csv" else None)
-            yield number, [word.strip().strip('"') for word in words]
+    lines = text.splitlines()
+    if path.suffix == ".csv":
+        head = next(filter(str.strip, lines), "")
+        between = next((mark for mark in ",;\t" if mark in head), ",")
+        rows = enumerate(csv.reader(lines, delimiter=between, skipinitialspace=True), 1)
+    else:
+        rows = enumerate((line.split() for line in lines), 1)
+    try:
+        for number, words in rows:
+            if any(words):
+                yield number, [word.strip() for word in words]
+    except csv.Error as error:
+        raise DataError(f"cannot read {path}: {reason(error)}; {REPLACE}") from error
 
 
 def _is_number(word: str) -> bool:
