@@ -55,10 +55,10 @@ def scores_of(sums: Float[Tensor, "n m"], names: Sequence[str]) -> dict[str, dic
     - majority: accuracy of always the more frequent value.
 
     Example:
-        >>> sums = score_sums(torch.tensor([[0.9], [0.8], [0.4]]), torch.tensor([[1], [0], [-1]]))
+        >>> sums = score_sums(torch.tensor([[0.95], [0.75], [0.4]]), torch.tensor([[1], [0], [-1]]))
         >>> found = scores_of(sums, ["Hat"])["Hat"]
         >>> found["accuracy"], found["balanced"], round(found["calibration_error"], 2)
-        (0.5, 0.5, 0.45)
+        (0.5, 0.5, 0.4)
     """
     found = {}
     for name, row in zip(names, sums.cpu().double(), strict=True):
