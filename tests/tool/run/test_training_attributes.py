@@ -283,7 +283,12 @@ def test_images_that_are_read() -> None:
         (("--variables", "2"), "--model attributes has a variable with two values for each"),
         (("--binarize", "static"), "--binarize static is for the discrete or the mixed model"),
         (("--smoothness", "1"), "--smoothness 1.0 is for the mixed model"),
-        (("--labels", "0", "--distortion", "1"), "--distortion 1.0 is for runs with labels"),
+        (("--labels", "0", "--distortion", "2"), "--distortion 2.0 is for runs with labels"),
+        (("--labels", "0", "--average", "0.5"), "--average 0.5 is for runs with labels"),
+        (
+            ("--labels", "9", "--encoder", "pairwise", "--calibration", "validation"),
+            "--calibration validation is for independent attributes",
+        ),
         (("--labels", "81"), "--labels 81 is more than the 80 training images"),
         (("--batch-size", "81"), "--batch-size 81 is more than the 80 training images"),
         (("--image-size", "4"), "--image-size must be at least 8, got 4"),

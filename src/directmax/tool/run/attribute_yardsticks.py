@@ -160,7 +160,7 @@ def _regression(
         known = (labels[:, index] >= 0).numpy()
         target = labels[:, index].numpy()[known]
         if len(np.unique(target)) < 2:  # nothing to learn from: always what was seen
-            odds = np.full(len(data.test), 10.0 if target.mean() > 0.5 else -10.0)
+            odds = np.full(len(data.test), 10.0 if target.sum() else -10.0)
             columns.append(torch.from_numpy(odds) - shift[index])
             continue
         scaler = StandardScaler().fit(features[known])
