@@ -138,8 +138,9 @@ def switching_scores(
 
     - switched: share of images in which the judge sees the other value, by attribute;
     - kept: share of images in which it sees every other attribute as in the reconstruction;
-    - near: share of switched images that are nearer to their original, in the judge's features,
-      than two different images are (median);
+    - near: share of switched images whose pixels are nearer to their original's than two different
+      images are (median of root mean squares);
+    - alike: the same in the judge's features, which say little but the attributes;
     - judge: its accuracy on the test images, by attribute;
     - recognised: share of reconstructions in which it sees the attribute as in the image;
     - error: root of the mean squared error of the reconstruction's pixels, 0 to 1;
@@ -155,7 +156,7 @@ def switching_scores(
     sees = [judge.last(each.to(model.scale.device)).cpu() > 0 for each in found.features]
     spread = found.features[0].std(0).clamp_min(1e-6)
     features = [each / spread for each in found.features]
-    median = _median_distance(features[0])
+    medians = _median_distance(features[0]), _median_distance(found.pixels[0])
     labels = data.test.attributes[:count]
     by_name = {}
     for index, name in enumerate(data.attribute_names):
@@ -163,11 +164,15 @@ def switching_scores(
         right = (sees[0][:, index] == (labels[:, index] > 0))[known]
         others = [i for i in range(len(data.attribute_names)) if i != index]
         same = (sees[2 + index][:, others] == sees[1][:, others]).all(-1)
-        distance = (features[2 + index] - features[0]).norm(dim=-1)
+        close = [
+            (each[2 + index] - each[0]).norm(dim=-1) < median
+            for each, median in zip((features, found.pixels), medians, strict=True)
+        ]
         by_name[name] = {
             "switched": _share(sees[2 + index][:, index] != (own[:, index] > 0.5)),
             "kept": _share(same) if others else None,
-            "near": _share(distance < median),
+            "near": _share(close[1]),
+            "alike": _share(close[0]),
             "judge": _share(right) if len(right) else None,
             "recognised": _share(sees[1][:, index] == sees[0][:, index]),
         }
@@ -179,9 +184,17 @@ def switching_scores(
 
 
 class _LookedAt(NamedTuple):
-    """The judge's features of images, reconstructions, and images with each attribute switched."""
+    """Of images, reconstructions, and images with each attribute switched.
+
+    Attributes:
+        features: the judge's, `(N, c)` each.
+        pixels: of the images at most 32×32 pixels large, `(N, …)` each.
+        own: the attributes that the model finds, `(N, n)`.
+        error: of the reconstructions.
+    """
 
     features: list[Tensor]
+    pixels: list[Tensor]
     own: Tensor
     error: float
 
@@ -189,6 +202,7 @@ class _LookedAt(NamedTuple):
 def _looked_at(model: AttributeVAE, judge: Judge, data: AttributeData) -> _LookedAt:
     n = len(data.attribute_names)
     seen: list[list[Tensor]] = [[] for _ in range(n + 2)]
+    pixels: list[list[Tensor]] = [[] for _ in range(n + 2)]
     found, squares = [], 0.0
     for chunk in _images(data):
         images = chunk.to(model.scale.device)
@@ -200,11 +214,14 @@ def _looked_at(model: AttributeVAE, judge: Judge, data: AttributeData) -> _Looke
             other = own.clone()
             other[:, index] = 1 - other[:, index]
             shown.append(model.decoder(code, other))
-        for place, each in zip(seen, shown, strict=True):
-            place.append(judge.features(each).cpu())
+        for index, each in enumerate(shown):
+            seen[index].append(judge.features(each).cpu())
+            smaller = F.adaptive_avg_pool2d(each, min(32, each.shape[-1]))
+            pixels[index].append(smaller.flatten(1).cpu())
         found.append(own.cpu())
     own = torch.cat(found)
-    return _LookedAt([torch.cat(parts) for parts in seen], own, math.sqrt(squares / len(own)))
+    first, second = ([torch.cat(parts) for parts in each] for each in (seen, pixels))
+    return _LookedAt(first, second, own, math.sqrt(squares / len(own)))
 
 
 def frechet_distance(first: Float[Tensor, "m c"], second: Float[Tensor, "k c"]) -> float:

@@ -29,6 +29,9 @@ VALIDATION_IMAGES = 2000
 """Looked at after every epoch, at most."""
 READ = 250
 """Images that are read at once for an evaluation."""
+SWITCHED_SHARE = 0.1
+"""Of the weight of labels, for images decoded with other attributes: with all of it, they were
+exaggerated."""
 
 
 def labelled_rows(
@@ -199,7 +202,8 @@ class AttributeTask(Task):
                 loss = loss + config.label_weight * terms.consistency.sum() * scale
             if terms.switched is not None:
                 share = len(batch.images) / max(1, len(terms.switched))
-                loss = loss + config.label_weight * terms.switched.sum() * share * scale
+                weight = SWITCHED_SHARE * config.label_weight
+                loss = loss + weight * terms.switched.sum() * share * scale
         gaussian = terms.gaussian_kl.sum()
         reconstruction = terms.reconstruction.detach().sum() - weight * gaussian
         kl = terms.kl.detach().sum() + gaussian

@@ -115,6 +115,7 @@ def switched_table(found: Mapping[str, Any]) -> Table:
         "switched": "switched",
         "kept": "others kept",
         "near": "near the original",
+        "alike": "alike to the judge",
         "recognised": "kept in the reconstruction",
         "judge": "judge right on images",
     }
