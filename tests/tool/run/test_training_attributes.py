@@ -119,7 +119,7 @@ def test_a_judge_of_switched_images(run: Path, monkeypatch: pytest.MonkeyPatch) 
     assert set(found["attributes"]) == {"Eyeglasses", "Smiling", "Male"}
     for each in found["attributes"].values():
         assert all(0 <= each[key] <= 1 for key in ("switched", "kept", "near", "alike", "judge"))
-    assert "others kept" in succeed("evaluate", run, "--device", "cpu", "--switched").out
+    assert "recognised" in succeed("evaluate", run, "--device", "cpu", "--switched").out
 
 
 def test_without_labels_there_is_no_accuracy(tmp_path: Path) -> None:

@@ -111,14 +111,7 @@ def score_table(summary: Mapping[str, Any], shown: Mapping[str, str]) -> Table:
 
 def switched_table(found: Mapping[str, Any]) -> Table:
     """What `switching_scores` found, in per cent."""
-    heads = {
-        "switched": "switched",
-        "kept": "others kept",
-        "near": "near the original",
-        "alike": "alike to the judge",
-        "recognised": "kept in the reconstruction",
-        "judge": "judge right on images",
-    }
+    heads = ("switched", "kept", "near", "alike", "recognised", "judge")
     rows = [
         [name, *(None if each[key] is None else f"{100 * each[key]:.2f}" for key in heads)]
         for name, each in found["attributes"].items()
@@ -127,8 +120,11 @@ def switched_table(found: Mapping[str, Any]) -> Table:
     return Table(
         f"{found['images']:,} test images with one attribute switched, judged by a classifier of "
         "real images, %",
-        ["attribute", *heads.values()],
+        ["", *heads],
         rows,
+        "Switched: it sees the other value. Kept: every other attribute as in the reconstruction. "
+        "Near, alike: nearer to the image, in pixels and to the judge, than two images are to each "
+        "other. Recognised: in the reconstruction as in the image. Judge: how often it is right. "
         f"Reconstruction error (root mean square, pixels 0 to 1) {found['error']:.4f}; Fréchet "
         f"distance of the judge's features to those of the images: reconstructed "
         f"{distances['reconstructed']:.2f}, switched {distances['switched']:.2f}.",
