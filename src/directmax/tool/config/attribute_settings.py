@@ -70,7 +70,7 @@ class AttributeSettings:
         before="none",
     )
     mixing: bool = setting(
-        """Attributes model with labels: images with known answers are classified as means of two,
+        """Attributes model with labels: half of the labelled images are classified as means of two,
         with the mean of their losses.""",
         with_labels(True, False),
         "true with labels",
