@@ -30,6 +30,7 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "two_sided": ({}, False),
     "rao_blackwell": ({}, True),
     "covering": ({"estimator": "local-divergence"}, 0.25),
+    "moves": ({"variables": 3}, 3),
     "temperature": ({"estimator": "gumbel-softmax"}, 0.5),
     "straight_through": ({"estimator": "gumbel-softmax"}, True),
     "baseline": ({"estimator": "score-function"}, "none"),

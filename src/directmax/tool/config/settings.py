@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from directmax.estimators import ESTIMATORS, Declaration
-from directmax.models import COUPLED, ENCODERS, NETWORKS, EncoderKind
+from directmax.estimators import ESTIMATORS
+from directmax.models import COUPLED, ENCODERS, NETWORKS
 from directmax.objectives import BERNOULLI, LIKELIHOODS
 from directmax.solvers import SOLVERS
 from directmax.tool.config.defaults import (
     FEWEST_EPOCHS,
+    FROM_POSTERIOR,
     LENGTH,
     LENGTH_OF_SEVERAL,
     MOST_EPOCHS,
@@ -25,10 +25,11 @@ from directmax.tool.config.defaults import (
     default_starts,
     default_values,
     default_variables,
-    if_local_divergence,
+    if_from_posterior,
     if_used,
 )
 from directmax.tool.config.setting import by_model, declared, either, setting
+from directmax.tool.config.words import by_encoder, those, users
 from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS, known
 
 VERSION = 3  # of the files that hold a configuration
@@ -36,24 +37,6 @@ MODELS = ("discrete", "mixed", "attributes")
 STRUCTURES = tuple(name for name, kind in ENCODERS.items() if kind.structure)
 """Encoders whose posterior is a structure's Gibbs distribution."""
 _MIXED = ("mixed", "attributes")
-
-
-def users(name: str) -> list[str]:
-    """The estimators that use a setting."""
-    return [e for e, row in ESTIMATORS.items() if name in row.uses or row.anneals == name]
-
-
-def _those(kind: Callable[[Declaration], bool], last: str = "or") -> str:
-    return either([name for name, row in ESTIMATORS.items() if kind(row)], last)
-
-
-def _by_encoder(of: Callable[[EncoderKind], object]) -> str:
-    """What encoders have by default, in words."""
-    having: dict[object, list[str]] = {}
-    for name, kind in ENCODERS.items():
-        having.setdefault(of(kind), []).append(name)
-    (first, _), *rest = having.items()
-    return ", ".join([f"{first}", *(f"{value} with {either(names)}" for value, names in rest)])
 
 
 @dataclass(frozen=True)
@@ -165,13 +148,13 @@ class Settings:
     variables: int = setting(
         "Number n of latent variables.",
         default_variables,
-        _by_encoder(lambda kind: kind.variables),
+        by_encoder(lambda kind: kind.variables),
         range=(1, 10_000),
     )
     values: int = setting(
         "Number k of values of each latent variable.",
         default_values,
-        _by_encoder(lambda kind: kind.shown),
+        by_encoder(lambda kind: kind.shown),
         range=(2, 1_000_000),
     )
     hidden: int = setting(
@@ -229,8 +212,8 @@ class Settings:
     pseudo_images: float = setting(
         """The decoder is fitted to so many images more for each of its values (n(k − 1) + 1), all
         equal to the mean training image, with codes drawn from the prior. 0 switches this off.""",
-        if_local_divergence,
-        "1 with local-divergence, else 0",
+        if_from_posterior,
+        f"1 with {either(FROM_POSTERIOR)}, else 0",
         range=(0, 1e6),
         models=("discrete",),
         since=3,
@@ -239,8 +222,8 @@ class Settings:
     dreams: float = setting(
         """Weight of the encoder's loss −log q(z|x) on images that the decoder draws from codes of
         the prior, as in the sleep phase of wake–sleep. 0 switches this off.""",
-        if_local_divergence,
-        "1 with local-divergence, else 0",
+        if_from_posterior,
+        f"1 with {either(FROM_POSTERIOR)}, else 0",
         range=(0, 1e6),
         models=("discrete",),
         since=3,
@@ -254,12 +237,12 @@ class Settings:
         models=("discrete", "mixed"),
     )
     estimator: str = setting(
-        f"""Gradient estimator: {_those(lambda row: row.independent and not row.binary)}; with
-        binary variables also {_those(lambda row: row.binary)}; with the encoders
-        {either(COUPLED)} {_those(lambda row: bool(row.coupled))}; with
-        {either(STRUCTURES)} {_those(lambda row: row.gibbs)}.""",
+        f"""Gradient estimator: {those(lambda row: row.independent and not row.binary)}; with
+        binary variables also {those(lambda row: row.binary)}; with the encoders
+        {either(COUPLED)} {those(lambda row: bool(row.coupled))}; with
+        {either(STRUCTURES)} {those(lambda row: row.gibbs)}.""",
         default_estimator,
-        "local-divergence, or direct where one of its settings is given; clamped-argmax with "
+        "local-search, or direct where one of its settings is given; clamped-argmax with "
         f"{either(COUPLED)} (direct with --perturbation states); score-function with "
         f"{either(STRUCTURES)}; with the other models direct for one variable, local-expectation "
         "for several",
@@ -284,7 +267,8 @@ class Settings:
         """Gumbel draws an image to average over (all estimators but exact). With one variable of
         the discrete model several cost little.""",
         default_num_samples,
-        "8 with direct or local-divergence and one variable of the discrete model, 4 with "
+        "8 with direct, local-search or local-divergence and one variable of the discrete model, 4 "
+        "with "
         "score-function, else 1",
         range=(1, 10_000),
     )
@@ -298,11 +282,21 @@ class Settings:
         before="auto",
         stored="auto",
     )
+    moves: int = setting(
+        """Local-search, several variables: so often a draw of q moves towards the posterior, by a
+        variable at a time, before encoder and decoder learn from it.""",
+        if_used("moves", lambda c: 0 if c.variables == 1 else 1),
+        "1; 0 with one variable",
+        range=(0, 1000),
+        since=3,
+        before="auto",
+        stored="auto",
+    )
     temperature: float = setting(
         f"The temperature τ of {either(users('temperature'), 'and')}; with rebar and relax where "
         "it starts.",
         if_used("temperature", lambda c: ESTIMATORS[c.estimator].temperature),
-        f"{_those(lambda row: row.temperature == 0.5, 'and')} 0.5, else 1",
+        f"{those(lambda row: row.temperature == 0.5, 'and')} 0.5, else 1",
         above_zero_to=1e30,
         stored="auto",
         default_stored=True,
@@ -317,7 +311,7 @@ class Settings:
         default_stored=True,
     )
     anneal_rate: float = setting(
-        f"""ε and τ (of {_those(lambda row: bool(row.anneals), "and")}) are
+        f"""ε and τ (of {those(lambda row: bool(row.anneals), "and")}) are
         multiplied by exp(−rate·step), updated every 1,000 steps, down to 0.1.""",
         1e-5,
         range=(0, 1e6),
@@ -339,16 +333,17 @@ class Settings:
     kl_fraction: float = setting(
         "Share of the run over which it falls.",
         default_kl_fraction,
-        "with one variable of the discrete model half with local-divergence and else a sixth; two "
-        "thirds with others",
+        f"with one variable of the discrete model half with {either(FROM_POSTERIOR)} and else "
+        "a sixth; two thirds with others",
         range=(0, 1),
     )
     starts: int = setting(
         """Trainings from other initial weights while the weight of the KL term falls; the one with
         the best validation bound then (with labels, accuracy) is continued.""",
         default_starts,
-        "1 with local-divergence; else 4 with one variable of the discrete model, whose local "
-        "optima differ, where the weight falls as by default and in five epochs or more, else 1",
+        f"1 with {either(FROM_POSTERIOR)}; else 4 with one variable of the discrete model, whose "
+        "local optima differ, where the weight falls as by default and in five epochs or more, "
+        "else 1",
         range=(1, 1000),
         since=2,
         before=1,
@@ -357,7 +352,7 @@ class Settings:
         "Passes over the training images (of the start that is continued).",
         default_epochs,
         f"{LENGTH:,} steps with one variable, {LENGTH_OF_SEVERAL:,} with several, in whole epochs, "
-        f"at most {MOST_EPOCHS}, with estimators other than local-divergence at least "
+        f"at most {MOST_EPOCHS}, with estimators other than {either(FROM_POSTERIOR)} at least "
         f"{FEWEST_EPOCHS}; with the other models 40, or 400 with digits",
         range=(1, 1_000_000),
     )
@@ -377,8 +372,8 @@ class Settings:
     learning_rate_schedule: str = setting(
         """constant, cosine (down to zero at the last step), or late-cosine (constant for two
         thirds of the run, then cosine).""",
-        lambda c: "late-cosine" if c.estimator == "local-divergence" else "cosine",
-        "late-cosine with local-divergence, else cosine",
+        lambda c: "late-cosine" if c.estimator in FROM_POSTERIOR else "cosine",
+        f"late-cosine with {either(FROM_POSTERIOR)}, else cosine",
         choices=("constant", "cosine", "late-cosine"),
     )
     seed: int = setting("Of initial weights, order of images and noise.", 0, range=(0, 2**63 - 1))

@@ -88,7 +88,7 @@ def _overfitting(summary: Mapping[str, Any], lines: Sequence[Mapping[str, Any]])
 @torch.no_grad()
 def _codes(model: DiscreteVAE, images: Tensor) -> str:
     """Of independent variables: those that say nothing, else values that are hardly used."""
-    q = model.posterior(images)
+    q = model.inferred(images)
     if not isinstance(q, Categorical) or not len(images):
         return ""
     probs = q.probs.float().cpu()

@@ -26,6 +26,9 @@ def bound_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
     elif first["authors"] is not None:
         columns["authors"] = "no bound"
         note = f"Bound and KL are those of the Gibbs distribution. {NO_BOUND}"
+    if first.get("amortized") is not None:
+        columns["amortized"] = "encoder's bound"
+        note = "The bound is that of codes refined by a local search with the decoder."
     rows: list[list[Any]] = [
         [split, *(_nats(each[name]) for name in columns)] for split, each in metrics.items()
     ]
