@@ -30,7 +30,7 @@ from directmax.tool.data import ImageData, load_images
 from directmax.tool.files import write_json
 from directmax.tool.paper.kinds.mixture import fit_mixture
 from directmax.tool.run.images import split_images
-from directmax.tool.run.run_folder import environment
+from directmax.tool.run.provenance import environment
 
 TINY = "--cells digits:200,1,3 digits:200,2,2 --epochs 2 --runs panel --json panel.json"
 CELLS = [

@@ -38,7 +38,7 @@ from directmax.tool.files import write_atomic
 from directmax.tool.look.figures import style, svg_file
 from directmax.tool.look.palette import LIGHT
 from directmax.tool.measure.solvers import instances
-from directmax.tool.run.run_folder import environment
+from directmax.tool.run.provenance import environment
 
 TINY = "--threads 1 --rounds 2 --batch 4 --seconds 0.001 --largest 5 --folder ."
 PURPLE, VERMILION = "#cc79a7", "#d55e00"  # also Okabe and Ito's

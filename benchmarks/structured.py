@@ -33,7 +33,7 @@ from directmax import (
 from directmax._precision import fast_bfloat16
 from directmax.tool.files import write_atomic
 from directmax.tool.look.palette import LIGHT
-from directmax.tool.run.run_folder import environment
+from directmax.tool.run.provenance import environment
 from solvers import Curve, growth_figure, save
 
 TINY = "--threads 1 --rounds 2 --calls 1 --variables 5 --folder ."

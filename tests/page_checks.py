@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from PIL import Image
 
 from browser import Browser
 
-WINDOWS = [(1280, False), (1280, True), (390, False), (390, True)]
+WINDOWS = [
+    (1280, False),
+    pytest.param(1280, True, marks=pytest.mark.slow),
+    pytest.param(390, False, marks=pytest.mark.slow),
+    (390, True),
+]
 NAMES = ["wide-light", "wide-dark", "phone-light", "phone-dark"]
 CONTRASTS = """
 (() => {

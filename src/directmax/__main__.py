@@ -17,6 +17,12 @@ def main() -> int:
         needs = "the command line needs pip install 'directmax[tool]'"
         print(f"directmax: {needs} ({error.name} is not installed)", file=sys.stderr)
         return 2
+    except (MemoryError, ImportError, OSError) as error:
+        if not isinstance(error, MemoryError) and "map segment" not in str(error):
+            raise
+        limit = "more memory is needed to start: raise the limit, as with ulimit -v"
+        print(f"directmax: out of memory; {limit}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

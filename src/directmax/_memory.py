@@ -9,6 +9,7 @@ _WORDS = (
     "out of memory",  # other devices, and CUDA's own errors behind a call
     "allocate memory",  # of the CPU's allocator: "can't …", "Cannot …"
     "not enough memory",  # of the same, on Windows
+    "can't start new thread",  # of Python, where memory or processes are limited
     "std::bad_alloc",  # of operators that allocate by themselves, such as a decomposition
 )
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from directmax import Categorical, Decoder, LinearDecay, LocalSearch, Reconstruction
+from directmax import Categorical, Decoder, LinearDecay, LocalSearch, PairwiseBinary, Reconstruction
 from directmax.estimators import refine
 from directmax.estimators._refine import moved_once, sampled_moves
 from reference import Interaction, all_states
@@ -158,8 +158,15 @@ def test_wrong_arguments(arguments: dict[str, float], message: str) -> None:
 def test_needs_independent_variables() -> None:
     with pytest.raises(TypeError, match=r"^LocalSearch needs independent variables"):
         LocalSearch()(coupled_distribution(), lambda z: z.sum((-2, -1)))
-    with pytest.raises(TypeError, match=r"^refine needs independent variables"):
-        refine(coupled_distribution(), lambda z: z.sum((-2, -1)))
+
+
+def test_coupled_variables_begin_the_search_at_their_own_mode() -> None:
+    unary = torch.randn(4, 5, 2, generator=seeded(), dtype=torch.float64)
+    q = PairwiseBinary(unary, torch.ones(4, 10, dtype=torch.float64))
+    assert refine(q, lambda z: 0 * z.sum((-2, -1)), moves=0).probs.unique().tolist() == [0.5]
+    z = q.mode()
+    away = refine(q, lambda y: 9 * (y != z).any(-1).sum(-1).double())
+    torch.testing.assert_close(away.mode(), z)
 
 
 def test_the_weight_follows_a_schedule() -> None:

@@ -136,3 +136,10 @@ def test_sizes_of_codebooks() -> None:
         with pytest.raises(ValueError, match="must be an integer of at least"):
             Codebook(*arguments)
     assert CodebookDecoder(8, 16, D, shared=True).first.weight.shape == (300, 128)
+
+
+@pytest.mark.parametrize("z", [[1.0], torch.zeros(5, 4), torch.zeros(5, 8, dtype=torch.int64)])
+@pytest.mark.parametrize("out_features", [None, 6])
+def test_what_is_no_z(z: object, out_features: int | None) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"^z must "):
+        Codebook(2, 4, 3, out_features=out_features)(z)

@@ -54,3 +54,12 @@ def test_a_decoder_may_work_in_place(num_variables: int) -> None:
         Direct(1.0)(Categorical(leaf), objective, generator=generator).loss.sum().backward()
         gradients.append(leaf.grad)
     assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize(
+    "mean", [3, torch.rand(5), torch.rand(2, 6), torch.full((6,), 9.0), torch.ones(6).long()]
+)
+def test_a_mean_that_is_no_image(mean: object) -> None:
+    model = DiscreteVAE(Encoder(6, 1, 4), Decoder(1, 4, 6), Direct())
+    with pytest.raises((TypeError, ValueError), match=r"^mean must "):
+        model.prior_terms(mean)  # type: ignore[arg-type]

@@ -60,6 +60,7 @@ class Declaration:
         gibbs: whether it takes the Gibbs distribution of a structure.
         independent: whether it takes independent variables.
         binary: whether it takes binary variables only.
+        tabulates: whether it asks for f of single changes, without gradient.
         temperature: where τ starts.
         parts: arguments that are networks of their own: their classes, for n variables of k values.
 
@@ -78,6 +79,7 @@ class Declaration:
     gibbs: bool = False
     independent: bool = True
     binary: bool = False
+    tabulates: bool = False
     temperature: float = 1.0
     parts: dict[str, str] = field(default_factory=dict)
 
@@ -124,6 +126,7 @@ ESTIMATORS: dict[str, Declaration] = {
         _TABLE,
         anneals="epsilon",
         coupled=_BOTH,
+        tabulates=True,
     ),
     "exact": Declaration(
         "Exact",
@@ -142,13 +145,16 @@ ESTIMATORS: dict[str, Declaration] = {
         _ONE,
         anneals="temperature",
     ),
-    "local-expectation": Declaration("LocalExpectation", _DRAWS, "none", _INDEPENDENT, _TABLE),
+    "local-expectation": Declaration(
+        "LocalExpectation", _DRAWS, "none", _INDEPENDENT, _TABLE, tabulates=True
+    ),
     "local-search": Declaration(
         "LocalSearch",
         _DRAWS | {"moves": "moves"},
         "the bound of a refined $q'$ in place of $q$'s",
         _INDEPENDENT,
         "$(m+1)(n(k-1)+1)$ with $m$ moves, and 1 with gradient",
+        tabulates=True,
     ),
     "local-divergence": Declaration(
         "LocalDivergence",
@@ -156,6 +162,7 @@ ESTIMATORS: dict[str, Declaration] = {
         r"towards soft $q$ for $\alpha > 0$",
         _INDEPENDENT,
         _TABLE,
+        tabulates=True,
     ),
     "clamped-argmax": Declaration(
         "ClampedArgmax",
@@ -165,9 +172,16 @@ ESTIMATORS: dict[str, Declaration] = {
         "$n$, and 1 with gradient",
         coupled=("unary",),
         independent=False,
+        tabulates=True,
     ),
     "corrected-direct": Declaration(
-        "CorrectedDirect", _STEP, "none", _INDEPENDENT, _TABLE, anneals="epsilon"
+        "CorrectedDirect",
+        _STEP,
+        "none",
+        _INDEPENDENT,
+        _TABLE,
+        anneals="epsilon",
+        tabulates=True,
     ),
     "score-function": Declaration(
         "ScoreFunction",

@@ -9,14 +9,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._validation import check_count
-from directmax.distributions import Categorical
-from directmax.estimators._base import check_independent, losses_at
+from directmax.distributions import Categorical, DiscreteDistribution, PairwiseBinary
+from directmax.estimators._base import losses_at
 from directmax.gumbel import one_hot_argmax
 from directmax.objectives import Objective
 
 
 @torch.no_grad()
-def refine(q: Categorical, objective: Objective, *, moves: int | None = None) -> Categorical:
+def refine(
+    q: DiscreteDistribution, objective: Objective, *, moves: int | None = None
+) -> Categorical:
     r"""A product of softmaxes that is nearer to p(z|x) ∝ e^{−f(z)} than an encoder's q.
 
     Starts at the most probable code of q and makes the best change of a single variable while one
@@ -33,12 +35,13 @@ def refine(q: Categorical, objective: Objective, *, moves: int | None = None) ->
     Without gradient. A move takes n(k − 1) + 1 evaluations of f (k for n = 1, and no move).
 
     Args:
-        q: with independent variables; values that it forbids stay forbidden.
+        q: of independent variables, whose forbidden values stay forbidden, or of coupled ones,
+            which do not remain so; no structure, whose codes have no single changes.
         objective: f, with one-hot `(s, b, n, k)` to losses `(s, b)`.
         moves: the most of them; by default n, which is more than any search took that was seen.
 
     Raises:
-        TypeError, ValueError: q with coupled variables, `moves` is no integer of at least 0.
+        TypeError, ValueError: q of a structure, `moves` is no integer of at least 0.
 
     Example:
         >>> from directmax import Categorical
@@ -52,7 +55,8 @@ def refine(q: Categorical, objective: Objective, *, moves: int | None = None) ->
     use of a posterior that an encoder only begins is that of semi-amortised inference (Kim et al.
     2018).
     """
-    q = check_independent("refine", q, "; their posterior is refined by a solver of its own")
+    if not isinstance(q, Categorical | PairwiseBinary):
+        raise TypeError(f"refine needs a Categorical or PairwiseBinary, got {type(q).__name__}")
     if moves is None:
         moves = 0 if q.num_variables == 1 else q.num_variables
     check_count("moves", moves, minimum=0)
@@ -91,7 +95,7 @@ def moved_once(
 
 @torch.no_grad()
 def sampled_moves(
-    q: Categorical,
+    q: DiscreteDistribution,
     objective: Objective,
     z: Float[Tensor, "s b n k"],
     moves: int,

@@ -85,17 +85,8 @@ def enumerated(
     """Sums over all K = k^n states. A state is decoded once, whatever the number of images.
 
     E_q[f] = Σ_z q(z) f(z); −log p(x) = n log k − log Σ_z e^{−f(z)}. On a structure Z, where the
-    prior is uniform, with log |Z| for n log k and z in Z.
-
-    Args:
-        posterior: q.
-        decoder: of codes.
-        pixels: their likelihood.
-        images: x.
-        n: variables.
-        k: values of each.
-        progress: told of the share of the states that is done.
-        alone: the encoder's q, for `Bound.amortized`.
+    prior is uniform, with log |Z| for n log k and z in Z. `alone`: the encoder's q, for
+    `Bound.amortized`.
     """
     states = number_of_states(n, k)
     block = min(states, BLOCK_STATES)

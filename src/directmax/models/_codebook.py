@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from directmax._validation import check_count, check_flag
+from directmax._validation import check_count, check_flag, check_real, check_tensor
 from directmax.models._networks import Decoder
 from directmax.objectives import LinearMap
 
@@ -76,7 +76,13 @@ class Codebook(LinearMap):
         return blocks.transpose(0, 1).flatten(1)
 
     def forward(self, z: Float[Tensor, "... m"]) -> Float[Tensor, "... h"]:
-        """The vectors of one-hot z, or a mixture of them, projected."""
+        """The vectors of one-hot z, or a mixture of them, projected.
+
+        Raises:
+            TypeError: z is no floating-point tensor.
+            ValueError: it does not end in n·k.
+        """
+        check_tensor("z", check_real("z", z), (self.num_variables * self.num_values,), "n·k")
         if self.projection is not None:
             return super().forward(z)
         rows = z.unflatten(-1, (self.num_variables, self.num_values)).unsqueeze(-2)  # (…, n, 1, k)

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from directmax._validation import check_count, check_flag
+from directmax._randomness import check_generator
+from directmax._validation import check_count, check_flag, check_float_tensor
 from directmax.distributions import (
     DEFAULT_MAX_STATES,
     Categorical,
@@ -92,8 +93,8 @@ class DiscreteVAE(nn.Module):
         likelihood: of a pixel: "bernoulli", or of 256 levels, x = v/255, around the mean σ(logit)
             with one learned scale: "logistic" (discretised) or "gaussian" (a bound of it); see
             `logistic_loss` and `gaussian_loss`. These have no fast tables.
-        refined: whether codes and bounds are those of the encoder's posterior after a local search
-            with the decoder, `refine`; of independent variables.
+        refined: whether codes and bounds are those after a local search with the decoder that
+            begins at the encoder's most probable code; see `refine`.
 
     Raises:
         TypeError: `estimator` is no `Estimator`; at a call, images, logits or pixel logits are no
@@ -145,17 +146,15 @@ class DiscreteVAE(nn.Module):
 
     def inferred(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
         """What images are encoded with: q(z|x), refined where the model says so."""
-        q = self.posterior(images)
-        if not self.refined or not isinstance(q, Categorical):
-            return q
-        codes = q.num_variables * (q.num_values - 1) + 1  # that a move decodes, for each image
-        width = max(1, TABLE_ELEMENTS // (codes * images.shape[-1]))
-        parts = zip(q.logits.split(width), images.split(width), strict=True)
+        if not self.refined or not len(images):
+            return self.posterior(images)
+        n, k = self._sizes(images)
+        width = max(1, TABLE_ELEMENTS // ((n * (k - 1) + 1) * images.shape[-1]))  # a move's codes
         found = [
-            refine(Categorical(logits), self.objective(part, reduced=False)).logits
-            for logits, part in parts
+            refine(self.posterior(part), self.objective(part, reduced=False)).logits
+            for part in images.split(width)
         ]
-        return Categorical(torch.cat(found), validate=False) if found else q
+        return Categorical(torch.cat(found), validate=False)
 
     def objective(self, images: Float[Tensor, "b d"], *, reduced: bool | None = None) -> Objective:
         """f(z) = −log p(x|z), in nats per image.
@@ -213,7 +212,9 @@ class DiscreteVAE(nn.Module):
             Both losses, in nats: one number each.
 
         Raises:
-            ValueError: coupled variables of which log q sums over too many states (n > 24).
+            TypeError: `mean` is no floating-point tensor, `generator` none.
+            ValueError: `mean` is no image in [0, 1], or log q of coupled variables sums over too
+                many states (n > 24).
 
         Example:
             >>> from directmax import Decoder, Encoder, LocalDivergence
@@ -225,6 +226,9 @@ class DiscreteVAE(nn.Module):
 
         Reference: the second is the sleep phase of Hinton, Dayan, Frey and Neal 1995.
         """
+        check_generator(generator)
+        check_float_tensor("mean", mean, ("pixels",), finite=False)
+        check_images(mean.unsqueeze(0), num_pixels_of(self.encoder), name="mean")
         n, k = self._sizes(mean.unsqueeze(0))
         if n == 1 and k <= ALL_PRIOR_CODES:
             z = torch.eye(k, dtype=mean.dtype, device=mean.device).unsqueeze(1)

@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> None:
     """Run a command; what it prints has been written at the end, or an OSError says why not."""
     if "--version" in arguments:
-        from directmax.tool.run.run_folder import git_commit
+        from directmax.tool.run.provenance import git_commit
 
         print(f"directmax {__version__} (commit {git_commit() or 'unknown'})")
     else:

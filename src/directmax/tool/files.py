@@ -129,7 +129,10 @@ def user_path(path: str | Path) -> Path:
 
     Raises:
         RunError: there is no such home folder, or it is no path.
+        TypeError: it is neither a text nor a path.
     """
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"a path must be a text or a path, got {path!r}")
     try:
         os.fsencode(path)
         if b"\0" in os.fsencode(path):

@@ -80,6 +80,7 @@ def test_a_dry_run_measures_and_leaves_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "cache" / "timings.json").read_text() == timings  # not measured again
 
 
+@pytest.mark.slow
 def test_done_then_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "out"
     text = succeed(*EXACT, "--output", output).out

@@ -74,6 +74,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "user_cache", lambda: tmp_path / "cache")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own", "quick")
 def test_killed_stopped_and_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As without the interruption; a wider grid adds to the folder."""

@@ -176,7 +176,7 @@ def test_other_settings(tmp_path: Path, no_report: None, flags: tuple[str, ...])
     assert 0 <= read(folder / "summary.json")["test"]["accuracy"] <= 1
 
 
-def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
+def test_two_processes_give_the_gradient_of_one(tmp_path: Path, no_report: None) -> None:
     """The Gaussian noise is another one; losses are close."""
     words = (*SMALL, "--epochs", "1", "--shift", "0", "--estimator", "exact")
     first, second = two_processes(*words, "--run-dir", tmp_path / "two")

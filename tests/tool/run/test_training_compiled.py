@@ -54,6 +54,7 @@ def test_as_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) 
     assert_same(tmp_path / "one", tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_may_be_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is no part of the configuration, and checkpoints fit both ways."""
     torch._dynamo.reset()

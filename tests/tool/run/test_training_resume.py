@@ -98,7 +98,14 @@ IN_AN_EPOCH: tuple[tuple[Any, str, int, bool], ...] = (
 AT_THE_END = ((run, "write_json", 1, False), (run, "write_json", 1, True))
 
 
-@pytest.mark.parametrize(("act", "times", "variant"), [(kill, 2, "longer"), (crash, 1, "long")])
+@pytest.mark.parametrize(
+    ("act", "times", "variant"),
+    [
+        (kill, 1, "long"),
+        pytest.param(kill, 2, "longer", marks=pytest.mark.slow),
+        pytest.param(crash, 1, "long", marks=pytest.mark.slow),
+    ],
+)
 def test_disturbed_at_every_moment_of_an_epoch(
     tmp_path: Path,
     undisturbed: Callable[[str], Any],
@@ -106,7 +113,7 @@ def test_disturbed_at_every_moment_of_an_epoch(
     times: int,
     variant: str,
 ) -> None:
-    """In the first epoch, again in the second, and while the results are written."""
+    """In the first epoch, perhaps again in the second, and while the results are written."""
     moments = [(*moment[:3], act, moment[3]) for moment in (*IN_AN_EPOCH * times, *AT_THE_END)]
     code = -signal.SIGKILL if act is kill else 70
     expected = undisturbed(variant)

@@ -18,7 +18,8 @@ import torch
 import directmax
 from command_line import TINY, Forked, call, metrics, read, refuse, succeed
 from directmax.tool.config import stored_config
-from directmax.tool.run.run_folder import RunFolder, _git_commit, environment
+from directmax.tool.run.provenance import _git_commit, environment
+from directmax.tool.run.run_folder import RunFolder
 
 TERMS = {"bound", "reconstruction", "kl", "nll", "num_samples", "authors", "valid"}
 

@@ -31,6 +31,7 @@ from directmax.models import (
 )
 from directmax.schedules import ExponentialDecay, GeometricDecay, LinearDecay, Schedule
 from directmax.tool.config.annealing import auto_kl_start
+from directmax.tool.config.defaults import ANNEALED_TO
 from directmax.tool.config.resolved import ResolvedConfig
 
 
@@ -46,7 +47,7 @@ def build_estimator(config: ResolvedConfig) -> Estimator:
     settings: dict[str, Any] = {name: getattr(config, name) for name in row.uses}
     if row.anneals and settings[row.anneals] != "auto" and config.anneal_rate:
         initial = settings[row.anneals]
-        rate, minimum = config.anneal_rate, min(0.1, initial)
+        rate, minimum = config.anneal_rate, min(ANNEALED_TO, initial)
         settings[row.anneals] = ExponentialDecay(initial, rate=rate, minimum=minimum)
     if "covering" in settings:  # where it starts; see `schedule_estimator`
         settings["covering"] = 1.0 if config.covering else 0.0
@@ -95,7 +96,7 @@ def build_model(config: ResolvedConfig, shape: Sequence[int]) -> DiscreteVAE | M
         unary_kl=config.kl == "unary",
         reduced=config.candidates == "auto",
         likelihood=config.likelihood,
-        refined=config.estimator == "local-search",
+        refined=config.refine,
     )
 
 

@@ -28,6 +28,10 @@ _NUM_IMAGES = 50_000
 """Where nobody knows better."""
 
 
+ANNEALED_TO = 0.1
+"""Where ε and τ stop falling."""
+
+
 def falling_epochs(fraction: float, epochs: int) -> int:
     """Epochs that a share of a run takes part in."""
     return math.ceil(fraction * epochs - 1e-9)
@@ -61,8 +65,7 @@ def default_estimator(c: Any) -> str:
     if c.encoder == "independent":
         if c.model == "discrete":
             asked = any(c.given(name) not in (None, value) for name, value in _OF_DIRECT.items())
-            soft = c.given("covering") is not None
-            return "direct" if asked else "local-divergence" if soft else "local-search"
+            return "direct" if asked else "local-divergence"
         return "direct" if c.variables == 1 else "local-expectation"
     if ENCODERS[c.encoder].structure:
         return "score-function"

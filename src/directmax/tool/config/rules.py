@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from directmax.estimators import ESTIMATORS
 from directmax.models import COUPLED, ENCODERS
 from directmax.objectives import BERNOULLI, LIKELIHOODS
 from directmax.solvers import SOLVERS
-from directmax.tool.config.defaults import FROM_POSTERIOR
+from directmax.tool.config.defaults import ANNEALED_TO, FROM_POSTERIOR
 from directmax.tool.config.resolved import ResolvedConfig
 from directmax.tool.config.setting import either, flag_of, short
 from directmax.tool.config.settings import SETTINGS, users
@@ -23,6 +24,10 @@ GIBBS_VARIABLES = 20
 """Sums over 2^n states at every step are refused beyond."""
 MOST_NUMBERS = 2**31
 """In one tensor: 8 GiB of float32."""
+ENUMERATED = 2**16
+"""States of which the bound is exact: the library's `DEFAULT_MAX_STATES`, which needs torch."""
+LEVELS_COST = 2**6
+"""Of an image and a state with pixels of 256 levels, no matrix product, beside a binary one."""
 MOST_SUMMED = 14
 """Values of a matching, of which all sets are gone through."""
 
@@ -61,12 +66,59 @@ def unused(name: str, config: ResolvedConfig) -> str | None:
     adaptive = "epsilon" in row.uses and config.epsilon == "auto"
     if each.name == "epsilon_scale" and not adaptive:
         return "--epsilon auto; leave one of them out"
-    if each.name == "anneal_rate" and row.anneals == "epsilon" and adaptive:
-        return "an --epsilon that is a number, and not for auto; leave it out"
+    if each.name == "anneal_rate" and (reason := _falls_not(config)):
+        return reason
+    if each.name == "candidates" and (reason := _has_no_candidates(config)):
+        return reason
+    if each.name == "eval_samples" and _is_enumerated(config):
+        few = ENUMERATED // table_cost(config)
+        return f"a sampled bound, and that of up to {few:,} states is exact; leave it out"
     flat = config.kl_start in ((1,) if config.model == "discrete" else (1, "auto"))
     if each.name == "kl_fraction" and flat and config.starts == 1:
         return "a --kl-start other than 1; leave it out"
     return None
+
+
+def _falls_not(config: ResolvedConfig) -> str | None:
+    """What an --anneal-rate is for, where neither ε nor τ would fall."""
+    name = ESTIMATORS[config.estimator].anneals
+    if name is None:
+        falling = [each for each, row in ESTIMATORS.items() if row.anneals]
+        return f"--estimator {either(falling)}, and not for {config.estimator}; leave it out"
+    value = getattr(config, name)
+    if value == "auto":
+        return f"an {flag_of(name)} that is a number, and not for auto; leave it out"
+    if value <= ANNEALED_TO and config.anneal_rate:  # 0 says what is so anyway
+        return f"a {flag_of(name)} above {ANNEALED_TO}, to which it falls; leave one of them out"
+    return None
+
+
+def _has_no_candidates(config: ResolvedConfig) -> str | None:
+    """What --candidates is for, where no losses of single changes are decoded from z."""
+    if not ESTIMATORS[config.estimator].tabulates:
+        tables = [each for each, row in ESTIMATORS.items() if row.tabulates]
+        return f"--estimator {either(tables)}, and not for {config.estimator}; leave it out"
+    if config.model == "discrete" and config.variables == 1:
+        return "several variables: add --variables, or leave it out"
+    if config.network != "mlp":
+        return "--network mlp; leave one of them out"
+    if config.model == "discrete" and config.likelihood != BERNOULLI:
+        return f"--likelihood {BERNOULLI}; leave it out"
+    return None
+
+
+def _is_enumerated(config: ResolvedConfig) -> bool:
+    """Whether nothing is sampled for the bound."""
+    if config.model != "discrete" or config.encoder in COUPLED:
+        return False
+    few = math.log2(ENUMERATED // table_cost(config))
+    return config.variables * math.log2(config.values) <= few + 1e-9
+
+
+def table_cost(config: ResolvedConfig) -> int:
+    """Of a loss of an image and a state, beside that of binary pixels."""
+    binary = config.model != "discrete" or config.likelihood == BERNOULLI
+    return 1 if binary else LEVELS_COST
 
 
 def check_data(values: Any) -> None:

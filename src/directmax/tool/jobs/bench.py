@@ -16,7 +16,7 @@ from directmax.tool.data.locate import user_cache
 from directmax.tool.files import RunError, read_json, write_json
 from directmax.tool.jobs.machine import hardware
 from directmax.tool.run.make import Data, load_data
-from directmax.tool.run.run_folder import environment
+from directmax.tool.run.provenance import environment
 
 START_SECONDS = 6.0
 """Of every process, until it computes, and for its report at the end."""

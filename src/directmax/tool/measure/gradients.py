@@ -27,7 +27,7 @@ from directmax.tool.measure.gradient_model import Model, load_model
 from directmax.tool.measure.gradient_request import MODEL_SETTINGS, GradientRequest
 from directmax.tool.measure.record import Record, parse, read_record
 from directmax.tool.run.interrupt import Interrupted
-from directmax.tool.run.run_folder import environment
+from directmax.tool.run.provenance import environment
 
 CONFIDENCE = 0.95
 FILE = "gradients.json"

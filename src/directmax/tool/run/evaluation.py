@@ -13,14 +13,11 @@ from torch import Tensor
 from directmax._precision import sum_dtype
 from directmax.distributions import DEFAULT_MAX_STATES
 from directmax.models import COUPLED, DiscreteVAE, MixedVAE
-from directmax.objectives import BERNOULLI
 from directmax.tool.config import ResolvedConfig
+from directmax.tool.config.rules import table_cost
 
 VALIDATION_TABLE = 2**24
 """(image, state) pairs at every epoch's validation: with more states, it looks at fewer images."""
-
-LEVELS_COST = 2**6
-"""Of such a pair with pixels of 256 levels, which is no matrix product, beside a binary one."""
 
 FEWEST_IMAGES = 32
 
@@ -45,12 +42,6 @@ def max_states(config: ResolvedConfig) -> int:
 def most_states(config: ResolvedConfig) -> int:
     """States enumerated when a run is evaluated; beyond, the bound is sampled."""
     return MAX_STATES if config.encoder in COUPLED else MAX_STATES // table_cost(config)
-
-
-def table_cost(config: ResolvedConfig) -> int:
-    """Of a loss of an image and a state, beside that of binary pixels."""
-    binary = config.model != "discrete" or config.likelihood == BERNOULLI
-    return 1 if binary else LEVELS_COST
 
 
 def validation_subset(

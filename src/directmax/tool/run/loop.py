@@ -88,7 +88,7 @@ class Trainer:
             RunError: the checkpoint is damaged or does not fit.
         """
         if not (self.folder.last / "state.json").exists() and len(self.folder.all_metrics()) < 2:
-            self.folder.keep_metrics(0)  # stopped before its first checkpoint
+            self._keep_metrics(0)  # stopped before its first checkpoint
             return
         checkpoint = load_checkpoint(self.folder.last)
         record = checkpoint.state
@@ -106,12 +106,18 @@ class Trainer:
         self.state.position = Position.of(checkpoint, self.folder.last)
         if self.position.best_epoch:
             load_checkpoint(self.folder.best)  # damaged? better known now than after the training
-        lines = self.folder.keep_metrics(self.position.epochs_done(self.config))
+        lines = self._keep_metrics(self.position.epochs_done(self.config))
         if self.position.step:
             self._start_epoch()
             self.state.restore_epoch(checkpoint, self.folder.last)
         self.starts.drop()
         self.progress.resumed(lines, self.position.start)
+
+    def _keep_metrics(self, count: int) -> list[dict[str, Any]]:
+        """Cut the metrics back; by the first process, before another may read or write them."""
+        lines = self.folder.keep_metrics(count, write=self.fabric.is_global_zero)
+        self.fabric.barrier()
+        return lines
 
     def run(self) -> None:
         """Train to the last epoch.

@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import directmax
-from directmax._version import __version__
+from directmax._memory import is_out_of_memory
 from directmax.tool.config import VERSION, ResolvedConfig, digest_of, stored_config
 from directmax.tool.files import (
     LARGEST_JSON,
@@ -28,6 +25,7 @@ from directmax.tool.files import (
     write_atomic,
     write_json,
 )
+from directmax.tool.run.provenance import environment
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +63,10 @@ class RunFolder:
         images: dict[str, Any] | None = None,
         data: dict[str, Any] | None = None,
     ) -> Iterator[None]:
-        """Make the folder for a new run, and hold its lock. Leaves no folder when it fails.
+        """Make the folder for a new run, and hold its lock.
+
+        Leaves no folder when it fails, also where something cannot be written before the first
+        checkpoint is begun.
 
         Args:
             config: what is trained.
@@ -76,33 +77,46 @@ class RunFolder:
         Raises:
             RunError: it already holds a run, or cannot be written.
         """
-        try:
-            new = not self.path.exists()
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
+        new = _make(self.path)
+        before = set(self.path.iterdir())
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(self.lock())
-                if any(path.exists() for path in (self.config_file, self.metrics_file, self.last)):
-                    raise RunError(
-                        f"{self.path} already holds a run: add --resume to continue it, or choose "
-                        "another --run-dir"
-                    )
-                record = {
-                    "version": VERSION,
-                    "config": config.to_dict(),
-                    "digest": config.digest(),
-                    **({"images": images} if images else {}),
-                    **({"data": data} if data else {}),
-                    **environment(device),
-                }
-                write_json(self.config_file, record)
-            except BaseException:
-                if new:
-                    shutil.rmtree(self.path, ignore_errors=True)
+            except RunError as error:
+                if _of_writing(error):
+                    self._undo(before, new)
                 raise
-            yield
+            if any(path.exists() for path in (self.config_file, self.metrics_file, self.last)):
+                raise RunError(
+                    f"{self.path} already holds a run: add --resume to continue it, or choose "
+                    "another --run-dir"
+                )
+            record = {
+                "version": VERSION,
+                "config": config.to_dict(),
+                "digest": config.digest(),
+                **({"images": images} if images else {}),
+                **({"data": data} if data else {}),
+                **environment(device),
+            }
+            try:
+                write_json(self.config_file, record)
+                yield
+            except BaseException as error:
+                nothing = not self.last.parent.exists() and _of_writing(error)
+                if nothing or not self.config_file.exists():
+                    self._undo(before, new)
+                raise
+
+    def _undo(self, before: set[Path], new: bool) -> None:
+        """Leave the folder as it was, or none."""
+        for path in set(self.path.iterdir()) - before:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        if new:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def record(self) -> dict[str, Any]:
         """The content of `config.json`."""
@@ -260,12 +274,13 @@ class RunFolder:
             lines.append(epoch)
         return lines
 
-    def keep_metrics(self, count: int) -> list[dict[str, Any]]:
-        """Cut `metrics.jsonl` back to its first lines, and return them."""
+    def keep_metrics(self, count: int, *, write: bool = True) -> list[dict[str, Any]]:
+        """Cut `metrics.jsonl` back to its first lines, and return them; or only return them."""
         lines = self.all_metrics()[:count]
         if len(lines) < count:
             raise RunError(f"{self.metrics_file} is damaged: expected {count} whole lines")
-        write_atomic(self.metrics_file, "".join(json.dumps(line) + "\n" for line in lines))
+        if write:
+            write_atomic(self.metrics_file, "".join(json.dumps(line) + "\n" for line in lines))
         return lines
 
     def append_metrics(self, line: dict[str, Any]) -> None:
@@ -277,6 +292,29 @@ class RunFolder:
                 os.fsync(file.fileno())
         except OSError as error:
             raise cannot_write(self.metrics_file, error) from error
+
+
+def _make(folder: Path) -> bool:
+    """Make a folder; whether it was not there. Of several processes one makes it."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+    except OSError as error:
+        if folder.is_dir():
+            return False
+        raise cannot_write(folder, error) from error
+    return True
+
+
+def _of_writing(error: BaseException) -> bool:
+    """Whether something could not be written, or no memory could be had.
+
+    A reader who left hears of --resume instead.
+    """
+    if is_out_of_memory(error):
+        return True
+    cause = error.__cause__ if isinstance(error, RunError) else error
+    return isinstance(cause, OSError) and not isinstance(cause, BrokenPipeError)
 
 
 def _is_epoch(line: Any) -> bool:
@@ -319,61 +357,3 @@ def of_start(lines: Sequence[dict[str, Any]], start: int | None = None) -> list[
     if start is None:
         start = lines[-1].get("start", 0) if lines else 0
     return [line for line in lines if line.get("start", 0) == start]
-
-
-def environment(device: torch.device | None = None) -> dict[str, Any]:
-    """Versions, machine and git commit, for the record.
-
-    Args:
-        device: that is used. None: not known, the first card of the machine is named.
-    """
-    import numpy
-    import torch
-
-    return {
-        "versions": {
-            "directmax": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": numpy.__version__,
-        },
-        "machine": {
-            "platform": platform.platform(),
-            "processor": platform.machine(),
-            "threads": torch.get_num_threads(),
-            "cuda": _card(device),
-        },
-        "git_commit": git_commit(),
-    }
-
-
-def _card(device: torch.device | None) -> str | None:
-    """The name of the card that is used; None where it is none."""
-    import torch
-
-    if not torch.cuda.is_available() or (device is not None and device.type != "cuda"):
-        return None
-    return torch.cuda.get_device_name(device)
-
-
-def git_commit() -> str | None:
-    """The commit of the checkout, or that which an installed package was built from; else None."""
-    return _git_commit(Path(directmax.__file__).resolve().parents[2])
-
-
-def _git_commit(source: Path) -> str | None:
-    if not (source / ".git").exists():
-        with contextlib.suppress(OSError):
-            return (Path(directmax.__file__).parent / "_commit.txt").read_text().strip() or None
-        return None
-
-    def git(*arguments: str) -> str:
-        command = ["git", "--no-optional-locks", "-C", str(source), *arguments]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-        return result.stdout.strip()
-
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        # Not `describe --dirty`: it writes the index, and one killed leaves the checkout locked.
-        commit = git("describe", "--always", "--abbrev=12")
-        return f"{commit}-dirty" if git("status", "--porcelain", "-uno") else commit or None
-    return None

@@ -31,8 +31,9 @@ from directmax.tool.run.make import (
 )
 from directmax.tool.run.processes import joined, make_fabric
 from directmax.tool.run.progress import Progress
+from directmax.tool.run.provenance import environment
 from directmax.tool.run.report import write_report
-from directmax.tool.run.run_folder import RunFolder, environment
+from directmax.tool.run.run_folder import RunFolder
 
 
 @flushed_denormals()

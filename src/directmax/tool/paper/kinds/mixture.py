@@ -21,7 +21,7 @@ from directmax.tool.jobs.kind import Estimate, Kind
 from directmax.tool.jobs.task import Task
 from directmax.tool.kinds.shared import origin, small
 from directmax.tool.run.images import split_images
-from directmax.tool.run.run_folder import environment
+from directmax.tool.run.provenance import environment
 from directmax.tool.run.train import make_fabric
 
 PRIOR = 1.0
