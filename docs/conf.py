@@ -28,8 +28,20 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build"]
+sphinx_gallery_conf = {  # runs examples/gallery, and fails where one of its programs does
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "ExampleTitleSortKey",
+    "image_scrapers": ("svg.scrape",),
+    "min_reported_time": 10**6,  # times would be those of the machine that built the pages
+    "download_all_examples": False,
+    "parallel": 2,
+    "abort_on_example_error": True,
+}
 html_theme = "furo"
 html_title = f"directmax {__version__}"
 html_static_path = ["_static"]

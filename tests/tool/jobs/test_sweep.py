@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from jobs import ForkEngine
 
@@ -66,6 +67,33 @@ def test_a_setting_is_left_out_where_nothing_uses_it() -> None:
 def test_bad_input(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     assert message in refuse("sweep", *arguments, "--output", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_images_of_ones_own() -> None:
+    """Defaults follow from their number; two paths are two trainings, whatever else is equal."""
+    paths = {"a/mine.npz": (100, 1), "b/mine.npz": (50_000, 1)}
+    found = make_grid({"data": [*paths, "digits"]}, sizes=paths).trainings
+    assert [each.path for each in found] == [*paths, None]
+    assert found[0].config.epochs > found[1].config.epochs
+    assert [each.name.split("-seed")[0] for each in found] == ["mine", "mine", "digits"]
+    assert len({each.name for each in found}) == 3
+
+
+@pytest.mark.usefixtures("own", "quick")
+def test_a_sweep_over_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changed images are another training."""
+    images = [tmp_path / "one.npy", tmp_path / "two.npy"]
+    generator = np.random.default_rng(0)
+    for path in images:
+        np.save(path, generator.random((600, 4, 6)))
+    monkeypatch.setattr(Sweep, "_engine", lambda command, share: ForkEngine())
+    grid = ("sweep", *TINY, "--device", "cpu", "--output", tmp_path / "out", "--data", *images)
+    assert f"{images[0]}: 600 grey images" in succeed(*grid).out
+    plan = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert len(plan["jobs"]) == 2
+    assert "everything is done" in succeed(*grid).out
+    np.save(images[1], generator.random((600, 4, 6)))
+    assert "1 of 2 jobs left" in succeed(*grid, "--list").out
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from command_line import TINY, refuse
@@ -38,6 +39,23 @@ def test_files(tmp_path: Path, name: str) -> None:
     assert parsed("--config", file) == TrainConfig(**WANTED).resolve()
     other = parsed("--config", file, "--data", "digits", "--values", "20")
     assert (other.data, other.values, other.batch_size) == ("digits", 20, 200)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_data_of_ones_own_are_a_path(tmp_path: Path, name: str) -> None:
+    """The images decide as they do after --data; a flag wins; a wrong path is one line."""
+    if name.endswith("yaml"):
+        pytest.importorskip("yaml")
+    images, file, run = tmp_path / "mine.npy", tmp_path / name, tmp_path / "run"
+    np.save(images, np.random.default_rng(0).random((60, 4, 6)))
+    file.write_text(FILES[name].replace("mnist", str(images)))
+    assert (TrainConfig.from_file(file).data, TrainConfig.data_path(file)) == ("own", str(images))
+    assert parsed("--config", file, "--data", "digits").data == "digits"
+    assert "48 training images" in refuse("train", "--config", file, "--run-dir", run)
+    file.write_text(FILES[name].replace("mnist", str(tmp_path / "nowhere.npy")))
+    for command in (("train", "--run-dir", run), ("sweep", "--output", run)):
+        assert "nowhere.npy" in refuse(*command, "--config", file)
+    assert not run.exists()
 
 
 def test_words_of_yaml_that_are_no_words(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from command_line import call, metrics, read, refuse, succeed
-from directmax import Decoder, DiscreteVAE, Encoder, Exact
+from directmax import Decoder, DiscreteVAE, Encoder, Exact, MixedEncoder, MixedVAE
 from directmax.tool.run.advice import advice
 from directmax.tool.run.run_folder import RunFolder
 
@@ -65,6 +65,17 @@ def test_codes_that_say_nothing() -> None:
             parameter.zero_()
     (line,) = given([14.0] * 6, model=model)
     assert line.startswith("Codes are alike: 3 of 3 variables")
+
+
+def test_one_value_for_all_images() -> None:
+    """As the mixed model may end without labels."""
+    model = MixedVAE(MixedEncoder(6, 3, 2), Decoder(3, 2, 6), Exact())
+    with torch.no_grad():
+        for parameter in model.encoder.parameters():
+            parameter.zero_()
+    (line,) = given([14.0] * 6, model=model)
+    assert "the variable says nothing" in line
+    assert "--labels" in line
 
 
 def test_starts_that_were_level() -> None:

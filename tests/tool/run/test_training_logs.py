@@ -132,6 +132,8 @@ def test_logs_change_nothing_and_have_every_epoch(
     plain = [each for each in made.logged if "validation/bound" in each]
     assert [(each["epoch"], each["validation/bound"]) for each in plain] == wanted
     assert made.options["config"]["hidden"] == 12
+    assert made.options["config"]["likelihood"] == "bernoulli"  # not what files have in its place
+    assert "label_weight" not in made.options["config"]
     assert made.summary["final/test/bound"] == summaries[0]["test"]["bound"]
     assert made.ended == 0
 

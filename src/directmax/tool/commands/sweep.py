@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,7 @@ from directmax.tool.config.setting import Setting
 from directmax.tool.config.settings import SETTINGS
 
 if TYPE_CHECKING:
+    from directmax.tool.jobs.bench import Images
     from directmax.tool.jobs.engine import Engine
     from directmax.tool.jobs.engine_local import Resources
     from directmax.tool.sweep.grid import Grid
@@ -96,7 +98,10 @@ class Sweep:
         resources(self.device, self.workers, 1)  # refused before images are read
         # A worker on another machine has a working directory of its own.
         data_dir = None if self.data_dir is None else str(Path(self.data_dir).absolute())
-        sweep = work.Sweep(grid, self.output, data_dir=data_dir, console=make_console())
+        grid, images = self._with_own(grid, data_dir)
+        sweep = work.Sweep(
+            grid, self.output, data_dir=data_dir, images=images, console=make_console()
+        )
         share = sweep.measure(self.device, self.workers)
         local = self.engine == "local"
         sweep.announce(share.workers, str(share) if local else "on this machine alone")
@@ -112,8 +117,25 @@ class Sweep:
                     failed = sweep.run(engine, retries=self.retries, compiled=self.compile)
         end_failed(failed)
 
-    def grid(self) -> Grid:
-        """What the flags mean."""
+    def _with_own(self, grid: Grid, data_dir: str | None) -> tuple[Grid, Images]:
+        """The grid, of which defaults follow from images of one's own, and these."""
+        from directmax.tool.jobs.bench import Images
+        from directmax.tool.run.make import channels_of
+
+        images, sizes = Images(data_dir), {}
+        for each in grid.trainings:
+            if each.path is not None and each.path not in sizes:
+                data = images.of(each.config, each.path)
+                sizes[each.path] = (len(data.train), channels_of(data))
+                print(f"{each.path}: {data.understood}")
+        return (self.grid(sizes) if sizes else grid), images
+
+    def grid(self, sizes: Mapping[str, tuple[int, int]] | None = None) -> Grid:
+        """What the flags mean.
+
+        Args:
+            sizes: of images of one's own; see `make_grid`.
+        """
         from directmax.tool.sweep.grid import make_grid
 
         axes = {}
@@ -129,7 +151,9 @@ class Sweep:
         if self.config_file is not None:
             config = TrainConfig.from_file(self.config_file, preset=self.preset)
             base, preset = config.given(), config.preset
-        return make_grid(axes, seeds=self.seeds, base=base, preset=preset)
+            if (path := TrainConfig.data_path(self.config_file)) is not None:
+                base["data"] = path
+        return make_grid(axes, seeds=self.seeds, base=base, preset=preset, sizes=sizes)
 
     def _engine(self, share: Resources) -> Engine:
         return make_engine(self.engine, self.address, self.workers, share)

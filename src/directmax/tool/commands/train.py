@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -143,12 +145,16 @@ class Train:
                 f"stopped early: no better epoch in the last {config.patience} "
                 f"(--epochs {config.epochs})"
             )
+        run = shlex.quote(folder)
+        print(f"to look at: directmax explore {run}; beside others: directmax compare {run} OTHER")
         print(f"report: {os.path.join(folder, 'report.html')}")  # noqa: PTH118 (as the user typed it)
 
-    @property
+    @functools.cached_property
     def path(self) -> str | None:
-        """Of data of one's own, if --data is one."""
+        """Of data of one's own, if --data is one, or `data` in the file of settings."""
         word = self.flags.data
+        if word is None and self.config_file is not None:
+            return TrainConfig.data_path(self.config_file)
         return word if word is not None and is_path(word) else None
 
     def _images(self, config: ResolvedConfig) -> Any:

@@ -6,25 +6,39 @@ import difflib
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from directmax.tool.config.setting import Setting
 from directmax.tool.config.settings import SETTINGS
+from directmax.tool.data.names import OWN, is_path
 from directmax.tool.files import LARGEST_JSON, RunError, read_bytes, user_path
 
 PRESET = "preset"
 ENDINGS = (".toml", ".yaml", ".yml", ".json")
 
 
-def read_settings(path: str | Path) -> tuple[dict[str, Any], bool]:
-    """The entries of a file, each of its type and in its range, by the settings' names.
+@dataclass(frozen=True)
+class SettingsFile:
+    """What a file holds.
+
+    Attributes:
+        values: each of its type and in its range, by the settings' names.
+        whole: whether they are a whole configuration, as `ResolvedConfig.to_dict` wrote it.
+        data: the path of data of one's own, for which `values` have a word; else None.
+    """
+
+    values: dict[str, Any]
+    whole: bool
+    data: str | None
+
+
+def read_settings(path: str | Path) -> SettingsFile:
+    """The entries of a file.
 
     Args:
         path: of a file with one of `ENDINGS`, or a run folder.
-
-    Returns:
-        Settings, and whether they are a whole configuration as `ResolvedConfig.to_dict` wrote it.
 
     Raises:
         RunError: the file cannot be read, or is no table of settings.
@@ -40,8 +54,13 @@ def read_settings(path: str | Path) -> tuple[dict[str, Any], bool]:
         )
     values = _parse(file, kind)
     if kind == ".json" and isinstance(values.get("config"), dict) and "digest" in values:
-        return values["config"], True
-    return _checked(file, values, words=kind in (".yaml", ".yml")), False
+        images = values.get("images")
+        lie = images.get("path") if isinstance(images, dict) else None
+        return SettingsFile(values["config"], True, lie if isinstance(lie, str) else None)
+    found = _checked(file, values, words=kind in (".yaml", ".yml"))
+    if not is_path(found.get("data") or ""):
+        return SettingsFile(found, False, None)
+    return SettingsFile({**found, "data": OWN}, False, found["data"])
 
 
 def _parse(file: Path, kind: str) -> dict[str, Any]:

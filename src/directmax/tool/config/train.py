@@ -73,7 +73,8 @@ class TrainConfig(Settings):
         """What a file says: TOML, YAML (with PyYAML), or the `config.json` of a run.
 
         Keys are the names of the settings, with - or _, and `preset`. Of a run it is the least
-        that gives its configuration, so that other settings may be changed.
+        that gives its configuration, so that other settings may be changed. Where `data` is a
+        path, `train` takes it as `images`; see `data_path`.
 
         Args:
             path: the file, by its ending, or the folder of a run.
@@ -94,17 +95,34 @@ class TrainConfig(Settings):
             {'data': 'mnist', 'values': 20, 'batch_size': 200}
         """
         changes = {name: value for name, value in changes.items() if value is not None}
-        values, whole = read_settings(path)
-        if whole:
+        file = read_settings(path)
+        if file.whole:
             try:
-                stored = shortest(stored_config(values))
+                stored = shortest(stored_config(file.values))
             except (LookupError, TypeError, ValueError, ArithmeticError) as error:
                 raise RunError(f"{path} is damaged: {error}") from error
             return cls(**_laid_over(stored.given(), changes, changes.pop(PRESET, stored.preset)))
         try:
-            return cls(**{**values, **changes})
+            return cls(**{**file.values, **changes})
         except (TypeError, ValueError) as error:
             raise type(error)(f"{error} (settings of {path})") from None
+
+    @staticmethod
+    def data_path(path: str | Path) -> str | None:
+        """Where the images of one's own lie that a file has as `data`, or a run was trained on.
+
+        Raises:
+            RunError, TypeError, ValueError: as `from_file`.
+
+        Example:
+            >>> import tempfile, pathlib
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     file = pathlib.Path(folder, "mine.toml")
+            ...     _ = file.write_text('data = "mushrooms.npz"')
+            ...     TrainConfig.from_file(file).data, TrainConfig.data_path(file)
+            ('own', 'mushrooms.npz')
+        """
+        return read_settings(path).data
 
     def given(self) -> dict[str, Any]:
         """What is not unset, as plain Python values, each of its type and in its range."""

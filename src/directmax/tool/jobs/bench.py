@@ -33,11 +33,12 @@ class Images:
         self._data_dir = data_dir
         self._loaded: dict[tuple[Any, ...], Data] = {}
 
-    def of(self, config: ResolvedConfig) -> Data:
-        """The images of a training."""
-        key = (config.model == "attributes", config.data, config.attributes, config.image_size)
+    def of(self, config: ResolvedConfig, path: str | None = None) -> Data:
+        """The images of a training, by name, or of one's own by their path."""
+        kind = (config.model == "attributes", config.attributes, config.image_size)
+        key = (*kind, config.data, path)
         if key not in self._loaded:
-            self._loaded[key] = load_data(config, self._data_dir)
+            self._loaded[key] = load_data(config, self._data_dir, images=path)
         return self._loaded[key]
 
     def binary(self, name: str) -> ImageData:

@@ -46,6 +46,7 @@ class Work:
         output: the folder.
         kinds: module whose `KINDS` the jobs are of.
         data_dir: where to look for images first.
+        images: those that are loaded already.
         console: where to write.
 
     Attributes:
@@ -65,6 +66,7 @@ class Work:
         *,
         kinds: str,
         data_dir: str | None = None,
+        images: Images | None = None,
         console: Console,
     ) -> None:
         self.plan, self._data_dir, self._console = plan, data_dir, console
@@ -73,7 +75,7 @@ class Work:
         self.store = Store(output)
         self.store.check(plan.scale)
         self.folders = self.store.bind(plan.jobs)
-        self._images = Images(data_dir)
+        self._images = images or Images(data_dir)
         for job in plan.jobs:  # before they start: nothing is downloaded twice
             self._kinds[job.kind].load(job, self._images)
         self.left = [name for name, folder in self.folders.items() if not folder.is_done]

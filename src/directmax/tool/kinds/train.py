@@ -29,8 +29,12 @@ MAX_POINTS = 100
 CURVES = ("bound", "nll", "accuracy")
 
 
+OWN_IMAGES = "images"
+"""Beside the settings: what is recorded of images of one's own, with their path."""
+
+
 class Training(Kind):
-    """A training; the settings are `ResolvedConfig.to_dict()`."""
+    """A training; the settings are `ResolvedConfig.to_dict()`, and maybe `OWN_IMAGES`."""
 
     def run(self, job: Job, folder: Path, task: Task) -> None:
         """Train, or go on from the last checkpoint."""
@@ -38,6 +42,7 @@ class Training(Kind):
         train(
             _config(job),
             folder,
+            images=_path(job.settings),
             data_dir=task.data_dir,
             resume=(folder / "config.json").exists(),
             device=task.device,
@@ -48,7 +53,7 @@ class Training(Kind):
 
     def load(self, job: Job, images: Images) -> None:
         """Its images."""
-        images.of(_config(job))
+        images.of(_config(job), _path(job.settings))
 
     def epochs(self, job: Job) -> int:
         """Of all starts."""
@@ -56,7 +61,8 @@ class Training(Kind):
 
     def estimate(self, job: Job, bench: Bench) -> Estimate:
         """From a few steps and one look at the validation images."""
-        config, data = _config(job), bench.images.of(_config(job))
+        config = _config(job)
+        data = bench.images.of(config, _path(job.settings))
 
         def measure() -> tuple[float, float]:
             timing = time_training(config, data, device=bench.device)
@@ -119,13 +125,22 @@ def train_flags(settings: Mapping[str, Any]) -> list[str]:
         >>> train_flags(TrainConfig(data="mnist", values=20).resolve().to_dict())
         ['--data', 'mnist', '--values', '20']
     """
-    config = shortest(stored_config(settings))
+    config, path = shortest(_stored(settings)), _path(settings)
     preset = ["--preset", config.preset] if config.preset != "default" else []
-    return preset + flags(config.given())
+    return preset + flags(config.given() | ({} if path is None else {"data": path}))
 
 
 def _config(job: Job) -> ResolvedConfig:
-    return stored_config(dict(job.settings))
+    return _stored(job.settings)
+
+
+def _stored(settings: Mapping[str, Any]) -> ResolvedConfig:
+    return stored_config({n: value for n, value in settings.items() if n != OWN_IMAGES})
+
+
+def _path(settings: Mapping[str, Any]) -> str | None:
+    path = settings.get(OWN_IMAGES, {}).get("path")
+    return None if path is None else str(path)
 
 
 def _cost_key(config: ResolvedConfig, data: Data) -> Any:

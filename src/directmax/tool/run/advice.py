@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from directmax.distributions import Categorical
-from directmax.models import DiscreteVAE
+from directmax.models import DiscreteVAE, MixedVAE
 
 STILL_FALLING = 0.003
 """Of the bound, in the last fifth of the run."""
@@ -49,7 +49,7 @@ def advice(
         _overfitting(summary, lines),
         _starts(lines, starts, start_epochs),
     ]
-    if isinstance(model, DiscreteVAE):
+    if isinstance(model, DiscreteVAE | MixedVAE):
         found += [_codes(model, images[:NUM_IMAGES])]
     return [line for line in found if line]
 
@@ -86,7 +86,7 @@ def _overfitting(summary: Mapping[str, Any], lines: Sequence[Mapping[str, Any]])
 
 
 @torch.no_grad()
-def _codes(model: DiscreteVAE, images: Tensor) -> str:
+def _codes(model: DiscreteVAE | MixedVAE, images: Tensor) -> str:
     """Of independent variables: those that say nothing, else values that are hardly used."""
     q = model.inferred(images)
     if not isinstance(q, Categorical) or not len(images):
@@ -99,9 +99,12 @@ def _codes(model: DiscreteVAE, images: Tensor) -> str:
     n, k = mean.shape
     if silent:
         which = "the variable says" if n == 1 else f"{silent} of {n} variables say"
+        other = "--kl-start 10, or some --labels"
+        if isinstance(model, DiscreteVAE):
+            other = "--kl-start 1, or fewer variables"
         return (
             f"Codes are alike: {which} nothing of the images (less than {SILENT} nats). Try a "
-            "longer training, --kl-start 1, or fewer variables."
+            f"longer training, {other}."
         )
     unused = int((mean < UNUSED / k).sum())
     if 2 * unused < n * k:

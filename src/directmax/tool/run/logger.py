@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from directmax.tool.config import ResolvedConfig
+from directmax.tool.config.rules import unused
 from directmax.tool.look.content import Picture
 from directmax.tool.run.run_folder import RunFolder
 
@@ -76,5 +77,9 @@ def results(summary: Mapping[str, Any]) -> dict[str, float]:
 
 def hyperparameters(config: ResolvedConfig) -> dict[str, Any]:
     """Settings that something uses, by name: words, numbers and truth values."""
-    values = {name: value for name, value in config.to_dict().items() if value is not None}
-    return {n: " ".join(v) if isinstance(v, list) else v for n, v in values.items()}
+    used = {
+        name: value
+        for name, value in vars(config).items()  # files have words for what is not used
+        if value is not None and not unused(name, config)
+    }
+    return {n: " ".join(v) if isinstance(v, tuple) else v for n, v in used.items()}

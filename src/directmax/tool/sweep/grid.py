@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from directmax.tool.config import ResolvedConfig, TrainConfig, flag_of
 from directmax.tool.config.rules import unused
 from directmax.tool.config.settings import SETTINGS
+from directmax.tool.data.names import OWN, is_path
 
 MOST_TRAININGS = 10_000
 
@@ -22,10 +26,12 @@ class Training:
     Attributes:
         name: from the settings that vary, and the seed.
         config: what is trained.
+        path: of images of one's own; None: `config` names them.
     """
 
     name: str
     config: ResolvedConfig
+    path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ def make_grid(
     seeds: int | None = None,
     base: Mapping[str, Any] | None = None,
     preset: str = "default",
+    sizes: Mapping[str, tuple[int, int]] | None = None,
 ) -> Grid:
     """Every combination of the values of some settings.
 
@@ -58,6 +65,8 @@ def make_grid(
         seeds: how many, from the value of `seed` (0 where none is given) on.
         base: settings of all, such as those of a file; `axes` win.
         preset: of all.
+        sizes: training images and channels by path, for values of `data` that are paths; defaults
+            follow from them.
 
     Raises:
         TypeError, ValueError: a combination makes no sense, which the message names, or a setting
@@ -72,32 +81,44 @@ def make_grid(
     given = dict(base or {})
     if seeds is not None:
         axes["seed"] = _seeds(seeds, axes.get("seed", [given.get("seed", 0)]))
-    count = 1
-    for values in axes.values():
-        count *= len(values)
+    count = math.prod(map(len, axes.values()))
     if count > MOST_TRAININGS:
         raise ValueError(f"a sweep has at most {MOST_TRAININGS:,} trainings, got {count:,}")
     varying = [name for name, values in axes.items() if len(values) > 1]
     used = dict.fromkeys(axes, False)
     left_out: dict[tuple[str, str], None] = {}
-    trainings: dict[str, Training] = {}
+    trainings: dict[tuple[str, str | None], Training] = {}
     for values in itertools.product(*axes.values()):
         chosen = dict(zip(axes, values, strict=True))
-        typed, dropped = _used(given | chosen, chosen, preset)
+        settings, path = _without_path(given | chosen)
+        typed, dropped = _used(settings, chosen, preset)
         used |= dict.fromkeys(set(chosen) - set(dropped), True)
         left_out |= dict.fromkeys(dropped.items())
         kept = {name: value for name, value in chosen.items() if name in typed}
         try:
-            config = TrainConfig(**typed, preset=preset).resolve()
+            config = TrainConfig(**typed, preset=preset).resolve(*(sizes or {}).get(path or "", ()))
         except (ValueError, TypeError) as error:
             raise type(error)(f"{error}{_where(kept, varying)}") from None
-        trainings.setdefault(config.digest(), Training(_name(kept, varying, config), config))
+        training = Training(_name(kept, varying, config), config, path)
+        trainings.setdefault((config.digest(), path), training)
+    _refuse_unused(used, list(left_out))
+    notes = [f"{flag_of(name)} is left out where it is not used" for name, _ in left_out]
+    return Grid(tuple(_distinct(list(trainings.values()))), tuple(dict.fromkeys(notes)))
+
+
+def _refuse_unused(used: Mapping[str, bool], left_out: Sequence[tuple[str, str]]) -> None:
     for name, is_used in used.items():
         if not is_used:
             reason = next(reason for other, reason in left_out if other == name)
             raise ValueError(f"{flag_of(name)} is for {reason}")
-    notes = [f"{flag_of(name)} is left out where it is not used" for name, _ in left_out]
-    return Grid(tuple(_distinct(list(trainings.values()))), tuple(dict.fromkeys(notes)))
+
+
+def _without_path(settings: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Settings with a word for images of one's own, and the path of these."""
+    word = settings.get("data")
+    if isinstance(word, str) and is_path(word):
+        return {**settings, "data": OWN}, word
+    return dict(settings), None
 
 
 def _seeds(count: int, first: Sequence[Any]) -> list[int]:
@@ -146,6 +167,8 @@ def _name(chosen: Mapping[str, Any], varying: Sequence[str], config: ResolvedCon
         if name == "seed" or name not in chosen:
             continue
         word = _word(chosen[name])
+        if name == "data":
+            word = PurePath(word).name.split(".")[0] or OWN
         bare = SETTINGS[name].kind == "str" and word not in ("on", "off", "auto", "none")
         words.append(word if bare else f"{name}-{word}")
     text = "-".join([*words, f"seed-{config.seed}"]).replace("_", "-")
@@ -159,5 +182,5 @@ def _distinct(trainings: Sequence[Training]) -> list[Training]:
     for each in trainings:
         seen[each.name] = number = seen.get(each.name, 0) + 1
         name = each.name if number == 1 else f"{each.name}-{each.config.digest()[:6]}"
-        found.append(Training(name, each.config))
+        found.append(dataclasses.replace(each, name=name))
     return found
