@@ -58,6 +58,13 @@ def test_refined_begins_at_the_mode_and_takes_the_best_change_of_all() -> None:
     assert refine(q, objective).mode().argmax(-1).tolist() == [[2, 2]]
 
 
+def test_potentials_of_a_network_that_diverged_are_not_mended() -> None:
+    logits = torch.tensor([[[0.0, 1.0]], [[torch.nan, 0.0]], [[torch.inf, 0.0]]])
+    q = Categorical(logits, validate=False)
+    found = refine(q, lambda z: z[..., 0, 0])
+    assert found.logits.isnan().all(-1).squeeze(-1).tolist() == [False, True, True]
+
+
 def test_one_variable_has_its_posterior_and_forbidden_values_stay_forbidden() -> None:
     logits = torch.tensor([[[0.0, -torch.inf, 3.0]]], dtype=torch.float64)
     costs = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)

@@ -68,7 +68,11 @@ def refine(
             break
         z = moved
         changes = losses_at(q, objective, z)[1]
-    return Categorical(-changes.squeeze(0), validate=False)
+    potentials = q.logits if isinstance(q, Categorical) else q.unary
+    # Networks that have diverged are not to be helped without a word.
+    broken = (potentials.isnan() | (potentials == torch.inf)).any(-1).any(-1)
+    changes = changes.squeeze(0).masked_fill(broken[:, None, None], torch.nan)
+    return Categorical(-changes, validate=False)
 
 
 @torch.no_grad()
