@@ -40,7 +40,8 @@ CELLS = [
     *("digits,8,2", "digits,8,4", "mushrooms.npz,8,2", "fashion-mnist:5000,15,2"),
     "fashion-mnist,15,2",
 ]
-COLUMNS = ["data", "n×k", "seed", "epochs", "bound", "−log p(x)", "EM", "difference", "seconds"]
+COLUMNS = ["data", "n×k", "seed", "epochs", "bound", "encoder's", "−log p(x)"]
+COLUMNS += ["EM", "difference", "seconds"]
 EM_STARTS, EM_ITERATIONS = 3, 300
 
 
@@ -97,6 +98,7 @@ def cell(text: str, seed: int, flags: dict[str, Any], folder: Path) -> dict[str,
         "training": best["train"]["bound"],
         "validation": summary["validation"]["bound"],
         "nll": summary["validation"].get("nll"),
+        "amortized": summary["validation"].get("amortized"),
         "processor_seconds": time.process_time() - began,
         "seconds_of_epochs": sum(line["seconds"] for line in lines),
         "advice": summary["advice"],
@@ -115,7 +117,7 @@ def cells_of(row: dict[str, Any]) -> list[str]:
         str(row["seed"]),
         str(row["epochs"]),
         f"{bound:.2f}",
-        f"{row['nll']:.2f}" if row["nll"] is not None else "",
+        *("" if row[name] is None else f"{row[name]:.2f}" for name in ("amortized", "nll")),
         f"{mixture:.2f}" if mixture else "",
         f"{bound - mixture:+.2f}" if mixture else "",
         f"{row['seconds_of_epochs']:.0f}",
@@ -145,12 +147,13 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="of every run; the default's without")
     parser.add_argument("--estimator", help="in place of the default")
+    parser.add_argument("--refine", action=argparse.BooleanOptionalAction, help="likewise")
     parser.add_argument("--runs", type=Path, default=Path("runs/panel"))
     parser.add_argument("--json", type=Path, help="write what was found there")
     options = parser.parse_args()
     flags = {
         name: getattr(options, name)
-        for name in ("epochs", "estimator")
+        for name in ("epochs", "estimator", "refine")
         if getattr(options, name) is not None
     }
     rows = []

@@ -36,6 +36,8 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "two_sided": ({}, False),
     "rao_blackwell": ({}, True),
     "covering": ({"estimator": "local-divergence"}, 0.25),
+    "refine": ({"estimator": "direct"}, True),
+    "moves": ({"variables": 3, "estimator": "local-search"}, 3),
     "temperature": ({"estimator": "gumbel-softmax"}, 0.5),
     "straight_through": ({"estimator": "gumbel-softmax"}, True),
     "baseline": ({"estimator": "score-function"}, "none"),

@@ -25,6 +25,7 @@ from directmax import (
     ImplicitMLE,
     LocalDivergence,
     LocalExpectation,
+    LocalSearch,
     NoiseScore,
     PairwiseBinary,
     Rebar,
@@ -123,6 +124,13 @@ class TestLocalDivergence(EstimatorConformance):
 
     def make(self, num_samples: int = 1) -> Estimator:
         return LocalDivergence(0.7, num_samples=num_samples)
+
+
+class TestLocalSearch(EstimatorConformance):
+    quiet = False  # as TestLocalDivergence
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return LocalSearch(moves=2, num_samples=num_samples)
 
 
 class TestScoreFunction(EstimatorConformance):

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from directmax.estimators._labelled_direct import LabelledDirect as LabelledDirect
     from directmax.estimators._local_divergence import LocalDivergence as LocalDivergence
     from directmax.estimators._local_expectation import LocalExpectation as LocalExpectation
+    from directmax.estimators._local_search import LocalSearch as LocalSearch
     from directmax.estimators._noise_score import NoiseScore as NoiseScore
     from directmax.estimators._rebar import Rebar as Rebar
     from directmax.estimators._rebar import Relax as Relax
     from directmax.estimators._rebar import Surrogate as Surrogate
+    from directmax.estimators._refine import refine as refine
     from directmax.estimators._score_function import ScoreFunction as ScoreFunction
     from directmax.estimators._straight_through import GumbelRao as GumbelRao
     from directmax.estimators._straight_through import ReinMax as ReinMax
@@ -145,6 +147,14 @@ ESTIMATORS: dict[str, Declaration] = {
     ),
     "local-expectation": Declaration(
         "LocalExpectation", _DRAWS, "none", _INDEPENDENT, _TABLE, tabulates=True
+    ),
+    "local-search": Declaration(
+        "LocalSearch",
+        _DRAWS | {"moves": "moves"},
+        "the bound of a refined $q'$ in place of $q$'s",
+        _INDEPENDENT,
+        "$(m+1)(n(k-1)+1)$ with $m$ moves, and 1 with gradient",
+        tabulates=True,
     ),
     "local-divergence": Declaration(
         "LocalDivergence",

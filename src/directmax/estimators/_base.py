@@ -30,6 +30,8 @@ class Estimate:
         sample: the assignments that were used, `(num_samples, b, n, k)`, without gradient:
             one-hot, except relaxed with GumbelSoftmax; two a draw with Arm and DisArm; None where
             none was drawn.
+        kl: `(b,)`, nats: where the assignments are not those of q but of a refined posterior, its
+            KL to uniform, without gradient; else None.
 
     Example:
         >>> from directmax import Categorical, Direct
@@ -41,6 +43,7 @@ class Estimate:
 
     loss: Float[Tensor, " b"]
     sample: Float[Tensor, "s b n k"] | None
+    kl: Float[Tensor, " b"] | None = None
 
 
 class Estimator(nn.Module, ABC):

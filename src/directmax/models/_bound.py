@@ -44,6 +44,7 @@ class Bound:
             of the unary potentials' softmax, as the authors' code reports. **No bound.**
         valid: False where q is structured and has too many states: then reconstruction + kl is
             the authors' quantity and no bound.
+        amortized: of a model that refines its posterior, `(N,)`: the bound of the encoder's alone.
 
     Example:
         >>> import torch
@@ -58,6 +59,7 @@ class Bound:
     num_samples: int | None
     authors: Float[Tensor, " N"] | None = None
     valid: bool = True
+    amortized: Float[Tensor, " N"] | None = None
 
     @property
     def bound(self) -> Float[Tensor, " N"]:
@@ -77,17 +79,22 @@ def enumerated(
     n: int,
     k: int,
     progress: Callable[[float], None] | None = None,
+    *,
+    alone: Posterior | None = None,
 ) -> Bound:
     """Sums over all K = k^n states. A state is decoded once, whatever the number of images.
 
     E_q[f] = Σ_z q(z) f(z); −log p(x) = n log k − log Σ_z e^{−f(z)}. On a structure Z, where the
-    prior is uniform, with log |Z| for n log k and z in Z.
+    prior is uniform, with log |Z| for n log k and z in Z. `alone`: the encoder's q, for
+    `Bound.amortized`.
     """
     states = number_of_states(n, k)
     block = min(states, BLOCK_STATES)
     parts = images.split(max(1, TABLE_ELEMENTS // block))
     posteriors = [posterior(part) for part in parts]
+    encoded = [] if alone is None else [alone(part) for part in parts]
     expected = [part.new_zeros(len(part)) for part in parts]
+    amortized = [q.kl_to_uniform() for q in encoded]
     evidence = [part.new_full((len(part),), -torch.inf) for part in parts]
     sizes = [torch.zeros(len(part), dtype=torch.int64, device=part.device) for part in parts]
     for start in range(0, states, block):
@@ -105,6 +112,8 @@ def enumerated(
             else:
                 inside = losses
             expected[index] += (log_probs.exp_() * losses).sum(-1)
+            if encoded:
+                amortized[index] += (encoded[index].log_prob_states(z).exp_() * losses).sum(-1)
             evidence[index] = torch.logaddexp(evidence[index], torch.logsumexp(-inside, -1))
         if progress is not None:
             progress(min(1.0, (start + block) / states))
@@ -115,6 +124,7 @@ def enumerated(
         kl=torch.cat([q.kl_to_uniform() for q in posteriors]),
         nll=prior - torch.cat(evidence),
         num_samples=None,
+        amortized=torch.cat(amortized) if encoded else None,
     )
 
 

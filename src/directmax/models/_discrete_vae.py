@@ -14,12 +14,13 @@ from directmax._randomness import check_generator
 from directmax._validation import check_count, check_flag, check_float_tensor
 from directmax.distributions import (
     DEFAULT_MAX_STATES,
+    Categorical,
     DiscreteDistribution,
     PairwiseBinary,
     number_of_states,
 )
-from directmax.estimators import Estimator
-from directmax.models._bound import NUM_AUTHORS_SAMPLES, Bound, enumerated, sampled
+from directmax.estimators import Estimator, refine
+from directmax.models._bound import NUM_AUTHORS_SAMPLES, TABLE_ELEMENTS, Bound, enumerated, sampled
 from directmax.models._checks import (
     check_estimator,
     check_images,
@@ -61,7 +62,8 @@ class LossTerms(NamedTuple):
 
     Attributes:
         reconstruction: E_q[−log p(x|z)] of each image, `(b,)`, by the estimator.
-        kl: KL(q ‖ uniform prior) of each image, `(b,)`.
+        kl: KL(q ‖ uniform prior) of each image, `(b,)`; where the estimator samples from a refined
+            posterior, with the value of that one.
 
     Example:
         >>> terms = LossTerms(torch.tensor([9.0, 8.0]), torch.tensor([1.0, 0.5]))
@@ -91,6 +93,8 @@ class DiscreteVAE(nn.Module):
         likelihood: of a pixel: "bernoulli", or of 256 levels, x = v/255, around the mean σ(logit)
             with one learned scale: "logistic" (discretised) or "gaussian" (a bound of it); see
             `logistic_loss` and `gaussian_loss`. These have no fast tables.
+        refined: whether codes and bounds are those after a local search with the decoder that
+            begins at the encoder's most probable code; see `refine`.
 
     Raises:
         TypeError: `estimator` is no `Estimator`; at a call, images, logits or pixel logits are no
@@ -120,6 +124,7 @@ class DiscreteVAE(nn.Module):
         unary_kl: bool = False,
         reduced: bool = True,
         likelihood: str = BERNOULLI,
+        refined: bool = False,
     ) -> None:
         super().__init__()
         check_estimator(estimator)
@@ -132,11 +137,24 @@ class DiscreteVAE(nn.Module):
         self.reduced = check_flag("reduced", reduced)
         self.pixels = pixels_of(likelihood)
         self.likelihood = likelihood
+        self.refined = check_flag("refined", refined)
 
     def posterior(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
         """q(z|x). Potentials are not checked to be finite: training loops watch their loss."""
         check_images(images, num_pixels_of(self.encoder))
         return posterior_of(self.encoder(images), len(images))
+
+    def inferred(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
+        """What images are encoded with: q(z|x), refined where the model says so."""
+        if not self.refined or not len(images):
+            return self.posterior(images)
+        n, k = self._sizes(images)
+        width = max(1, TABLE_ELEMENTS // ((n * (k - 1) + 1) * images.shape[-1]))  # a move's codes
+        found = [
+            refine(self.posterior(part), self.objective(part, reduced=False)).logits
+            for part in images.split(width)
+        ]
+        return Categorical(torch.cat(found), validate=False)
 
     def objective(self, images: Float[Tensor, "b d"], *, reduced: bool | None = None) -> Objective:
         """f(z) = −log p(x|z), in nats per image.
@@ -169,6 +187,8 @@ class DiscreteVAE(nn.Module):
                 kl = q.unary_kl_to_uniform()
             else:
                 kl = q.kl_to_uniform()
+        if estimate.kl is not None:  # the value of what was sampled from, the gradient of q
+            kl = estimate.kl + (kl - kl.detach())
         return LossTerms(reconstruction=estimate.loss, kl=kl)
 
     def prior_terms(
@@ -254,10 +274,15 @@ class DiscreteVAE(nn.Module):
         check_count("num_samples", num_samples)
         check_images(images, num_pixels_of(self.encoder))
         n, k = self._sizes(images)
-        model = (self.posterior, self.decoder, self.pixels)
+        alone = self.posterior if self.refined else None
+        model = (self.inferred, self.decoder, self.pixels)
         if number_of_states(n, k) > max_states:
-            return sampled(*model, images, num_samples, generator)
-        exact = enumerated(*model, images, n, k, progress)
+            found = sampled(*model, images, num_samples, generator)
+            if alone is None:
+                return found
+            other = sampled(alone, *model[1:], images, num_samples, generator)
+            return dataclasses.replace(found, amortized=other.bound)
+        exact = enumerated(*model, images, n, k, progress, alone=alone)
         if not isinstance(self.posterior(images[:1]), PairwiseBinary):
             return exact
         num_few = min(num_samples, NUM_AUTHORS_SAMPLES)

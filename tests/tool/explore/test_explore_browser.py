@@ -15,6 +15,7 @@ from torch import Tensor
 
 from browser import Browser, find_chromium
 from directmax.tool.explore.model import codes_of, decoded
+from directmax.tool.run.codes import inferred
 from page_checks import CONTRASTS, NAMES, WINDOWS, check_theme, check_width, picture
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
@@ -67,7 +68,7 @@ class Page:
         if self.explored.config.model == "attributes":
             q = model.encoder.classify(unit.unflatten(-1, model.encoder.shape))  # type: ignore
         else:
-            q = model.posterior(unit)
+            q = inferred(model, unit)
         shares = torch.tensor(self.ask("found.probabilities"))
         assert (shares - q.marginals()[0]).abs().max() < 1e-4
 

@@ -86,12 +86,15 @@ def test_it_needs_nothing_else(finished: Path, many: Path) -> None:
         assert len(text) < 500_000
 
 
+KEYS = ("bound", "reconstruction", "kl", "nll", "amortized")
+
+
 def test_what_it_shows(finished: Path) -> None:
     text = (finished / "report.html").read_text()
     summary = read(finished / "summary.json")
     page = Page(text)
     for split in ("validation", "test"):
-        numbers = [f"{summary[split][x]:.2f}" for x in ("bound", "reconstruction", "kl", "nll")]
+        numbers = [f"{summary[split][x]:.2f}" for x in KEYS]
         assert [split, *numbers] in page.rows
     config = read(finished / "config.json")["config"]
     shown = dict(row for row in page.rows if len(row) == 2)

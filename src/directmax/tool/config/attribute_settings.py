@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from directmax.tool.config.setting import setting
-from directmax.tool.data.names import ALL, ATTRIBUTE_DATASETS, known
 
 _MODEL = ("attributes",)
 
@@ -18,24 +17,8 @@ def with_labels(value: Any, otherwise: Any) -> Any:
 
 @dataclass(frozen=True)
 class AttributeSettings:
-    """Of binary attributes and a Gaussian code of photographs."""
+    """Of what labels of attributes do."""
 
-    attributes: tuple[str, ...] = setting(
-        "Attributes model: which, by the data set's names.",
-        lambda c: known(c.data).attributes if c.model == "attributes" else (),
-        "; ".join(f"of {name} {', '.join(ALL[name].attributes)}" for name in ATTRIBUTE_DATASETS),
-        models=("attributes",),
-    )
-    image_size: int = setting(
-        """Attributes model, and data of your own: height and width to which the middle square of
-        every image is resized.""",
-        lambda c: known(c.data).size if c.model == "attributes" else None,
-        ", ".join(f"{ALL[name].size} with {name}" for name in ATTRIBUTE_DATASETS),
-        range=(8, 1024),
-        models=("attributes",),
-        stored=0,
-        default_stored=True,
-    )
     prior: str = setting(
         """Attributes model with labels: p(z), uniform, or that of the labels: the shares in which
         combinations come among the training images that the labelled ones are drawn from.""",

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.estimators import ESTIMATORS, Estimator, LabelledDirect, LocalDivergence
+from directmax.estimators import ESTIMATORS, Estimator, LabelledDirect, LocalDivergence, LocalSearch
 from directmax.models import (
     ENCODERS,
     AttributeDecoder,
@@ -57,7 +57,7 @@ def build_estimator(config: ResolvedConfig) -> Estimator:
 def schedule_estimator(
     estimator: Estimator, config: ResolvedConfig, kl_weight: Schedule, steps: int
 ) -> None:
-    """Give an estimator what changes with the step: α and the KL weight of `LocalDivergence`.
+    """Give an estimator what changes with the step: the KL weight, and α of `LocalDivergence`.
 
     Args:
         estimator: of a model that is trained.
@@ -65,6 +65,8 @@ def schedule_estimator(
         kl_weight: of the KL term that the training adds.
         steps: of an epoch.
     """
+    if isinstance(estimator, LocalSearch):
+        estimator.kl_weight = kl_weight
     if isinstance(estimator, LocalDivergence):
         hold = round(config.covering * config.epochs * steps)
         estimator.alpha = LinearDecay(1.0 if hold else 0.0, 0.0, hold=hold)
@@ -94,6 +96,7 @@ def build_model(config: ResolvedConfig, shape: Sequence[int]) -> DiscreteVAE | M
         unary_kl=config.kl == "unary",
         reduced=config.candidates == "auto",
         likelihood=config.likelihood,
+        refined=config.refine,
     )
 
 

@@ -14,6 +14,8 @@ FEWEST_START_EPOCHS = 5
 """With fewer, one start is as good as another."""
 _OF_DIRECT = {"epsilon": "auto", "epsilon_scale": 1.0, "two_sided": True, "rao_blackwell": False}
 """Settings of direct alone, and their defaults."""
+FROM_POSTERIOR = ("local-search", "local-divergence")
+"""Estimators that take f for −log p(x|z), and look at the posterior."""
 LENGTH = 20_000
 """Steps of a training with one variable: what annealing takes, however many images."""
 LENGTH_OF_SEVERAL = 60_000
@@ -75,11 +77,11 @@ def default_estimator(c: Any) -> str:
 def default_num_samples(c: Any) -> int:
     if c.estimator == "score-function":
         return 1 if c.given("baseline") == "running-mean" else 4
-    return 8 if c.estimator in ("direct", "local-divergence") and has_one_variable(c) else 1
+    return 8 if c.estimator in ("direct", *FROM_POSTERIOR) and has_one_variable(c) else 1
 
 
-def if_local_divergence(c: Any) -> float:
-    return 1.0 if c.model == "discrete" and c.estimator == "local-divergence" else 0.0
+def if_from_posterior(c: Any) -> float:
+    return 1.0 if c.model == "discrete" and c.estimator in FROM_POSTERIOR else 0.0
 
 
 def default_kl_start(c: Any) -> float | str:
@@ -91,11 +93,11 @@ def default_kl_start(c: Any) -> float | str:
 def default_kl_fraction(c: Any) -> float:
     if not has_one_variable(c):
         return 2 / 3
-    return 1 / 2 if c.estimator == "local-divergence" else 1 / 6
+    return 1 / 2 if c.estimator in FROM_POSTERIOR else 1 / 6
 
 
 def default_starts(c: Any) -> int:
-    if c.estimator == "local-divergence":
+    if c.estimator in FROM_POSTERIOR:
         return 1
     falls = c.given("kl_fraction") is None and c.kl_start != 1
     few = falling_epochs(c.kl_fraction, c.epochs) < FEWEST_START_EPOCHS
@@ -108,7 +110,7 @@ def default_epochs(c: Any) -> int:
     steps = math.ceil((c.num_images or _NUM_IMAGES) / c.batch_size)
     if c.model == "attributes":
         return min(MOST_EPOCHS, max(40, math.ceil(LENGTH_OF_ATTRIBUTES / steps)))
-    fewest = 1 if c.estimator == "local-divergence" else FEWEST_EPOCHS
+    fewest = 1 if c.estimator in FROM_POSTERIOR else FEWEST_EPOCHS
     length = LENGTH if c.variables == 1 else LENGTH_OF_SEVERAL
     return min(MOST_EPOCHS, max(fewest, math.ceil(length / steps)))
 

@@ -11,7 +11,7 @@ from directmax.estimators import ESTIMATORS
 from directmax.models import COUPLED, ENCODERS
 from directmax.objectives import BERNOULLI, LIKELIHOODS
 from directmax.solvers import SOLVERS
-from directmax.tool.config.defaults import ANNEALED_TO
+from directmax.tool.config.defaults import ANNEALED_TO, FROM_POSTERIOR
 from directmax.tool.config.resolved import ResolvedConfig
 from directmax.tool.config.setting import either, flag_of, short
 from directmax.tool.config.settings import SETTINGS, users
@@ -300,10 +300,19 @@ def _check_estimator(config: ResolvedConfig) -> None:
             f"--estimator {config.estimator} needs binary variables, got --values {config.values}; "
             "add --values 2, or choose local-expectation or score-function"
         )
-    if config.estimator == "local-divergence" and config.kl_gradient == "off":
+    if config.estimator in FROM_POSTERIOR and config.kl_gradient == "off":
         raise ValueError(
-            "--kl-gradient off leaves out what local-divergence reckons with: leave it out, or "
+            f"--kl-gradient off leaves out what {config.estimator} reckons with: leave it out, or "
             "choose local-expectation or direct"
+        )
+    if config.estimator == "local-search" and config.model != "discrete":
+        raise ValueError(
+            f"--estimator local-search is for the discrete model, and --model {config.model} "
+            "encodes with its encoder alone: choose local-expectation or direct"
+        )
+    if config.moves and config.variables == 1:
+        raise ValueError(
+            "--moves is for several variables: with one the posterior is exact; leave it out"
         )
     if config.rao_blackwell and config.encoder != "independent":
         raise ValueError("--rao-blackwell needs independent variables; leave it out")

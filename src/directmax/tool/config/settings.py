@@ -2,246 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from directmax.estimators import ESTIMATORS, Declaration
-from directmax.models import COUPLED, ENCODERS, NETWORKS, EncoderKind
-from directmax.objectives import BERNOULLI, LIKELIHOODS
-from directmax.solvers import SOLVERS
+from directmax.estimators import ESTIMATORS
+from directmax.models import COUPLED, ENCODERS
 from directmax.tool.config.attribute_settings import AttributeSettings
 from directmax.tool.config.defaults import (
     ANNEALED_TO,
     FEWEST_EPOCHS,
+    FROM_POSTERIOR,
     LENGTH,
     LENGTH_OF_ATTRIBUTES,
     LENGTH_OF_SEVERAL,
     MOST_EPOCHS,
-    default_binarize,
     default_epochs,
     default_estimator,
     default_kl_fraction,
     default_kl_start,
-    default_likelihood,
     default_num_samples,
     default_starts,
-    default_values,
-    default_variables,
-    if_local_divergence,
     if_used,
 )
+from directmax.tool.config.model_settings import ModelSettings
 from directmax.tool.config.setting import by_model, declared, either, setting
-from directmax.tool.data.names import ATTRIBUTE_DATASETS, BINARIZATIONS, DATASETS
+from directmax.tool.config.words import those, users
 
 VERSION = 4  # of the files that hold a configuration
-MODELS = ("discrete", "mixed", "attributes")
 STRUCTURES = tuple(name for name, kind in ENCODERS.items() if kind.structure)
 """Encoders whose posterior is a structure's Gibbs distribution."""
-_MIXED = ("mixed", "attributes")
-
-
-def users(name: str) -> list[str]:
-    """The estimators that use a setting."""
-    return [e for e, row in ESTIMATORS.items() if name in row.uses or row.anneals == name]
-
-
-def _those(kind: Callable[[Declaration], bool], last: str = "or") -> str:
-    return either([name for name, row in ESTIMATORS.items() if kind(row)], last)
-
-
-def _by_encoder(of: Callable[[EncoderKind], object]) -> str:
-    """What encoders have by default, in words."""
-    having: dict[object, list[str]] = {}
-    for name, kind in ENCODERS.items():
-        having.setdefault(of(kind), []).append(name)
-    (first, _), *rest = having.items()
-    return ", ".join([f"{first}", *(f"{value} with {either(names)}" for value, names in rest)])
 
 
 @dataclass(frozen=True)
-class GeneralSettings:
-    """Those that are not of the attributes model alone."""
+class Settings(AttributeSettings, ModelSettings):
+    """Everything that decides the result of a run. Times are in epochs, losses in nats per image.
 
-    data: str = setting(
-        f"""Data set: {either(DATASETS)}; with attributes {either(ATTRIBUTE_DATASETS)}. Or the PATH
-        of your own: a folder of images, .npy, .npz, .csv, .txt, .mat, IDX or Parquet files.""",
-        "digits",
-    )
-    model: str = setting(
-        """discrete, mixed (one variable, each value of which has a Gaussian code of its own), or
-        attributes (binary attributes and a Gaussian code of photographs).""",
-        "discrete",
-        choices=MODELS,
-    )
-    likelihood: str = setting(
-        "Of a pixel: bernoulli, or of 256 levels with a learned scale, gaussian or logistic.",
-        default_likelihood,
-        "bernoulli, or logistic with colours that are not binarised; gaussian with attributes",
-        choices=(BERNOULLI, *LIKELIHOODS),
-        models=("discrete", "attributes"),
-        stored="gaussian",  # also what the discrete model's files had before it used this
-        default_stored=True,
-    )
-    labels: int = setting(
-        """Mixed and attributes model: labelled training images, the same number of every class or
-        combination of attributes (so a multiple of the number of classes); 0: unsupervised.""",
-        0,
-        range=(0, 100_000_000),
-        models=_MIXED,
-    )
-    label_weight: float = setting(
-        """Weight of the loss of the labels and of --smoothness or --distortion beside the bound, in
-        nats.""",
-        by_model(mixed=50.0, attributes=1000.0),  # pixels of photographs weigh more
-        "50, or 1000 with attributes",
-        above_zero_to=1e12,
-        models=_MIXED,
-        labels=_MIXED,
-        stored="auto",
-    )
-    distortion: float = setting(
-        """With labels: images are turned, scaled and moved by this strength (1: up to 15 degrees)
-        before they are classified, and q(z|x) is made to stay the same; with attributes they are
-        also mirrored, recoloured and partly covered; 0 switches this off.""",
-        by_model(mixed=0.5, attributes=1.0),
-        "0.5, or 1 with attributes",
-        range=(0, 100),
-        models=_MIXED,
-        labels=_MIXED,
-        stored="auto",
-    )
-    smoothness: float = setting(
-        """With labels: q(z|x) must also change little within this Euclidean distance (grey values,
-        0 to 1 a pixel) of every unlabelled image, and be sure of one class, all classes equally
-        often; 0 switches the distance off, and with --shift 0 and --distortion 0 all of this.""",
-        3.0,
-        range=(0, 1e6),
-        models=("mixed",),
-        labels=("mixed",),
-    )
-    shift: int = setting(
-        """Mixed model with labels: images are moved by up to so many pixels before they are
-        classified; q(z|x) is made to stay the same. Attributes model: training images are mirrored
-        at random and moved by up to so many pixels.""",
-        1,
-        range=(0, 1024),
-        models=_MIXED,
-        labels=("mixed",),
-    )
-    gaussian: int = setting(
-        "Mixed and attributes model: dimensions of the Gaussian code.",
-        by_model(mixed=20, attributes=64),
-        "20, or 64 with attributes",
-        range=(2, 10_000),
-        models=_MIXED,
-        stored=0,
-    )
-    binarize: str = setting(
-        """How grey images become binary: threshold (at 0.5), static (one Bernoulli draw), dynamic
-        (a fresh draw every epoch) or none.""",
-        default_binarize,
-        "threshold, or none with a --likelihood other than bernoulli",
-        choices=BINARIZATIONS,
-        noun="binarization",
-        models=("discrete", "mixed"),
-    )
-    variables: int = setting(
-        "Number n of latent variables.",
-        default_variables,
-        _by_encoder(lambda kind: kind.variables),
-        range=(1, 10_000),
-    )
-    values: int = setting(
-        "Number k of values of each latent variable.",
-        default_values,
-        _by_encoder(lambda kind: kind.shown),
-        range=(2, 1_000_000),
-    )
-    hidden: int = setting(
-        "Hidden units of encoder and decoder.",
-        by_model(discrete=300, mixed=400, attributes=256),
-        "300, 400 with the mixed model, 256 with attributes",
-        range=(1, 65_536),
-    )
-    network: str = setting(
-        f"""Of encoder and decoder:
-        {either([f"{name} ({text})" for name, text in NETWORKS.items()])}.""",
-        "mlp",
-        choices=tuple(NETWORKS),
-        models=("discrete", "mixed"),
-        since=3,
-        before="mlp",
-    )
-    encoder: str = setting(
-        f"{either([f'{n} ({kind.text})' if kind.text else n for n, kind in ENCODERS.items()])}.",
-        "independent",
-        choices=tuple(ENCODERS),
-    )
-    chosen: int = setting(
-        "Subset encoder: how many of the variables are on.",
-        lambda c: max(1, c.variables // 2) if c.encoder == "subset" else None,
-        "half of them",
-        range=(0, 10_000),
-        encoders=("subset",),
-        stored=0,
-        since=3,
-        before=0,
-    )
-    solver: str = setting(
-        f"Of the argmax of {either(COUPLED)}: {either(tuple(SOLVERS))}.",
-        "auto",
-        choices=tuple(SOLVERS),
-        encoders=COUPLED,
-    )
-    perturbation: str = setting(
-        f"""{either(COUPLED).capitalize()}: Gumbel noise on the single variables (unary) or on every
-        state (states; exact Gibbs samples, few variables).""",
-        "unary",
-        choices=("unary", "states"),
-        encoders=COUPLED,
-    )
-    kl: str = setting(
-        f"""KL term of {either(COUPLED)}: of the Gibbs distribution (gibbs, at most 20 variables)
-        or, as in the authors' code, of the unary potentials alone (unary, no bound).""",
-        "gibbs",
-        choices=("gibbs", "unary"),
-        noun="KL term",
-        encoders=COUPLED,
-        models=("discrete",),
-    )
-    pseudo_images: float = setting(
-        """The decoder is fitted to so many images more for each of its values (n(k − 1) + 1), all
-        equal to the mean training image, with codes drawn from the prior. 0 switches this off.""",
-        if_local_divergence,
-        "1 with local-divergence, else 0",
-        range=(0, 1e6),
-        models=("discrete",),
-        since=3,
-        before=0.0,
-    )
-    dreams: float = setting(
-        """Weight of the encoder's loss −log q(z|x) on images that the decoder draws from codes of
-        the prior, as in the sleep phase of wake–sleep. 0 switches this off.""",
-        if_local_divergence,
-        "1 with local-divergence, else 0",
-        range=(0, 1e6),
-        models=("discrete",),
-        since=3,
-        before=0.0,
-    )
-    candidates: str = setting(
-        """Losses of single changes, with several variables: bfloat16 where that is faster (auto),
-        or full precision (full).""",
-        "auto",
-        choices=("auto", "full"),
-        models=("discrete", "mixed"),
-    )
+    The declarations of `TrainConfig` and `ResolvedConfig`. None: not given, or not used.
+    """
+
     estimator: str = setting(
-        f"""Gradient estimator: {_those(lambda row: row.independent and not row.binary)}; with
-        binary variables also {_those(lambda row: row.binary)}; with the encoders
-        {either(COUPLED)} {_those(lambda row: bool(row.coupled))}; with
-        {either(STRUCTURES)} {_those(lambda row: row.gibbs)}.""",
+        f"""Gradient estimator: {those(lambda row: row.independent and not row.binary)}; with
+        binary variables also {those(lambda row: row.binary)}; with the encoders
+        {either(COUPLED)} {those(lambda row: bool(row.coupled))}; with
+        {either(STRUCTURES)} {those(lambda row: row.gibbs)}.""",
         default_estimator,
         "local-divergence, or direct where one of its settings is given; clamped-argmax with "
         f"{either(COUPLED)} (direct with --perturbation states); score-function with "
@@ -268,7 +71,8 @@ class GeneralSettings:
         """Gumbel draws an image to average over (all estimators but exact). With one variable of
         the discrete model several cost little.""",
         default_num_samples,
-        "8 with direct or local-divergence and one variable of the discrete model, 4 with "
+        "8 with direct, local-search or local-divergence and one variable of the discrete model, 4 "
+        "with "
         "score-function, else 1",
         range=(1, 10_000),
     )
@@ -282,11 +86,32 @@ class GeneralSettings:
         before="auto",
         stored="auto",
     )
+    refine: bool = setting(
+        """Codes and bounds are those that a local search with the decoder leads to from the most
+        probable code of q, in place of q's own (the run says both).""",
+        lambda c: c.estimator in FROM_POSTERIOR,
+        f"with {either(FROM_POSTERIOR)}",
+        models=("discrete",),
+        encoders=("independent", *COUPLED),
+        since=3,
+        before=False,
+        stored=False,
+    )
+    moves: int = setting(
+        """Local-search, several variables: so often a draw of q moves towards the posterior, by a
+        variable at a time, before encoder and decoder learn from it.""",
+        if_used("moves", lambda c: 0 if c.variables == 1 else 1),
+        "1; 0 with one variable",
+        range=(0, 1000),
+        since=3,
+        before="auto",
+        stored="auto",
+    )
     temperature: float = setting(
         f"The temperature τ of {either(users('temperature'), 'and')}; with rebar and relax where "
         "it starts.",
         if_used("temperature", lambda c: ESTIMATORS[c.estimator].temperature),
-        f"{_those(lambda row: row.temperature == 0.5, 'and')} 0.5, else 1",
+        f"{those(lambda row: row.temperature == 0.5, 'and')} 0.5, else 1",
         above_zero_to=1e30,
         stored="auto",
         default_stored=True,
@@ -301,7 +126,7 @@ class GeneralSettings:
         default_stored=True,
     )
     anneal_rate: float = setting(
-        f"""ε and τ (of {_those(lambda row: bool(row.anneals), "and")}) are
+        f"""ε and τ (of {those(lambda row: bool(row.anneals), "and")}) are
         multiplied by exp(−rate·step), updated every 1,000 steps, down to {ANNEALED_TO}.""",
         1e-5,
         range=(0, 1e6),
@@ -323,16 +148,17 @@ class GeneralSettings:
     kl_fraction: float = setting(
         "Share of the run over which it falls.",
         default_kl_fraction,
-        "with one variable of the discrete model half with local-divergence and else a sixth; two "
-        "thirds with others",
+        f"with one variable of the discrete model half with {either(FROM_POSTERIOR)} and else "
+        "a sixth; two thirds with others",
         range=(0, 1),
     )
     starts: int = setting(
         """Trainings from other initial weights while the weight of the KL term falls; the one with
         the best validation bound then (with labels, accuracy) is continued.""",
         default_starts,
-        "1 with local-divergence; else 4 with one variable of the discrete model, whose local "
-        "optima differ, where the weight falls as by default and in five epochs or more, else 1",
+        f"1 with {either(FROM_POSTERIOR)}; else 4 with one variable of the discrete model, whose "
+        "local optima differ, where the weight falls as by default and in five epochs or more, "
+        "else 1",
         range=(1, 1000),
         since=2,
         before=1,
@@ -341,7 +167,7 @@ class GeneralSettings:
         "Passes over the training images (of the start that is continued).",
         default_epochs,
         f"{LENGTH:,} steps with one variable, {LENGTH_OF_SEVERAL:,} with several, in whole epochs, "
-        f"at most {MOST_EPOCHS}, with estimators other than local-divergence at least "
+        f"at most {MOST_EPOCHS}, with estimators other than {either(FROM_POSTERIOR)} at least "
         f"{FEWEST_EPOCHS}; with the other models 40, or 400 with digits, and with attributes of "
         f"few images {LENGTH_OF_ATTRIBUTES:,} steps",
         range=(1, 1_000_000),
@@ -361,8 +187,8 @@ class GeneralSettings:
     learning_rate: float = setting("Of Adam.", 1e-3, above_zero_to=1e6)
     learning_rate_schedule: str = setting(
         "constant, cosine (zero at the last step), or late-cosine (constant for two thirds first).",
-        lambda c: "late-cosine" if c.estimator == "local-divergence" else "cosine",
-        "late-cosine with local-divergence, else cosine",
+        lambda c: "late-cosine" if c.estimator in FROM_POSTERIOR else "cosine",
+        f"late-cosine with {either(FROM_POSTERIOR)}, else cosine",
         choices=("constant", "cosine", "late-cosine"),
     )
     seed: int = setting("Of initial weights, order of images and noise.", 0, range=(0, 2**63 - 1))
@@ -378,14 +204,6 @@ class GeneralSettings:
         "100, 10 with the mixed model, 1 with attributes",
         range=(1, 1_000_000),
     )
-
-
-@dataclass(frozen=True)
-class Settings(AttributeSettings, GeneralSettings):
-    """Everything that decides the result of a run. Times are in epochs, losses in nats per image.
-
-    The declarations of `TrainConfig` and `ResolvedConfig`. None: not given, or not used.
-    """
 
 
 SETTINGS = declared(Settings)

@@ -34,6 +34,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 300,
         "batch_size": 100,
         "learning_rate_schedule": "constant",
+        "refine": False,
         "eval_samples": 100,
     },
 }

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from directmax.models import MixedVAE
+from directmax.models import DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import AttributeData, ImageData
 from directmax.tool.explore.model import (
@@ -86,6 +86,7 @@ def content_of(config: ResolvedConfig, data: Data, model: Model) -> Content:
         "variables": _variables(config, data, model),
         "gaussian": _gaussian(codes.gaussian, codes.log_variance),
         "coupling": _coupling(model),
+        "refined": _refined(model),
         "lacking": lacking,
         "networks": networks,
         "weights": {"dtype": dtype, "bytes": _text(packed)},
@@ -120,6 +121,15 @@ def _lead(variables: list[dict[str, Any]], gaussian: dict[str, Any] | None, name
     if gaussian is not None:
         parts.append(f"a Gaussian code of {gaussian['size']} dimensions")
     return f"An image of {name} as {' and '.join(parts)}."
+
+
+def _refined(model: Model) -> dict[str, Any] | None:
+    """What a search for the code of an image with the decoder needs; None where there is none."""
+    if not isinstance(model, DiscreteVAE) or not model.refined:
+        return None
+    log_scale = getattr(model.pixels, "log_scale", None)
+    scale = 1.0 if log_scale is None else float(log_scale.detach().exp())
+    return {"likelihood": model.likelihood, "scale": scale}
 
 
 def _shape(data: Data) -> tuple[int, int, int]:

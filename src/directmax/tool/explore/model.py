@@ -20,6 +20,7 @@ from directmax.tool.explore.networks import (
     cropped,
     layers_of,
 )
+from directmax.tool.run.codes import inferred
 from directmax.tool.run.make import Model
 
 MOST_COUPLED = 12
@@ -59,7 +60,7 @@ def codes_of(model: Model, images: Tensor) -> Codes:
         mean, log_variance = encoder.gaussians(encoder.features(pictures), bits)
         return Codes(bits.round().long(), mean, log_variance)
     images = images.to(next(model.parameters()).dtype)
-    values = model.posterior(images).mode().argmax(-1)
+    values = inferred(model, images).mode().argmax(-1)
     if isinstance(model, MixedVAE):
         mean, log_variance = model.encoder.row(images, values.squeeze(1))
         return Codes(values, mean, log_variance)

@@ -51,6 +51,7 @@ METHODS = {
     "gumbel-rao": "ink",
     "local-expectation": "ink",
     "local-divergence": "blue",
+    "local-search": "sky",
     "clamped-argmax": "ink",
     "score-function": "sky",
     "rebar": "green",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from directmax.distributions import Categorical
 from directmax.models import DiscreteVAE, MixedVAE
+from directmax.tool.run.codes import inferred
 
 STILL_FALLING = 0.003
 """Of the bound, in the last fifth of the run."""
@@ -88,7 +89,7 @@ def _overfitting(summary: Mapping[str, Any], lines: Sequence[Mapping[str, Any]])
 @torch.no_grad()
 def _codes(model: DiscreteVAE | MixedVAE, images: Tensor) -> str:
     """Of independent variables: those that say nothing, else values that are hardly used."""
-    q = model.posterior(images)
+    q = inferred(model, images)
     if not isinstance(q, Categorical) or not len(images):
         return ""
     probs = q.probs.float().cpu()

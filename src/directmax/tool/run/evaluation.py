@@ -76,6 +76,7 @@ class Metrics:
             by name.
         majority: the same of always the more frequent value; at the end of a run.
         scores: of every attribute, by name, what `scores_of` finds; at the end of a run.
+        amortized: of a model with a refined posterior: the bound of the encoder's alone.
     """
 
     bound: float
@@ -90,10 +91,11 @@ class Metrics:
     attributes: dict[str, float] | None = None
     majority: dict[str, float] | None = None
     scores: dict[str, dict[str, Any]] | None = None
+    amortized: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dictionary; without what the model has not."""
-        optional = ("accuracy", "confusion", "attributes", "majority", "scores")
+        optional = ("accuracy", "confusion", "attributes", "majority", "scores", "amortized")
         absent = {name for name in optional if getattr(self, name) is None}
         return {name: value for name, value in self.__dict__.items() if name not in absent}
 
@@ -147,8 +149,10 @@ def evaluate_images(
     bound = model.bound(
         images, num_samples=num_samples, generator=generator, progress=progress, **settings
     )
-    optional = [term for term in (bound.nll, bound.authors) if term is not None]
-    terms = [bound.reconstruction, bound.kl, *optional]
+    names = ("nll", "authors", "amortized")
+    every = ((name, getattr(bound, name, None)) for name in names)
+    optional: dict[str, Tensor] = {name: term for name, term in every if term is not None}
+    terms = [bound.reconstruction, bound.kl, *optional.values()]
     sums = torch.stack([term.sum(dtype=sum_dtype(images.device)) for term in terms])
     total = torch.cat([sums, sums.new_tensor([images.shape[0]])])
     if reduce is not None:
@@ -157,12 +161,14 @@ def evaluate_images(
     if count == 0:
         raise ValueError("there are no images to evaluate")
     reconstruction, kl, *rest = (mean / count for mean in means)
+    found = dict(zip(optional, rest, strict=True))
     return Metrics(
         bound=reconstruction + kl,
         reconstruction=reconstruction,
         kl=kl,
-        nll=rest.pop(0) if bound.nll is not None else None,
+        nll=found.get("nll"),
         num_samples=bound.num_samples,
-        authors=rest.pop(0) if bound.authors is not None else None,
+        authors=found.get("authors"),
         valid=bound.valid,
+        amortized=found.get("amortized"),
     )

@@ -25,6 +25,7 @@ from directmax.tool.look import content
 from directmax.tool.look.content import Chart, Series
 from directmax.tool.look.figures import style, svg, whole_numbers
 from directmax.tool.look.palette import LIGHT
+from directmax.tool.run.codes import inferred
 
 PAPER_GREY = 128
 GAP = 2
@@ -100,7 +101,7 @@ def reconstructed(
     """Mean images decoded from the most probable code of each image, with its Gaussian's mean."""
     parameter = next(model.parameters())
     images = images.to(parameter.device, parameter.dtype)
-    mode = model.posterior(images).mode()
+    mode = inferred(model, images).mode()
     if isinstance(model, MixedVAE):
         mode = mode.squeeze(1).unsqueeze(-1) * model.encoder(images).mean  # (b, k, c)
     return model.decoder(mode).sigmoid().cpu()
@@ -115,7 +116,7 @@ def code_usage(model: DiscreteVAE | MixedVAE, images: Float[Tensor, "b d"]) -> F
     parameter = next(model.parameters())
     sums = torch.zeros(model.encoder.num_variables, model.encoder.num_values)
     for part in images.split(4096):
-        q = model.posterior(part.to(parameter.device, parameter.dtype))
+        q = inferred(model, part.to(parameter.device, parameter.dtype))
         sums += (q.sample(10).mean(0) if _many_states(q) else q.marginals()).sum(0).cpu()
     return sums / len(images)
 

@@ -26,6 +26,11 @@ def bound_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
     elif first["authors"] is not None:
         columns["authors"] = "no bound"
         note = f"Bound and KL are those of the Gibbs distribution. {NO_BOUND}"
+    if first.get("amortized") is not None:
+        columns["amortized"] = "encoder's bound"
+        refined = "The bound is that of codes refined by a local search with the decoder."
+        gibbs = f"The encoder's is that of the Gibbs distribution. {NO_BOUND}"
+        note = refined if first["authors"] is None else f"{refined} {gibbs}"
     rows: list[list[Any]] = [
         [split, *(_nats(each[name]) for name in columns)] for split, each in metrics.items()
     ]

@@ -18,6 +18,7 @@ from directmax.models import AttributeVAE, Bound, MixedVAE, StructuredEncoder
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import binarize
 from directmax.tool.run.best_model import BestModel, load_best
+from directmax.tool.run.codes import inferred
 from directmax.tool.run.described import Described
 from directmax.tool.run.evaluation import most_states
 from directmax.tool.run.fitting_images import as_tensor, byte_images, unit_images
@@ -216,7 +217,7 @@ class TrainedModel:
     def _encoded(
         self, images: Tensor, num_samples: int, generator: torch.Generator | None
     ) -> Encoding:
-        q: DiscreteDistribution = self.model.posterior(images)
+        q: DiscreteDistribution = inferred(self.model, images)
         mode = q.mode()
         exact = not isinstance(q, PairwiseBinary) or q.num_variables <= MARGINAL_VARIABLES
         drawn = q.sample(num_samples, generator=generator)

@@ -170,6 +170,45 @@ function coupled(potentials, n) {
   };
 }
 
+// A local search with the decoder, as directmax.refine: the best change of one variable while one
+// lowers the loss, and then the posterior of every variable given the others.
+function refined(pixels, {values}) {
+  let code = Array.from(values), changes = changesOf(pixels, code);
+  const moves = code.length === 1 ? 0 : code.length;
+  for (let move = 0; move < moves; move++) {
+    const best = largest(changes.flat().map(loss => -loss)), k = changes[0].length;
+    const i = Math.floor(best / k);
+    if (code[i] === best % k) break;
+    code = code.with(i, best % k);
+    changes = changesOf(pixels, code);
+  }
+  const probabilities = changes.map(losses => softmax(losses.map(loss => -loss)));
+  return {values: probabilities.map(largest), probabilities};
+}
+
+function changesOf(pixels, code) {
+  const here = lossOf(pixels, code);
+  return code.map((value, i) => Array.from(told.variables[i].values, (_, other) =>
+    other === value ? here : lossOf(pixels, code.with(i, other))));
+}
+
+// −log p(x|z) less what all codes have in common.
+function lossOf(pixels, code) {
+  const logits = logitsOf({values: code}), {likelihood, scale} = told.refined;
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) {
+    if (likelihood === "bernoulli") {
+      sum += softplus(logits[i]) - pixels[i] * logits[i];
+      continue;
+    }
+    const level = Math.round(255 * pixels[i]);
+    const away = ((level + 0.5) / 256 - sigmoid(logits[i])) / scale, half = 1 / (512 * scale);
+    if (likelihood === "gaussian") sum += away * away / 2;
+    else sum += (level < 255 ? softplus(-away - half) : 0) + (level > 0 ? softplus(away - half) : 0);
+  }
+  return sum;
+}
+
 const signs = values => values.map(value => 2 * value - 1);
 
 // The mean of the Gaussian code of an image for values of the variables.
@@ -193,6 +232,7 @@ function encode(pixels, values = null) {
     if (told.kind === "mixed") found = posterior(run("potentials", run("base", pixels)));
     else if (told.kind === "discrete") found = posterior(run("potentials", pixels));
     else found = posterior(run("potentials", pixels.map(value => 2 * value - 1)));
+    if (told.refined) found = refined(pixels, found);
   }
   const known = found.values !== null && "gaussian" in told.networks;
   return {...found, gaussian: known ? gaussianOf(pixels, found.values) : zeros()};
@@ -201,7 +241,9 @@ function encode(pixels, values = null) {
 const zeros = () => new Float32Array(told.gaussian ? told.gaussian.size : 0);
 
 // The mean image of a code.
-function decode({values, gaussian}) {
+const decode = code => logitsOf(code).map(sigmoid);
+
+function logitsOf({values, gaussian}) {
   const k = told.variables[0].values.length;
   let input;
   if (told.kind === "attributes") input = Float32Array.of(...gaussian, ...signs(values));
@@ -212,5 +254,5 @@ function decode({values, gaussian}) {
     input = new Float32Array(values.length * k);
     values.forEach((value, i) => { input[i * k + value] = 1; });
   }
-  return run("decoder", input).map(sigmoid);
+  return run("decoder", input);
 }

@@ -35,6 +35,7 @@ LOOKS = {
     "gumbel-softmax": Look("Gumbel-Softmax", METHODS["gumbel-softmax"]),
     "ours": Look("ours, annealed", "ink"),
     "local-expectation": Look("local expectation (ours)", METHODS["local-expectation"]),
+    "local-search": Look("local search (ours)", METHODS["local-search"]),
     "local-divergence": Look("local divergence (ours)", METHODS["local-divergence"], "dashed"),
     "rebar": Look("REBAR", METHODS["rebar"]),
     "relax": Look("RELAX", METHODS["relax"]),

@@ -1,0 +1,144 @@
+"""The encoder begins, a search with the objective ends: q and f learn from where it ends."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from directmax._validation import check_count
+from directmax.distributions import Categorical, DiscreteDistribution
+from directmax.estimators._base import (
+    Estimate,
+    Estimator,
+    average,
+    check_independent,
+    check_num_samples,
+    check_scheduled,
+    losses_at,
+    table_evaluations,
+    without_forbidden,
+)
+from directmax.estimators._local_divergence import divergence_gradient
+from directmax.estimators._refine import sampled_moves
+from directmax.gumbel import one_hot_argmax
+from directmax.objectives import Objective, evaluate, real, state_losses
+from directmax.schedules import Schedule, at
+
+
+class LocalSearch(Estimator):
+    r"""Learns with a posterior that the encoder only begins and f itself completes.
+
+    For a training loss E_q[f] + T·KL(q ‖ uniform), such as a variational auto-encoder's with
+    f = −log p(x|z). A sample z of q moves a few times towards samples of the posterior
+    p(z) ∝ e^{−f(z)/T}: each time to a sample of the codes that differ from it in at most one
+    variable, in proportion to e^{−f/T}, which is an argmax of −f/T + γ over n(k − 1) + 1 codes.
+    Where it ends each variable has its posterior given the others,
+
+        q'_i(j) ∝ exp(−f(z_1, …, z_i = j, …, z_n)/T),
+
+    a product of softmaxes that has seen the image *and* the decoder; for n = 1 the posterior. Then
+
+    - what is inside of f learns from E_{q'}[f], by a draw of q' (n = 1: by the exact mean), as in
+      the M-step of expectation–maximisation,
+    - q learns q': the gradient with respect to its potentials, that of the KL term which the model
+      adds included, is T·(q − q'), that of KL(q' ‖ q). No entry exceeds T.
+
+    `Estimate.kl` is KL(q' ‖ uniform), so that loss + kl is an estimate of the bound of q', which
+    `refine` and `DiscreteVAE(refined=True)` use after training. E_q[f] of the encoder's own q is
+    **not** what is minimised: q covers q', and is softer than the best product for the bound.
+
+    Against training with q alone: what is learned no longer waits for the encoder. A q that is
+    wrong asks about changes of a code that is far from every good one, and the decoder adapts to
+    codes that it cannot explain. Costs `moves` + 1 tables of n(k − 1) + 1 evaluations in place
+    of one.
+
+    Args:
+        moves: of every draw; none for n = 1.
+        kl_weight: T > 0, the weight of the KL term that is added, or a schedule of it.
+        num_samples: draws of z to average over.
+
+    Raises:
+        TypeError, ValueError: `moves` < 0, T ≤ 0, `num_samples` < 1; at the call, a distribution
+            whose variables are not independent.
+
+    Example:
+        >>> import torch
+        >>> from directmax import Categorical
+        >>> logits = torch.tensor([[[1.0, 0.0]]], requires_grad=True)
+        >>> q = Categorical(logits)
+        >>> f = lambda z: z[..., 0, 0] * 1000  # the second value is far better: q' = (0, 1)
+        >>> (LocalSearch()(q, f).loss + q.kl_to_uniform()).sum().backward()
+        >>> logits.grad  # q - q'
+        tensor([[[ 0.7311, -0.7311]]])
+
+    Reference: directmax. Of the same kind: semi-amortised inference (Kim et al. 2018), Markov
+    chains that begin at an encoder's sample (Hoffman 2017; Ruiz and Titsias 2019), and the wake
+    phase of reweighted wake–sleep (Bornschein and Bengio 2015).
+    """
+
+    unbiased: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        moves: int = 1,
+        kl_weight: float | Schedule = 1.0,
+        num_samples: int = 1,
+    ) -> None:
+        super().__init__()
+        self.moves = check_count("moves", moves, minimum=0)
+        self.kl_weight = check_scheduled("kl_weight", kl_weight)
+        self.num_samples = check_num_samples(num_samples)
+
+    def evaluations(self, num_variables: int, num_values: int) -> int:
+        """(moves + 1)(n(k−1)+1) a sample and one more; for n = 1 k in all."""
+        table = table_evaluations(self.num_samples, num_variables, num_values)
+        return table if num_variables == 1 else (self.moves + 1) * table + self.num_samples
+
+    def _has_state(self) -> bool:
+        return callable(self.kl_weight)
+
+    def _estimate(
+        self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
+    ) -> Estimate:
+        q = check_independent("LocalSearch", q, "; use ClampedArgmax or Direct")
+        weight = at(self.kl_weight, self.step)
+        alone = q.num_variables == 1
+        table = _all_losses(q, objective) if alone else None  # (b, k), differentiable
+        with torch.no_grad():
+            z = q.sample(self.num_samples, generator=generator)
+            if table is None:
+                z = sampled_moves(q, objective, z, self.moves, weight, generator)
+                changes = losses_at(q, objective, z)[1]  # (s, b, n, k)
+            else:
+                changes = without_forbidden(q, table.detach()[None, :, None])
+            log_p = (-changes / weight).log_softmax(-1)
+            noise = q.noise(self.num_samples, generator=generator)
+            z = one_hot_argmax(log_p + noise)
+            gradient = divergence_gradient(q, changes, 1.0, weight)
+            kl = _kl_to_uniform(log_p)
+        if table is None:
+            loss = average(real(evaluate(objective, z), q.dtype))
+            loss = loss.masked_fill(changes.isnan().any(-1).any(-1).any(0), torch.nan)
+        else:
+            probs = log_p[0, :, 0].exp()
+            loss = (probs * table.masked_fill(probs == 0, 0)).sum(-1)
+        return Estimate(loss=q.with_gradient(loss, gradient), sample=z, kl=kl)
+
+
+def _all_losses(q: Categorical, objective: Objective) -> Float[Tensor, "b k"]:
+    """f of all values of the one variable, differentiable in what is inside of f."""
+    shape = (q.batch_size, 1, q.num_values)
+    losses = state_losses(objective, shape, max_states=q.num_values, dtype=q.dtype, device=q.device)
+    return real(losses, q.dtype).expand(q.batch_size, -1)
+
+
+def _kl_to_uniform(log_p: Float[Tensor, "s b n k"]) -> Float[Tensor, " b"]:
+    """Σ_i KL(q'_i ‖ uniform), the mean over samples, in nats."""
+    products = torch.where(log_p == -torch.inf, 0.0, log_p.exp() * log_p)
+    n, k = log_p.shape[-2:]
+    return products.sum((-2, -1)).mean(0) + n * math.log(k)

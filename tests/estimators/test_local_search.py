@@ -1,0 +1,187 @@
+"""Local search: q learns the posterior around where the search ends, f learns from draws of it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from estimator_problems import coupled_distribution, gradient_of, random_logits, seeded
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from directmax import Categorical, Decoder, LinearDecay, LocalSearch, PairwiseBinary, Reconstruction
+from directmax.estimators import refine
+from directmax.estimators._refine import moved_once, sampled_moves
+from reference import Interaction, all_states
+
+EXACT = {"rtol": 0, "atol": 1e-9}
+SIZES = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(2, 4))
+
+
+def changes_of(z: Tensor, objective: Interaction) -> Tensor:
+    """f of every change of one variable of z `(b, n, k)`, evaluated one by one."""
+    batch, n, k = z.shape
+    losses = z.new_empty(batch, n, k)
+    for i in range(n):
+        for j in range(k):
+            changed = z.clone()
+            changed[:, i] = torch.eye(k)[j].to(z)
+            losses[:, i, j] = objective(changed[None])[0].detach()
+    return losses
+
+
+@given(SIZES)
+def test_refined_is_the_posterior_of_each_variable_around_a_code_that_no_change_improves(
+    sizes: tuple[int, int, int],
+) -> None:
+    logits, objective = random_logits(*sizes), Interaction(*sizes)
+    found = refine(Categorical(logits.detach()), objective, moves=50)
+    z = found.mode()
+    losses = changes_of(z, objective)
+    here = objective(z[None])[0].detach()
+    assert (losses.amin((-2, -1)) >= here - 1e-9).all()
+    torch.testing.assert_close(found.log_probs, (-losses).log_softmax(-1), **EXACT)
+
+
+def test_refined_begins_at_the_mode_and_takes_the_best_change_of_all() -> None:
+    q = Categorical(torch.tensor([[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]]))  # 1, 0
+    costs = torch.tensor([[0.0, 2.0, 1.0], [9.0, 5.0, 4.5]])
+
+    def objective(z: Tensor) -> Tensor:
+        return (z * costs).sum((-2, -1)) + 100 * z[..., 0, 0] * z[..., 1, 2]
+
+    torch.testing.assert_close(refine(q, objective, moves=0).logits[0, 0], -costs[0] - 9)
+    one = refine(q, objective, moves=1)  # the second variable to 2: 4.5 less, the first only 2
+    torch.testing.assert_close(one.logits[0, 0], -torch.tensor([104.5, 6.5, 5.5]))
+    assert refine(q, objective).mode().argmax(-1).tolist() == [[2, 2]]
+
+
+def test_potentials_of_a_network_that_diverged_are_not_mended() -> None:
+    logits = torch.tensor([[[0.0, 1.0]], [[torch.nan, 0.0]], [[torch.inf, 0.0]]])
+    q = Categorical(logits, validate=False)
+    found = refine(q, lambda z: z[..., 0, 0])
+    assert found.logits.isnan().all(-1).squeeze(-1).tolist() == [False, True, True]
+
+
+def test_one_variable_has_its_posterior_and_forbidden_values_stay_forbidden() -> None:
+    logits = torch.tensor([[[0.0, -torch.inf, 3.0]]], dtype=torch.float64)
+    costs = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
+
+    def objective(z: Tensor) -> Tensor:
+        return (z * costs).sum((-2, -1))
+
+    probs = refine(Categorical(logits), objective).probs[0, 0]
+    expected = torch.tensor([1.0, 0.0, math.exp(-1)], dtype=torch.float64)
+    torch.testing.assert_close(probs, expected / expected.sum(), **EXACT)
+    q = Categorical(logits.clone().requires_grad_())
+    estimate = LocalSearch(num_samples=64)(q, objective, generator=seeded())
+    assert estimate.sample is not None
+    assert (estimate.sample[..., 1] == 0).all()
+    assert torch.isfinite(estimate.loss).all()
+
+
+@given(SIZES, st.sampled_from([1.0, 7.0]), st.integers(0, 2))
+def test_with_the_kl_term_q_moves_to_where_the_search_ends(
+    sizes: tuple[int, int, int], weight: float, moves: int
+) -> None:
+    logits, objective = random_logits(*sizes), Interaction(*sizes)
+    q = Categorical(logits)
+    estimate = LocalSearch(moves=moves, kl_weight=weight)(q, objective, generator=seeded())
+    total = estimate.loss + weight * q.kl_to_uniform()
+    (actual,) = torch.autograd.grad(total.sum(), logits)
+    generator = seeded()
+    z = q.sample(1, generator=generator)
+    z = sampled_moves(q, objective, z, moves if sizes[1] > 1 else 0, weight, generator)
+    log_p = (-changes_of(z[0], objective) / weight).log_softmax(-1)
+    torch.testing.assert_close(actual, weight * (q.probs - log_p.exp()).detach(), **EXACT)
+    kl = (log_p.exp() * log_p).sum((-2, -1)) + sizes[1] * math.log(sizes[2])
+    assert estimate.kl is not None
+    assert not estimate.kl.requires_grad
+    torch.testing.assert_close(estimate.kl, kl, **EXACT)
+
+
+@given(SIZES)
+def test_a_move_is_a_sample_of_the_neighbours(sizes: tuple[int, int, int]) -> None:
+    _, n, k = sizes
+    draws = 20_000
+    z = torch.nn.functional.one_hot(torch.zeros(n, dtype=torch.long), k).double()
+    changes = torch.rand(n, k, generator=seeded(), dtype=torch.float64) * 3
+    changes[:, 0] = 1.0  # of z itself
+    uniform = torch.rand(draws, 1, n, k, generator=seeded(), dtype=torch.float64)
+    moved = moved_once(
+        z.expand(draws, 1, n, k), changes.expand(draws, 1, n, k), noise=-(-uniform.log()).log()
+    )
+    weights = (-changes).exp()
+    total = weights[:, 1:].sum() + weights[0, 0]
+    shares = moved.mean((0, 1))[:, 1:]  # of single changes
+    torch.testing.assert_close(shares, weights[:, 1:] / total, rtol=0, atol=0.02)
+
+
+def test_the_decoder_learns_from_the_exact_mean_with_one_variable() -> None:
+    torch.manual_seed(0)
+    decoder, images = Decoder(1, 4, 6).double(), torch.rand(5, 6, dtype=torch.float64).round()
+    objective = Reconstruction(decoder, images)
+    q = Categorical(torch.zeros(5, 1, 4, dtype=torch.float64))
+    loss = LocalSearch()(q, objective, generator=seeded()).loss
+    losses = objective(torch.eye(4, dtype=torch.float64)[:, None, None].expand(4, 5, 1, 4))
+    probs = (-losses).softmax(0)
+    torch.testing.assert_close(loss, (probs.detach() * losses).sum(0), **EXACT)
+    actual = torch.autograd.grad(loss.sum(), list(decoder.parameters()), retain_graph=True)
+    evidence = -torch.logsumexp(-losses, 0)  # expectation-maximisation: the gradient of log p
+    expected = torch.autograd.grad(evidence.sum(), list(decoder.parameters()))
+    for one, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(one, other, **EXACT)
+
+
+def test_samples_are_draws_of_the_refined_posterior() -> None:
+    logits, objective = random_logits(1, 2, 3), Interaction(1, 2, 3)
+    q = Categorical(logits.detach())
+    estimator = LocalSearch(moves=3, num_samples=20_000)
+    sample = estimator(q, objective, generator=seeded()).sample
+    assert sample is not None
+    states = all_states(2, 3).to(sample)  # a far better product than q, though not the posterior
+    posterior = (-objective(states[:, None])).softmax(0)[:, 0].detach()
+    table = torch.einsum("snk,cnk->sc", sample[:, 0], states) == 2
+    far = (q.log_prob_table().exp()[0] - posterior).abs().sum()
+    assert (table.double().mean(0) - posterior).abs().sum() < 0.5 * far
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"moves": -1}, r"^moves must be .* at least 0"),
+        ({"moves": 1.5}, r"^moves must be an integer"),
+        ({"kl_weight": 0.0}, r"^kl_weight must be"),
+        ({"num_samples": 0}, r"^num_samples must be"),
+    ],
+)
+def test_wrong_arguments(arguments: dict[str, float], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        LocalSearch(**arguments)
+
+
+def test_needs_independent_variables() -> None:
+    with pytest.raises(TypeError, match=r"^LocalSearch needs independent variables"):
+        LocalSearch()(coupled_distribution(), lambda z: z.sum((-2, -1)))
+
+
+def test_coupled_variables_begin_the_search_at_their_own_mode() -> None:
+    unary = torch.randn(4, 5, 2, generator=seeded(), dtype=torch.float64)
+    q = PairwiseBinary(unary, torch.ones(4, 10, dtype=torch.float64))
+    assert refine(q, lambda z: 0 * z.sum((-2, -1)), moves=0).probs.unique().tolist() == [0.5]
+    z = q.mode()
+    away = refine(q, lambda y: 9 * (y != z).any(-1).sum(-1).double())
+    torch.testing.assert_close(away.mode(), z)
+
+
+def test_the_weight_follows_a_schedule() -> None:
+    logits, objective = random_logits(2, 3, 3), Interaction(2, 3, 3)
+    estimator = LocalSearch(kl_weight=LinearDecay(5.0, 1.0, 3))
+    first, *_, second = (
+        gradient_of(estimator, logits, objective, generator=seeded()) for _ in range(5)
+    )
+    fixed = gradient_of(LocalSearch(kl_weight=5.0), logits, objective, generator=seeded())
+    torch.testing.assert_close(first, fixed, **EXACT)
+    assert not torch.allclose(first, second)
