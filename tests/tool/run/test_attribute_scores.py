@@ -138,3 +138,5 @@ def test_a_run_on_photographs_of_ones_own(tmp_path: Path) -> None:
     assert (folder / "report.html").exists()
     printed = json.loads(succeed("evaluate", folder, "--device", "cpu", "--json").out)
     assert printed["test"] == summary["test"]
+    line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert line["train"]["bound"] == pytest.approx(line["validation"]["bound"], rel=0.2)

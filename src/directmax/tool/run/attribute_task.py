@@ -202,8 +202,8 @@ class AttributeTask(Task):
                 loss = loss + config.label_weight * terms.consistency.sum() * scale
             if terms.switched is not None:
                 share = len(batch.images) / max(1, len(terms.switched))
-                weight = SWITCHED_SHARE * config.label_weight
-                loss = loss + weight * terms.switched.sum() * share * scale
+                share *= SWITCHED_SHARE * config.label_weight
+                loss = loss + share * terms.switched.sum() * scale
         gaussian = terms.gaussian_kl.sum()
         reconstruction = terms.reconstruction.detach().sum() - weight * gaussian
         kl = terms.kl.detach().sum() + gaussian
