@@ -1,11 +1,11 @@
 """Variance times cost of unbiased estimators with many binary variables, on trained decoders.
 
 For each n a discrete auto-encoder of scikit-learn's digits, or of `--data`, is trained for some
-epochs by the local expectation. Then, for a batch of images, every estimator's gradient of the logits is drawn many
-times: the variance is the sum over logits, the mean over images; the time is that of one estimate
-with its pass backward, all estimators in turn in the same run. Their product says how long one
-must average for a given error; it is shown as a ratio to that of the local expectation of all
-variables. ReinMax has a bias, which it does not say.
+epochs by the local expectation. Then, for a batch of images, every estimator's gradient of the
+logits is drawn many times: the variance is the sum over logits, the mean over images; the time is
+that of one estimate with its pass backward, all estimators in turn in the same run. Their product
+says how long one must average for a given error; it is shown as a ratio to that of the local
+expectation of all variables. ReinMax has a bias, which it does not say.
 
     python benchmarks/sampled_variables.py --variables 15 50 200
 """
