@@ -281,12 +281,13 @@ class DiscreteVAE(nn.Module):
             if alone is None:
                 return found
             other = sampled(alone, *model[1:], images, num_samples, generator)
-            return dataclasses.replace(found, amortized=other.bound)
+            terms = {"amortized": other.bound} if other.valid else {"authors": other.authors}
+            return dataclasses.replace(found, **terms)
         exact = enumerated(*model, images, n, k, progress, alone=alone)
         if not isinstance(self.posterior(images[:1]), PairwiseBinary):
             return exact
         num_few = min(num_samples, NUM_AUTHORS_SAMPLES)
-        authors = sampled(*model, images, num_few, generator)
+        authors = sampled(self.posterior, *model[1:], images, num_few, generator)
         return dataclasses.replace(exact, authors=authors.bound)
 
     def _sizes(self, images: Float[Tensor, "N d"]) -> tuple[int, int]:

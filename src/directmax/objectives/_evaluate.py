@@ -38,6 +38,8 @@ class Objective(Protocol):
     - `losses_and_changes(z)`: f(z), differentiable, and f̃, at once;
     - `losses_and_others(z, others)`: f(z), differentiable, and f of other assignments
       `(c, *s, b, n, k)` for the same problems, `(c, *s, b)`, without gradient;
+    - `losses_of_changes(z, chosen, values)`: f after changes of the variables `(*s, b, m)` to the
+      values `(*s, b, m, v)`, `(*s, b, m·v)`, without gradient;
     - `chunk_assignments`, a number: how many assignments, over samples and problems, a call may
       have where there is a choice; for an f that needs much memory for each;
     - `losses_and_table(weights)`, n = 1: Σ_j w_j f(j) for weights `(b, k)`, differentiable, and f

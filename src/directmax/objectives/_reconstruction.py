@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from directmax._precision import widened
@@ -183,6 +183,30 @@ class Reconstruction:
                 z, pre_activation.detach(), widened(logits.detach()), losses.detach(), moved
             )
         return losses, table.movedim(-1, 0)
+
+    @torch.no_grad()
+    def losses_of_changes(
+        self,
+        z: Float[Tensor, "*s b n k"],
+        chosen: Int64[Tensor, "*s b m"],
+        values: Int64[Tensor, "*s b m v"],
+    ) -> Float[Tensor, "*s b c"]:
+        """−log p(x|z) after a change of some variables to some values, c = m·v, without gradient.
+
+        Args:
+            z: one-hot.
+            chosen: the variables, for each problem its own.
+            values: what each is changed to.
+        """
+        num_values = z.shape[-1]
+        pre_activation = self._first(z)
+        logits = widened(self.decoder.rest(pre_activation.clone()))
+        columns = self.decoder.first.weight.T  # (n·k, h)
+        start = chosen * num_values
+        old = columns[start + z.argmax(-1).gather(-1, chosen)].unsqueeze(-2)
+        new = columns[start.unsqueeze(-1) + values]  # (*s, b, m, v, h)
+        moved = (pre_activation[..., None, None, :] + (new - old)).flatten(-3, -2)
+        return self._changes(z, pre_activation, logits, bernoulli_loss(logits, self.images), moved)
 
     def _changes(
         self,

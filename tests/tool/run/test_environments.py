@@ -96,7 +96,7 @@ def test_help_where_there_are_hardly_any_columns(columns: str) -> None:
 def test_places_of_a_run_that_are_no_folder(tmp_path: Path) -> None:
     (tmp_path / "nothing").symlink_to("elsewhere")
     (tmp_path / "file").write_text("mine")
-    for place, word in (("nothing", b"link"), ("file", b"file"), ("file/run", b"directory")):
+    for place, word in (("nothing", b"link"), ("file", b"file"), ("file/run", b"folder")):
         process = run(*RUN, "--run-dir", tmp_path / place)
         assert (process.returncode, process.stdout) == (2, b"")
         assert word in process.stderr

@@ -1,0 +1,92 @@
+"""Changes of a few variables in place of all: an unbiased table from a random subset."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from directmax.distributions import Categorical
+from directmax.estimators._base import average, losses_through, without_forbidden
+from directmax.objectives import Objective, evaluate, evaluate_many, real
+
+
+def sampled_changes(
+    q: Categorical,
+    objective: Objective,
+    z: Float[Tensor, "s b n k"],
+    num_variables: int,
+    slope: bool,
+    generator: torch.Generator | None,
+) -> tuple[Float[Tensor, " b"], Float[Tensor, "s b n k"]]:
+    r"""mean_s f(z), differentiable, and a table whose expectation is f̃ − f(z), without gradient.
+
+    For every problem and sample m of the n variables are drawn without replacement. With S their
+    set and P any table that does not depend on it,
+
+        T = P + (n/m) 1_S (f̃ − f(z) − P),   E_S T = f̃ − f(z),
+
+    because each variable is in S with probability m/n. P is 0 or the prediction by the slope of f,
+    P_i(j) = ∂f/∂z_ij − Σ_l z_il ∂f/∂z_il.
+
+    Args:
+        q: whose forbidden values are ∞ in the table.
+        objective: f.
+        z: one-hot.
+        num_variables: m.
+        slope: whether P is the prediction by the slope.
+        generator: of the subsets.
+    """
+    n = z.shape[-2]
+    if slope:
+        z = z.clone().requires_grad_()
+        losses = losses_through("LocalExpectation with slope=True", objective, z, checked=True)
+        losses = real(losses, q.dtype)
+        found = None
+        if losses.requires_grad:
+            (found,) = torch.autograd.grad(losses.sum(), z, retain_graph=True, allow_unused=True)
+        if found is None:
+            raise TypeError("LocalExpectation with slope=True needs an f differentiable in z")
+        z = z.detach()
+        predicted = found - (found * z).sum(-1, keepdim=True)
+    else:
+        losses = real(evaluate(objective, z), q.dtype)
+        predicted = torch.zeros_like(z)
+    with torch.no_grad():
+        scores = q.noise(z.shape[0], generator=generator)[..., 0]  # the largest m: any m alike
+        chosen = scores.topk(num_variables, -1).indices  # (s, b, m)
+        values = other_values(z, chosen)  # (s, b, m, k − 1)
+        fast = getattr(objective, "losses_of_changes", None)
+        if fast is not None:
+            found = fast(z.clone(), chosen, values)
+        else:
+            found = evaluate_many(objective, _changed(z, chosen, values)).movedim(0, -1)
+        change = real(found, q.dtype) - losses.detach().unsqueeze(-1)  # (s, b, m (k − 1))
+        columns = (chosen.unsqueeze(-1) * z.shape[-1] + values).flatten(-2)
+        rows = torch.zeros_like(z).flatten(-2).scatter_(-1, columns, change).view_as(z)
+        here = torch.zeros_like(scores).scatter_(-1, chosen, n / num_variables).unsqueeze(-1)
+        table = predicted + here * (rows - predicted)
+    return average(losses), without_forbidden(q, table)
+
+
+def other_values(z: Float[Tensor, "s b n k"], chosen: Tensor) -> Tensor:
+    """The values that the chosen variables `(s, b, m)` do not have, `(s, b, m, k − 1)`."""
+    value = z.argmax(-1).gather(-1, chosen)
+    k = z.shape[-1]
+    return (value.unsqueeze(-1) + torch.arange(1, k, device=z.device)) % k
+
+
+def _changed(
+    z: Float[Tensor, "s b n k"], chosen: Tensor, values: Tensor
+) -> Float[Tensor, "c s b n k"]:
+    """All changes of the chosen variables, c = m (k − 1)."""
+    n, k = z.shape[-2:]
+    new = _one_hot(values, k, z).unsqueeze(-2)  # (s, b, m, k − 1, 1, k)
+    where = _one_hot(chosen, n, z)[..., None, :, None]
+    others = z[:, :, None, None] * (1 - where) + where * new  # (s, b, m, k − 1, n, k)
+    return others.flatten(2, 3).movedim(2, 0)
+
+
+def _one_hot(values: Tensor, size: int, like: Tensor) -> Tensor:
+    """As torch's, and also inside of torch.vmap."""
+    return (values.unsqueeze(-1) == torch.arange(size, device=like.device)).to(like.dtype)
