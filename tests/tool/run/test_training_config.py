@@ -256,3 +256,10 @@ def test_auto_where_the_default_follows_from_the_others_is_nothing_given() -> No
     assert TrainConfig(epsilon="auto").given() == {"epsilon": "auto"}  # a method of its own
     with pytest.raises(ValueError, match="encoder"):
         TrainConfig(encoder="auto")
+
+
+def test_what_was_switched_off_stays_so() -> None:
+    config = made(refine=False)
+    assert config.estimator == "local-divergence"
+    assert not stored_config(json.loads(json.dumps(config.to_dict()))).refine
+    assert stored_config(json.loads(json.dumps(made().to_dict()))).refine

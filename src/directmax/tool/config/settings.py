@@ -89,13 +89,12 @@ class Settings(AttributeSettings, ModelSettings):
     refine: bool = setting(
         """Codes and bounds are those that a local search with the decoder leads to from the most
         probable code of q, in place of q's own (the run says both).""",
-        lambda c: c.estimator in FROM_POSTERIOR,
+        lambda c: c.model == "discrete" and c.estimator in FROM_POSTERIOR,
         f"with {either(FROM_POSTERIOR)}",
         models=("discrete",),
         encoders=("independent", *COUPLED),
-        since=3,
+        since=4,
         before=False,
-        stored=False,
     )
     moves: int = setting(
         """Local-search, several variables: so often a draw of q moves towards the posterior, by a
@@ -103,7 +102,7 @@ class Settings(AttributeSettings, ModelSettings):
         if_used("moves", lambda c: 0 if c.variables == 1 else 1),
         "1; 0 with one variable",
         range=(0, 1000),
-        since=3,
+        since=4,
         before="auto",
         stored="auto",
     )
