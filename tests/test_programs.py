@@ -49,7 +49,13 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 FOLDERS = (ROOT / "benchmarks", ROOT / "examples")
 
 
-@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+CASES = [
+    pytest.param(path, marks=[pytest.mark.slow] if path.parent.name == "benchmarks" else [])
+    for path in PROGRAMS
+]
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_it_runs(
     path: Path,
     elsewhere: Path,

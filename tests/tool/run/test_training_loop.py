@@ -42,7 +42,14 @@ def bounds(folder: Path, split: str = "train") -> list[float]:
     return [line[split]["bound"] for line in metrics(folder)]
 
 
-@pytest.mark.parametrize("estimator", INDEPENDENT)
+SOON = ("direct", "exact", "gumbel-softmax", "local-divergence", "local-search")
+"""Looked at by default; the others are alike to the loop, and slow together."""
+CASES = [
+    pytest.param(name, marks=[] if name in SOON else [pytest.mark.slow]) for name in INDEPENDENT
+]
+
+
+@pytest.mark.parametrize("estimator", CASES)
 def test_every_estimator_learns(tmp_path: Path, estimator: str) -> None:
     """Of one variable in two precisions, of several in the third; evaluated as in the run."""
     for precision in ("32-true", "bf16-mixed"):
