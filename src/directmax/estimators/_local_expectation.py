@@ -78,6 +78,12 @@ class LocalExpectation(Estimator):
             return self.num_samples * (self._chosen(num_variables) * (num_values - 1) + 1)
         return table_evaluations(self.num_samples, num_variables, num_values)
 
+    def extra_repr(self) -> str:
+        """The settings, for `repr`; what concerns a subset of the variables where there is one."""
+        if self.num_variables is None:
+            return f"num_samples={self.num_samples}"
+        return super().extra_repr()
+
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
