@@ -39,9 +39,16 @@ def _of(split: str, name: str, factor: float = 1.0) -> Callable[[Run], float | N
     return read
 
 
+def _encoders(run: Run) -> float | None:
+    """The test bound of the encoder's own posterior: what runs with and without --refine share."""
+    value: float | None = run.test.get("amortized", run.test.get("bound"))
+    return value
+
+
 MEASURES = (
     Measure("validation_bound", "validation bound", _of("validation", "bound"), lower=True),
     Measure("test_bound", "test bound", _of("test", "bound"), lower=True),
+    Measure("test_encoder", "encoder's test bound", _encoders, lower=True),
     Measure("test_nll", "test −log p(x)", _of("test", "nll"), lower=True),
     Measure("test_kl", "test KL", _of("test", "kl")),
     Measure(
@@ -111,7 +118,13 @@ class Part:
 
     def measures(self) -> list[Measure]:
         """Those that some run has."""
-        return [m for m in MEASURES if any(m.read(run) is not None for run in self.runs)]
+        refined = any("amortized" in run.test for run in self.runs)
+        return [
+            m
+            for m in MEASURES
+            if any(m.read(run) is not None for run in self.runs)
+            and (refined or m.read is not _encoders)
+        ]
 
     def best(self, measure: Measure) -> Group | None:
         """The group that is better than every other by more than the deviation over seeds.
