@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,9 @@ class Page:
         """What was found in the image is what the library finds in it."""
         pixels, model = self.numbers("pixels"), self.explored.model
         codes = codes_of(model, pixels[None])
-        assert self.ask("found.values") == codes.values[0].tolist()
+        values = json.dumps(codes.values[0].tolist(), separators=(",", ":"))
+        # What was drawn is encoded in the next frame.
+        self.browser.wait_for(f"JSON.stringify([...state.found.values]) === {values!r}")
         found = self.ask("found.gaussian")
         assert torch.allclose(torch.tensor(found), codes.gaussian[0], atol=1e-4)
         unit: Any = pixels[None]
