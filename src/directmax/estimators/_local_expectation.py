@@ -74,8 +74,8 @@ class LocalExpectation(Estimator):
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """m(k−1)+1 a sample, m = n unless `num_variables` is less; k in all for n = 1."""
-        if self._samples(num_variables):
-            return self.num_samples * (self._chosen(num_variables) * (num_values - 1) + 1)
+        if (few := self._subset(num_variables)) is not None:
+            return self.num_samples * (few * (num_values - 1) + 1)
         return table_evaluations(self.num_samples, num_variables, num_values)
 
     def extra_repr(self) -> str:
@@ -89,18 +89,16 @@ class LocalExpectation(Estimator):
     ) -> Estimate:
         q = check_independent("LocalExpectation", q, "; use ClampedArgmax or Direct")
         z = q.sample(self.num_samples, generator=generator)
-        if self._samples(q.num_variables):
-            chosen = self._chosen(q.num_variables)
-            loss, changes = sampled_changes(q, objective, z, chosen, self.slope, generator)
+        if (few := self._subset(q.num_variables)) is not None:
+            loss, changes = sampled_changes(q, objective, z, few, self.slope, generator)
         else:
             loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)
         return Estimate(loss=q.with_gradient(loss, local_gradient(q, changes)), sample=z)
 
-    def _samples(self, num_variables: int) -> bool:
-        return self.num_variables is not None and self.num_variables < num_variables
-
-    def _chosen(self, num_variables: int) -> int:
-        return min(num_variables, self.num_variables or num_variables)
+    def _subset(self, num_variables: int) -> int | None:
+        """How many of the variables are summed out; None for all of them."""
+        few = self.num_variables
+        return few if few is not None and few < num_variables else None
 
 
 @torch.no_grad()

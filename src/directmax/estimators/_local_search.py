@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import torch
@@ -120,7 +119,8 @@ class LocalSearch(Estimator):
             noise = q.noise(self.num_samples, generator=generator)
             z = one_hot_argmax(log_p + noise)
             gradient = divergence_gradient(q, changes, 1.0, weight)
-            kl = _kl_to_uniform(log_p)
+            kl = Categorical(log_p.flatten(0, 1), validate=False).kl_to_uniform()
+            kl = kl.unflatten(0, log_p.shape[:2]).mean(0)
         if table is None:
             loss = average(real(evaluate(objective, z), q.dtype))
             loss = loss.masked_fill(changes.isnan().any(-1).any(-1).any(0), torch.nan)
@@ -135,10 +135,3 @@ def _all_losses(q: Categorical, objective: Objective) -> Float[Tensor, "b k"]:
     shape = (q.batch_size, 1, q.num_values)
     losses = state_losses(objective, shape, max_states=q.num_values, dtype=q.dtype, device=q.device)
     return real(losses, q.dtype).expand(q.batch_size, -1)
-
-
-def _kl_to_uniform(log_p: Float[Tensor, "s b n k"]) -> Float[Tensor, " b"]:
-    """Σ_i KL(q'_i ‖ uniform), the mean over samples, in nats."""
-    products = torch.where(log_p == -torch.inf, 0.0, log_p.exp() * log_p)
-    n, k = log_p.shape[-2:]
-    return products.sum((-2, -1)).mean(0) + n * math.log(k)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax.distributions import Categorical
-from directmax.estimators._base import average, losses_through, without_forbidden
+from directmax.estimators._base import average, without_forbidden
 from directmax.objectives import Objective, evaluate, evaluate_many, real
 
 
@@ -40,8 +40,7 @@ def sampled_changes(
     n = z.shape[-2]
     if slope:
         z = z.clone().requires_grad_()
-        losses = losses_through("LocalExpectation with slope=True", objective, z, checked=True)
-        losses = real(losses, q.dtype)
+        losses = real(evaluate(objective, z), q.dtype)
         found = None
         if losses.requires_grad:
             (found,) = torch.autograd.grad(losses.sum(), z, retain_graph=True, allow_unused=True)

@@ -253,6 +253,7 @@ class DiscreteVAE(nn.Module):
         num_samples: int = 100,
         generator: torch.Generator | None = None,
         progress: Callable[[float], None] | None = None,
+        amortized: bool = True,
     ) -> Bound:
         """The bound of every image: by enumeration where k^n ≤ `max_states`, else by sampling.
 
@@ -262,6 +263,8 @@ class DiscreteVAE(nn.Module):
             num_samples: samples of z an image where there are more.
             generator: source of randomness for those samples.
             progress: told of the share of the states that is done.
+            amortized: of a model that is refined also the encoder's own, in half as much time again
+                or twice the time.
 
         Returns:
             A `Bound`, in nats per image. For pairwise encoders with enumerable states it is that
@@ -274,7 +277,7 @@ class DiscreteVAE(nn.Module):
         check_count("num_samples", num_samples)
         check_images(images, num_pixels_of(self.encoder))
         n, k = self._sizes(images)
-        alone = self.posterior if self.refined else None
+        alone = self.posterior if self.refined and amortized else None
         model = (self.inferred, self.decoder, self.pixels)
         if number_of_states(n, k) > max_states:
             found = sampled(*model, images, num_samples, generator)

@@ -73,15 +73,16 @@ def _overfitting(summary: Mapping[str, Any], lines: Sequence[Mapping[str, Any]])
     best = [line for line in lines if line["epoch"] == summary["best_epoch"]]
     if not best:
         return ""
-    training, refined = best[-1]["train"]["bound"], "amortized" in best[-1]["validation"]
-    term = "amortized" if refined else "bound"  # as training images have it
-    validation = best[-1]["validation"][term]
+    training, validation = (best[-1][part]["bound"] for part in ("train", "validation"))
+    term, which = "bound", "validation bound"
+    if "amortized" in summary["validation"]:  # as training images have it
+        term, which = "amortized", "encoder's own validation bound"
+        validation = summary["validation"][term]
     gap = validation - training
     if best[-1]["kl_weight"] != 1 or gap < OVERFITTING * validation:
         return ""
     slack = summary["validation"].get("nll")
     encoder = "" if slack is None else f", {summary['validation'][term] - slack:.1f} of it q's"
-    which = "encoder's own validation bound" if refined else "validation bound"
     return (
         f"The {which} is {gap:.1f} nats above the training images'{encoder}: the model "
         "learns them by heart. Try more images, a smaller --hidden, or larger --dreams or "

@@ -129,6 +129,7 @@ def evaluate_images(
     seed: int = 0,
     reduce: Callable[[Tensor], Tensor] | None = None,
     progress: Callable[[float], None] | None = None,
+    amortized: bool = True,
 ) -> Metrics:
     """Mean bound, its terms and, where enumerable, −log p(x) over images.
 
@@ -140,12 +141,15 @@ def evaluate_images(
         seed: of those samples.
         reduce: sums a tensor over processes, where each holds a share of the images.
         progress: told of the share that is done, where states are enumerated.
+        amortized: of a refined model also the encoder's own bound.
 
     Raises:
         ValueError: there are no images.
     """
     generator = torch.Generator(images.device).manual_seed(seed)
-    settings: dict[str, Any] = {} if isinstance(model, MixedVAE) else {"max_states": max_states}
+    settings: dict[str, Any] = {}
+    if not isinstance(model, MixedVAE):
+        settings = {"max_states": max_states, "amortized": amortized}
     bound = model.bound(
         images, num_samples=num_samples, generator=generator, progress=progress, **settings
     )
