@@ -19,6 +19,7 @@ from directmax.estimators._base import (
     check_independent,
     check_num_samples,
     check_scheduled,
+    checked_losses,
     losses_at,
     table_evaluations,
 )
@@ -114,6 +115,7 @@ class Direct(Estimator):
     """
 
     unbiased: ClassVar[bool] = False
+    _winner_only: ClassVar[bool] = True  # whether f̃ is for the argmaxes alone
     _pooled: ClassVar[tuple[int, ...]] = (0, 2, 3)  # axes of f̃ of which "auto" takes the deviation
 
     def __init__(
@@ -162,7 +164,7 @@ class Direct(Estimator):
         if few is not None and isinstance(q, Categorical):  # others are left where they are
             loss, changes = changes_of_some(q, objective, z, few, generator)
         else:
-            loss, changes = self._losses_and_changes(q, objective, z)
+            loss, changes = self._found(q, objective, noise, z)
         # A constant for each variable moves no argmax. Relative to the smallest, equal losses are
         # exactly 0, and losses of hundreds of nats do not swallow the noise in float32.
         changes = relative(changes)
@@ -180,6 +182,27 @@ class Direct(Estimator):
         upper = q.argmax(noise, _without_forbidden(push)) if self.two_sided else z
         step = epsilon if weight == 1 else epsilon / weight  # what the difference is divided by
         return Estimate(loss=self._attach(q, loss, upper, lower, step, changes), sample=z)
+
+    def _found(
+        self, q: DiscreteDistribution, objective: Objective, noise: Tensor, z: Tensor
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "s_or_1 b n k"]]:
+        """f and f̃; where z^ε alone is wanted, f̃ of what may be z^ε, and bounds of the others.
+
+        Value j of variable i beats z*_i only if ε(f̃_i(j) − f(z*)) is below −(s(z*_i) − s(j)), with
+        s = h + γ.
+        """
+        fast = getattr(objective, "losses_and_changes_below", None)
+        alone = self._winner_only and not (self.two_sided or self.rao_blackwell)
+        if fast is None or not alone or self.epsilon == "auto" or q.num_variables == 1:
+            return self._losses_and_changes(q, objective, z)
+        branch = q.device.type == "cpu" and not (torch.compiler.is_compiling() or in_transforms())
+        if not (isinstance(q, Categorical) and branch):
+            return self._losses_and_changes(q, objective, z)
+        with torch.no_grad():
+            score = q.logits + noise
+            behind = score.amax(-1, keepdim=True) - score  # ∞ of a forbidden value
+        losses, changes = fast(z.clone(), -behind / at(self.epsilon, self.step))
+        return checked_losses(q, average(losses), changes)
 
     def _inverse(self, epsilon: Tensor | float) -> Tensor | float:
         """What the difference of the argmaxes is multiplied by."""
