@@ -64,7 +64,10 @@ def step_of(
 
 AXES = {
     "variables": Axis(
-        "binary variables n", (5, 10, 20, 40, 80, 160), lambda n: step_of(n, 2), "LocalExpectation"
+        "binary variables n",
+        (5, 10, 20, 40, 80, 160, 320, 640),
+        lambda n: step_of(n, 2),
+        "LocalExpectation",
     ),
     "values": Axis(
         "values k", (10, 100, 1000, 3000, 10_000), lambda k: step_of(k=k), "Direct, one variable"
@@ -83,7 +86,7 @@ AXES = {
     ),
     "states": Axis(
         "states of coupled variables",
-        tuple(2**n for n in (8, 10, 12, 14, 16)),
+        tuple(2**n for n in (8, 10, 12, 14, 16, 18, 20)),
         lambda states: step_of(states.bit_length() - 1, 2, coupled=True),
         "Direct, exact Gibbs KL",
     ),

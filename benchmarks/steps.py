@@ -164,6 +164,8 @@ def cases(many: bool, only_binary: bool) -> list[tuple[int, int, dict[str, Estim
     two: dict[str, Estimator] = {
         "direct": Direct(),
         "direct, float32": Direct(),
+        "direct, ε=0.1": Direct(0.1),
+        "direct, ε=0.1, float32": Direct(0.1),
         "direct of 2": Direct(num_variables=2),
         "local-expectation": LocalExpectation(),
         "local-expectation, float32": LocalExpectation(),
