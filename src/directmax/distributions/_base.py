@@ -141,6 +141,11 @@ class DiscreteDistribution(ABC):
         if one_hot and self.validate and not z.is_meta:
             check_one_hot("z", z)
 
+    def _check_given(self, noise: Tensor, labels: Tensor) -> None:
+        """Noise on the single variables, and labels, as `argmax_given` takes them."""
+        check_tensor("noise", noise, self._shape, "batch, variables, values")
+        check_tensor("labels", labels, self._shape, "batch, variables, values")
+
     def _check_states(self, states: Tensor) -> Tensor:
         """States in the type of q."""
         check_tensor("states", states, self._shape[1:], "variables, values")

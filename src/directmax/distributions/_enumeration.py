@@ -26,17 +26,21 @@ def number_of_states(num_variables: int, num_values: int, max_states: int | None
     """
     if max_states is not None:
         check_count("max_states", max_states)
-    count = int(num_values) ** int(num_variables)
-    if max_states is not None and count > max_states:
+    check_count("num_variables", num_variables, minimum=0)
+    check_count("num_values", num_values, minimum=0)
+    digits = int(num_variables) * math.log10(max(1, int(num_values)))
+    # A number of that many digits would take the longer to compute the more there are.
+    many = max_states is not None and digits > math.log10(max_states) + 1
+    count = 0 if many else int(num_values) ** int(num_variables)
+    if max_states is not None and (many or count > max_states):
+        shown = f"about 1e{math.floor(digits)}"
+        if digits < 15:
+            shown = f"{int(num_values) ** int(num_variables):,}"
         raise ValueError(
-            f"enumeration needs {num_values}^{num_variables} = {_readable(count)} states, the "
-            f"limit is {max_states:,}: choose an estimator that does not enumerate"
+            f"enumeration needs {num_values}^{num_variables} = {shown} states, the limit is "
+            f"{max_states:,}: choose an estimator that does not enumerate"
         )
     return count
-
-
-def _readable(count: int) -> str:
-    return f"{count:,}" if count < 10**15 else f"about 1e{math.floor(math.log10(count))}"
 
 
 def enumerate_states(

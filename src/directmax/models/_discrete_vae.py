@@ -146,6 +146,7 @@ class DiscreteVAE(nn.Module):
 
     def inferred(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
         """What images are encoded with: q(z|x), refined where the model says so."""
+        check_images(images, num_pixels_of(self.encoder))
         if not self.refined or not len(images):
             return self.posterior(images)
         n, k = self._sizes(images)
@@ -275,6 +276,7 @@ class DiscreteVAE(nn.Module):
             TypeError, ValueError: `num_samples` is no integer of at least 1.
         """
         check_count("num_samples", num_samples)
+        check_count("max_states", max_states)
         check_images(images, num_pixels_of(self.encoder))
         n, k = self._sizes(images)
         alone = self.posterior if self.refined and amortized else None

@@ -179,6 +179,9 @@ def evaluate_many(objective: Objective, z: Float[Tensor, "c *s b n k"]) -> Float
         tensor([[0.],
                 [1.]])
     """
+    _check(objective, z)
+    if z.ndim < 4:
+        raise ValueError(f"z must have an axis before (batch, variables, values), got {z.ndim}")
     parts = z.split(_chunk(objective, z[0]))
     return torch.cat([evaluate(objective, part) for part in parts])
 
