@@ -108,7 +108,7 @@ def _more_networks() -> Iterator[Call]:
     yield Call("ChainEncoder", models.ChainEncoder, pixels | {
         "length": always(3), "states": always(2)})  # fmt: skip
     yield Call("structured_encoder", models.structured_encoder, pixels | {
-        "kind": always("chain"), "num_variables": always(3), "num_values": always(2),
+        "kind": always("subset"), "num_variables": always(3), "num_values": always(2),
         "chosen": always(1)})  # fmt: skip
     for name, network in (
         ("Encoder()", dm.Encoder(4, 2, 3)),
