@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LARGEST = 2**31 - 1
-"""The most that a count may be: products of a few still are sizes of tensors."""
+LARGEST_SIZE = 2**31 - 1
+"""What is counted in a tensor or drawn: a product of two still is a size of tensors."""
+LARGEST = 2**63 - 1
+"""Limits, steps and seeds."""
 
 
 def check_float_tensor(
@@ -130,14 +132,14 @@ def check_number(name: str, value: object) -> float:
     return float(value)
 
 
-def check_count(name: str, value: object, minimum: int = 1) -> int:
-    """Return `value` as an int if it is an integer of at least `minimum`, as sizes may be."""
+def check_count(name: str, value: object, minimum: int = 1, *, maximum: int = LARGEST_SIZE) -> int:
+    """Return `value` as an int if it is an integer from `minimum` to `maximum`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}")
     if value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value}")
-    if int(value) > LARGEST:
-        raise ValueError(f"{name} must be at most {LARGEST:,}, got {value}")
+    if int(value) > maximum:
+        raise ValueError(f"{name} must be at most {maximum:,}, got {value}")
     return int(value)
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._validation import check_count
+from directmax._validation import LARGEST, check_count
 
 DEFAULT_MAX_STATES = 2**16
 """Enumeration beyond this many states is refused unless the caller raises the limit."""
@@ -25,7 +25,7 @@ def number_of_states(num_variables: int, num_values: int, max_states: int | None
         32768
     """
     if max_states is not None:
-        check_count("max_states", max_states)
+        check_count("max_states", max_states, maximum=LARGEST)
     check_count("num_variables", num_variables, minimum=0)
     check_count("num_values", num_values, minimum=0)
     digits = int(num_variables) * math.log10(max(1, int(num_values)))

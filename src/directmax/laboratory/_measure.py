@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._validation import check_count, check_flag, check_number
+from directmax._validation import LARGEST, check_count, check_flag, check_number
 from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
 from directmax.estimators import Estimator, Exact
 from directmax.laboratory._gradients import Gradients
@@ -198,7 +198,10 @@ def _check(gradients: object, *estimators: object, **counts: object) -> None:
         if not isinstance(estimator, Estimator):
             raise TypeError(f"estimator must be an Estimator, got {type(estimator).__name__}")
     for name, count in counts.items():
-        check_count(name, count, minimum=FEWEST_DRAWS if name == "num_draws" else 1)
+        if name == "num_draws":
+            check_count(name, count, FEWEST_DRAWS)
+        else:
+            check_count(name, count, maximum=LARGEST)
 
 
 def check_confidence(value: object) -> None:

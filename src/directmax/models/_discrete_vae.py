@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from directmax._randomness import check_generator
-from directmax._validation import check_count, check_flag, check_float_tensor
+from directmax._validation import LARGEST, check_count, check_flag, check_float_tensor
 from directmax.distributions import (
     DEFAULT_MAX_STATES,
     Categorical,
@@ -276,7 +276,7 @@ class DiscreteVAE(nn.Module):
             TypeError, ValueError: `num_samples` is no integer of at least 1.
         """
         check_count("num_samples", num_samples)
-        check_count("max_states", max_states)
+        check_count("max_states", max_states, maximum=LARGEST)
         check_images(images, num_pixels_of(self.encoder))
         n, k = self._sizes(images)
         alone = self.posterior if self.refined and amortized else None
