@@ -148,7 +148,8 @@ def _objective_calls() -> Iterator[Call]:
     yield Call("Reconstruction()", dm.Reconstruction(decoder, images(3, 4)), {"z": one_hot})
     table = {"objective": always(quadratic), "z": one_hot}
     yield Call("refine", dm.refine, {
-        "q": categorical, "objective": always(quadratic), "moves": always(2)})  # fmt: skip
+        "q": categorical, "objective": always(quadratic), "moves": always(2),
+        "candidates": always(2)})  # fmt: skip
     yield Call("refine of coupled", dm.refine, {"q": coupled, "objective": always(quadratic)})
     yield Call("evaluate_many", objectives.evaluate_many, {
         "objective": always(quadratic), "z": lambda: one_hot().unsqueeze(0)})  # fmt: skip

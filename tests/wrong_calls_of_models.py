@@ -127,6 +127,7 @@ def _inference() -> Iterator[Call]:
     parts = (dm.Encoder(4, 2, 3), dm.Decoder(2, 3, 4), dm.LocalDivergence())
     refined = dm.DiscreteVAE(*parts, refined=True)
     three = partial(images, 3, 4)
+    yield Call("quick", refined.inferred, {"images": three, "quick": always(True)})
     for name in ("forward", "inferred", "objective"):
         yield Call(f"refined {name}", getattr(refined, name), {"images": three})
     yield Call("refined bound", refined.bound, {

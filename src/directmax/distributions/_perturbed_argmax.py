@@ -14,6 +14,7 @@ from directmax._validation import (
     check_count,
     check_flag,
     check_positive,
+    check_real,
     check_tensor,
 )
 from directmax.distributions._noise import Noise, check_noise, draw
@@ -234,6 +235,7 @@ class PerturbedArgmax(StructuredPotentials):
             be negative. Where no z in Z has that value: z* itself, and infinity.
         """
         check_tensor("noise", noise, self._shape, "batch, variables, values")
+        check_real("noise", noise)
         check_tensor("z", z, tuple(noise.shape), "samples, batch, variables, values")
         scores = self.unary.detach() + noise
         difference = noise[..., 1] - noise[..., 0]  # γ_i(1) − γ_i(0)

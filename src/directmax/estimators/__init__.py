@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from directmax.estimators._rebar import Rebar as Rebar
     from directmax.estimators._rebar import Relax as Relax
     from directmax.estimators._rebar import Surrogate as Surrogate
+    from directmax.estimators._refine import candidate_noise as candidate_noise
     from directmax.estimators._refine import refine as refine
     from directmax.estimators._score_function import ScoreFunction as ScoreFunction
     from directmax.estimators._straight_through import GumbelRao as GumbelRao
@@ -150,10 +151,11 @@ ESTIMATORS: dict[str, Declaration] = {
     ),
     "local-search": Declaration(
         "LocalSearch",
-        _DRAWS | {"moves": "moves"},
+        _DRAWS | {"moves": "moves", "covering": "alpha"},
         "the bound of a refined $q'$ in place of $q$'s",
-        _INDEPENDENT,
-        "$(m+1)(n(k-1)+1)$ with $m$ moves, and 1 with gradient",
+        "independent or coupled binary variables",
+        "$(m+1) n(k-1)$ with $m$ moves, and 1 with gradient",
+        coupled=_BOTH,
         tabulates=True,
     ),
     "local-divergence": Declaration(

@@ -37,6 +37,8 @@ def attribute_prior(labels: Int[Tensor, "m n"]) -> Float[Tensor, " states"]:
     """
     if check_integers("labels", labels).ndim != 2:
         raise ValueError(f"labels must be (images, attributes), got shape {tuple(labels.shape)}")
+    if bool((labels > 1).any()):
+        raise ValueError(f"labels must be 0 or 1, or −1 where unknown, got {int(labels.max())}")
     known = (labels >= 0).sum(0)
     share = ((labels > 0).sum(0) + PSEUDO_COUNT) / (known + 2 * PSEUDO_COUNT)  # (n,)
     bits = enumerate_states(labels.shape[1], 2, device=labels.device)[..., 1]  # (K, n)

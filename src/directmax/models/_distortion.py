@@ -85,6 +85,8 @@ def distorted(
     strength = check_number("strength", strength)
     check_flag("cover", cover)
     _, channels, height, width = images.shape
+    if 0 in (channels, height, width):
+        raise ValueError(f"images must have pixels, got shape {tuple(images.shape)}")
     moved = turned(images, strength, mirror=True, padding="border", generator=generator)
     number = _draws(images, generator)
     with torch.no_grad():

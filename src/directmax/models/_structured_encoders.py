@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from directmax._choices import check_choice
+from directmax._validation import check_count
 from directmax.distributions import Gibbs
 from directmax.models._networks import StructuredEncoder, check_pixels
 from directmax.structures import Arborescence, Chain, Matching, Structure, Subsets
@@ -86,6 +87,7 @@ def structured_encoder(
         Arborescence(5)
     """
     check_choice("kind", kind, ("subset", "chain", "matching", "tree"))
+    check_count("num_values", num_values)
     structure: Structure
     if kind == "chain":
         return ChainEncoder(num_pixels, num_variables, num_values, hidden=hidden, trunk=trunk)

@@ -143,7 +143,7 @@ class Structure(Weighted, ABC):
     def one_hot(self, z: Float[Tensor, "*s b ..."]) -> Float[Tensor, "*s b n k"]:
         """z as one-hot variables, of which 1 − z_i, z_i stand for an element."""
         axes = "elements" if len(self.shape) == 1 else "variables, values"
-        check_tensor("z", z, self.shape, axes)
+        check_tensor("z", check_real("z", z), self.shape, axes)
         return z if len(self.shape) == 2 else torch.stack([1 - z, z], -1)
 
     def from_one_hot(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b ..."]:

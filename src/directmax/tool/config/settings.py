@@ -46,8 +46,8 @@ class Settings(AttributeSettings, ModelSettings):
         {either(COUPLED)} {those(lambda row: bool(row.coupled))}; with
         {either(STRUCTURES)} {those(lambda row: row.gibbs)}.""",
         default_estimator,
-        "local-divergence, or direct where one of its settings is given; clamped-argmax with "
-        f"{either(COUPLED)} (direct with --perturbation states); score-function with "
+        "local-divergence, or direct where one of its settings is given; local-search with "
+        f"{either(COUPLED)} (with --kl unary clamped-argmax or direct); score-function with "
         f"{either(STRUCTURES)}; with the other models direct for one variable, local-expectation "
         "for several",
         choices=tuple(ESTIMATORS),
@@ -77,10 +77,10 @@ class Settings(AttributeSettings, ModelSettings):
         range=(1, 10_000),
     )
     covering: float = setting(
-        """Local-divergence: share of the run with α = 1, in which q covers what the posterior
-        allows; after it α = 0, which minimises the bound.""",
-        if_used("covering", lambda _: 2 / 3),
-        "two thirds",
+        """Local-divergence and local-search: share of the run with α = 1, in which q covers what
+        the posterior allows; after it α = 0, which minimises the bound of q.""",
+        if_used("covering", lambda c: 2 / 3 if c.encoder == "independent" else 1.0),
+        "two thirds; 1 with coupled variables",
         range=(0, 1),
         since=3,
         before="auto",
