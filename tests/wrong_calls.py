@@ -193,7 +193,7 @@ def _laboratory_calls() -> Iterator[Call]:
     draws |= {"num_draws": always(8), "generator": always(None), "max_problems": always(1000)}
     yield Call("average_reference", laboratory.average_reference, draws)
     yield Call("measure_gradient", laboratory.measure_gradient, draws | {
-        "label": always("direct"), "reference": always(exact), "confidence": always(0.9),
+        "reference": always(exact), "confidence": always(0.9),
         "timing": always(False)})  # fmt: skip
 
 
