@@ -192,7 +192,7 @@ def _laboratory_calls() -> Iterator[Call]:
     draws = {"gradients": always(gradients), "estimator": always(dm.Direct())}
     draws |= {"num_draws": always(8), "generator": always(None), "max_problems": always(1000)}
     yield Call("average_reference", laboratory.average_reference, draws)
-    yield Call("measure_gradient", laboratory.measure_gradient, draws | {
+    yield Call("measure_gradient", partial(laboratory.measure_gradient, label="direct"), draws | {
         "reference": always(exact), "confidence": always(0.9),
         "timing": always(False)})  # fmt: skip
 
