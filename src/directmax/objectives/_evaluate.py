@@ -182,8 +182,8 @@ def evaluate_many(objective: Objective, z: Float[Tensor, "c *s b n k"]) -> Float
                 [1.]])
     """
     _check(objective, z)
-    if z.ndim < 4:
-        raise ValueError(f"z must have an axis before (batch, variables, values), got {z.ndim}")
+    if z.ndim < 4 or not len(z):
+        raise ValueError(f"z must be (c, …, batch, variables, values), c ≥ 1, got {tuple(z.shape)}")
     parts = z.split(_chunk(objective, z[0]))
     return torch.cat([evaluate(objective, part) for part in parts])
 
