@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import directmax
+import directmax.solvers
 from wrong_calls import WrongCall, calls, wrong_calls
 
 PACKAGE = str(Path(directmax.__file__).parent)
@@ -28,9 +29,10 @@ def fault(call: WrongCall) -> str | None:
             return f"{call}: several lines, {message}"
         if not re.search(rf"\b{call.argument}\b|{EXPECTED}", message):
             return f"{call}: neither the argument nor what was expected, {message}"
+        return None
     except Exception as error:  # the point is that there is no other
         return f"{call}: {type(error).__name__}, {error}"
-    return None
+    return f"{call} is accepted" if call.hopeless else None
 
 
 def faults(count: int, seed: int) -> list[str]:
@@ -52,3 +54,11 @@ def test_wrong_calls() -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_many_wrong_calls(seed: int) -> None:
     assert faults(1000, seed) == []
+
+
+def test_limits_steps_and_seeds_may_be_beyond_what_is_counted() -> None:
+    directmax.Exact(max_states=2**40)
+    directmax.solvers.BranchAndBound(node_limit=10**12)
+    assert directmax.LinearDecay(1.0, 0.0, hold=10**10, steps=10**11)(5) == 1.0
+    with pytest.raises(ValueError, match="num_samples must be at most"):
+        directmax.Direct(num_samples=2**31)

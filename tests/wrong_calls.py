@@ -3,102 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import directmax as dm
-from directmax import distributions, estimators, objectives, solvers
-
-Make = Callable[[], Any]
-NOT_NUMBERS = ("x", None, [1], 1 + 1j, object(), torch.ones(2), np.array([1.0, 2.0]), b"1", {})
-OUT_OF_RANGE = (-1, 0, float("nan"), float("inf"), -float("inf"), 1.5, np.float32("nan"), -(10**40))
-NOT_MODULES = (None, 3, "direct", nn.Linear(2, 2), dm.Direct, torch.zeros(2), [dm.Direct()])
-
-
-@dataclass(frozen=True)
-class Call:
-    """A function, and how its good arguments are made: numbers, tensors, functions, modules."""
-
-    name: str
-    function: Callable[..., Any]
-    good: dict[str, Make]
-
-
-@dataclass(frozen=True)
-class WrongCall:
-    """A call of which one argument is another."""
-
-    call: Call
-    argument: str
-    value: Any
-
-    def __call__(self) -> Any:
-        arguments = {name: make() for name, make in self.call.good.items()}
-        return self.call.function(**(arguments | {self.argument: self.value}))
-
-    def __repr__(self) -> str:
-        value = self.value
-        shown = getattr(value, "__name__", repr(value))
-        if isinstance(value, Tensor):
-            shown = f"{value.dtype}{tuple(value.shape)} of {value.flatten()[:3].tolist()}"
-        return f"{self.call.name}({self.argument}={shown})"
-
-
-def wrong_values(good: object, draw: random.Random) -> object:
-    """One that is wrong in place of a good one, or at least unusual."""
-    if isinstance(good, Tensor):
-        return wrong_tensor(good, draw)
-    if isinstance(good, nn.Module | distributions.DiscreteDistribution):
-        return draw.choice(NOT_MODULES)
-    if callable(good):
-        return draw.choice((None, 3, "f", torch.zeros(2), *map(returns, range(7))))
-    if isinstance(good, tuple | dict):
-        return draw.choice((*NOT_NUMBERS, -1, (), (1,), (-1, 2, 2), (2.5, 2, 2), ("x",) * 3))
-    return draw.choice((*NOT_NUMBERS, *OUT_OF_RANGE))
-
-
-def wrong_tensor(good: Tensor, draw: random.Random) -> object:
-    """Another type, shape or value."""
-    axis = draw.randrange(good.ndim)
-    size = good.shape[axis]
-    longer = torch.cat([good, good.narrow(axis, 0, 1)], axis)
-    floats = good.is_floating_point()
-    spoilt = good.clone()
-    spoilt.view(-1)[0] = draw.choice((torch.nan, torch.inf, -7.5)) if floats else 77
-    kinds: tuple[object, ...] = (
-        *("x", None, 3, 2.5, good.tolist(), good.numpy(), object()),
-        *(longer, longer, good.narrow(axis, 0, size - 1), good.narrow(axis, 0, 0)),
-        *(good.unsqueeze(0), good.unsqueeze(-1), good.select(axis, 0), good.flatten()),
-        *(spoilt, spoilt, torch.full_like(spoilt, spoilt.view(-1)[0].item())),
-        *(good.to(torch.complex64), good.to(torch.int64) if floats else good.float() + 0.5),
-        *(good > 0, torch.zeros(()), torch.zeros(0)),
-    )
-    return draw.choice(kinds)
-
-
-def returns(kind: int) -> Callable[..., object]:
-    """A function of which the result does not fit."""
-
-    def wrong(*inputs: Any) -> object:
-        z = inputs[0] if inputs else torch.zeros(1, 2, 3)
-        z = torch.as_tensor(z)
-        results = (
-            *(None, 1.0, "x", torch.zeros(()), torch.zeros(*z.shape, 2)),
-            *(
-                torch.full(z.shape[:-2], torch.nan),
-                z.new_zeros(z.shape[:-2], dtype=torch.complex64),
-            ),
-        )
-        return results[kind]
-
-    wrong.__name__ = f"returns_{kind}"
-    return wrong
+from directmax import distributions, estimators, laboratory, objectives, solvers
+from wrong_calls_of_models import images, model_calls
+from wrong_calls_of_structures import structure_calls
+from wrong_values import Call, WrongCall, always, method, wrong_values
 
 
 def logits() -> Tensor:
@@ -118,20 +33,11 @@ def one_hot(values: int = 3, variables: int = 2) -> Tensor:
 
 
 def quadratic(z: Tensor) -> Tensor:
-    return (z[..., 1].sum(-1) - 0.3) ** 2
+    return (z[..., -1].sum(-1) - 0.3) ** 2
 
 
 def best(potentials: Tensor) -> Tensor:
     return potentials.argmax(-1)
-
-
-def images(*shape: int) -> Tensor:
-    size = int(np.prod(shape))
-    return (torch.arange(size) % 2).float().view(shape)
-
-
-def bytes_of(*shape: int) -> Tensor:
-    return (torch.arange(int(np.prod(shape))) % 256).to(torch.uint8).view(shape)
 
 
 def categorical() -> dm.Categorical:
@@ -146,21 +52,13 @@ def perturbed() -> dm.PerturbedArgmax:
     return dm.PerturbedArgmax(unary(), best)
 
 
-def always(value: object) -> Make:
-    return lambda: value
-
-
-def method(make: Make, name: str, **good: Make) -> Call:
-    """A method of an object that is made anew."""
-    return Call(f"{name} of {make.__name__}", lambda **given: getattr(make(), name)(**given), good)
-
-
 def _estimator_calls() -> Iterator[Call]:
     settings: dict[str, dict[str, object]] = {
         "temperature": {"temperature": 0.5},
         "epsilon": {"epsilon": 0.5, "scale": 1.0, "two_sided": True, "rao_blackwell": False},
         "others": {"num_samples": 2, "straight_through": True, "num_conditional": 2},
-        "more": {"learn_every": 2, "baseline": "auto", "max_states": 100},
+        "more": {"learn_every": 2, "baseline": "auto", "max_states": 100, "num_variables": 1},
+        "local": {"moves": 2, "alpha": 0.7, "kl_weight": 1.0, "slope": True},
     }
     flat = {name: value for group in settings.values() for name, value in group.items()}
     classes = {each.cls for each in estimators.ESTIMATORS.values()} | {dm.LabelledDirect}
@@ -201,10 +99,15 @@ def _distribution_calls() -> Iterator[Call]:
         yield method(make, "noise", num_samples=always(2))
         yield method(make, "log_prob_table", max_states=always(100))
         yield method(make, "log_prob_states", states=partial(one_hot, values, variables))
-        yield method(make, "argmax", noise=lambda v=variables, k=values: torch.zeros(2, 3, v, k))
         yield method(make, "log_prob_given", labels=z)
+        noise = lambda v=variables, k=values: torch.zeros(2, 3, v, k)  # noqa: E731
+        yield method(make, "argmax", noise=noise, shift=noise)
+        yield method(make, "argmax_given", noise=noise, labels=z)
     sizes = {"num_variables": always(2), "num_values": always(3), "max_states": always(100)}
     yield Call("enumerate_states", distributions.enumerate_states, sizes)
+    yield Call("number_of_states", distributions.number_of_states, sizes)
+    yield Call("Categorical.binary", dm.Categorical.binary, {
+        "weights": lambda: torch.zeros(3, 2), "validate": always(True)})  # fmt: skip
     yield Call("observed_one_hot", distributions.observed_one_hot, {
         "labels": labels, "shape": always((3, 2, 3))})  # fmt: skip
     gumbel = {"shape": always((2, 3)), "dtype": always(torch.float32), "generator": always(None)}
@@ -244,6 +147,12 @@ def _objective_calls() -> Iterator[Call]:
         "decoder": always(decoder), "images": partial(images, 3, 4)})  # fmt: skip
     yield Call("Reconstruction()", dm.Reconstruction(decoder, images(3, 4)), {"z": one_hot})
     table = {"objective": always(quadratic), "z": one_hot}
+    yield Call("refine", dm.refine, {
+        "q": categorical, "objective": always(quadratic), "moves": always(2),
+        "candidates": always(2)})  # fmt: skip
+    yield Call("refine of coupled", dm.refine, {"q": coupled, "objective": always(quadratic)})
+    yield Call("evaluate_many", objectives.evaluate_many, {
+        "objective": always(quadratic), "z": lambda: one_hot().unsqueeze(0)})  # fmt: skip
     for function in (objectives.evaluate, objectives.single_change_losses):
         yield Call(function.__name__, function, table)
     yield Call("state_losses", objectives.state_losses, {
@@ -256,52 +165,13 @@ def _objective_calls() -> Iterator[Call]:
         "mean": lambda: torch.zeros(3, 4), "log_variance": lambda: torch.zeros(3, 4)})  # fmt: skip
 
 
-def _model_calls() -> Iterator[Call]:
-    sizes = {"num_variables": always(2), "num_values": always(3), "num_pixels": always(4)}
-    for cls, good in (
-        (dm.Encoder, sizes),
-        (dm.Decoder, sizes),
-        (dm.MixedEncoder, {"num_pixels": always(4), "num_values": always(3)}
-         | {"num_dimensions": always(2)}),
-        (dm.PairwiseEncoder, {"num_pixels": always(4), "num_variables": always(2)}
-         | {"solver": always("auto"), "supermodular": always(False)}),
-        (dm.Surrogate, {"num_variables": always(2), "num_values": always(3)}),
-    ):  # fmt: skip
-        yield Call(cls.__name__, cls, good | {"hidden": always(5)})
-    image = {"shape": always((3, 16, 16)), "num_variables": always(2)}
-    image |= {"num_dimensions": always(4), "width": always(4)}
-    yield Call("AttributeDecoder", dm.AttributeDecoder, image)
-    yield Call("AttributeEncoder", dm.AttributeEncoder, image | {"kind": always("independent")})
-    parts = {"encoder": always(dm.Encoder(4, 2, 3)), "decoder": always(dm.Decoder(2, 3, 4))}
-    parts |= {"estimator": always(dm.Direct())}
-    yield Call("DiscreteVAE", dm.DiscreteVAE, parts | {"reduced": always(True)})
-    discrete = dm.DiscreteVAE(dm.Encoder(4, 2, 3), dm.Decoder(2, 3, 4), dm.Direct())
-    for name in ("forward", "bound", "posterior"):
-        yield Call(
-            f"DiscreteVAE.{name}", getattr(discrete, name), {"images": partial(images, 3, 4)}
-        )
-    mixed_parts = (dm.MixedEncoder(4, 3, 2), dm.Decoder(3, 2, 4), dm.Direct())
-    names = ("encoder", "decoder", "estimator")
-    yield Call("MixedVAE", dm.MixedVAE, {
-        name: always(part) for name, part in zip(names, mixed_parts, strict=True)})  # fmt: skip
-    mixed = dm.MixedVAE(*mixed_parts)
-    labels = {"labelled": partial(images, 2, 4), "labels": always(torch.tensor([0, 1]))}
-    yield Call("MixedVAE.forward", mixed, {"images": partial(images, 3, 4)} | labels)
-    yield Call("MixedVAE.bound", mixed.bound, {"images": partial(images, 3, 4)})
-    faces = dm.AttributeVAE(
-        dm.AttributeEncoder((3, 16, 16), 2, 4, width=4),
-        dm.AttributeDecoder((3, 16, 16), 2, 4, width=4),
-        dm.LocalExpectation(),
-    )
-    labels = {"labelled": partial(bytes_of, 1, 3, 16, 16), "labels": always(torch.tensor([[0, 1]]))}
-    yield Call("AttributeVAE()", faces, {"images": partial(bytes_of, 2, 3, 16, 16)} | labels)
-    yield Call("AttributeVAE.bound", faces.bound, {"images": partial(bytes_of, 2, 3, 16, 16)})
-
-
 def _other_calls() -> Iterator[Call]:
     exponential = {"initial": 1.0, "rate": 1e-5, "every": 10, "minimum": 0.1}
     yield Call("ExponentialDecay", dm.ExponentialDecay, {
         name: always(value) for name, value in exponential.items()})  # fmt: skip
+    yield Call("LinearDecay", dm.LinearDecay, {
+        "initial": always(1.0), "final": always(0.0), "hold": always(1),
+        "steps": always(2)})  # fmt: skip
     geometric = {"initial": 4.0, "final": 1.0, "steps": 3}
     yield Call("GeometricDecay", dm.GeometricDecay, {
         name: always(value) for name, value in geometric.items()})  # fmt: skip
@@ -312,10 +182,26 @@ def _other_calls() -> Iterator[Call]:
         "max_problems": always(1000), "parameters": always(None)})  # fmt: skip
 
 
+def _laboratory_calls() -> Iterator[Call]:
+    gradients = laboratory.PotentialGradients(categorical(), quadratic)
+    exact = laboratory.exact_reference(gradients)
+    yield Call("PotentialGradients", laboratory.PotentialGradients, {
+        "q": categorical, "objective": always(quadratic)})  # fmt: skip
+    yield Call("exact_reference", laboratory.exact_reference, {
+        "gradients": always(gradients), "max_states": always(100)})  # fmt: skip
+    draws = {"gradients": always(gradients), "estimator": always(dm.Direct())}
+    draws |= {"num_draws": always(8), "generator": always(None), "max_problems": always(1000)}
+    yield Call("average_reference", laboratory.average_reference, draws)
+    yield Call("measure_gradient", partial(laboratory.measure_gradient, label="direct"), draws | {
+        "reference": always(exact), "confidence": always(0.9),
+        "timing": always(False)})  # fmt: skip
+
+
 def calls() -> list[Call]:
     """All that is called."""
     makers = (_estimator_calls, _distribution_calls, _solver_calls, _objective_calls)
-    return [call for make in (*makers, _model_calls, _other_calls) for call in make()]
+    more = (_laboratory_calls, model_calls, _other_calls, structure_calls)
+    return [call for make in (*makers, *more) for call in make()]
 
 
 def wrong_calls(count: int, seed: int) -> list[WrongCall]:

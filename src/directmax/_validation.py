@@ -10,6 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+LARGEST_SIZE = 2**31 - 1
+"""What is counted in a tensor or drawn: a product of two still is a size of tensors."""
+LARGEST = 2**63 - 1
+"""Limits, steps and seeds."""
+
 
 def check_float_tensor(
     name: str, value: object, axes: Sequence[str], *, finite: bool = True
@@ -66,6 +71,17 @@ def check_tensor(name: str, value: object, ending: tuple[int, ...], axes: str) -
     return value
 
 
+def check_broadcast(names: str, first: Tensor, second: Tensor) -> None:
+    """Refuse two tensors whose sizes, from the last on, neither agree nor are 1."""
+    axes = min(first.ndim, second.ndim)
+    pairs = zip(first.shape[first.ndim - axes :], second.shape[second.ndim - axes :], strict=True)
+    if any(a != b and 1 not in (a, b) for a, b in pairs):
+        raise ValueError(
+            f"{names} must be of the same problems and samples, got shapes {tuple(first.shape)} "
+            f"and {tuple(second.shape)}"
+        )
+
+
 def check_real(name: str, value: object) -> Tensor:
     """Return `value` if it is a floating-point tensor, of any shape."""
     if not isinstance(value, Tensor) or not value.is_floating_point():
@@ -92,29 +108,48 @@ def check_shape(name: str, value: object, axes: Sequence[str], minimum: int = 1)
     )
 
 
+def _is_finite(value: numbers.Real) -> bool:
+    """Whether a number is finite as a float."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
+
+
 def check_positive(name: str, value: object) -> float:
     """Return `value` as a float if it is a finite number above zero."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number above 0, got {value!r}")
-    if not math.isfinite(value) or value <= 0:
+    if not _is_finite(value) or value <= 0:
         raise ValueError(f"{name} must be a finite number above 0, got {value}")
     return float(value)
 
 
 def check_number(name: str, value: object) -> float:
     """Return `value` as a float if it is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not _is_finite(value):
         raise TypeError(f"{name} must be a finite number, got {value!r}")
     return float(value)
 
 
-def check_count(name: str, value: object, minimum: int = 1) -> int:
-    """Return `value` as an int if it is an integer of at least `minimum`."""
+def check_count(name: str, value: object, minimum: int = 1, *, maximum: int = LARGEST_SIZE) -> int:
+    """Return `value` as an int if it is an integer from `minimum` to `maximum`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}")
     if value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value}")
+    if int(value) > maximum:
+        raise ValueError(f"{name} must be at most {maximum:,}, got {value}")
     return int(value)
+
+
+def check_integers(name: str, value: object) -> Tensor:
+    """Return `value` if it is a tensor of integers, of any shape; bool is none."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a tensor of integers, got {type(value).__name__}")
+    if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+        raise TypeError(f"{name} must be a tensor of integers, got {value.dtype}")
+    return value
 
 
 def check_flag(name: str, value: object) -> bool:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from directmax._validation import check_count, check_number, check_positive
+from directmax._validation import LARGEST, check_count, check_number, check_positive
 
 
 @runtime_checkable
@@ -42,7 +42,7 @@ class ExponentialDecay:
     def __post_init__(self) -> None:
         check_positive("initial", self.initial)
         check_positive("minimum", self.minimum)
-        check_count("every", self.every)
+        check_count("every", self.every, maximum=LARGEST)
         if check_number("rate", self.rate) < 0:
             raise ValueError(f"rate must be a finite number of at least 0, got {self.rate}")
         if self.minimum > self.initial:
@@ -79,7 +79,7 @@ class GeometricDecay:
     def __post_init__(self) -> None:
         check_positive("initial", self.initial)
         check_positive("final", self.final)
-        check_count("steps", self.steps, minimum=0)
+        check_count("steps", self.steps, minimum=0, maximum=LARGEST)
 
     def __call__(self, step: int, /) -> float:
         """The value at a training step."""
@@ -111,8 +111,8 @@ class LinearDecay:
     def __post_init__(self) -> None:
         check_number("initial", self.initial)
         check_number("final", self.final)
-        check_count("hold", self.hold, minimum=0)
-        check_count("steps", self.steps, minimum=0)
+        check_count("hold", self.hold, minimum=0, maximum=LARGEST)
+        check_count("steps", self.steps, minimum=0, maximum=LARGEST)
 
     def __call__(self, step: int, /) -> float:
         """The value at a training step."""

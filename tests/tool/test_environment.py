@@ -60,6 +60,31 @@ def test_caches_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
         assert Path(os.environ[name]).parent.name == f"directmax-{os.getuid()}"
 
 
+@pytest.mark.parametrize("variable", ["NUMBA_CACHE_DIR", "MPLCONFIGDIR"])
+@pytest.mark.parametrize("place", ["/dev/null", "/dev/null/x", "x" * 300, "link"])
+def test_caches_that_cannot_be_where_a_variable_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to("nothing")
+    prepared(monkeypatch, **{variable: place})
+    assert Path(os.environ[variable]).parent.name == f"directmax-{os.getuid()}"
+    own = {variable: str(tmp_path / "new" / "cache")}
+    prepared(monkeypatch, **own)
+    assert own[variable] == os.environ[variable]
+
+
+@pytest.mark.parametrize("name", [".cache", ".config"])
+def test_a_home_in_which_a_folder_is_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    prepared(monkeypatch, HOME=str(tmp_path))
+    assert "MPLCONFIGDIR" not in os.environ
+    (tmp_path / name).touch()
+    prepared(monkeypatch, HOME=str(tmp_path))
+    assert "MPLCONFIGDIR" in os.environ
+
+
 @pytest.mark.parametrize("kind", ["writable by all", "a link", "a file"])
 def test_no_cache_is_kept_where_others_can_write(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._transforms import in_transforms, once
-from directmax._validation import check_count, check_one_hot, check_tensor
+from directmax._validation import check_count, check_one_hot, check_real, check_tensor
 from directmax.distributions._enumeration import DEFAULT_MAX_STATES
 from directmax.distributions._observed import observed_one_hot
 from directmax.gumbel import sample_gumbel
@@ -140,6 +140,17 @@ class DiscreteDistribution(ABC):
         check_tensor("z", z, self._shape, "batch, variables, values")
         if one_hot and self.validate and not z.is_meta:
             check_one_hot("z", z)
+
+    def _check_given(self, noise: Tensor, labels: Tensor) -> None:
+        """Noise on the single variables, and labels, as `argmax_given` takes them."""
+        check_tensor("noise", check_real("noise", noise), self._shape, "batch, variables, values")
+        self._check_labels(labels)
+
+    def _check_labels(self, labels: Tensor) -> None:
+        """One-hot rows of labels, of this batch."""
+        check_tensor("labels", labels, self._shape, "batch, variables, values")
+        if labels.ndim != 3:
+            raise ValueError(f"labels must have 3 axes, got shape {tuple(labels.shape)}")
 
     def _check_states(self, states: Tensor) -> Tensor:
         """States in the type of q."""

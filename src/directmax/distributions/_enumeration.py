@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._validation import check_count
+from directmax._validation import LARGEST, check_count
 
 DEFAULT_MAX_STATES = 2**16
 """Enumeration beyond this many states is refused unless the caller raises the limit."""
@@ -25,18 +25,22 @@ def number_of_states(num_variables: int, num_values: int, max_states: int | None
         32768
     """
     if max_states is not None:
-        check_count("max_states", max_states)
-    count = int(num_values) ** int(num_variables)
-    if max_states is not None and count > max_states:
+        check_count("max_states", max_states, maximum=LARGEST)
+    check_count("num_variables", num_variables, minimum=0)
+    check_count("num_values", num_values, minimum=0)
+    digits = int(num_variables) * math.log10(max(1, int(num_values)))
+    # A number of that many digits would take the longer to compute the more there are.
+    many = max_states is not None and digits > math.log10(max_states) + 1
+    count = 0 if many else int(num_values) ** int(num_variables)
+    if max_states is not None and (many or count > max_states):
+        shown = f"about 1e{math.floor(digits)}"
+        if digits < 15:
+            shown = f"{int(num_values) ** int(num_variables):,}"
         raise ValueError(
-            f"enumeration needs {num_values}^{num_variables} = {_readable(count)} states, the "
-            f"limit is {max_states:,}: choose an estimator that does not enumerate"
+            f"enumeration needs {num_values}^{num_variables} = {shown} states, the limit is "
+            f"{max_states:,}: choose an estimator that does not enumerate"
         )
     return count
-
-
-def _readable(count: int) -> str:
-    return f"{count:,}" if count < 10**15 else f"about 1e{math.floor(math.log10(count))}"
 
 
 def enumerate_states(

@@ -14,7 +14,13 @@ from directmax._choices import check_choice
 from directmax._masks import binary_potentials, check_masked, chosen, without_infinities
 from directmax._precision import no_autocast, widened
 from directmax._transforms import once
-from directmax._validation import check_count, check_flag, check_float_tensor, check_tensor
+from directmax._validation import (
+    check_broadcast,
+    check_count,
+    check_flag,
+    check_float_tensor,
+    check_tensor,
+)
 from directmax.distributions._base import DiscreteDistribution
 from directmax.distributions._enumeration import (
     DEFAULT_MAX_STATES,
@@ -174,6 +180,9 @@ class PairwiseBinary(DiscreteDistribution):
             check_tensor("noise", noise, ending, "batch, states")
             return self._argmax_states(noise, shift)
         check_tensor("noise", noise, self._shape, "batch, variables, values")
+        if shift is not None:
+            check_tensor("shift", shift, self._shape, "batch, variables, values")
+            check_broadcast("noise and shift", noise, shift)
         unary = self.unary.detach() + noise
         return self._solve(unary if shift is None else unary + shift).value
 
@@ -199,11 +208,13 @@ class PairwiseBinary(DiscreteDistribution):
             labels: one-hot, zero rows where unobserved.
         """
         if self.perturbation == "states":
+            self._check_labels(labels)
             # A state that contradicts a label falls behind all that do not.
             states = self._states(2**20)
             right = (states.flatten(1) @ labels.flatten(1).T).T  # agreeing variables, (b, K)
             wrong = labels.sum((-2, -1)).unsqueeze(-1) - right
             return self._argmax_states(noise.masked_fill(wrong > 0, -torch.inf), None)
+        self._check_given(noise, labels)
         unary, pairwise = self.unary.detach() + noise, self.pairwise.detach()
         rest = remaining_potentials(unary, pairwise, labels)
         if bool(rest.observed.all()):

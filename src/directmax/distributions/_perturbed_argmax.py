@@ -9,7 +9,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from directmax._masks import allowed, binary_potentials, check_masked, without_infinities
-from directmax._validation import check_count, check_flag, check_positive, check_tensor
+from directmax._validation import (
+    check_broadcast,
+    check_count,
+    check_flag,
+    check_positive,
+    check_real,
+    check_tensor,
+)
 from directmax.distributions._noise import Noise, check_noise, draw
 from directmax.distributions._structured import StructuredPotentials
 from directmax.structures import Structure
@@ -166,6 +173,8 @@ class PerturbedArgmax(StructuredPotentials):
         check_tensor("noise", noise, self._shape, "batch, variables, values")
         scores = self.unary.detach() + noise
         if shift is not None:
+            check_tensor("shift", shift, self._shape, "batch, variables, values")
+            check_broadcast("noise and shift", noise, shift)
             return self._solve(scores + shift)
         if self.structure is None:
             return self._solve(scores)
@@ -192,6 +201,7 @@ class PerturbedArgmax(StructuredPotentials):
             ValueError: no z in Z has the labels (asked with `validate` only, and only where some
                 variable is unobserved).
         """
+        self._check_given(noise, labels)
         if bool((labels.sum(-1) > 0).all()):
             return labels.expand(noise.shape)
         scores = self.unary.detach() + noise
@@ -224,6 +234,9 @@ class PerturbedArgmax(StructuredPotentials):
             The assignments, and by how much each falls short of z*, γ_i left out of both, which may
             be negative. Where no z in Z has that value: z* itself, and infinity.
         """
+        check_tensor("noise", noise, self._shape, "batch, variables, values")
+        check_real("noise", noise)
+        check_tensor("z", z, tuple(noise.shape), "samples, batch, variables, values")
         scores = self.unary.detach() + noise
         difference = noise[..., 1] - noise[..., 0]  # γ_i(1) − γ_i(0)
         margin = (difference * (2 * z[..., 1] - 1)).movedim(-1, 0)

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._precision import widened
+from directmax._validation import check_flag
 from directmax.distributions._linear import LinearPotentials
 from directmax.structures import Structure
 
@@ -23,7 +24,7 @@ class StructuredPotentials(LinearPotentials):
 
     def _set(self, weights: Tensor, structure: Structure, validate: bool) -> None:
         """Check and keep."""
-        structure.check(weights, validate=validate)
+        structure.check(weights, validate=check_flag("validate", validate))
         if weights.ndim != len(structure.shape) + 1:
             raise ValueError(
                 f"weights must have shape (batch, {', '.join(map(str, structure.shape))}), got "
@@ -50,12 +51,7 @@ class StructuredPotentials(LinearPotentials):
         """
         if self.structure is None:
             return super().score(z)
-        shape = self.unary.shape
-        if z.shape[-3:] != shape:
-            raise ValueError(
-                f"z must end in (batch, variables, values) = {tuple(shape)}, got shape "
-                f"{tuple(z.shape)}"
-            )
+        self._check(z)
         return self.structure.score(self.weights, self.structure.from_one_hot(z))
 
     def attach(

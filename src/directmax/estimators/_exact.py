@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from directmax._validation import check_count
+from directmax._validation import LARGEST, check_count
 from directmax.distributions import DEFAULT_MAX_STATES, DiscreteDistribution
 from directmax.estimators._base import Estimate, Estimator
 from directmax.objectives import Objective, state_losses
@@ -37,7 +37,7 @@ class Exact(Estimator):
 
     def __init__(self, *, max_states: int = DEFAULT_MAX_STATES) -> None:
         super().__init__()
-        self.max_states = check_count("max_states", max_states)
+        self.max_states = check_count("max_states", max_states, maximum=LARGEST)
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """k^n."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from directmax._precision import widened
 from directmax._transforms import refuse_in_transforms, uncompiled
-from directmax._validation import check_count, check_number, check_positive
+from directmax._validation import LARGEST, check_count, check_number, check_positive
 from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.estimators._base import (
     Estimate,
@@ -81,7 +81,7 @@ class Rebar(Estimator):
         self.num_samples = check_num_samples(num_samples)
         check_positive("temperature", temperature)
         check_number("scale", scale)
-        self.learn_every = check_count("learn_every", learn_every, minimum=0)
+        self.learn_every = check_count("learn_every", learn_every, minimum=0, maximum=LARGEST)
         learn = self.learn_every > 0
         with torch.inference_mode(False):  # where the estimator may be made
             self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)), learn)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from directmax._choices import check_choice
-from directmax._validation import check_count, check_flag, check_number
+from directmax._validation import LARGEST, check_count, check_flag
 from directmax.distributions import DEFAULT_MAX_STATES, DiscreteDistribution
 from directmax.estimators import Estimator
 from directmax.laboratory._gradients import Gradients, ParameterGradients, PotentialGradients
@@ -21,6 +21,7 @@ from directmax.laboratory._measure import (
     REFERENCE_FACTOR,
     Reference,
     average_reference,
+    check_confidence,
     exact_reference,
     measure_gradient,
 )
@@ -171,10 +172,9 @@ def _check(
                 f"{label!r}: {type(estimator).__name__}"
             )
     check_count("num_draws", num_draws, minimum=FEWEST_DRAWS)
-    check_count("max_states", max_states)
-    check_count("max_problems", max_problems)
-    if not 0 < check_number("confidence", confidence) < 1:
-        raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
+    check_count("max_states", max_states, maximum=LARGEST)
+    check_count("max_problems", max_problems, maximum=LARGEST)
+    check_confidence(confidence)
     if isinstance(reference, str):
         check_choice("reference", reference, ("exact", "none"))
     elif not isinstance(reference, Estimator):

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._validation import LARGEST, check_count, check_flag, check_number
 from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
 from directmax.estimators import Estimator, Exact
 from directmax.laboratory._gradients import Gradients
@@ -74,6 +75,7 @@ def exact_reference(gradients: Gradients, *, max_states: int = DEFAULT_MAX_STATE
         >>> reference.name, reference.value[0]
         ('exact', tensor([-0.2500,  0.2500], dtype=torch.float64))
     """
+    _check(gradients=gradients, max_states=max_states)
     q = gradients.distribution()
     if number_of_states(q.num_variables, q.num_values) > max_states:
         raise ValueError(
@@ -119,6 +121,7 @@ def average_reference(
         >>> reference.noise > 0
         True
     """
+    _check(gradients, estimator, num_draws=num_draws, max_problems=max_problems)
     frozen = _frozen(estimator)
     moments = _stream(
         gradients, frozen, num_draws, None, generator, max_problems, progress, "reference"
@@ -141,7 +144,7 @@ def measure_gradient(
     generator: torch.Generator | None = None,
     progress: Share = lambda fraction: None,
 ) -> GradientStatistics:
-    """Draw one estimator many times and compare; see `compare_gradients`, which checks arguments.
+    """Draw one estimator many times and compare; see `compare_gradients`.
 
     The estimator is copied and put into evaluation mode: its state, and yours, stays.
 
@@ -170,6 +173,13 @@ def measure_gradient(
         >>> found.bias.value, found.variance.value  # exact where there is one variable
         (0.0, 0.0)
     """
+    _check(gradients, estimator, num_draws=num_draws, max_problems=max_problems)
+    check_confidence(confidence)
+    check_flag("timing", timing)
+    if not isinstance(label, str):
+        raise TypeError(f"label must be a string, got {type(label).__name__}")
+    if not isinstance(reference, Reference):
+        raise TypeError(f"reference must be a Reference, got {type(reference).__name__}")
     cost = measure_cost(gradients, estimator, confidence=confidence) if timing else None
     if isinstance(estimator, Exact):  # has no noise
         num_draws = FEWEST_DRAWS
@@ -178,6 +188,26 @@ def measure_gradient(
         gradients, frozen, num_draws, reference.value, generator, max_problems, progress, label
     )
     return _statistics(label, frozen, num_draws, moments, reference, confidence, cost)
+
+
+def _check(gradients: object, *estimators: object, **counts: object) -> None:
+    """What the three functions take."""
+    if not isinstance(gradients, Gradients):
+        raise TypeError(f"gradients must be Gradients, got {type(gradients).__name__}")
+    for estimator in estimators:
+        if not isinstance(estimator, Estimator):
+            raise TypeError(f"estimator must be an Estimator, got {type(estimator).__name__}")
+    for name, count in counts.items():
+        if name == "num_draws":
+            check_count(name, count, FEWEST_DRAWS)
+        else:
+            check_count(name, count, maximum=LARGEST)
+
+
+def check_confidence(value: object) -> None:
+    """Refuse, as argument `confidence`, what is no number between 0 and 1."""
+    if not 0 < check_number("confidence", value) < 1:
+        raise ValueError(f"confidence must be between 0 and 1, got {value}")
 
 
 def _statistics(

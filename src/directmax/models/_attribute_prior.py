@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from directmax._validation import check_integers
 from directmax.distributions import DiscreteDistribution, enumerate_states
 
 PSEUDO_COUNT = 0.5
@@ -34,6 +35,10 @@ def attribute_prior(labels: Int[Tensor, "m n"]) -> Float[Tensor, " states"]:
         >>> attribute_prior(torch.tensor([[0], [0], [0], [1], [-1]])).exp()
         tensor([0.7400, 0.2600])
     """
+    if check_integers("labels", labels).ndim != 2:
+        raise ValueError(f"labels must be (images, attributes), got shape {tuple(labels.shape)}")
+    if bool((labels > 1).any()):
+        raise ValueError(f"labels must be 0 or 1, or −1 where unknown, got {int(labels.max())}")
     known = (labels >= 0).sum(0)
     share = ((labels > 0).sum(0) + PSEUDO_COUNT) / (known + 2 * PSEUDO_COUNT)  # (n,)
     bits = enumerate_states(labels.shape[1], 2, device=labels.device)[..., 1]  # (K, n)

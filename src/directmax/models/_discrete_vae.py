@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from directmax._randomness import check_generator
-from directmax._validation import check_count, check_flag, check_float_tensor
+from directmax._validation import LARGEST, check_count, check_flag, check_float_tensor
 from directmax.distributions import (
     DEFAULT_MAX_STATES,
     Categorical,
@@ -155,6 +155,8 @@ class DiscreteVAE(nn.Module):
             images: x in [0, 1].
             quick: with one search in place of two, in less than half the time; see `refine`.
         """
+        check_images(images, num_pixels_of(self.encoder))
+        check_flag("quick", quick)
         if not self.refined or not len(images):
             return self.posterior(images)
         n, k = self._sizes(images)
@@ -288,6 +290,7 @@ class DiscreteVAE(nn.Module):
             TypeError, ValueError: `num_samples` is no integer of at least 1.
         """
         check_count("num_samples", num_samples)
+        check_count("max_states", max_states, maximum=LARGEST)
         check_images(images, num_pixels_of(self.encoder))
         n, k = self._sizes(images)
         alone = self.posterior if self.refined and not quick else None

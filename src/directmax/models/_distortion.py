@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from directmax._precision import no_autocast
 from directmax._randomness import draw
+from directmax._validation import check_flag, check_float_tensor, check_number
 
 ANGLE = 15.0
 """Degrees."""
@@ -80,7 +81,12 @@ def distorted(
 
     Reference: DeVries and Taylor 2017 (the covered square); Cubuk et al. 2020 (the others).
     """
+    check_float_tensor("images", images, ("batch", "channels", "height", "width"), finite=False)
+    strength = check_number("strength", strength)
+    check_flag("cover", cover)
     _, channels, height, width = images.shape
+    if 0 in (channels, height, width):
+        raise ValueError(f"images must have pixels, got shape {tuple(images.shape)}")
     moved = turned(images, strength, mirror=True, padding="border", generator=generator)
     number = _draws(images, generator)
     with torch.no_grad():

@@ -19,7 +19,7 @@ from directmax._choices import check_choice
 from directmax._validation import check_count, check_flag, check_shape
 from directmax.models._convolutions import grid_of
 from directmax.models._network_names import NETWORKS
-from directmax.models._networks import Decoder
+from directmax.models._networks import Decoder, check_codes
 
 SMALLEST = 4
 """Height and width, at most, of the grid in the middle."""
@@ -37,6 +37,10 @@ def image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
         >>> image_shape((28, 20)), image_shape((3, 32, 32))
         ((1, 28, 20), (3, 32, 32))
     """
+    if not isinstance(shape, Sequence):
+        raise TypeError(
+            f"shape must be (height, width) or (channels, height, width), got {shape!r}"
+        )
     axes = ("channels", "height", "width")[-max(2, min(3, len(shape))) :]
     sizes = check_shape("shape", tuple(shape), axes)
     return (1, *sizes) if len(sizes) == 2 else sizes  # type: ignore[return-value]
@@ -165,6 +169,9 @@ class ImageDecoder(nn.Module):
 
     def forward(self, z: Float[Tensor, "... n k"]) -> Float[Tensor, "... d"]:
         """Pixel logits of p(x|z)."""
+        check_codes(z, self.num_variables, self.num_values)
+        if z.ndim < 3:
+            raise ValueError(f"z must be (…, variables, values), got shape {tuple(z.shape)}")
         return self.rest(self.first(z.flatten(-2)))
 
     def _pictures(self, rows: Float[Tensor, "m h"]) -> Float[Tensor, "m d"]:
@@ -228,6 +235,7 @@ def named_decoder(
         ValueError: an unknown name.
     """
     check_choice("network", network, tuple(NETWORKS))
+    check_count("hidden", hidden)
     if network == "mlp":
         return Decoder(num_variables, num_values, math.prod(shape), hidden=hidden)
     return ImageDecoder(num_variables, num_values, shape, residual=network == "resnet")

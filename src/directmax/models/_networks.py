@@ -9,11 +9,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from directmax._validation import check_count, check_flag
+from directmax._validation import check_count, check_flag, check_real, check_tensor
 from directmax.distributions import Gibbs, PairwiseBinary
 from directmax.objectives import LinearMap
 from directmax.solvers import PairwiseSolver, choose_solver
 from directmax.structures import Structure
+
+
+def check_pixels(images: object, num_pixels: int) -> None:
+    """Refuse, as what an encoder is given, what are no rows of so many pixels."""
+    check_tensor("images", check_real("images", images), (num_pixels,), "pixels")
+
+
+def check_codes(z: object, num_variables: int, num_values: int) -> None:
+    """Refuse, as what a decoder is given, what are no codes of these sizes."""
+    check_tensor("z", check_real("z", z), (num_variables, num_values), "variables, values")
 
 
 def trunk_layers(trunk: object, num_pixels: int, hidden: int) -> list[nn.Module]:
@@ -95,6 +105,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: Float[Tensor, "b d"]) -> Float[Tensor, "b n k"]:
         """Logits of q(z|x)."""
+        check_pixels(images, self.num_pixels)
         logits: Tensor = self.layers(images)
         return logits.unflatten(-1, (self.num_variables, self.num_values))
 
@@ -210,6 +221,7 @@ class PairwiseEncoder(nn.Module):
 
     def forward(self, images: Float[Tensor, "b d"]) -> PairwiseBinary:
         """q(z|x)."""
+        check_pixels(images, self.num_pixels)
         q: PairwiseBinary = self.potentials(self.layers(images))
         return q
 
@@ -264,6 +276,7 @@ class StructuredEncoder(nn.Module):
 
     def forward(self, images: Float[Tensor, "b d"]) -> Gibbs:
         """q(z|x)."""
+        check_pixels(images, self.num_pixels)
         weights = self.layers(images).unflatten(-1, self.structure.shape)
         return Gibbs(weights, self.structure, validate=False)
 
@@ -334,4 +347,5 @@ class Decoder(nn.Module):
 
     def forward(self, z: Float[Tensor, "... n k"]) -> Float[Tensor, "... d"]:
         """Pixel logits of p(x|z)."""
+        check_codes(z, self.num_variables, self.num_values)
         return self.rest(self.first(z.flatten(-2)))

@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from directmax._choices import check_choice
+from directmax._validation import check_count
 from directmax.distributions import Gibbs
-from directmax.models._networks import StructuredEncoder
+from directmax.models._networks import StructuredEncoder, check_pixels
 from directmax.structures import Arborescence, Chain, Matching, Structure, Subsets
 
 
@@ -52,6 +53,7 @@ class ChainEncoder(StructuredEncoder):
     def forward(self, images: Float[Tensor, "b d"]) -> Gibbs:
         """q(z|x)."""
         length, states = self.structure.shape
+        check_pixels(images, self.num_pixels)
         weights = self.layers(images).unflatten(-1, (length, states))
         return Gibbs(weights, Chain(length, states, self.transitions), validate=False)
 
@@ -84,6 +86,8 @@ def structured_encoder(
         >>> structured_encoder("tree", 64, 5, 6).structure
         Arborescence(5)
     """
+    check_choice("kind", kind, ("subset", "chain", "matching", "tree"))
+    check_count("num_values", num_values)
     structure: Structure
     if kind == "chain":
         return ChainEncoder(num_pixels, num_variables, num_values, hidden=hidden, trunk=trunk)
@@ -92,6 +96,5 @@ def structured_encoder(
     elif kind == "matching":
         structure = Matching(num_variables, num_values)
     else:
-        check_choice("kind", kind, ("subset", "chain", "matching", "tree"))
         structure = Arborescence(num_variables)
     return StructuredEncoder(num_pixels, structure, hidden=hidden, trunk=trunk)

@@ -8,6 +8,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from directmax._precision import widened
+from directmax._validation import (
+    check_float_tensor,
+    check_number,
+    check_real,
+    check_tensor,
+)
 from directmax.objectives._gaussian import gaussian_kl
 
 CHUNK_IMAGES_CPU = 256
@@ -61,6 +67,17 @@ class AttributeReconstruction:
         *,
         kl_weight: float = 1.0,
     ) -> None:
+        for name, part in (("decoder", decoder), ("gaussians", gaussians), ("loss", loss)):
+            if not callable(part):
+                raise TypeError(f"{name} must be callable, got {type(part).__name__}")
+        if check_tensor("images", images, (), "").ndim != 4:
+            raise ValueError(
+                f"images must be (batch, channels, height, width), got {tuple(images.shape)}"
+            )
+        check_float_tensor("noise", noise, ("batch", "dimensions"), finite=False)
+        if len(noise) != len(images):
+            raise ValueError(f"noise must be of the {len(images)} images, got {len(noise)} rows")
+        kl_weight = check_number("kl_weight", kl_weight)
         self.decoder, self.gaussians, self.loss = decoder, gaussians, loss
         self.images, self.noise, self.kl_weight = images, noise, kl_weight
 
@@ -75,15 +92,27 @@ class AttributeReconstruction:
         """−log P(x | z, ε_z) and the Gaussian KL, unweighted."""
         self._check(z)
         bits = z[..., 1]
-        mean, log_variance = map(widened, self.gaussians(bits))
+        mean, log_variance = self._code(bits)
         code = mean + (0.5 * log_variance).exp() * self.noise
-        losses = self.loss(self.decoder(code, bits), self.images)
+        losses = check_real("what loss returns", self.loss(self.decoder(code, bits), self.images))
         return losses, gaussian_kl(mean, log_variance)
 
     def code(self, bits: Float[Tensor, "*s b n"]) -> Float[Tensor, "*s b c"]:
         """ε_z of attributes from 0 to 1."""
-        mean, log_variance = map(widened, self.gaussians(bits))
+        mean, log_variance = self._code(bits)
         return mean + (0.5 * log_variance).exp() * self.noise
+
+    def _code(self, bits: Float[Tensor, "*s b n"]) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the Gaussian code."""
+        found = self.gaussians(bits)
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            raise TypeError(
+                f"gaussians must return mean and log-variance, got {type(found).__name__}"
+            )
+        first, second = (check_real("what gaussians returns", each) for each in found)
+        for each in (first, second):
+            check_tensor("what gaussians returns", each, tuple(self.noise.shape), "batch, c")
+        return widened(first), widened(second)
 
     @property
     def chunk_assignments(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._validation import check_count
+from directmax._validation import LARGEST, check_count
 
 
 def batched(
@@ -67,7 +67,9 @@ class Batched:
                 )
         self.function, self.inputs = function, inputs
         if chunk_assignments is not None:
-            self.chunk_assignments = check_count("chunk_assignments", chunk_assignments)
+            self.chunk_assignments = check_count(
+                "chunk_assignments", chunk_assignments, maximum=LARGEST
+            )
 
     def __call__(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
         """f(z)."""

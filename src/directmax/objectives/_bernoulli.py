@@ -30,6 +30,11 @@ def bernoulli_loss(
         tensor([1.3863])
     """
     logits, images = _checked(logits, images)
+    if images.ndim != 2 or logits.ndim < 2:
+        raise ValueError(
+            "logits and images must have shapes (…, batch, pixels) and (batch, pixels), got "
+            f"{tuple(logits.shape)} and {tuple(images.shape)}"
+        )
     if logits.shape[-2:-1] != images.shape[-2:-1] and 1 not in (*logits.shape[-2:-1], len(images)):
         raise ValueError(
             f"logits must be for the {len(images)} images, got shape {tuple(logits.shape)}"

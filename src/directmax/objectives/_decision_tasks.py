@@ -8,8 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._randomness import check_generator
 from directmax._validation import check_count, check_number, check_positive
 from directmax.structures import Knapsack, Matching, Paths, Structure, Subsets, Tours
+
+MOST_DEGREE = 40
+"""Of a polynomial: beyond it float32 overflows."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def polynomial_costs(
     Reference: Elmachtoub and Grigas 2022, section 6.1; as in PyEPO 2, `pyepo.data`.
     """
     check_count("outputs", outputs)
-    _check_draws(num, num_features, degree, noise)
+    _check_draws(num, num_features, degree, noise, generator)
     mixing = (torch.rand(outputs, num_features, generator=generator) < 0.5).float()
     features = torch.randn(num, num_features, generator=generator)
     costs = (features @ mixing.T / num_features**0.5 + 3) ** degree + 1
@@ -129,6 +133,7 @@ def knapsack_task(
     Reference: Elmachtoub and Grigas 2022; PyEPO 2, `pyepo.data.knapsack` (in one dimension).
     """
     check_count("items", items)
+    check_generator(generator)
     sizes = torch.randint(300, 800, (items,), generator=generator)
     features, values = polynomial_costs(
         num, num_features, items, degree=degree, noise=noise, generator=generator
@@ -202,7 +207,7 @@ def travelling_salesman_task(
     Reference: as in PyEPO 2, `pyepo.data.tsp`; Tang and Khalil 2022.
     """
     structure = Tours(cities)
-    _check_draws(num, num_features, degree, noise)
+    _check_draws(num, num_features, degree, noise, generator)
     half = cities // 2
     places = torch.cat(
         [
@@ -257,8 +262,8 @@ def portfolio_task(
     """
     check_count("assets", assets, 2)
     structure = Subsets(assets, check_count("chosen", chosen))
-    _check_draws(num, num_features, degree, 0.0)
-    if not 0 <= check_number("noise", noise) < float("inf"):
+    _check_draws(num, num_features, degree, 0.0, generator)
+    if check_number("noise", noise) < 0:
         raise ValueError(f"noise must be a finite number of at least 0, got {noise}")
     mixing = (torch.rand(assets, num_features, generator=generator) < 0.5).float()
     loadings = 0.0025 * noise * (2 * torch.rand(assets, num_features, generator=generator) - 1)
@@ -269,10 +274,12 @@ def portfolio_task(
     return DecisionTask(features, -(signal + common + own), structure)
 
 
-def _check_draws(num: int, num_features: int, degree: int, noise: float) -> None:
+def _check_draws(num: int, num_features: int, degree: int, noise: float, generator: object) -> None:
     """What all generators take."""
     check_count("num", num)
     check_count("num_features", num_features)
-    check_count("degree", degree)
-    if not 0 <= noise < 1:
+    if check_count("degree", degree) > MOST_DEGREE:
+        raise ValueError(f"degree must be at most {MOST_DEGREE}, got {degree}")
+    check_generator(generator)
+    if not 0 <= check_number("noise", noise) < 1:
         raise ValueError(f"noise must be from 0 to below 1, got {noise}")

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._randomness import draw
-from directmax._validation import check_count, check_positive
+from directmax._validation import check_count, check_positive, check_real
 from directmax.distributions import PerturbedArgmax
 from directmax.structures import Listed, Structure
 
@@ -36,6 +36,7 @@ def regret(
     Reference: Elmachtoub and Grigas 2022.
     """
     _check_same("predicted", predicted, "costs", costs)
+    _check_structure(structure)
     with torch.no_grad():
         chosen, best = structure.argmax(-predicted), structure.argmax(-costs)
         return ((chosen - best) * costs).flatten(1).sum(-1)
@@ -84,6 +85,7 @@ def fenchel_young(
     Dalle et al. 2022 (multiplicative noise).
     """
     _check_same("weights", weights, "labels", labels)
+    _check_structure(structure)
     if isinstance(noise, str) and noise == "multiplicative":
         factor = _lognormal(weights, scale, num_samples, generator)
         every = weights * factor  # (s, b, *shape)
@@ -135,6 +137,7 @@ def spo_plus(
     Reference: Elmachtoub and Grigas 2022, equation 9; the noise is an addition.
     """
     _check_same("predicted", predicted, "costs", costs)
+    _check_structure(structure)
     best = structure.argmax(-costs.detach()) if labels is None else labels
     return fenchel_young(
         costs - 2 * predicted,
@@ -187,12 +190,18 @@ def _lognormal(
     return (scale * normal - scale**2 / 2).exp()
 
 
+def _check_structure(structure: object) -> None:
+    if not isinstance(structure, Structure):
+        raise TypeError(f"structure must be a Structure, got {type(structure).__name__}")
+
+
 def _check_same(name: str, value: object, other_name: str, other: object) -> None:
     """Two tensors of one shape."""
     for each, tensor in ((name, value), (other_name, other)):
         if not isinstance(tensor, Tensor) or tensor.ndim < 2:
             kind = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
             raise TypeError(f"{each} must be a tensor (batch, *shape of the structure), got {kind}")
+        check_real(each, tensor)
     assert isinstance(value, Tensor)
     assert isinstance(other, Tensor)
     if value.shape != other.shape:

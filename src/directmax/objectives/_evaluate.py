@@ -181,6 +181,9 @@ def evaluate_many(objective: Objective, z: Float[Tensor, "c *s b n k"]) -> Float
         tensor([[0.],
                 [1.]])
     """
+    _check(objective, z)
+    if z.ndim < 4 or not len(z):
+        raise ValueError(f"z must be (c, …, batch, variables, values), c ≥ 1, got {tuple(z.shape)}")
     parts = z.split(_chunk(objective, z[0]))
     return torch.cat([evaluate(objective, part) for part in parts])
 

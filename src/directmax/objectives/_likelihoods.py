@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from directmax._precision import no_autocast, widened
+from directmax._validation import check_broadcast, check_real, check_tensor
 from directmax.objectives._bernoulli import softplus
 
 LEVELS = 256
@@ -24,6 +25,7 @@ def unit_pixels(
         >>> unit_pixels(torch.tensor([0, 255], dtype=torch.uint8))
         tensor([0.0020, 0.9980])
     """
+    check_tensor("images", images, (), "")
     return (images.to(dtype) + 0.5) / LEVELS
 
 
@@ -56,7 +58,7 @@ def gaussian_loss(
 
     Reference: Theis et al. 2016 (dequantisation); Rybkin et al. 2021 (one learned σ).
     """
-    mean, log_scale = widened(mean), widened(log_scale)
+    mean, log_scale = _checked(mean, log_scale, images)
     with no_autocast(mean.device):
         difference = (mean - unit_pixels(images, mean.dtype)).flatten(-3)
         pixels = difference.shape[-1]
@@ -93,7 +95,7 @@ def logistic_loss(
 
     Reference: Kingma et al. 2016 (IAF); Salimans et al. 2017 (PixelCNN++).
     """
-    mean, log_scale = widened(mean), widened(log_scale)
+    mean, log_scale = _checked(mean, log_scale, images)
     with no_autocast(mean.device):
         rate = (-log_scale).exp()
         centred = (unit_pixels(images, mean.dtype) - mean) * rate
@@ -103,3 +105,18 @@ def logistic_loss(
         inside = ((images > 0) & (images < LEVELS - 1)).flatten(-3).sum(-1)
         width = torch.log(-torch.expm1(-2 * half))
         return (upper + lower).flatten(-3).sum(-1) - inside * width
+
+
+def _checked(mean: object, log_scale: object, images: object) -> tuple[Tensor, Tensor]:
+    """The mean images and the scale, of fitting types and shapes."""
+    mean, log_scale = check_real("mean", mean), check_real("log_scale", log_scale)
+    images = check_tensor("images", images, (), "")
+    if mean.ndim < 4 or images.ndim != 4:
+        raise ValueError(
+            "mean and images must have shapes (…, batch, channels, height, width) and (batch, "
+            f"channels, height, width), got {tuple(mean.shape)} and {tuple(images.shape)}"
+        )
+    if log_scale.ndim:
+        raise ValueError(f"log_scale must be one number, got shape {tuple(log_scale.shape)}")
+    check_broadcast("mean and images", mean, images)
+    return widened(mean), widened(log_scale)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._randomness import check_generator
-from directmax._validation import check_number
+from directmax._validation import check_number, check_real
 from directmax.structures import Listed, Structure
 
 
@@ -79,7 +79,7 @@ class SolutionPool:
         check_generator(generator)
         device = None if generator is None else generator.device
         if float(torch.rand((), generator=generator, device=device)) < self.share:
-            found = self.structure.argmax(-predicted)
+            found = self.structure.argmax(-check_real("predicted", predicted))
             self.listed = self.listed.extended(found.flatten(0, found.ndim - self._axes - 1))
         else:
             self.structure.check(predicted)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._kernels import over_rows
-from directmax._validation import check_count, check_positive
+from directmax._validation import LARGEST, check_count, check_positive
 from directmax.solvers._pairwise import PairwiseSolver
 from directmax.solvers._solution import Status
 
@@ -68,7 +68,7 @@ class BranchAndBound(PairwiseSolver):
         if time_limit is not None:
             check_positive("time_limit", time_limit)
         if node_limit is not None:
-            check_count("node_limit", node_limit)
+            check_count("node_limit", node_limit, maximum=LARGEST)
         self.time_limit = time_limit
         self.node_limit = node_limit
 

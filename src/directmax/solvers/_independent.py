@@ -26,6 +26,8 @@ def solve_independent(unary: Float[Tensor, "*s b n k"]) -> Solution:
         ([[1, 0]], [4.0], 'optimal')
     """
     check_sampled("unary", unary)
+    if not unary.shape[-1]:
+        raise ValueError(f"unary must have at least 1 value, got shape {tuple(unary.shape)}")
     unary = unary.detach()
     best, index = unary.max(-1, keepdim=True)
     value = torch.zeros_like(unary).scatter_(-1, index, 1.0)

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from directmax._randomness import check_generator
+from directmax._validation import check_count, check_flag, check_real, check_tensor
 from directmax.structures._rows import Answer
 from directmax.structures._weights import Weighted, categorical
 
@@ -70,6 +72,7 @@ class Structure(Weighted, ABC):
             TypeError, ValueError: weights of another type or shape, NaN or +∞; no z is left.
         """
         rows = self._rows(weights, False)
+        check_flag("validate", validate)
         if not len(rows):
             return torch.zeros_like(weights)
         masked = validate and self._has_masks(rows)
@@ -85,7 +88,12 @@ class Structure(Weighted, ABC):
     def score(
         self, weights: Float[Tensor, "*s b *shape"], z: Float[Tensor, "*s b *shape"]
     ) -> Float[Tensor, "*s b"]:
-        """⟨w, z⟩ + c(z), differentiable with respect to the weights and the potentials in c."""
+        """⟨w, z⟩ + c(z), differentiable with respect to the weights and the potentials in c.
+
+        Raises:
+            TypeError, ValueError: weights or z of another type or shape.
+        """
+        self._fit_both(weights, z)
         chosen = torch.where(z > 0, weights, torch.zeros_like(weights)) * z
         total = chosen.flatten(chosen.ndim - len(self.shape)).sum(-1)
         offset = self.offset(z)
@@ -102,7 +110,7 @@ class Structure(Weighted, ABC):
         Raises:
             TypeError, ValueError: z of another type or shape.
         """
-        rows = self._rows(z.detach() if isinstance(z, Tensor) else z, True)
+        rows = self._rows(z.detach() if isinstance(z, Tensor) else z, True, "z")
         if not len(rows):
             return torch.ones(0, dtype=torch.bool, device=z.device).reshape(self._leading(z))
         binary = ((rows == 0) | (rows == 1)).flatten(1).all(1)
@@ -127,22 +135,30 @@ class Structure(Weighted, ABC):
 
     def potentials(self, weights: Float[Tensor, "*s b ..."]) -> Float[Tensor, "*s b n k"]:
         """What every value of every variable adds to the score; 0 and w_i for elements."""
+        weights = self._fit(weights)
         if len(self.shape) == 2:
             return weights
         return torch.stack([torch.zeros_like(weights), weights], -1)
 
     def one_hot(self, z: Float[Tensor, "*s b ..."]) -> Float[Tensor, "*s b n k"]:
         """z as one-hot variables, of which 1 − z_i, z_i stand for an element."""
+        axes = "elements" if len(self.shape) == 1 else "variables, values"
+        check_tensor("z", check_real("z", z), self.shape, axes)
         return z if len(self.shape) == 2 else torch.stack([1 - z, z], -1)
 
     def from_one_hot(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b ..."]:
         """z as the structure has it."""
+        check_tensor("z", z, (self.shape[0], self.num_values), "variables, values")
         return z if len(self.shape) == 2 else z[..., 1]
 
     def argmax_potentials(
         self, potentials: Float[Tensor, "*s b n k"], *, validate: bool = True
     ) -> Float[Tensor, "*s b n k"]:
         """The best z for any such potentials, one-hot."""
+        check_real("potentials", potentials)
+        check_tensor(
+            "potentials", potentials, (self.shape[0], self.num_values), "variables, values"
+        )
         if len(self.shape) == 2:
             return self.argmax(potentials, validate=validate)
         return self.one_hot(self.argmax(potentials[..., 1] - potentials[..., 0], validate=validate))
@@ -160,6 +176,12 @@ class Structure(Weighted, ABC):
         Returns:
             The assignments, and where there is one; elsewhere the assignment is `z`.
         """
+        self._fit_both(weights, z)
+        if weights.shape != z.shape:
+            raise ValueError(
+                f"weights and z must have one shape, got {tuple(weights.shape)} and "
+                f"{tuple(z.shape)}"
+            )
         rows, flat = self._rows(weights, False), self._rows(z, False)
         other, reached = self._alternatives(rows, flat)
         found = reached.reshape(*reached.shape, *(1,) * len(self.shape))
@@ -190,7 +212,7 @@ class Structure(Weighted, ABC):
 
     def marginals(self, weights: Float[Tensor, "*s b *shape"]) -> Float[Tensor, "*s b *shape"]:
         """E_q[z], the probability of every element or value: the gradient of `log_partition`."""
-        graph = torch.is_grad_enabled() and weights.requires_grad
+        graph = torch.is_grad_enabled() and self._fit(weights).requires_grad
         with torch.enable_grad():
             leaf = weights if graph else weights.detach().requires_grad_()
             total = self.log_partition(leaf).sum()
@@ -210,7 +232,7 @@ class Structure(Weighted, ABC):
 
     def log_count(self, weights: Float[Tensor, "*s b *shape"]) -> Float[Tensor, "*s b"]:
         """log |Z| in nats for every problem of these weights, whose values do not matter."""
-        rows = torch.zeros_like(self._rows(weights.detach(), False))
+        rows = torch.zeros_like(self._rows(weights, False).detach())
         with torch.no_grad():
             return self._log_partition(rows, 0.0).reshape(self._leading(weights))
 
@@ -233,6 +255,8 @@ class Structure(Weighted, ABC):
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "num_samples *s b *shape"]:
         """Independent exact samples of q."""
+        check_generator(generator)
+        num_samples = check_count("num_samples", num_samples, 0)
         rows = self._finite(self._rows(weights, True))
         rows = rows.expand(num_samples, *rows.shape).flatten(0, 1)
         z = self._sample(rows, generator) if len(rows) else rows
@@ -332,7 +356,7 @@ class Structure(Weighted, ABC):
 
     def reach(self, weights: Float[Tensor, "*s b ..."]) -> Float[Tensor, "*s b"]:
         """More than any two z can differ by in score, and than their number matters in sums."""
-        rows = self._rows(weights.detach(), False)
+        rows = self._rows(weights, False).detach()
         sizes = self._dominating(rows).reshape(len(rows)) - math.log(torch.finfo(rows.dtype).eps)
         count = math.log(2) * math.prod(self.shape)
         return (sizes + count).to(rows.dtype).reshape(self._leading(weights))

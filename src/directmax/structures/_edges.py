@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from directmax._validation import check_integers
+
 
 def check_edges(edges: object, vertices: int | None = None) -> Int[Tensor, "m 2"]:
     """The edges as a tensor of their own, on the CPU.
@@ -21,10 +23,9 @@ def check_edges(edges: object, vertices: int | None = None) -> Int[Tensor, "m 2"
         table = torch.as_tensor(edges).cpu()
     except (TypeError, ValueError, RuntimeError):
         raise TypeError("edges must be pairs of vertices, (tail, head)") from None
-    if table.is_floating_point() or table.ndim != 2 or table.shape[1] != 2 or not len(table):
-        raise ValueError(
-            f"edges must be integers (edges, 2), got {table.dtype} of shape {tuple(table.shape)}"
-        )
+    check_integers("edges", table)
+    if table.ndim != 2 or table.shape[1] != 2 or not len(table):
+        raise ValueError(f"edges must be integers (edges, 2), got shape {tuple(table.shape)}")
     if int(table.min()) < 0 or bool((table[:, 0] == table[:, 1]).any()):
         raise ValueError("edges must be between different vertices, numbered from 0")
     if vertices is not None and int(table.max()) >= vertices:

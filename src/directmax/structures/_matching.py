@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from directmax._validation import check_count
+from directmax._validation import check_count, check_tensor
 from directmax.structures._base import Structure
 from directmax.structures._rows import Answer, solve_rows
 from directmax.structures._weights import categorical
@@ -129,25 +129,30 @@ class Ranking(Structure):
         self, weights: Float[Tensor, "*s b n"], z: Float[Tensor, "*s b n"]
     ) -> Float[Tensor, "*s b"]:
         """Σ_i w_i z_i."""
+        self._fit_both(weights, z)
         return (weights * z).sum(-1)
 
     def is_feasible(self, z: Float[Tensor, "*s b n"]) -> Bool[Tensor, "*s b"]:
         """Whether every rank is there once."""
+        self._fit(z, "z")
         ranks = torch.arange(self.shape[0], dtype=z.dtype, device=z.device)
         return (z.sort(-1).values == ranks).all(-1)
 
     def potentials(self, weights: Float[Tensor, "*s b n"]) -> Float[Tensor, "*s b n n"]:
         """w_i j, what rank j of item i adds to the score."""
+        self._fit(weights)
         ranks = torch.arange(self.shape[0], dtype=weights.dtype, device=weights.device)
         return weights.unsqueeze(-1) * ranks
 
     def one_hot(self, z: Float[Tensor, "*s b n"]) -> Float[Tensor, "*s b n n"]:
         """The rank of every item, one-hot."""
+        check_tensor("z", z, self.shape, "items")
         ranks = torch.arange(self.shape[0], dtype=z.dtype, device=z.device)
         return (z.unsqueeze(-1) == ranks).to(z.dtype)
 
     def from_one_hot(self, z: Float[Tensor, "*s b n n"]) -> Float[Tensor, "*s b n"]:
         """Ranks, from one-hot ones."""
+        check_tensor("z", z, (*self.shape, *self.shape), "items, ranks")
         return (z * torch.arange(self.shape[0], dtype=z.dtype, device=z.device)).sum(-1)
 
     def argmax_potentials(

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from directmax._validation import check_count
+from directmax._validation import check_count, check_integers
 
 
 def check_numbers(
@@ -26,7 +26,7 @@ def check_numbers(
         if number > most:
             raise ValueError(f"{name} must be at most {most}, got {number}")
         return torch.tensor([number]), None
-    if value.is_floating_point() or value.dtype == torch.bool or value.ndim != 1:
+    if check_integers(name, value).ndim != 1:
         raise TypeError(
             f"{name} must be an integer or integers (batch,), got {value.dtype} of shape "
             f"{tuple(value.shape)}"

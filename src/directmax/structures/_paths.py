@@ -12,12 +12,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from directmax._choices import check_choice
-from directmax._validation import check_count
+from directmax._validation import check_count, check_flag
 from directmax.structures._base import Structure
 from directmax.structures._edges import check_edges
 from directmax.structures._parameters import check_numbers, common, per_row
 from directmax.structures._rows import Answer, solve_others, solve_rows
 from directmax.structures._weights import categorical, forbidden
+
+MOST_CELLS = 10**6
+"""Of a grid: the edges of each are gone through in Python."""
 
 
 class Paths(Structure):
@@ -66,7 +69,8 @@ class Paths(Structure):
         clip: bool = False,
     ) -> None:
         self.edges = check_edges(edges)
-        self.on, self.clip = check_choice("on", on, ("edges", "vertices")), clip
+        self.on = check_choice("on", on, ("edges", "vertices"))
+        self.clip = check_flag("clip", clip)
         self.num_vertices = int(self.edges.max()) + 1
         last = self.num_vertices - 1
         self.source, sources = check_numbers("source", source, 0, last)
@@ -115,8 +119,11 @@ class Paths(Structure):
             >>> Paths.grid(3, 3, neighbours="8", on="vertices").argmax(-torch.ones(1, 9))
             tensor([[1., 0., 0., 0., 1., 0., 0., 0., 1.]])
         """
-        check_count("rows", rows)
-        check_count("columns", columns)
+        cells = check_count("rows", rows) * check_count("columns", columns)
+        if cells > MOST_CELLS:
+            raise ValueError(
+                f"rows and columns must make at most {MOST_CELLS:,} cells, got {cells:,}"
+            )
         check_choice("neighbours", neighbours, ("right-down", "4", "8"))
         steps = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
         if neighbours != "8":

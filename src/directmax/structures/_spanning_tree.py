@@ -47,8 +47,8 @@ class SpanningTree(Structure):
         self, vertices: int, edges: Int[Tensor, "m 2"] | Sequence[tuple[int, int]] | None = None
     ) -> None:
         v = check_count("vertices", vertices, 2)
-        everything = torch.triu_indices(v, v, 1).T
-        self.edges = everything.contiguous() if edges is None else check_edges(edges, v)
+        every = torch.triu_indices(v, v, 1).T.contiguous() if edges is None else edges
+        self.edges = check_edges(every, v)
         if len(self.edges.sort(-1).values.unique(dim=0)) != len(self.edges):
             raise ValueError("edges must be different, got one of them in both directions")
         self.num_vertices, self.shape = v, (len(self.edges),)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from directmax._validation import check_count
+from directmax._validation import check_count, check_flag
 from directmax.structures._base import Structure
 from directmax.structures._parameters import check_numbers, per_row
 from directmax.structures._rows import Answer
@@ -45,7 +45,7 @@ class Subsets(Structure):
     def __init__(self, n: int, k: int | Int[Tensor, " b"], *, at_most: bool = False) -> None:
         self.shape = (check_count("n", n),)
         self.k, self.batch_size = check_numbers("k", k, 0, n)
-        self.at_most = at_most
+        self.at_most = check_flag("at_most", at_most)
 
     def __repr__(self) -> str:
         k = int(self.k) if self.batch_size is None else f"{self.batch_size} numbers"

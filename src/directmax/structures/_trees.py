@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from directmax._randomness import draw
-from directmax._validation import check_count
+from directmax._validation import check_count, check_flag
 from directmax.structures._base import Structure
 from directmax.structures._parameters import check_numbers, per_row
 from directmax.structures._rows import Answer, solve_rows
@@ -29,7 +29,7 @@ class _DirectedTrees(Structure):
     ) -> None:
         check_count("n", n)
         self.shape = (n, n + 1)
-        self.single_root = single_root
+        self.single_root = check_flag("single_root", single_root)
         self.has_lengths = lengths is not None
         self.lengths, self.batch_size = check_numbers(
             "lengths", n if lengths is None else lengths, 1, n

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._precision import widened
+from directmax._validation import check_broadcast
 from directmax.gumbel import sample_gumbel
 
 
@@ -33,34 +34,45 @@ class Weighted:
         """
         self._rows(weights, validate)
 
-    def _rows(self, weights: Tensor, validate: bool) -> Float[Tensor, "r ..."]:
-        """The weights, checked, with one axis in front of a problem's."""
+    def _fit(self, weights: object, name: str = "weights") -> Tensor:
+        """The weights, or assignments, if their type and shape are right."""
         if not isinstance(weights, Tensor):
-            raise TypeError(f"weights must be a torch.Tensor, got {type(weights).__name__}")
+            raise TypeError(f"{name} must be a torch.Tensor, got {type(weights).__name__}")
         if not weights.is_floating_point():
-            raise TypeError(f"weights must be floating point, got {weights.dtype}; use .float()")
+            raise TypeError(f"{name} must be floating point, got {weights.dtype}; use .float()")
         axes = len(self.shape)
         if weights.ndim <= axes or weights.shape[-axes:] != self.shape:
             wanted = ", ".join(("batch", *map(str, self.shape)))
             raise ValueError(
-                f"weights must end in ({wanted}) for {self!r}, got shape {tuple(weights.shape)}"
+                f"{name} must end in ({wanted}) for {self!r}, got shape {tuple(weights.shape)}"
             )
         problems = weights.shape[-axes - 1]
         if self.batch_size not in (None, problems):
             raise ValueError(
-                f"weights must be of the {self.batch_size} problems that {self!r} has parameters "
+                f"{name} must be of the {self.batch_size} problems that {self!r} has parameters "
                 f"for, got {problems}"
             )
+        return weights
+
+    def _fit_both(self, weights: object, z: object) -> None:
+        """Refuse weights and assignments that are not of the same problems."""
+        check_broadcast("weights and z", self._fit(weights), self._fit(z, "z"))
+
+    def _rows(
+        self, weights: Tensor, validate: bool, name: str = "weights"
+    ) -> Float[Tensor, "r ..."]:
+        """The weights, checked, with one axis in front of a problem's."""
+        self._fit(weights, name)
         if validate and weights.numel():
-            self._has_masks(weights)
+            self._has_masks(weights, name)
         return widened(weights).reshape(-1, *self.shape).contiguous()
 
     @staticmethod
-    def _has_masks(weights: Tensor) -> bool:
+    def _has_masks(weights: Tensor, name: str = "weights") -> bool:
         """Whether one is −∞, after a check that all are below ∞."""
         least, most = (float(x) for x in weights.detach().aminmax())
         if not most < torch.inf:
-            raise ValueError("weights must be below inf and not NaN; did the training diverge?")
+            raise ValueError(f"{name} must be below inf and not NaN; did the training diverge?")
         return least == -torch.inf
 
     def _leading(self, weights: Tensor) -> torch.Size:

@@ -52,8 +52,8 @@ def prepare() -> None:
     if not (by_torchrun() or launched()):
         for name in _OF_SCHEDULERS:
             os.environ.pop(name, None)
-    missing = [name for name in _CACHES if name not in os.environ]
-    if missing and not _writable_home():
+    missing = [name for name in _CACHES if not _has_place(name)]
+    if missing:
         with contextlib.suppress(OSError):  # nowhere at all; whoever needs one says so
             scratch = _scratch()
             for name in missing:
@@ -124,9 +124,24 @@ def _scratch() -> Path:
     return other
 
 
-def _writable_home() -> bool:
+def _has_place(name: str) -> bool:
+    """Whether a cache can be written where its variable says, or else under the user's home."""
+    if name in os.environ:
+        return _can_be_made(Path(os.environ[name]))
     home = home_folder()
-    return home is not None and os.access(home, os.W_OK | os.X_OK)
+    if home is None or not os.access(home, os.W_OK | os.X_OK):
+        return False
+    places = (("XDG_CACHE_HOME", ".cache"), ("XDG_CONFIG_HOME", ".config"))
+    return all(_can_be_made(Path(os.environ.get(each) or home / usual)) for each, usual in places)
+
+
+def _can_be_made(folder: Path) -> bool:
+    """Whether there is such a folder to write to, or can be."""
+    with contextlib.suppress(OSError, ValueError):
+        while not folder.exists() and not folder.is_symlink() and folder != folder.parent:
+            folder = folder.parent
+        return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    return False
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:

@@ -12,7 +12,7 @@ import pytest
 
 from command_line import TINY, read
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * 1200)]
 
 PATIENCE = 1200
 """Seconds: many times what a run takes, for machines that are busy."""

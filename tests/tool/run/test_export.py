@@ -10,7 +10,7 @@ import torch
 
 import directmax
 from command_line import TINY, refuse, succeed
-from directmax.tool.run import export
+from directmax.tool.run import export, train
 
 
 def test_export(finished: Path, here: Path) -> None:
@@ -63,6 +63,19 @@ def test_what_differs_is_not_kept(
     monkeypatch.setattr(export, "_reader", shifted)
     line = refuse("export", finished, "--format", "torch", "--output", here / "files")
     assert "encoder.pt2 differs from the model" in line
+    assert not (here / "files").exists()
+
+
+@pytest.mark.parametrize("encoder", ["chain", "subset", "matching", "tree"])
+def test_codes_of_a_set_cannot_be_exported(
+    here: Path, encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "write_report", lambda *arguments: None)
+    words = ("--encoder", encoder, "--variables", "3")
+    words += ("--values", "3") if encoder == "chain" else ()
+    succeed(*TINY, *words, "--run-dir", "run")
+    line = refuse("export", "run", "--format", "torch", "--output", "files")
+    assert f"--encoder {encoder} cannot be exported" in line
     assert not (here / "files").exists()
 
 

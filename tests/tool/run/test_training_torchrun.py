@@ -17,7 +17,7 @@ from disturbances import outcome
 from command_line import TINY, Outcome, metrics
 from directmax.tool.run.checkpoint import load_checkpoint
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 EPOCHS = 100
 RUN = (*TINY, "--estimator", "exact", "--epochs", EPOCHS, "--kl-start", 1)
@@ -83,9 +83,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def trains(folder: Path, epochs: int, seconds: float = 90.0) -> None:
+def trains(running: Torchrun, folder: Path, epochs: int, seconds: float = 250.0) -> None:
     end, path = time.monotonic() + seconds, folder / "metrics.jsonl"
     while not path.exists() or path.read_text().count("\n") < epochs:
+        assert running.launcher.poll() is None, running.wait()
         assert time.monotonic() < end, "it does not train"
         time.sleep(0.02)
 
@@ -119,7 +120,7 @@ def test_signals(
     """One line, the command that continues, nobody left, and the result of an undisturbed run."""
     folder = tmp_path / "run"
     running = start(*RUN, "--run-dir", folder)
-    trains(folder, 3)
+    trains(running, folder, 3)
     launcher, both = running.launcher.pid, running.processes()
     if whom == "group":
         os.killpg(launcher, number)
@@ -130,9 +131,8 @@ def test_signals(
     assert ended.code != 0
     assert gone(both)
     lines = said(ended)
-    if killed and whom == "group":
-        assert lines == []
-    else:
+    # The two that train are in sessions of their own: they may see that torchrun is gone, and save.
+    if not killed or whom != "group" or lines:
         (line,) = lines
         saved = SAVED in line and f"--resume --run-dir {folder} --devices 2" in line
         assert saved or (killed and GOES_ON in line), ended

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from directmax._validation import check_count
+from directmax._validation import LARGEST, check_count
 from directmax.tool.data.attributes import ImageDataset
 from directmax.tool.data.errors import DataError, reason
 from directmax.tool.environment import ENDING
@@ -57,7 +57,7 @@ class Augmentation:
     shift: int = 0
 
     def __post_init__(self) -> None:
-        check_count("seed", self.seed, 0)
+        check_count("seed", self.seed, 0, maximum=LARGEST)
         check_count("shift", self.shift, 0)
 
     def __call__(
@@ -160,7 +160,7 @@ class ImageStream:
             DataError: an image cannot be read, or a worker was killed (one line).
         """
         self._check(order)
-        check_count("start", start, 0)
+        check_count("start", start, 0, maximum=LARGEST)
         chunks = order.cpu().split(self.batch_size)[start:] if len(order) else ()
         return self._read([(epoch, chunk.clone()) for chunk in chunks])
 

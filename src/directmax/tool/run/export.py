@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from directmax._choices import check_choice
+from directmax.models import StructuredEncoder
 from directmax.tool.files import RunError, cannot_write, make_folder, user_path
 from directmax.tool.run.export_parts import ExportedDecoder, ExportedEncoder
 from directmax.tool.run.trained import TrainedModel, load
@@ -55,6 +56,11 @@ def export_run(
     if format == "onnx":
         _check_onnx()
     trained = load(run_dir, device="cpu")
+    if isinstance(trained.model.encoder, StructuredEncoder):
+        raise ValueError(
+            f"a run with --encoder {trained.config.encoder} cannot be exported: its codes are the "
+            "best of a set, which a file of layers cannot find; use directmax.load in Python"
+        )
     folder = user_path(output)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"cannot write to {output}: it is no folder")
