@@ -39,7 +39,8 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def coupled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "coupled"
-    succeed(*TINY, "--encoder", "pairwise", "--variables", "4", "--run-dir", folder)
+    size = ("--encoder", "pairwise", "--variables", "4", "--no-refine")
+    succeed(*TINY, *size, "--run-dir", folder)
     return folder
 
 
