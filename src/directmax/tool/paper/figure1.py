@@ -56,7 +56,7 @@ def _stages(
 def _figure(request: Request, data: str, seed: int) -> list[Job]:
     """The paper's model, of ten values, by the published protocol."""
     config = dataclasses.replace(
-        PRESETS["paper"], data=data, seed=seed, epochs=request.pick(40, 30, 30)
+        PRESETS["paper"], data=data, seed=seed, epochs=request.length(40, 30, 30)
     ).resolve()
     trained = train_job(f"figure1-{data}-training-{seed}", config, method="direct")
     return _stages(trained, request, {"data": data, "values": 10}, _settings(request), "")
@@ -65,7 +65,9 @@ def _figure(request: Request, data: str, seed: int) -> list[Job]:
 def _binary(request: Request, data: str, seed: int) -> list[Job]:
     """Fifteen binary variables by every estimator."""
     model: dict[str, Any] = {"data": data, "variables": 15, "values": 2}
-    config = TrainConfig(**model, estimator="local-expectation", epochs=15, seed=seed).resolve()
+    config = TrainConfig(
+        **model, estimator="local-expectation", epochs=request.epochs or 15, seed=seed
+    ).resolve()
     name = f"figure1-{data}-binary-training-{seed}"
     settings = {
         **_settings(request),

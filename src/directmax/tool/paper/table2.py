@@ -34,7 +34,7 @@ def training(request: Request, data: str, labels: int, method: str, seed: int) -
         model="mixed",
         labels=labels,
         hidden=request.pick(100, None, None),
-        epochs=request.pick(100, 12, 20),
+        epochs=request.length(100, 12, 20),
         precision=request.pick("32-true", "bf16-mixed", "bf16-mixed"),
         kl_start=UNLABELLED_KL_START if annealed else "auto",
         seed=seed,
