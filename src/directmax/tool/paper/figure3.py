@@ -23,6 +23,9 @@ _ENCODERS: dict[str, dict[str, Any]] = {
     "pairwise": {"encoder": "pairwise", "solver": "exhaustive", "kl": "unary"},
 }
 """As in the authors' code, whose KL term has no couplings."""
+_COUPLED = ("supermodular", "pairwise")
+STATES = "pairwise-gumbel-softmax"
+"""Gumbel-Softmax over all states of a structured encoder, which the paper only timed."""
 DEFAULT = "default"
 ANNEALED = "-annealed"
 """End of the names of methods under the tool's annealing of the KL weight."""
@@ -58,7 +61,7 @@ def _annealed_lines() -> dict[tuple[str, str], dict[str, Any]]:
     for name in ESTIMATORS:
         if name not in _UNFIT:
             lines.setdefault(("independent", name), {"estimator": name})
-    for encoder in ("supermodular", "pairwise"):
+    for encoder in _COUPLED:
         common = {"encoder": encoder, "solver": _ENCODERS[encoder]["solver"]}
         lines[encoder, "direct"] = {**common, **direct}
         lines[encoder, "clamped-argmax"] = {**common, "estimator": "clamped-argmax"}
@@ -81,8 +84,33 @@ def _configs(request: Request, **common: Any) -> dict[tuple[str, str], ResolvedC
     return found
 
 
+def _steps(request: Request, data: str) -> Job:
+    """What is timed: direct, and Gumbel-Softmax over all states, by number of variables."""
+    flags: dict[str, dict[str, Any]] = {
+        **{f"{name}-direct": {**_METHODS["direct"], **_ENCODERS[name]} for name in _COUPLED},
+        STATES: {
+            **_METHODS["gumbel-softmax"],
+            **{**_ENCODERS["pairwise"], "solver": "auto"},
+            "perturbation": "states",
+        },
+    }
+    request = dataclasses.replace(request, epochs=None)  # which no step depends on
+    configs = [
+        (method, _protocol(request, data=data, variables=n, **each).to_dict())
+        for n in request.pick(range(3, 9), range(5, 16), range(5, 16))
+        for method, each in flags.items()
+    ]
+    base = configs[0][1]
+    trainings = [
+        {"method": method, "changes": {k: v for k, v in config.items() if base[k] != v}}
+        for method, config in configs
+    ]
+    settings = {"base": base, "trainings": trainings, "seconds": request.pick(0.1, 0.5, 1.0)}
+    return Job(f"figure3-{data}-steps", "steps", settings, {"data": data, "seed": 0})
+
+
 def build(request: Request) -> tuple[Job, ...]:
-    """The paper's estimators and encoders, and our default beside them."""
+    """The paper's estimators and encoders, and our default beside them; seconds a step."""
     jobs = []
     for data in request.data:
         for seed in request.seeds:
@@ -90,6 +118,7 @@ def build(request: Request) -> tuple[Job, ...]:
             for (encoder, method), config in _configs(request, **common).items():
                 name = f"figure3-{data}-{encoder}-{method}-{seed}"
                 jobs.append(train_job(name, config, encoder=encoder, method=method))
+        jobs.append(_steps(request, data))
     return tuple(jobs)
 
 
