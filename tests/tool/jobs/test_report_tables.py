@@ -73,17 +73,21 @@ def test_table_1_has_published_ours_and_difference(table1: ReportFolder) -> None
 
 
 def test_table_1_counts_its_aims(table1: ReportFolder) -> None:
-    first, second = only_section(table1).findings
+    first, second, unbiased, relaxed = only_section(table1).findings
     assert first.startswith("In 1 of 2 cells the paper's direct method comes within 1 nat")
     assert second.startswith(
         "In 1 of 2 cells our annealed direct is at or below the best published"
     )
+    # In the paper direct is above unbiased with 10 and 20 values, and so it is here.
+    assert unbiased.startswith("Holds: MNIST: direct is below unbiased")
+    assert relaxed.startswith("Holds: MNIST: direct is below Gumbel-Softmax in 1 of 1 rows")
 
 
 def labelled(
     folder: ReportFolder, labels: int, method: str, accuracy: float, bound: float, seed: int = 0
 ) -> None:
-    made = config(seed, model="mixed", labels=labels)
+    binarize = "dynamic" if method.endswith("-drawn") else "threshold"
+    made = config(seed, model="mixed", labels=labels, binarize=binarize)
     folder.training(
         ["table2"], f"{method}-{labels}-{seed}", made, bound, accuracy=accuracy, labels=labels,
         method=method,

@@ -98,7 +98,7 @@ def _own(runs: Sequence[Outcome]) -> Spread | None:
 
 def _until(runs: Sequence[Outcome]) -> float:
     """The last epoch that all of them reached, counted from 0 as in the published curves."""
-    return min((run.epochs - 1 for run in runs if run.done and run.epochs), default=0)
+    return min((run.epochs - 1 for run in runs if run.done and run.epochs), default=math.inf)
 
 
 def _row(
@@ -106,7 +106,7 @@ def _row(
 ) -> list[Any]:
     curve, until = curve_of(name, runs), _until(runs)
     lowest = curve.lowest(until) if curve else None
-    at_end = (curve.at(until) or curve.last) if curve and until else None
+    at_end = (curve.at(until) or curve.last) if curve else None
     cells = [
         look(name).label,
         compared(bound_of(runs), lowest, "published lowest"),
@@ -141,7 +141,7 @@ def _beside_published(chart: Chart, runs: Runs) -> Chart:
         if (curve := curve_of(name, each))
     ]
     series = [*ours, *published]
-    label = "bound at the level of the test images, nats"
+    label = "bound, level of the test images, nats"
     return replace(chart, y_label=label, series=series, y_limits=limits(series))
 
 
