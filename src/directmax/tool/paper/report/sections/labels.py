@@ -84,7 +84,7 @@ def _table(group: Sequence[Outcome], data: str, measure: str) -> Table:
 
 
 def _published(runs: Sequence[Outcome], measure: str) -> float | None:
-    """The paper's number of a cell; None where it has none, or the images are binarised otherwise."""
+    """The paper's number of a cell; None where it has none, or images are not by threshold."""
     if not runs or any(run.settings.get("binarize") != "threshold" for run in runs):
         return None
     method, labels = method_of(runs[0]).removesuffix(ALONE), entry("labels")(runs[0])
