@@ -50,7 +50,8 @@ def training(request: Request, data: str, labels: int, method: str, seed: int) -
     # the digits 10 does so (docs/mixed.md).
     annealed = not labels and data != SMOKE_DATA
     flags: dict[str, Any] = {
-        "binarize": "threshold",
+        # Without labels as where the weight below was chosen.
+        "binarize": "threshold" if labels else "dynamic",
         "hidden": request.pick(100, None, None),
         "epochs": request.length(100, 12, 20),
         "precision": request.pick("32-true", "bf16-mixed", "bf16-mixed"),
