@@ -148,7 +148,8 @@ def _beside_published(chart: Chart, runs: Runs) -> Chart:
 def _findings(data: str, runs: Runs) -> list[str]:
     title, texts = data_title(data), []
     nlls = {name: s for name, each in runs.items() if (s := mean_of(each, on_test("nll")))}
-    if protocol := {name: each for name, each in nlls.items() if name != DEFAULT}:
+    protocol = {name: each for name, each in nlls.items() if name != DEFAULT}
+    if len(protocol) > 1:
         best = min(protocol, key=lambda name: protocol[name].mean)
         texts.append(
             f"{title}: of the estimators with independent variables by the published protocol "
