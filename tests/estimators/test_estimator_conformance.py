@@ -271,6 +271,10 @@ class TestImplicitMLEOverPairs(OverPairs, TestImplicitMLE):
     pass
 
 
+class TestLocalSearchOverPairs(OverPairs, TestLocalSearch):
+    """Its gradient is exact given where the search ends; `test_local_search.py`."""
+
+
 class OverStates(OverPairs):
     """Coupled variables with noise on the states: samples of the Gibbs distribution."""
 

@@ -6,14 +6,16 @@ import math
 
 import pytest
 import torch
-from estimator_problems import coupled_distribution, gradient_of, random_logits, seeded
+from estimator_problems import gradient_of, random_logits, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from directmax import Categorical, Decoder, LinearDecay, LocalSearch, PairwiseBinary, Reconstruction
+from directmax.distributions import Gibbs
 from directmax.estimators import refine
-from directmax.estimators._refine import moved_once, sampled_moves
+from directmax.estimators._refine import given_others, moved_once, sampled_moves
+from directmax.structures import Subsets
 from reference import Interaction, all_states
 
 EXACT = {"rtol": 0, "atol": 1e-9}
@@ -52,10 +54,50 @@ def test_refined_begins_at_the_mode_and_takes_the_best_change_of_all() -> None:
     def objective(z: Tensor) -> Tensor:
         return (z * costs).sum((-2, -1)) + 100 * z[..., 0, 0] * z[..., 1, 2]
 
-    torch.testing.assert_close(refine(q, objective, moves=0).logits[0, 0], -costs[0] - 9)
-    one = refine(q, objective, moves=1)  # the second variable to 2: 4.5 less, the first only 2
+    torch.testing.assert_close(
+        refine(q, objective, moves=0, candidates=0).logits[0, 0], -costs[0] - 9
+    )
+    one = refine(
+        q, objective, moves=1, candidates=0
+    )  # the second variable to 2: 4.5 less, the first only 2
     torch.testing.assert_close(one.logits[0, 0], -torch.tensor([104.5, 6.5, 5.5]))
     assert refine(q, objective).mode().argmax(-1).tolist() == [[2, 2]]
+
+
+def test_a_second_search_gets_where_the_first_does_not() -> None:
+    n = 6
+    q = Categorical(torch.tensor([3.0, -3.0], dtype=torch.float64).expand(9, n, 2))
+
+    def objective(z: Tensor) -> Tensor:  # all off is a trap, all on the best
+        on = z[..., 1].sum(-1)
+        return torch.where(on >= 3, -3 * on, 5 * on)
+
+    assert refine(q, objective, candidates=0).mode()[..., 1].sum() == 0
+    found = refine(q, objective, candidates=40)
+    assert found.mode()[..., 1].sum() == 9 * n  # the same for all images: the noise is fixed
+    torch.testing.assert_close(found.logits, refine(q, objective, candidates=40).logits, **EXACT)
+
+
+@given(SIZES)
+def test_the_better_end_of_both_searches_counts(sizes: tuple[int, int, int]) -> None:
+    logits, objective = random_logits(*sizes), Interaction(*sizes)
+    q = Categorical(logits.detach())
+    both, first = (objective(refine(q, objective, candidates=c).mode()[None]) for c in (9, 0))
+    assert (both <= first + 1e-9).all()
+
+
+@given(st.integers(1, 4), st.integers(2, 5))
+def test_potentials_given_the_others_are_differences_of_scores(batch: int, n: int) -> None:
+    unary = torch.randn(batch, n, 2, generator=seeded(), dtype=torch.float64)
+    pairs = torch.randn(batch, n * (n - 1) // 2, generator=seeded(), dtype=torch.float64)
+    q = PairwiseBinary(unary, pairs)
+    z = q.sample(1, generator=seeded())[0]
+    given = given_others(q, z)
+    for i in range(n):
+        on, off = z.clone(), z.clone()
+        on[:, i], off[:, i] = torch.tensor([0.0, 1.0]).to(z), torch.tensor([1.0, 0.0]).to(z)
+        expected = q.score(on) - q.score(off)
+        torch.testing.assert_close(given[:, i, 1] - given[:, i, 0], expected, **EXACT)
 
 
 def test_potentials_of_a_network_that_diverged_are_not_mended() -> None:
@@ -162,9 +204,54 @@ def test_wrong_arguments(arguments: dict[str, float], message: str) -> None:
         LocalSearch(**arguments)
 
 
-def test_needs_independent_variables() -> None:
-    with pytest.raises(TypeError, match=r"^LocalSearch needs independent variables"):
-        LocalSearch()(coupled_distribution(), lambda z: z.sum((-2, -1)))
+def test_a_structure_has_no_single_changes() -> None:
+    q = Gibbs(torch.zeros(1, 3), Subsets(3, 1))
+    with pytest.raises((TypeError, ValueError), match=r"^candidates must be .* at least 0"):
+        refine(Categorical(torch.zeros(1, 2, 2)), lambda z: z.sum((-2, -1)), candidates=-1)
+    for call in (LocalSearch(), refine):
+        with pytest.raises(TypeError, match=r"needs a Categorical or PairwiseBinary, got Gibbs"):
+            call(q, lambda z: z.sum((-2, -1)))
+
+
+@given(st.integers(1, 4), st.sampled_from([1.0, 7.0]), st.integers(1, 3))
+def test_coupled_variables_learn_the_moments_of_what_was_found(
+    n: int, weight: float, draws: int
+) -> None:
+    unary, objective = random_logits(2, n, 2), Interaction(2, n, 2)
+    pairs = torch.randn(2, n * (n - 1) // 2, generator=seeded(), dtype=torch.float64) * 2
+    pairs.requires_grad_()
+    q = PairwiseBinary(unary, pairs)
+    estimator = LocalSearch(moves=2, kl_weight=weight, num_samples=draws)
+    total = estimator(q, objective, generator=seeded()).loss + weight * q.kl_to_uniform()
+    actual = torch.autograd.grad(total.sum(), (unary, pairs))
+    generator = seeded()
+    z = q.sample(draws, generator=generator)
+    z = sampled_moves(q, objective, z, 2, weight, generator)
+    found = [(-changes_of(one, objective) / weight).softmax(-1) for one in z]
+    states = all_states(n, 2).to(unary)
+    # KL(q' || q) with q' the mean of the products, by enumeration.
+    products = sum(torch.einsum("bnk,cnk->bcn", one, states).prod(-1) for one in found) / draws
+    log_q = PairwiseBinary(unary, pairs).log_prob(states.unsqueeze(1).expand(-1, 2, -1, -1))
+    loss = -weight * (products * log_q.T).sum()
+    expected = torch.autograd.grad(loss, (unary, pairs))
+    for one, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(one, other, **EXACT)
+
+
+def test_forbidden_values_of_coupled_variables_stay_forbidden() -> None:
+    unary = torch.zeros(3, 2, 2, dtype=torch.float64)
+    unary[:, 0, 1] = -torch.inf
+    q = PairwiseBinary(unary.requires_grad_(), torch.ones(3, 1, dtype=torch.float64))
+
+    def objective(z: Tensor) -> Tensor:
+        return -9 * z[..., 1].sum(-1)  # would have both on
+
+    assert refine(q, objective).probs[:, 0, 1].tolist() == [0.0] * 3
+    estimate = LocalSearch(num_samples=8)(q, objective, generator=seeded())
+    assert estimate.sample is not None
+    assert (estimate.sample[..., 0, 1] == 0).all()
+    (gradient,) = torch.autograd.grad((estimate.loss + q.kl_to_uniform()).sum(), unary)
+    assert gradient.isfinite().all()
 
 
 def test_coupled_variables_begin_the_search_at_their_own_mode() -> None:

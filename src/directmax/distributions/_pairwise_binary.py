@@ -107,7 +107,7 @@ class PairwiseBinary(DiscreteDistribution):
         self.dtype, self.device = self.unary.dtype, unary.device
         self.solver = choose_solver(solver)
         self.perturbation, self.validate = perturbation, check_flag("validate", validate)
-        self._forbids = unary.device.type != "cpu" or bool((self.unary == -torch.inf).any())
+        self.forbids = unary.device.type != "cpu" or bool((self.unary == -torch.inf).any())
         self._cached: Moments | None = None
 
     def __repr__(self) -> str:
@@ -120,7 +120,7 @@ class PairwiseBinary(DiscreteDistribution):
     @property
     def _finite(self) -> Float[Tensor, "b n 2"]:
         """Potentials whose forbidden values are so unlikely that no sum over states notices."""
-        if not self._forbids:
+        if not self.forbids:
             return self.unary
         reach = coupling_reach(self.pairwise, self.num_variables).unsqueeze(-1)
         return without_infinities(self.unary, reach + FORBIDDEN)
@@ -130,8 +130,20 @@ class PairwiseBinary(DiscreteDistribution):
         """h_i(1) − h_i(0); large where a value is forbidden."""
         return self._finite[..., 1] - self._finite[..., 0]
 
-    def _moments(self) -> Moments:
-        """Sums over all states, computed once; they carry no gradient."""
+    def moments(self) -> Moments:
+        """log Z, E[h], E[φ] and Cov(h, φ) of the Gibbs distribution, φ = z_i or z_i z_j.
+
+        In nats, without gradient, h relative to h(0, …, 0). One pass over all 2^n states,
+        made once.
+
+        Raises:
+            ValueError: n > 24.
+
+        Example:
+            >>> q = PairwiseBinary(torch.zeros(1, 2, 2), torch.zeros(1, 1))
+            >>> q.moments().first, q.moments().second
+            (tensor([[0.5000, 0.5000]]), tensor([[0.2500]]))
+        """
         if self._cached is None:
             with torch.inference_mode(False):  # so that a later gradient may use them
                 self._cached = moments(self.field, self.pairwise)
@@ -308,7 +320,7 @@ class PairwiseBinary(DiscreteDistribution):
         Raises:
             ValueError: n > 24.
         """
-        sums = self._moments()
+        sums = self.moments()
         relative = self.with_gradient(sums.log_normalizer, sums.first, sums.second)
         return relative + self._finite[..., 0].sum(-1)
 
@@ -326,7 +338,7 @@ class PairwiseBinary(DiscreteDistribution):
 
         log Z − E[h]; its gradient with respect to a potential is −Cov(h, z_i) or −Cov(h, z_i z_j).
         """
-        sums = self._moments()
+        sums = self.moments()
         return self.with_gradient(
             (sums.log_normalizer - sums.energy).clamp_min_(0),
             -sums.first_covariance,
@@ -353,7 +365,7 @@ class PairwiseBinary(DiscreteDistribution):
         if not (
             torch.is_grad_enabled() and (self.unary.requires_grad or self.pairwise.requires_grad)
         ):
-            on = self._moments().first
+            on = self.moments().first
             return torch.stack([1 - on, on], -1).masked_fill(self.unary == -torch.inf, 0.0)
         states = self._states(2**20)
         probs = self.log_prob_table(max_states=2**20).exp()
@@ -383,7 +395,7 @@ class PairwiseBinary(DiscreteDistribution):
         on = states[..., 1]
         with no_autocast(self.device):
             scores = self.field @ on.T + self.pairwise @ pair_products(on).T
-            if not self._forbids:
+            if not self.forbids:
                 return scores
             forbidden = (self.unary == -torch.inf).to(scores.dtype)
             return scores.masked_fill(forbidden.flatten(1) @ states.flatten(1).T > 0, -torch.inf)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from directmax.estimators._rebar import Rebar as Rebar
     from directmax.estimators._rebar import Relax as Relax
     from directmax.estimators._rebar import Surrogate as Surrogate
+    from directmax.estimators._refine import candidate_noise as candidate_noise
     from directmax.estimators._refine import refine as refine
     from directmax.estimators._score_function import ScoreFunction as ScoreFunction
     from directmax.estimators._straight_through import GumbelRao as GumbelRao
@@ -153,8 +154,9 @@ ESTIMATORS: dict[str, Declaration] = {
         "LocalSearch",
         _DRAWS | {"moves": "moves"},
         "the bound of a refined $q'$ in place of $q$'s",
-        _INDEPENDENT,
+        "independent or coupled binary variables",
         "$(m+1)(n(k-1)+1)$ with $m$ moves, and 1 with gradient",
+        coupled=_BOTH,
         tabulates=True,
     ),
     "local-divergence": Declaration(

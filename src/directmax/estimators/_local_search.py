@@ -9,23 +9,26 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._validation import check_count
-from directmax.distributions import Categorical, DiscreteDistribution
+from directmax.distributions import Categorical, DiscreteDistribution, PairwiseBinary
 from directmax.estimators._base import (
     Estimate,
     Estimator,
     average,
-    check_independent,
     check_num_samples,
     check_scheduled,
-    losses_at,
     table_evaluations,
-    without_forbidden,
 )
 from directmax.estimators._local_divergence import divergence_gradient
-from directmax.estimators._refine import sampled_moves
+from directmax.estimators._refine import (
+    but_forbidden,
+    losses_of_changes,
+    sampled_moves,
+    unary_noise,
+)
 from directmax.gumbel import one_hot_argmax
 from directmax.objectives import Objective, evaluate, real, state_losses
 from directmax.schedules import Schedule, at
+from directmax.solvers import pair_products
 
 
 class LocalSearch(Estimator):
@@ -44,7 +47,10 @@ class LocalSearch(Estimator):
     - what is inside of f learns from E_{q'}[f], by a draw of q' (n = 1: by the exact mean), as in
       the M-step of expectation–maximisation,
     - q learns q': the gradient with respect to its potentials, that of the KL term which the model
-      adds included, is T·(q − q'), that of KL(q' ‖ q). No entry exceeds T.
+      adds included, is that of T·KL(q' ‖ q). With independent variables it is T·(q − q'), with
+      coupled ones T·(E_q[z_i z_j] − E_q'[z_i z_j]) for a coupling: exact moments of the Gibbs
+      distribution, which so learns what one product cannot say, the mean over draws. No entry
+      exceeds T.
 
     `Estimate.kl` is KL(q' ‖ uniform), so that loss + kl is an estimate of the bound of q', which
     `refine` and `DiscreteVAE(refined=True)` use after training. E_q[f] of the encoder's own q is
@@ -62,7 +68,7 @@ class LocalSearch(Estimator):
 
     Raises:
         TypeError, ValueError: `moves` < 0, T ≤ 0, `num_samples` < 1; at the call, a distribution
-            whose variables are not independent.
+            that is neither `Categorical` nor `PairwiseBinary`, or coupled with n > 24.
 
     Example:
         >>> import torch
@@ -104,21 +110,24 @@ class LocalSearch(Estimator):
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
-        q = check_independent("LocalSearch", q, "; use ClampedArgmax or Direct")
+        if not isinstance(q, Categorical | PairwiseBinary):
+            raise TypeError(
+                f"LocalSearch needs a Categorical or PairwiseBinary, got {type(q).__name__}; use "
+                "ScoreFunction or Direct"
+            )
         weight = at(self.kl_weight, self.step)
-        alone = q.num_variables == 1
-        table = _all_losses(q, objective) if alone else None  # (b, k), differentiable
+        table = (
+            _all_losses(q, objective) if q.num_variables == 1 else None
+        )  # (b, k), differentiable
         with torch.no_grad():
             z = q.sample(self.num_samples, generator=generator)
             if table is None:
                 z = sampled_moves(q, objective, z, self.moves, weight, generator)
-                changes = losses_at(q, objective, z)[1]  # (s, b, n, k)
+                changes = losses_of_changes(q, objective, z)  # (s, b, n, k)
             else:
-                changes = without_forbidden(q, table.detach()[None, :, None])
+                changes = but_forbidden(q, table.detach()[None, :, None])
             log_p = (-changes / weight).log_softmax(-1)
-            noise = q.noise(self.num_samples, generator=generator)
-            z = one_hot_argmax(log_p + noise)
-            gradient = divergence_gradient(q, changes, 1.0, weight)
+            z = one_hot_argmax(log_p + unary_noise(q, self.num_samples, generator))
             kl = Categorical(log_p.flatten(0, 1), validate=False).kl_to_uniform()
             kl = kl.unflatten(0, log_p.shape[:2]).mean(0)
         if table is None:
@@ -127,10 +136,28 @@ class LocalSearch(Estimator):
         else:
             probs = log_p[0, :, 0].exp()
             loss = (probs * table.masked_fill(probs == 0, 0)).sum(-1)
-        return Estimate(loss=q.with_gradient(loss, gradient), sample=z, kl=kl)
+        if isinstance(q, Categorical):
+            loss = q.with_gradient(loss, divergence_gradient(q, changes, 1.0, weight))
+        else:
+            loss = q.with_gradient(loss, *_gibbs_gradient(q, log_p[..., 1].exp(), weight))
+        return Estimate(loss=loss, sample=z, kl=kl)
 
 
-def _all_losses(q: Categorical, objective: Objective) -> Float[Tensor, "b k"]:
+@torch.no_grad()
+def _gibbs_gradient(
+    q: PairwiseBinary, on: Float[Tensor, "s b n"], kl_weight: float
+) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b P"]]:
+    """T·∂KL(q' ‖ q) less T·∂KL(q ‖ uniform), q' the mean over draws of products of `on`, q'_i(1).
+
+    The first is E_q[φ] − E_q'[φ], the second Cov_q(h, φ), φ = z_i or z_i z_j.
+    """
+    sums = q.moments()
+    field = sums.first - sums.first_covariance - on.mean(0)
+    pairs = sums.second - sums.second_covariance - pair_products(on).mean(0)
+    return kl_weight * field, kl_weight * pairs
+
+
+def _all_losses(q: Categorical | PairwiseBinary, objective: Objective) -> Float[Tensor, "b k"]:
     """f of all values of the one variable, differentiable in what is inside of f."""
     shape = (q.batch_size, 1, q.num_values)
     losses = state_losses(objective, shape, max_states=q.num_values, dtype=q.dtype, device=q.device)

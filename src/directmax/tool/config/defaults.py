@@ -71,6 +71,8 @@ def default_estimator(c: Any) -> str:
         return "direct" if c.variables == 1 else "local-expectation"
     if ENCODERS[c.encoder].structure:
         return "score-function"
+    if c.model == "discrete" and c.kl == "gibbs":
+        return "local-search"
     return "clamped-argmax" if c.perturbation == "unary" else "direct"
 
 
@@ -87,7 +89,8 @@ def if_from_posterior(c: Any) -> float:
 def default_kl_start(c: Any) -> float | str:
     alone = c.encoder == "independent" and c.variables == 1
     coupled = c.encoder != "independent" and not ENCODERS[c.encoder].structure
-    return "auto" if c.model != "discrete" or alone or coupled else 1.0
+    falls = alone or (coupled and c.estimator not in FROM_POSTERIOR)
+    return "auto" if c.model != "discrete" or falls else 1.0
 
 
 def default_kl_fraction(c: Any) -> float:

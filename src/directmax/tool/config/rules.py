@@ -287,6 +287,11 @@ def _check_structured(config: ResolvedConfig) -> None:
             f"--solver {config.solver} needs couplings of 0 or more: choose --encoder "
             "supermodular, or --solver exhaustive or branch-and-bound"
         )
+    if config.estimator == "local-search" and config.kl == "unary":
+        raise ValueError(
+            "--kl unary is not for local-search, whose KL term is that of the refined posterior: "
+            "leave it out, or choose clamped-argmax or direct"
+        )
     if config.variables > GIBBS_VARIABLES and config.kl == "gibbs":
         raise ValueError(
             f"--kl gibbs sums over 2^{config.variables} states at every step, and at most "

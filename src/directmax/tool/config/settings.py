@@ -46,8 +46,8 @@ class Settings(AttributeSettings, ModelSettings):
         {either(COUPLED)} {those(lambda row: bool(row.coupled))}; with
         {either(STRUCTURES)} {those(lambda row: row.gibbs)}.""",
         default_estimator,
-        "local-divergence, or direct where one of its settings is given; clamped-argmax with "
-        f"{either(COUPLED)} (direct with --perturbation states); score-function with "
+        "local-divergence, or direct where one of its settings is given; local-search with "
+        f"{either(COUPLED)} (with --kl unary clamped-argmax or direct); score-function with "
         f"{either(STRUCTURES)}; with the other models direct for one variable, local-expectation "
         "for several",
         choices=tuple(ESTIMATORS),

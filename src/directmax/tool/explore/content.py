@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from directmax.estimators import candidate_noise
 from directmax.models import DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import AttributeData, ImageData
@@ -86,7 +87,7 @@ def content_of(config: ResolvedConfig, data: Data, model: Model) -> Content:
         "variables": _variables(config, data, model),
         "gaussian": _gaussian(codes.gaussian, codes.log_variance),
         "coupling": _coupling(model),
-        "refined": _refined(model),
+        "refined": _refined(config, model),
         "lacking": lacking,
         "networks": networks,
         "weights": {"dtype": dtype, "bytes": _text(packed)},
@@ -123,13 +124,15 @@ def _lead(variables: list[dict[str, Any]], gaussian: dict[str, Any] | None, name
     return f"An image of {name} as {' and '.join(parts)}."
 
 
-def _refined(model: Model) -> dict[str, Any] | None:
+def _refined(config: ResolvedConfig, model: Model) -> dict[str, Any] | None:
     """What a search for the code of an image with the decoder needs; None where there is none."""
     if not isinstance(model, DiscreteVAE) or not model.refined:
         return None
     log_scale = getattr(model.pixels, "log_scale", None)
     scale = 1.0 if log_scale is None else float(log_scale.detach().exp())
-    return {"likelihood": model.likelihood, "scale": scale}
+    n, k = config.variables, config.values
+    noise = candidate_noise(n * (k - 1) + 1 if n > 1 else 0, n, k)
+    return {"likelihood": model.likelihood, "scale": scale, "noise": noise.tolist()}
 
 
 def _shape(data: Data) -> tuple[int, int, int]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from directmax.distributions import Categorical
+from directmax.estimators import LocalSearch
 from directmax.models import DiscreteVAE, MixedVAE
 from directmax.tool.run.codes import inferred
 
@@ -47,7 +48,7 @@ def advice(
     """
     found = [
         _still_falling(lines),
-        _overfitting(summary, lines),
+        _overfitting(summary, lines, _learns_refined(model)),
         _starts(lines, starts, start_epochs),
     ]
     if isinstance(model, DiscreteVAE | MixedVAE):
@@ -69,13 +70,20 @@ def _still_falling(lines: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _overfitting(summary: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> str:
+def _learns_refined(model: nn.Module) -> bool:
+    """Whether the bound of training images is one of refined codes."""
+    return isinstance(model, DiscreteVAE) and isinstance(model.estimator, LocalSearch)
+
+
+def _overfitting(
+    summary: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], refined: bool
+) -> str:
     best = [line for line in lines if line["epoch"] == summary["best_epoch"]]
     if not best:
         return ""
     training, validation = (best[-1][part]["bound"] for part in ("train", "validation"))
     term, which = "bound", "validation bound"
-    if "amortized" in summary["validation"]:  # as training images have it
+    if "amortized" in summary["validation"] and not refined:  # as training images have it
         term, which = "amortized", "encoder's own validation bound"
         validation = summary["validation"][term]
     gap = validation - training

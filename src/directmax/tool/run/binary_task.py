@@ -177,7 +177,7 @@ class BinaryTask(Task):
             max_states=max_states(self.config),
             seed=self.seed(Stream.SAMPLES, self.fabric.global_rank),
             reduce=self.reduce,
-            amortized=not few,
+            quick=few,
         )
 
     def _counts(self, split: str, images: Tensor) -> Tensor:

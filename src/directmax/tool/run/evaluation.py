@@ -129,7 +129,7 @@ def evaluate_images(
     seed: int = 0,
     reduce: Callable[[Tensor], Tensor] | None = None,
     progress: Callable[[float], None] | None = None,
-    amortized: bool = True,
+    quick: bool = False,
 ) -> Metrics:
     """Mean bound, its terms and, where enumerable, −log p(x) over images.
 
@@ -141,7 +141,7 @@ def evaluate_images(
         seed: of those samples.
         reduce: sums a tensor over processes, where each holds a share of the images.
         progress: told of the share that is done, where states are enumerated.
-        amortized: of a refined model also the encoder's own bound.
+        quick: of a refined model by one search, and without the encoder's own bound.
 
     Raises:
         ValueError: there are no images.
@@ -149,7 +149,7 @@ def evaluate_images(
     generator = torch.Generator(images.device).manual_seed(seed)
     settings: dict[str, Any] = {}
     if not isinstance(model, MixedVAE):
-        settings = {"max_states": max_states, "amortized": amortized}
+        settings = {"max_states": max_states, "quick": quick}
     bound = model.bound(
         images, num_samples=num_samples, generator=generator, progress=progress, **settings
     )

@@ -140,7 +140,7 @@ function posterior(potentials) {
   const n = told.variables.length, k = told.variables[0].values.length;
   if (told.coupling) return coupled(potentials, n);
   const rows = told.variables.map((_, i) => potentials.subarray(i * k, (i + 1) * k));
-  return {values: rows.map(largest), probabilities: rows.map(softmax)};
+  return {values: rows.map(largest), probabilities: rows.map(softmax), potentials: rows};
 }
 
 // By enumeration; see PairwisePotentials: couplings are around the middle.
@@ -167,13 +167,32 @@ function coupled(potentials, n) {
   return {
     values: told.variables.map((_, i) => best >> i & 1),
     probabilities: Array.from(on, share => [1 - share, share]),
+    potentials: told.variables.map((_, i) => { // given the others' best values
+      const from = ([a, b]) => a === i ? best >> b & 1 : b === i ? best >> a & 1 : 0;
+      const pull = pairs.reduce((sum, [a, b, h]) => sum + h * from([a, b]), 0);
+      return [unary[2 * i], unary[2 * i + 1] + pull];
+    }),
   };
 }
 
-// A local search with the decoder, as directmax.refine: the best change of one variable while one
-// lowers the loss, and then the posterior of every variable given the others.
-function refined(pixels, {values}) {
-  let code = Array.from(values), changes = changesOf(pixels, code);
+// A search with the decoder, as directmax.refine: from the best code of q and from the best of some
+// candidates, by the best change of one variable while one lowers the loss. Where the better of them
+// ends every variable has its posterior given the others.
+function refined(pixels, {values, potentials}) {
+  const candidates = told.refined.noise.map(noise =>
+    noise.map((row, i) => largest(row.map((value, j) => potentials[i][j] + value))));
+  const starts = [Array.from(values)];
+  if (candidates.length) {
+    starts.push(candidates[largest(candidates.map(code => -lossOf(pixels, code)))]);
+  }
+  const ends = starts.map(code => searched(pixels, code));
+  const {changes} = ends[largest(ends.map(end => -end.changes[0][end.code[0]]))];
+  const probabilities = changes.map(losses => softmax(losses.map(loss => -loss)));
+  return {values: probabilities.map(largest), probabilities};
+}
+
+function searched(pixels, code) {
+  let changes = changesOf(pixels, code);
   const moves = code.length === 1 ? 0 : code.length;
   for (let move = 0; move < moves; move++) {
     const best = largest(changes.flat().map(loss => -loss)), k = changes[0].length;
@@ -182,8 +201,7 @@ function refined(pixels, {values}) {
     code = code.with(i, best % k);
     changes = changesOf(pixels, code);
   }
-  const probabilities = changes.map(losses => softmax(losses.map(loss => -loss)));
-  return {values: probabilities.map(largest), probabilities};
+  return {code, changes};
 }
 
 function changesOf(pixels, code) {
