@@ -147,13 +147,14 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="of every run; the default's without")
     parser.add_argument("--estimator", help="in place of the default")
+    parser.add_argument("--encoder", help="likewise")
     parser.add_argument("--refine", action=argparse.BooleanOptionalAction, help="likewise")
     parser.add_argument("--runs", type=Path, default=Path("runs/panel"))
     parser.add_argument("--json", type=Path, help="write what was found there")
     options = parser.parse_args()
     flags = {
         name: getattr(options, name)
-        for name in ("epochs", "estimator", "refine")
+        for name in ("epochs", "estimator", "encoder", "refine")
         if getattr(options, name) is not None
     }
     rows = []

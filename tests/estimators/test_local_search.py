@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from directmax import Categorical, Decoder, LinearDecay, LocalSearch, PairwiseBinary, Reconstruction
+from directmax import (
+    Categorical,
+    Decoder,
+    LinearDecay,
+    LocalDivergence,
+    LocalSearch,
+    PairwiseBinary,
+    Reconstruction,
+)
 from directmax.distributions import Gibbs
 from directmax.estimators import refine
 from directmax.estimators._refine import given_others, moved_once, sampled_moves
@@ -135,7 +143,7 @@ def test_with_the_kl_term_q_moves_to_where_the_search_ends(
     (actual,) = torch.autograd.grad(total.sum(), logits)
     generator = seeded()
     z = q.sample(1, generator=generator)
-    z = sampled_moves(q, objective, z, moves if sizes[1] > 1 else 0, weight, generator)
+    z, _ = sampled_moves(q, objective, z, moves if sizes[1] > 1 else 0, weight, generator)
     log_p = (-changes_of(z[0], objective) / weight).log_softmax(-1)
     torch.testing.assert_close(actual, weight * (q.probs - log_p.exp()).detach(), **EXACT)
     kl = (log_p.exp() * log_p).sum((-2, -1)) + sizes[1] * math.log(sizes[2])
@@ -177,17 +185,51 @@ def test_the_decoder_learns_from_the_exact_mean_with_one_variable() -> None:
         torch.testing.assert_close(one, other, **EXACT)
 
 
-def test_samples_are_draws_of_the_refined_posterior() -> None:
+def test_with_moves_samples_come_nearer_to_the_posterior() -> None:
     logits, objective = random_logits(1, 2, 3), Interaction(1, 2, 3)
     q = Categorical(logits.detach())
-    estimator = LocalSearch(moves=3, num_samples=20_000)
-    sample = estimator(q, objective, generator=seeded()).sample
-    assert sample is not None
-    states = all_states(2, 3).to(sample)  # a far better product than q, though not the posterior
+    states = all_states(2, 3).to(logits.dtype)
     posterior = (-objective(states[:, None])).softmax(0)[:, 0].detach()
-    table = torch.einsum("snk,cnk->sc", sample[:, 0], states) == 2
-    far = (q.log_prob_table().exp()[0] - posterior).abs().sum()
-    assert (table.double().mean(0) - posterior).abs().sum() < 0.5 * far
+    far = []
+    for moves in (0, 1, 30):
+        estimator = LocalSearch(moves=moves, num_samples=20_000)
+        sample = estimator(q, objective, generator=seeded()).sample
+        assert sample is not None
+        table = torch.einsum("snk,cnk->sc", sample[:, 0], states) == 2
+        far.append(float((table.double().mean(0) - posterior).abs().sum()))
+    assert far[0] > far[1] > far[2]
+
+
+def test_one_move_after_another_is_a_chain_whose_limit_is_near_the_posterior() -> None:
+    # A move draws among the neighbours in proportion to e^-f: not Gibbs sampling, whose limit is
+    # exact, but its stationary distribution is p(z) times the neighbourhood's mass.
+    objective, q = Interaction(1, 2, 2), Categorical(torch.zeros(1, 2, 2, dtype=torch.float64))
+    states = all_states(2, 2).to(torch.float64)
+    weights = (-objective(states[:, None]))[:, 0].exp().detach()
+    near = (states.flatten(1) @ states.flatten(1).T) >= 1  # differ in at most one variable
+    stationary = weights * (near.double() @ weights)
+    sample = LocalSearch(moves=40, num_samples=40_000)(q, objective, generator=seeded()).sample
+    assert sample is not None
+    shares = (torch.einsum("snk,cnk->sc", sample[:, 0], states) == 2).double().mean(0)
+    torch.testing.assert_close(shares, stationary / stationary.sum(), rtol=0, atol=0.02)
+
+
+@given(SIZES, st.sampled_from([0.0, 0.4]), st.integers(0, 2))
+def test_below_one_q_has_the_gradient_of_local_divergence(
+    sizes: tuple[int, int, int], alpha: float, moves: int
+) -> None:
+    logits, objective = random_logits(*sizes), Interaction(*sizes)
+    found = gradient_of(
+        LocalSearch(moves=moves, alpha=alpha), logits, objective, generator=seeded()
+    )
+    other = gradient_of(LocalDivergence(alpha), logits, objective, generator=seeded())
+    torch.testing.assert_close(found, other, **EXACT)
+
+
+def test_alpha_of_coupled_variables_is_one() -> None:
+    q = PairwiseBinary(torch.zeros(1, 2, 2), torch.zeros(1, 1))
+    with pytest.raises(ValueError, match=r"^alpha must be 1 for the coupled variables"):
+        LocalSearch(alpha=0.5)(q, lambda z: z.sum((-2, -1)))
 
 
 @pytest.mark.parametrize(
@@ -196,6 +238,7 @@ def test_samples_are_draws_of_the_refined_posterior() -> None:
         ({"moves": -1}, r"^moves must be .* at least 0"),
         ({"moves": 1.5}, r"^moves must be an integer"),
         ({"kl_weight": 0.0}, r"^kl_weight must be"),
+        ({"alpha": 1.5}, r"^alpha must be from 0 to 1"),
         ({"num_samples": 0}, r"^num_samples must be"),
     ],
 )
@@ -226,7 +269,7 @@ def test_coupled_variables_learn_the_moments_of_what_was_found(
     actual = torch.autograd.grad(total.sum(), (unary, pairs))
     generator = seeded()
     z = q.sample(draws, generator=generator)
-    z = sampled_moves(q, objective, z, 2, weight, generator)
+    z, _ = sampled_moves(q, objective, z, 2, weight, generator)
     found = [(-changes_of(one, objective) / weight).softmax(-1) for one in z]
     states = all_states(n, 2).to(unary)
     # KL(q' || q) with q' the mean of the products, by enumeration.

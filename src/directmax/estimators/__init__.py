@@ -152,10 +152,10 @@ ESTIMATORS: dict[str, Declaration] = {
     ),
     "local-search": Declaration(
         "LocalSearch",
-        _DRAWS | {"moves": "moves"},
+        _DRAWS | {"moves": "moves", "covering": "alpha"},
         "the bound of a refined $q'$ in place of $q$'s",
         "independent or coupled binary variables",
-        "$(m+1)(n(k-1)+1)$ with $m$ moves, and 1 with gradient",
+        "$(m+1) n(k-1)$ with $m$ moves, and 1 with gradient",
         coupled=_BOTH,
         tabulates=True,
     ),

@@ -13,20 +13,19 @@ from directmax.distributions import Categorical, DiscreteDistribution, PairwiseB
 from directmax.estimators._base import (
     Estimate,
     Estimator,
-    average,
     check_num_samples,
     check_scheduled,
+    losses_at,
     table_evaluations,
 )
-from directmax.estimators._local_divergence import divergence_gradient
+from directmax.estimators._local_divergence import check_alpha, divergence_gradient
 from directmax.estimators._refine import (
     but_forbidden,
-    losses_of_changes,
     sampled_moves,
     unary_noise,
 )
 from directmax.gumbel import one_hot_argmax
-from directmax.objectives import Objective, evaluate, real, state_losses
+from directmax.objectives import Objective, real, state_losses
 from directmax.schedules import Schedule, at
 from directmax.solvers import pair_products
 
@@ -44,31 +43,34 @@ class LocalSearch(Estimator):
 
     a product of softmaxes that has seen the image *and* the decoder; for n = 1 the posterior. Then
 
-    - what is inside of f learns from E_{q'}[f], by a draw of q' (n = 1: by the exact mean), as in
-      the M-step of expectation–maximisation,
+    - what is inside of f learns from f(z) where z ended (n = 1: from the exact mean under q'), as
+      in the M-step of Monte Carlo expectation–maximisation,
     - q learns q': the gradient with respect to its potentials, that of the KL term which the model
       adds included, is that of T·KL(q' ‖ q). With independent variables it is T·(q − q'), with
       coupled ones T·(E_q[z_i z_j] − E_q'[z_i z_j]) for a coupling: exact moments of the Gibbs
       distribution, which so learns what one product cannot say, the mean over draws. No entry
-      exceeds T.
+      exceeds T. With α < 1 q has the gradient of `LocalDivergence` at its own sample, where z
+      began, in its place: at α = 0 that of its bound.
 
-    `Estimate.kl` is KL(q' ‖ uniform), so that loss + kl is an estimate of the bound of q', which
-    `refine` and `DiscreteVAE(refined=True)` use after training. E_q[f] of the encoder's own q is
-    **not** what is minimised: q covers q', and is softer than the best product for the bound.
+    `Estimate.kl` is KL(q' ‖ uniform), so that loss + kl is about the bound of q', which `refine`
+    and `DiscreteVAE(refined=True)` use after training. E_q[f] of the encoder's own q is **not**
+    minimised: with α = 1 q covers q', and is softer than the best product for the bound.
 
     Against training with q alone: what is learned no longer waits for the encoder. A q that is
     wrong asks about changes of a code that is far from every good one, and the decoder adapts to
     codes that it cannot explain. Costs `moves` + 1 tables of n(k − 1) + 1 evaluations in place
-    of one.
+    of one; with no moves it is `LocalDivergence`.
 
     Args:
         moves: of every draw; none for n = 1.
+        alpha: α from 0 to 1, or a schedule of it; 1 for coupled variables.
         kl_weight: T > 0, the weight of the KL term that is added, or a schedule of it.
         num_samples: draws of z to average over.
 
     Raises:
-        TypeError, ValueError: `moves` < 0, T ≤ 0, `num_samples` < 1; at the call, a distribution
-            that is neither `Categorical` nor `PairwiseBinary`, or coupled with n > 24.
+        TypeError, ValueError: `moves` < 0, α outside [0, 1], T ≤ 0, `num_samples` < 1; at the
+            call, a distribution that is neither `Categorical` nor `PairwiseBinary`, or a coupled
+            one with n > 24 or α < 1.
 
     Example:
         >>> import torch
@@ -91,56 +93,75 @@ class LocalSearch(Estimator):
         self,
         *,
         moves: int = 1,
+        alpha: float | Schedule = 1.0,
         kl_weight: float | Schedule = 1.0,
         num_samples: int = 1,
     ) -> None:
         super().__init__()
         self.moves = check_count("moves", moves, minimum=0)
+        self.alpha = check_alpha(alpha)
         self.kl_weight = check_scheduled("kl_weight", kl_weight)
         self.num_samples = check_num_samples(num_samples)
 
+        self._latest: float | None = None
+
     def evaluations(self, num_variables: int, num_values: int) -> int:
-        """(moves + 1)(n(k−1)+1) a sample and one more; for n = 1 k in all."""
+        """(moves + 1)(n(k−1)+1) a sample; for n = 1 k in all."""
         table = table_evaluations(self.num_samples, num_variables, num_values)
-        return table if num_variables == 1 else (self.moves + 1) * table + self.num_samples
+        return table if num_variables == 1 else (self.moves + 1) * table
+
+    def latest(self) -> dict[str, float]:
+        """α at the latest call."""
+        return {} if self._latest is None else {"alpha": self._latest}
 
     def _has_state(self) -> bool:
-        return callable(self.kl_weight)
+        return callable(self.alpha) or callable(self.kl_weight)
 
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
-        if not isinstance(q, Categorical | PairwiseBinary):
-            raise TypeError(
-                f"LocalSearch needs a Categorical or PairwiseBinary, got {type(q).__name__}; use "
-                "ScoreFunction or Direct"
-            )
-        weight = at(self.kl_weight, self.step)
-        table = (
-            _all_losses(q, objective) if q.num_variables == 1 else None
-        )  # (b, k), differentiable
+        alpha, weight = at(self.alpha, self.step), at(self.kl_weight, self.step)
+        q = _checked(q, alpha)
+        self._latest = alpha
+        z = q.sample(self.num_samples, generator=generator)
+        if q.num_variables == 1:
+            table = _all_losses(q, objective)  # (b, k), differentiable
+            first = changes = but_forbidden(q, table.detach()[None, :, None])
+        else:
+            z, begun = sampled_moves(q, objective, z, self.moves, weight, generator)
+            loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)
+            changes = but_forbidden(q, changes)
+            first = changes if begun is None else begun
         with torch.no_grad():
-            z = q.sample(self.num_samples, generator=generator)
-            if table is None:
-                z = sampled_moves(q, objective, z, self.moves, weight, generator)
-                changes = losses_of_changes(q, objective, z)  # (s, b, n, k)
-            else:
-                changes = but_forbidden(q, table.detach()[None, :, None])
             log_p = (-changes / weight).log_softmax(-1)
-            z = one_hot_argmax(log_p + unary_noise(q, self.num_samples, generator))
             kl = Categorical(log_p.flatten(0, 1), validate=False).kl_to_uniform()
             kl = kl.unflatten(0, log_p.shape[:2]).mean(0)
-        if table is None:
-            loss = average(real(evaluate(objective, z), q.dtype))
-            loss = loss.masked_fill(changes.isnan().any(-1).any(-1).any(0), torch.nan)
-        else:
+            if q.num_variables == 1:
+                z = one_hot_argmax(log_p + unary_noise(q, self.num_samples, generator))
+        if q.num_variables == 1:
             probs = log_p[0, :, 0].exp()
             loss = (probs * table.masked_fill(probs == 0, 0)).sum(-1)
         if isinstance(q, Categorical):
-            loss = q.with_gradient(loss, divergence_gradient(q, changes, 1.0, weight))
+            ask = changes if alpha == 1 else first
+            loss = q.with_gradient(loss, divergence_gradient(q, ask, alpha, weight))
         else:
             loss = q.with_gradient(loss, *_gibbs_gradient(q, log_p[..., 1].exp(), weight))
         return Estimate(loss=loss, sample=z, kl=kl)
+
+
+def _checked(q: DiscreteDistribution, alpha: float) -> Categorical | PairwiseBinary:
+    """q, if it is one that can be searched from."""
+    if not isinstance(q, Categorical | PairwiseBinary):
+        raise TypeError(
+            f"LocalSearch needs a Categorical or PairwiseBinary, got {type(q).__name__}; use "
+            "ScoreFunction or Direct"
+        )
+    if isinstance(q, PairwiseBinary) and alpha != 1:
+        raise ValueError(
+            f"alpha must be 1 for the coupled variables of a PairwiseBinary, got {alpha}; use "
+            "ClampedArgmax for the gradient of the bound"
+        )
+    return q
 
 
 @torch.no_grad()

@@ -192,10 +192,12 @@ def sampled_moves(
     moves: int,
     temperature: float,
     generator: torch.Generator | None,
-) -> Float[Tensor, "s b n k"]:
-    """z after some moves towards samples of p ∝ e^{−f/T}; with one variable a sample of it."""
+) -> tuple[Float[Tensor, "s b n k"], Float[Tensor, "s b n k"] | None]:
+    """z after some moves towards samples of p ∝ e^{−f/T}, and f̃ where it began."""
+    first = None
     for _ in range(moves):
-        changes = losses_of_changes(q, objective, z).expand_as(z) / temperature
+        changes = losses_of_changes(q, objective, z).expand_as(z)
+        first = changes if first is None else first
         noise = unary_noise(q, z.shape[0], generator)
-        z = moved_once(z, changes, noise=noise)
-    return z
+        z = moved_once(z, changes / temperature, noise=noise)
+    return z, first

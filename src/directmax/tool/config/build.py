@@ -57,7 +57,7 @@ def build_estimator(config: ResolvedConfig) -> Estimator:
 def schedule_estimator(
     estimator: Estimator, config: ResolvedConfig, kl_weight: Schedule, steps: int
 ) -> None:
-    """Give an estimator what changes with the step: the KL weight, and α of `LocalDivergence`.
+    """Give an estimator what changes with the step: the KL weight, and α of those that have one.
 
     Args:
         estimator: of a model that is trained.
@@ -65,9 +65,7 @@ def schedule_estimator(
         kl_weight: of the KL term that the training adds.
         steps: of an epoch.
     """
-    if isinstance(estimator, LocalSearch):
-        estimator.kl_weight = kl_weight
-    if isinstance(estimator, LocalDivergence):
+    if isinstance(estimator, LocalDivergence | LocalSearch):
         hold = round(config.covering * config.epochs * steps)
         estimator.alpha = LinearDecay(1.0 if hold else 0.0, 0.0, hold=hold)
         estimator.kl_weight = kl_weight

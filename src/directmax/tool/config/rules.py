@@ -287,6 +287,11 @@ def _check_structured(config: ResolvedConfig) -> None:
             f"--solver {config.solver} needs couplings of 0 or more: choose --encoder "
             "supermodular, or --solver exhaustive or branch-and-bound"
         )
+    if config.covering not in (None, 1):
+        raise ValueError(
+            "--covering below 1 is for independent variables: leave it out, or choose "
+            "clamped-argmax, which minimises the bound"
+        )
     if config.estimator == "local-search" and config.kl == "unary":
         raise ValueError(
             "--kl unary is not for local-search, whose KL term is that of the refined posterior: "

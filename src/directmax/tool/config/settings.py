@@ -77,10 +77,10 @@ class Settings(AttributeSettings, ModelSettings):
         range=(1, 10_000),
     )
     covering: float = setting(
-        """Local-divergence: share of the run with α = 1, in which q covers what the posterior
-        allows; after it α = 0, which minimises the bound.""",
-        if_used("covering", lambda _: 2 / 3),
-        "two thirds",
+        """Local-divergence and local-search: share of the run with α = 1, in which q covers what
+        the posterior allows; after it α = 0, which minimises the bound of q.""",
+        if_used("covering", lambda c: 2 / 3 if c.encoder == "independent" else 1.0),
+        "two thirds; 1 with coupled variables",
         range=(0, 1),
         since=3,
         before="auto",
