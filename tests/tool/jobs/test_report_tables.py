@@ -135,6 +135,15 @@ def test_table_2_says_who_is_ahead(tmp_path: Path) -> None:
     assert "by the paper alone: " + claim.format(1) in found[1]
 
 
+def test_claims_are_of_the_papers_data_only(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "out")
+    for method, accuracy in (("direct", 0.9), ("gumbel-softmax", 0.8)):
+        made = config(data="digits", model="mixed", labels=50)
+        folder.training(["table2"], method, made, 40.0, accuracy=accuracy, labels=50, method=method)
+    (finding,) = only_section(folder).findings
+    assert finding.startswith("So it is: scikit-learn digits, by our recipe")
+
+
 def test_figure_5_has_the_accuracy_of_every_attribute(tmp_path: Path) -> None:
     folder = ReportFolder(tmp_path / "out")
     for method, male in (("local-expectation", 1.0), ("direct", 0.98)):
