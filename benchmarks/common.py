@@ -90,12 +90,12 @@ def yardstick(images: Tensor, num_values: int, num_variables: int = 1) -> Step:
     return step
 
 
-def model_step(model: DiscreteVAE, images: Tensor) -> Step:
+def model_step(model: DiscreteVAE, images: Tensor, *, batch_size: int = 100) -> Step:
     """One training step of a model of ours, without the trainer around it."""
     model.to(images.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     generator = torch.Generator(images.device).manual_seed(0)
-    draw = batches(images)
+    draw = batches(images, batch_size)
 
     def step() -> None:
         terms = model(draw(), generator=generator)

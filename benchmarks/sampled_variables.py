@@ -5,7 +5,7 @@ epochs by the local expectation. Then, for a batch of images, every estimator's 
 logits is drawn many times: the variance is the sum over logits, the mean over images; the time is
 that of one estimate with its pass backward, all estimators in turn in the same run. Their product
 says how long one must average for a given error; it is shown as a ratio to that of the local
-expectation of all variables. ReinMax has a bias, which it does not say.
+expectation of all variables. ReinMax and direct have a bias, which it does not say.
 
     python benchmarks/sampled_variables.py --variables 15 50 200
 """
@@ -24,6 +24,7 @@ from torch import Tensor
 from directmax import (
     Categorical,
     Decoder,
+    Direct,
     DisArm,
     DiscreteVAE,
     Encoder,
@@ -61,6 +62,8 @@ def estimators(n: int) -> dict[str, Estimator]:
         "local expectation": LocalExpectation(),
         **{f"… of {m}": LocalExpectation(num_variables=m) for m in some},
         **{f"… of {m}, slope": LocalExpectation(num_variables=m, slope=True) for m in some},
+        "direct": Direct(two_sided=True),
+        **{f"direct of {m}": Direct(two_sided=True, num_variables=m) for m in some},
         "DisARM": DisArm(),
         "RLOO, 4 draws": ScoreFunction(num_samples=4),
         "REBAR": Rebar(),

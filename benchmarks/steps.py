@@ -49,10 +49,10 @@ SINGLE, FOUR = 2.5, 3.0
 """Targets of n = 15 binary variables: one sample, and four of the score function."""
 
 
-def build(n: int, k: int, estimator: Estimator) -> DiscreteVAE:
+def build(n: int, k: int, estimator: Estimator, *, reduced: bool = True) -> DiscreteVAE:
     """The paper's networks."""
     torch.manual_seed(0)
-    return DiscreteVAE(Encoder(784, n, k), Decoder(n, k, 784), estimator)
+    return DiscreteVAE(Encoder(784, n, k), Decoder(n, k, 784), estimator, reduced=reduced)
 
 
 class Plain(nn.Module):
@@ -70,7 +70,10 @@ class Plain(nn.Module):
 
 
 def codebooks(images: Tensor, n: int = 8, k: int = 16) -> dict[str, Step]:
-    """A plain function, the codebook with tables, and a linear layer in its place."""
+    """A plain function, the codebook with tables, and a linear layer in its place.
+
+    Of a plain function also with one variable of the eight, and the slope for the others.
+    """
     decoders = {
         "plain function": Plain(n, k, 16),
         "codebook": CodebookDecoder(n, k, 784, dimensions=16),
@@ -80,6 +83,9 @@ def codebooks(images: Tensor, n: int = 8, k: int = 16) -> dict[str, Step]:
     for name, decoder in decoders.items():
         model = DiscreteVAE(Encoder(784, n, k), decoder, LocalExpectation())
         steps[name] = model_step(model, images)
+    one = LocalExpectation(num_variables=1, slope=True)
+    model = DiscreteVAE(Encoder(784, n, k), Plain(n, k, 16), one)
+    steps["plain function, of 1, slope"] = model_step(model, images)
     return steps
 
 
@@ -128,7 +134,8 @@ def main() -> None:
     for n, k, estimators in cases(options.many, options.binary):
         steps = {"G": yardstick(images, k, n)}
         for name, estimator in estimators.items():
-            steps[name] = model_step(build(n, k, estimator), images)
+            model = build(n, k, estimator, reduced="float32" not in name)
+            steps[name] = model_step(model, images)
         few = max(2, options.rounds // 5) if n == 20 else options.rounds
         seconds = interleaved(steps, rounds=few, calls=options.calls, warmup=min(4, few))
         for name in steps:
@@ -154,7 +161,16 @@ def cases(many: bool, only_binary: bool) -> list[tuple[int, int, dict[str, Estim
         "local-expectation": LocalExpectation(),
         "gumbel-softmax": GumbelSoftmax(),
     }
-    two: dict[str, Estimator] = {"direct": Direct(), "local-expectation": LocalExpectation()}
+    two: dict[str, Estimator] = {
+        "direct": Direct(),
+        "direct, float32": Direct(),
+        "direct, ε=0.1": Direct(0.1),
+        "direct, ε=0.1, float32": Direct(0.1),
+        "direct of 2": Direct(num_variables=2),
+        "local-expectation": LocalExpectation(),
+        "local-expectation, float32": LocalExpectation(),
+        "local-expectation of 2, slope": LocalExpectation(num_variables=2, slope=True),
+    }
     return [(1, 10, one), (1, 50, one), *([(20, 10, two)] if many else [])]
 
 

@@ -35,6 +35,7 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "epsilon_scale": ({}, 2.0),
     "two_sided": ({}, False),
     "rao_blackwell": ({}, True),
+    "num_variables": ({"estimator": "direct", "variables": 3}, 2),
     "covering": ({"estimator": "local-divergence"}, 0.25),
     "refine": ({"estimator": "direct"}, True),
     "moves": ({"variables": 3, "estimator": "local-search"}, 3),

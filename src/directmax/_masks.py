@@ -11,7 +11,14 @@ from directmax._transforms import in_transforms
 from directmax._validation import check_float_tensor
 
 
-def check_masked(name: str, potentials: Tensor, axes: tuple[str, ...], validate: bool) -> Tensor:
+def check_masked(
+    name: str,
+    potentials: Tensor,
+    axes: tuple[str, ...],
+    validate: bool,
+    *,
+    forbids: bool | None = None,
+) -> Tensor:
     """Potentials, widened, in which a forbidden value has −∞.
 
     The most negative number of a floating-point type, with which masks are often filled, stands
@@ -22,6 +29,7 @@ def check_masked(name: str, potentials: Tensor, axes: tuple[str, ...], validate:
         potentials: what the caller passed, values along the last axis.
         axes: the expected axes.
         validate: also look at the values.
+        forbids: `may_forbid(potentials)` where the caller has looked.
 
     Raises:
         TypeError, ValueError: no floating-point tensor with these axes; NaN, +∞, or a variable all
@@ -34,7 +42,7 @@ def check_masked(name: str, potentials: Tensor, axes: tuple[str, ...], validate:
     """
     check_float_tensor(name, potentials, axes, finite=False)
     wide = masked = widened(potentials)
-    if may_forbid(potentials):
+    if may_forbid(potentials) if forbids is None else forbids:
         lowest = wide.detach() <= torch.finfo(potentials.dtype).min
         # An addition: its graph keeps nothing, and serves several backward passes.
         masked = wide + torch.zeros_like(wide.detach()).masked_fill(lowest, -torch.inf)

@@ -125,6 +125,13 @@ class TestLocalExpectationOfSampledVariables(EstimatorConformance):
         return LocalExpectation(num_samples=num_samples, num_variables=1)
 
 
+class TestDirectOfSampledVariables(EstimatorConformance):
+    looks_again = True
+
+    def make(self, num_samples: int = 1) -> Estimator:
+        return Direct(num_samples=num_samples, num_variables=1)
+
+
 class TestLocalDivergence(EstimatorConformance):
     looks_again = True
     quiet = False  # equal losses draw q towards uniform, which the KL term does at another rate

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from directmax._masks import binary_potentials, check_masked, chosen, may_forbid
 from directmax._precision import no_autocast
-from directmax._validation import check_flag, check_tensor
+from directmax._validation import check_flag, check_float_tensor, check_tensor
 from directmax.distributions._enumeration import (
     DEFAULT_MAX_STATES,
     enumerate_states,
@@ -46,8 +46,10 @@ class Categorical(LinearPotentials):
 
     def __init__(self, logits: Float[Tensor, "b n k"], *, validate: bool = True) -> None:
         self.validate = check_flag("validate", validate)
-        self.logits = check_masked("logits", logits, ("batch", "variables", "values"), validate)
+        axes = ("batch", "variables", "values")
+        check_float_tensor("logits", logits, axes, finite=False)
         self.forbids = may_forbid(logits)
+        self.logits = check_masked("logits", logits, axes, validate, forbids=self.forbids)
         self.batch_size, self.num_variables, self.num_values = logits.shape
         self.dtype, self.device = self.logits.dtype, logits.device
         if self.num_variables < 1 or self.num_values < 2:

@@ -42,6 +42,7 @@ __all__, __getattr__, __dir__ = lazy_names(__name__)
 _DRAWS = {"num_samples": "num_samples"}
 _STEP = {"epsilon": "epsilon", "epsilon_scale": "scale", "two_sided": "two_sided", **_DRAWS}
 _MEAN = {"rao_blackwell": "rao_blackwell"}
+_SUBSET = {"num_variables": "num_variables"}
 _RELAXED = {"temperature": "temperature", **_DRAWS}
 _BOTH = ("unary", "states")
 
@@ -121,7 +122,7 @@ _TWICE = "independent variables, $f$ differentiable twice"
 ESTIMATORS: dict[str, Declaration] = {
     "direct": Declaration(
         "Direct",
-        _STEP | _MEAN,
+        _STEP | _MEAN | _SUBSET,
         r"$O(\varepsilon)$; two-sided $O(\varepsilon^2)$; more with couplings ([](structured.md))",
         "an argmax",
         _TABLE,
@@ -148,7 +149,7 @@ ESTIMATORS: dict[str, Declaration] = {
         coupled=("states",),
     ),
     "local-expectation": Declaration(
-        "LocalExpectation", _DRAWS, "none", _INDEPENDENT, _TABLE, tabulates=True
+        "LocalExpectation", _DRAWS | _SUBSET, "none", _INDEPENDENT, _TABLE, tabulates=True
     ),
     "local-search": Declaration(
         "LocalSearch",

@@ -287,7 +287,13 @@ def losses_at(
     For n = 1 the table is the same for every sample and has one leading entry for all of them; an
     objective with a state table is then asked once for both.
     """
-    losses, changes = _tables(q, objective, z)
+    return checked_losses(q, *_tables(q, objective, z))
+
+
+def checked_losses(
+    q: DiscreteDistribution, losses: Tensor, changes: Tensor
+) -> tuple[Float[Tensor, " b"], Float[Tensor, "s_or_1 b n k"]]:
+    """Real numbers, ∞ for what q forbids, and NaN where the loss of a change is none."""
     losses, changes = real(losses, q.dtype), without_forbidden(q, real(changes, q.dtype))
     if q.validate:  # a change of which the loss is no number would choose without a word
         losses = losses.masked_fill(changes.isnan().any(-1).any(-1).any(0), torch.nan)

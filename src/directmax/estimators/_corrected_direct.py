@@ -61,6 +61,7 @@ class CorrectedDirect(Direct):
     """
 
     unbiased: ClassVar[bool] = True
+    _winner_only: ClassVar[bool] = False
     _pooled: ClassVar[tuple[int, ...]] = (0, 3)
 
     def __init__(

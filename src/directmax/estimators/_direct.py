@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._transforms import in_transforms
-from directmax._validation import check_flag
+from directmax._validation import check_count, check_flag
 from directmax.distributions import Categorical, DiscreteDistribution, PerturbedArgmax
 from directmax.estimators._base import (
     Estimate,
@@ -19,10 +19,16 @@ from directmax.estimators._base import (
     check_independent,
     check_num_samples,
     check_scheduled,
+    checked_losses,
     losses_at,
     table_evaluations,
 )
 from directmax.estimators._crossing import crossing_step
+from directmax.estimators._sampled_variables import (
+    changes_of_some,
+    subset_evaluations,
+    subset_of,
+)
 from directmax.objectives import LinearCost, Objective
 from directmax.schedules import Schedule, at
 
@@ -67,6 +73,11 @@ class Direct(Estimator):
     with the same bias (for a number ε, or n = 1) and less variance; for n = 1 no variance is left.
     As ε → 0 it is `LocalExpectation`. `CorrectedDirect` removes the bias instead.
 
+    For many independent variables `num_variables=m` looks at m of the n in each sample, drawn anew:
+    m(k−1)+1 evaluations. Given the others a variable's difference depends on its own f̃_i alone, so
+    the m differences, with weight n/m, have the mean of all n: no more bias, about n/m times the
+    variance. That is exact for a number ε; "auto" takes σ_b of the variables looked at.
+
     The defaults here are the plain estimator's; `directmax train` uses `two_sided=True` and, for
     one variable, eight draws.
 
@@ -78,10 +89,12 @@ class Direct(Estimator):
         rao_blackwell: the mean over each variable's noise in place of the two argmaxes.
         num_samples: Gumbel draws to average over. For n = 1 and a `Reconstruction`, which decodes
             every code once, more draws cost next to nothing.
+        num_variables: how many variables are looked at in each sample; all, if None or n ≤ m.
 
     Raises:
-        TypeError, ValueError: ε or scale ≤ 0, an unknown word for ε, `num_samples` < 1; at the
-            call, with `rao_blackwell`, variables that are not independent.
+        TypeError, ValueError: ε or scale ≤ 0, an unknown word for ε, `num_samples` < 1,
+            `num_variables` < 1; at the call, with `rao_blackwell` or `num_variables`, variables
+            that are not independent.
 
     Example:
         >>> import torch
@@ -102,6 +115,7 @@ class Direct(Estimator):
     """
 
     unbiased: ClassVar[bool] = False
+    _winner_only: ClassVar[bool] = True  # whether f̃ is for the argmaxes alone
     _pooled: ClassVar[tuple[int, ...]] = (0, 2, 3)  # axes of f̃ of which "auto" takes the deviation
 
     def __init__(
@@ -112,6 +126,7 @@ class Direct(Estimator):
         two_sided: bool = False,
         rao_blackwell: bool = False,
         num_samples: int = 1,
+        num_variables: int | None = None,
     ) -> None:
         super().__init__()
         if isinstance(epsilon, str):
@@ -124,10 +139,15 @@ class Direct(Estimator):
         self.two_sided = check_flag("two_sided", two_sided)
         self.rao_blackwell = check_flag("rao_blackwell", rao_blackwell)
         self.num_samples = check_num_samples(num_samples)
+        self.num_variables = num_variables
+        if num_variables is not None:
+            self.num_variables = check_count("num_variables", num_variables)
         self._latest: Tensor | float | None = None
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
-        """n(k−1)+1 a sample; k in all for n = 1."""
+        """m(k−1)+1 a sample, m = n unless `num_variables` is less; k in all for n = 1."""
+        if (few := subset_of(self.num_variables, num_variables)) is not None:
+            return subset_evaluations(self.num_samples, few, num_values)
         return table_evaluations(self.num_samples, num_variables, num_values)
 
     def _estimate(
@@ -135,22 +155,54 @@ class Direct(Estimator):
     ) -> Estimate:
         if self.rao_blackwell:
             q = check_independent("rao_blackwell", q, "; leave it out")
+        if self.num_variables is not None:
+            q = check_independent("num_variables", q, "; leave it out")
+        few = subset_of(self.num_variables, q.num_variables)
+        weight = 1.0 if few is None else q.num_variables / few
         noise = q.noise(self.num_samples, generator=generator)
         z = q.argmax(noise)  # z*, (s, b, n, k)
-        loss, changes = self._losses_and_changes(q, objective, z)
+        if few is not None and isinstance(q, Categorical):  # others are left where they are
+            loss, changes = changes_of_some(q, objective, z, few, generator)
+        else:
+            loss, changes = self._found(q, objective, noise, z)
         # A constant for each variable moves no argmax. Relative to the smallest, equal losses are
         # exactly 0, and losses of hundreds of nats do not swallow the noise in float32.
         changes = relative(changes)
         epsilon = self._chosen(q, objective, noise, z, changes)
+        if isinstance(epsilon, Tensor) and weight != 1:  # the deviation of those looked at
+            epsilon = epsilon / math.sqrt(weight)
         if not in_transforms():  # what a transform wraps must not outlive it
             self._latest = epsilon
         if isinstance(q, Categorical) and self.rao_blackwell:
             gradient = self._rao_blackwell(q, z, changes, epsilon)
+            gradient = gradient if weight == 1 else gradient * weight
             return Estimate(loss=q.with_gradient(loss, gradient), sample=z)
         push = each_of(epsilon) * changes
         lower = q.argmax(noise, -push)  # z^ε
         upper = q.argmax(noise, _without_forbidden(push)) if self.two_sided else z
-        return Estimate(loss=self._attach(q, loss, upper, lower, epsilon, changes), sample=z)
+        step = epsilon if weight == 1 else epsilon / weight  # what the difference is divided by
+        return Estimate(loss=self._attach(q, loss, upper, lower, step, changes), sample=z)
+
+    def _found(
+        self, q: DiscreteDistribution, objective: Objective, noise: Tensor, z: Tensor
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "s_or_1 b n k"]]:
+        """f and f̃; where z^ε alone is wanted, f̃ of what may be z^ε, and bounds of the others.
+
+        Value j of variable i beats z*_i only if ε(f̃_i(j) − f(z*)) is below −(s(z*_i) − s(j)), with
+        s = h + γ.
+        """
+        fast = getattr(objective, "losses_and_changes_below", None)
+        alone = self._winner_only and not (self.two_sided or self.rao_blackwell)
+        if fast is None or not alone or self.epsilon == "auto" or q.num_variables == 1:
+            return self._losses_and_changes(q, objective, z)
+        branch = q.device.type == "cpu" and not (torch.compiler.is_compiling() or in_transforms())
+        if not (isinstance(q, Categorical) and branch):
+            return self._losses_and_changes(q, objective, z)
+        with torch.no_grad():
+            score = q.logits + noise
+            behind = score.amax(-1, keepdim=True) - score  # ∞ of a forbidden value
+        losses, changes = fast(z.clone(), -behind / at(self.epsilon, self.step))
+        return checked_losses(q, average(losses), changes)
 
     def _inverse(self, epsilon: Tensor | float) -> Tensor | float:
         """What the difference of the argmaxes is multiplied by."""

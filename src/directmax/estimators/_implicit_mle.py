@@ -54,6 +54,7 @@ class ImplicitMLE(Direct):
     """
 
     needs_derivative: ClassVar[bool] = True
+    _winner_only: ClassVar[bool] = False
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """One a sample."""

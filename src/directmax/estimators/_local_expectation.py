@@ -19,7 +19,11 @@ from directmax.estimators._base import (
     losses_at,
     table_evaluations,
 )
-from directmax.estimators._sampled_variables import sampled_changes
+from directmax.estimators._sampled_variables import (
+    sampled_changes,
+    subset_evaluations,
+    subset_of,
+)
 from directmax.objectives import Objective
 
 
@@ -74,8 +78,8 @@ class LocalExpectation(Estimator):
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """m(k−1)+1 a sample, m = n unless `num_variables` is less; k in all for n = 1."""
-        if (few := self._subset(num_variables)) is not None:
-            return self.num_samples * (few * (num_values - 1) + 1)
+        if (few := subset_of(self.num_variables, num_variables)) is not None:
+            return subset_evaluations(self.num_samples, few, num_values)
         return table_evaluations(self.num_samples, num_variables, num_values)
 
     def extra_repr(self) -> str:
@@ -89,16 +93,11 @@ class LocalExpectation(Estimator):
     ) -> Estimate:
         q = check_independent("LocalExpectation", q, "; use ClampedArgmax or Direct")
         z = q.sample(self.num_samples, generator=generator)
-        if (few := self._subset(q.num_variables)) is not None:
+        if (few := subset_of(self.num_variables, q.num_variables)) is not None:
             loss, changes = sampled_changes(q, objective, z, few, self.slope, generator)
         else:
             loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)
         return Estimate(loss=q.with_gradient(loss, local_gradient(q, changes)), sample=z)
-
-    def _subset(self, num_variables: int) -> int | None:
-        """How many of the variables are summed out; None for all of them."""
-        few = self.num_variables
-        return few if few is not None and few < num_variables else None
 
 
 @torch.no_grad()

@@ -11,6 +11,37 @@ from directmax.estimators._base import average, without_forbidden
 from directmax.objectives import Objective, evaluate, evaluate_many, real
 
 
+def subset_of(few: int | None, num_variables: int) -> int | None:
+    """How many of the variables are looked at; None for all of them.
+
+    Example:
+        >>> subset_of(3, 20), subset_of(3, 2), subset_of(None, 20)
+        (3, None, None)
+    """
+    return few if few is not None and few < num_variables else None
+
+
+def subset_evaluations(num_samples: int, few: int, num_values: int) -> int:
+    """m(k−1)+1 a sample."""
+    return num_samples * (few * (num_values - 1) + 1)
+
+
+def changes_of_some(
+    q: Categorical,
+    objective: Objective,
+    z: Float[Tensor, "s b n k"],
+    num_variables: int,
+    generator: torch.Generator | None,
+) -> tuple[Float[Tensor, " b"], Float[Tensor, "s b n k"]]:
+    """mean_s f(z), differentiable, and f̃ − f(z) of m variables, 0 for the others, no gradient.
+
+    They are drawn as for `sampled_changes`; here without weights.
+    """
+    losses = real(evaluate(objective, z), q.dtype)
+    rows, _ = _rows(q, objective, z, losses, num_variables, generator)
+    return average(losses), without_forbidden(q, rows)
+
+
 def sampled_changes(
     q: Categorical,
     objective: Objective,
@@ -51,21 +82,34 @@ def sampled_changes(
     else:
         losses = real(evaluate(objective, z), q.dtype)
         predicted = torch.zeros_like(z)
+    rows, chosen = _rows(q, objective, z, losses, num_variables, generator)
+    weight = torch.zeros_like(z[..., 0]).scatter_(-1, chosen, n / num_variables).unsqueeze(-1)
     with torch.no_grad():
-        scores = q.noise(z.shape[0], generator=generator)[..., 0]  # the largest m: any m alike
-        chosen = scores.topk(num_variables, -1).indices  # (s, b, m)
-        values = other_values(z, chosen)  # (s, b, m, k − 1)
-        fast = getattr(objective, "losses_of_changes", None)
-        if fast is not None:
-            found = fast(z.clone(), chosen, values)
-        else:
-            found = evaluate_many(objective, _changed(z, chosen, values)).movedim(0, -1)
-        change = real(found, q.dtype) - losses.detach().unsqueeze(-1)  # (s, b, m (k − 1))
-        columns = (chosen.unsqueeze(-1) * z.shape[-1] + values).flatten(-2)
-        rows = torch.zeros_like(z).flatten(-2).scatter_(-1, columns, change).view_as(z)
-        here = torch.zeros_like(scores).scatter_(-1, chosen, n / num_variables).unsqueeze(-1)
-        table = predicted + here * (rows - predicted)
+        table = predicted + weight * (rows - predicted)
     return average(losses), without_forbidden(q, table)
+
+
+@torch.no_grad()
+def _rows(
+    q: Categorical,
+    objective: Objective,
+    z: Float[Tensor, "s b n k"],
+    losses: Float[Tensor, "s b"],
+    num_variables: int,
+    generator: torch.Generator | None,
+) -> tuple[Float[Tensor, "s b n k"], Tensor]:
+    """f̃ − f(z) of m variables, drawn for every problem and sample, and which they are."""
+    scores = q.noise(z.shape[0], generator=generator)[..., 0]  # the largest m: any m alike
+    chosen = scores.topk(num_variables, -1).indices  # (s, b, m)
+    values = other_values(z, chosen)  # (s, b, m, k − 1)
+    fast = getattr(objective, "losses_of_changes", None)
+    if fast is not None:
+        found = fast(z.clone(), chosen, values)
+    else:
+        found = evaluate_many(objective, _changed(z, chosen, values)).movedim(0, -1)
+    change = real(found, q.dtype) - losses.detach().unsqueeze(-1)  # (s, b, m (k − 1))
+    columns = (chosen.unsqueeze(-1) * z.shape[-1] + values).flatten(-2)
+    return torch.zeros_like(z).flatten(-2).scatter_(-1, columns, change).view_as(z), chosen
 
 
 def other_values(z: Float[Tensor, "s b n k"], chosen: Tensor) -> Tensor:

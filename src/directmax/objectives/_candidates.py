@@ -61,12 +61,57 @@ class Candidates:
             return self.logits.new_zeros(0, *shape)
         budget = CHUNK_ELEMENTS_CUDA if self.logits.is_cuda else CHUNK_ELEMENTS_CPU
         chunk = max(1, budget // (math.prod(shape) * pixels))
-        split = isinstance(getattr(self.decoder, "last", None), nn.Linear) and callable(
-            getattr(self.decoder, "hidden", None)
-        )
-        one = self._by_difference if split else self._by_decoding
+        one = self._by_difference if self.convex else self._by_decoding
         parts = [one(slice(start, start + chunk), base) for start in range(0, total, chunk)]
         return torch.cat(parts).unflatten(1, shape)
+
+    @property
+    def in_bfloat16(self) -> bool:
+        """Whether changes are multiplied in it."""
+        weight = self.decoder.last.weight
+        return self.reduced and weight.dtype == torch.float32 and fast_bfloat16(weight.device)
+
+    @property
+    def convex(self) -> bool:
+        """Whether the decoder ends in a linear layer, so that a change has a bound from below."""
+        return isinstance(getattr(self.decoder, "last", None), nn.Linear) and callable(
+            getattr(self.decoder, "hidden", None)
+        )
+
+    def losses_below(
+        self, base: Float[Tensor, " m"], most: Float[Tensor, "m c"]
+    ) -> Float[Tensor, "m n k_minus_1"]:
+        """As `losses` where the loss may change by less than `most`; else a bound from below.
+
+        The loss is convex in the logits, so a change by Δ costs at least g·Δ, g its derivative; and
+        with Δ = W δ that is (Wᵀ g)·δ, a product of the hidden units in place of one with W. Only
+        changes whose bound is below `most` are decoded. For decoders that are `convex`, on a CPU
+        without bfloat16, with which all changes cost less than their bounds.
+
+        Args:
+            base: the losses before the change.
+            most: for each change, in the order of `losses`.
+        """
+        n, k, _ = self.columns.shape
+        total, pixels = self.logits.shape
+        if not total:
+            return self.logits.new_zeros(0, n, k - 1)
+        weight, images = self.decoder.last.weight, self.images
+        chunk = max(1, CHUNK_ELEMENTS_CPU // (n * (k - 1) * pixels))
+        found = []
+        with no_autocast(weight.device):
+            slope = ((self.logits.sigmoid() - images) @ widened(weight)).unsqueeze(-1)  # (m, h, 1)
+            for start in range(0, total, chunk):
+                part = slice(start, start + chunk)
+                hidden = self._hidden_changes(part, False)  # (c, n(k-1), h)
+                bound = torch.bmm(widened(hidden), slope[part]).squeeze(-1)
+                least = bound - 1e-4 * bound.abs() - 1e-3  # what rounding may have added
+                row, change = (least < most[part]).nonzero(as_tuple=True)
+                steps = (hidden[row, change] @ weight.T).unsqueeze(1)  # (changes, 1, d)
+                row = row + start
+                losses = _loss_changes(self.logits[row], steps, images[row]).squeeze(-1)
+                found.append(bound.index_put((row - start, change), losses.to(bound)))
+        return (base[:, None] + torch.cat(found)).unflatten(1, (n, k - 1))
 
     def _moved(self, part: slice) -> Tensor:
         """The first layer's output after every change, `(c, n(k−1), h)`."""
@@ -93,8 +138,7 @@ class Candidates:
             return softplus(logits).sum(-1) - inner
 
     def _by_difference(self, part: slice, base: Tensor) -> Tensor:
-        weight = self.decoder.last.weight  # (d, h)
-        reduced = self.reduced and weight.dtype == torch.float32 and fast_bfloat16(weight.device)
+        weight, reduced = self.decoder.last.weight, self.in_bfloat16  # (d, h)
         with no_autocast(weight.device):
             hidden = self._hidden_changes(part, reduced)  # (c, n(k-1), h)
             # As one matrix product: a batched one would copy.

@@ -36,6 +36,8 @@ class Objective(Protocol):
       differentiable, in the order of `enumerate_states`;
     - `single_change_losses(z)`: f̃, `(*s, b, n, k)`, without gradient;
     - `losses_and_changes(z)`: f(z), differentiable, and f̃, at once;
+    - `losses_and_changes_below(z, most)`: the same for an argmax: f̃ where f̃ − f(z) < `most`
+      (`(*s, b, n, k)`), elsewhere a bound of f̃ from below that is not under f(z) + `most`;
     - `losses_and_others(z, others)`: f(z), differentiable, and f of other assignments
       `(c, *s, b, n, k)` for the same problems, `(c, *s, b)`, without gradient;
     - `losses_of_changes(z, chosen, values)`: f after changes of the variables `(*s, b, m)` to the

@@ -170,6 +170,27 @@ class Reconstruction:
             )
         return losses, changes
 
+    def losses_and_changes_below(
+        self, z: Float[Tensor, "*s b n k"], most: Float[Tensor, "*s b n k"]
+    ) -> tuple[Float[Tensor, "*s b"], Float[Tensor, "*s b n k"]]:
+        """`losses_and_changes` for an argmax, which wants the changes that may win it.
+
+        Args:
+            z: one-hot, n > 1.
+            most: by how much the loss must change at most for f̃_i(j) to matter, 0 or less.
+
+        Returns:
+            f(z), differentiable, and f̃ where f̃ − f(z) < `most`; elsewhere a bound of f̃ from
+            below, not under f(z) + `most`.
+        """
+        pre_activation = self._first(z)
+        logits = self.decoder.rest(pre_activation.clone())
+        losses = bernoulli_loss(logits, self.images)
+        with torch.no_grad():
+            given = (z, pre_activation.detach(), widened(logits.detach()))
+            changes = self._changes(*given, losses.detach(), most=most)
+        return losses, changes
+
     def losses_and_others(
         self, z: Float[Tensor, "*s b n k"], others: Float[Tensor, "c *s b n k"]
     ) -> tuple[Float[Tensor, "*s b"], Float[Tensor, "c *s b"]]:
@@ -215,6 +236,7 @@ class Reconstruction:
         logits: Tensor,
         base: Tensor,
         others: Tensor | None = None,
+        most: Tensor | None = None,
     ) -> Tensor:
         """f̃, or f of others given their first layer's output, from what decoding z gave."""
         num_variables, num_values = z.shape[-2:]
@@ -231,7 +253,19 @@ class Reconstruction:
             reduced=self.reduced,
             others=None if others is None else others.flatten(0, -3),
         )
-        table = task.losses(base.flatten()).unflatten(0, z.shape[:-2])  # (*s, b, n, k-1)
+        bounded = logits.device.type == "cpu" and task.convex and not task.in_bfloat16
+        if most is not None and bounded:
+            table = task.losses_below(base.flatten(), _by_shift(most, z).flatten(0, -3).flatten(1))
+        else:
+            table = task.losses(base.flatten())
+        table = table.unflatten(0, z.shape[:-2])  # (*s, b, n, k-1)
         if others is not None:
             return table
         return align_changes(base, table, z)
+
+
+def _by_shift(table: Tensor, z: Tensor) -> Float[Tensor, "*s b n k_minus_1"]:
+    """Entries of a table at z_i + r modulo k, r = 1 … k−1: `align_changes` backwards."""
+    k = z.shape[-1]
+    values = (z.argmax(-1, keepdim=True) + torch.arange(1, k, device=z.device)) % k
+    return table.gather(-1, values)

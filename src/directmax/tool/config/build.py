@@ -49,6 +49,8 @@ def build_estimator(config: ResolvedConfig) -> Estimator:
         initial = settings[row.anneals]
         rate, minimum = config.anneal_rate, min(ANNEALED_TO, initial)
         settings[row.anneals] = ExponentialDecay(initial, rate=rate, minimum=minimum)
+    if "num_variables" in settings:
+        settings["num_variables"] = config.num_variables or None
     if "covering" in settings:  # where it starts; see `schedule_estimator`
         settings["covering"] = 1.0 if config.covering else 0.0
     return row.make(settings, config.variables, config.values)

@@ -326,6 +326,13 @@ def _check_estimator(config: ResolvedConfig) -> None:
         )
     if config.rao_blackwell and config.encoder != "independent":
         raise ValueError("--rao-blackwell needs independent variables; leave it out")
+    if config.num_variables and config.encoder != "independent":
+        raise ValueError("--num-variables needs independent variables; leave it out")
+    if config.num_variables and config.num_variables >= config.variables:
+        raise ValueError(
+            f"--num-variables must be below the {config.variables} of --variables, of which it "
+            f"takes some, got {config.num_variables}; leave it out"
+        )
     if config.baseline == "leave-one-out" and config.num_samples == 1:
         raise ValueError("--baseline leave-one-out needs --num-samples of at least 2, got 1")
 

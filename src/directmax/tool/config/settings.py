@@ -76,6 +76,15 @@ class Settings(AttributeSettings, ModelSettings):
         "score-function, else 1",
         range=(1, 10_000),
     )
+    num_variables: int = setting(
+        f"""{either(users("num_variables"), "and")}: variables that are looked at in each sample,
+        drawn anew, where they are many: cheaper steps with more variance. 0: all.""",
+        0,
+        range=(0, 1_000_000),
+        models=("discrete",),
+        since=4,
+        before=0,
+    )
     covering: float = setting(
         """Local-divergence and local-search: share of the run with α = 1, in which q covers what
         the posterior allows; after it α = 0, which minimises the bound of q.""",

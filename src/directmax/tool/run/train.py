@@ -34,6 +34,7 @@ from directmax.tool.run.progress import Progress
 from directmax.tool.run.provenance import environment
 from directmax.tool.run.report import write_report
 from directmax.tool.run.run_folder import RunFolder
+from directmax.tool.run.threads import threads_of
 
 
 @flushed_denormals()
@@ -119,7 +120,8 @@ def _of_this_length(config: ResolvedConfig, extend: int, resume: bool) -> Resolv
 def _train(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
     """The run in its folder, to its summary; whenever it is stopped it says how to go on."""
     try:
-        return _phases(trainer, resume=resume)
+        with threads_of(trainer.config, trainer.task.data, trainer.fabric.device):
+            return _phases(trainer, resume=resume)
     except KeyboardInterrupt:
         raise trainer.interrupted(saved=False) from None
 

@@ -34,6 +34,7 @@ LEVEL = (
     " Dotted: published, of test images. In the first chart our curves, of few validation images, "
     "are moved by a constant, so that each goes through the test bound of its chosen epoch."
 )
+REFINED = " The bound of the default of this tool is of refined codes."
 DEFAULT = "default"
 CLOSE = 1.0
 """Nats, within which a published curve counts as reproduced."""
@@ -64,6 +65,8 @@ def build(data: str, outcomes: Sequence[Outcome]) -> Section:
     if any(curve_of(name, each) for name, each in runs.items()):
         charts = [_beside_published(figure.charts[0], runs), *figure.charts[1:]]
         figure = replace(figure, charts=charts, note=figure.note + LEVEL)
+    if has_refined:
+        figure = replace(figure, note=figure.note + REFINED)
     return Section(
         findings=_findings(data, runs),
         tables=[Table(title, columns, rows, NOTE + MORE)],
