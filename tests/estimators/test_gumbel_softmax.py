@@ -8,6 +8,7 @@ import pytest
 import torch
 from estimator_problems import (
     FixedNoise,
+    FixedPairs,
     coupled_distribution,
     gradient_of,
     random_logits,
@@ -18,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from directmax import Categorical, ExponentialDecay, GumbelSoftmax
+from directmax import Categorical, ExponentialDecay, GumbelSoftmax, PairwiseBinary
 from reference import Interaction, expected_gradient, is_one_hot
 
 EXACT = {"rtol": 0, "atol": 1e-9}
@@ -134,3 +135,47 @@ def test_wrong_temperatures_are_refused(value: object) -> None:
 def test_other_distributions_are_refused() -> None:
     with pytest.raises(TypeError, match=r"^GumbelSoftmax needs independent variables"):
         GumbelSoftmax()(coupled_distribution(), lambda z: z.sum((-2, -1)))
+
+
+def by_hand(unary: Tensor, pairwise: Tensor, noise: Tensor, temperature: float) -> Tensor:
+    """Of two binary variables: the four states written out, their softmax, their mean."""
+    (a0, a1), (b0, b1), coupling = unary[0], unary[1], pairwise[0]
+    scores = torch.stack([a0 + b0, a0 + b1, a1 + b0, a1 + b1 + coupling])  # 00, 01, 10, 11
+    w = ((scores + noise) / temperature).exp()
+    w = w / w.sum()
+    first, second = w[2] + w[3], w[1] + w[3]
+    return torch.stack([torch.stack([1 - first, first]), torch.stack([1 - second, second])])
+
+
+@pytest.mark.parametrize("straight_through", [False, True])
+def test_over_all_states_of_two_coupled_variables(straight_through: bool) -> None:
+    """Value and gradients, also of the coupling, are those of the four states written out."""
+    unary, pairwise = random_logits(3, 2, 2, seed=3), random_logits(3, 1, seed=4)
+    noise, objective = random_noise(1, 3, 4, seed=5), Interaction(3, 2, 2, seed=6)
+    q = FixedPairs(unary, pairwise, noise, perturbation="states")
+    estimate = GumbelSoftmax(0.7, straight_through=straight_through)(q, objective)
+    relaxed = torch.stack([by_hand(unary[b], pairwise[b], noise[0, b], 0.7) for b in range(3)])
+    z = relaxed
+    if straight_through:
+        z = q.argmax(noise)[0] - relaxed.detach() + relaxed
+        assert is_one_hot(estimate.sample)
+    expected = objective(z)
+    torch.testing.assert_close(estimate.loss, expected, **EXACT)
+    torch.testing.assert_close(
+        torch.autograd.grad(estimate.loss.sum(), [unary, pairwise]),
+        torch.autograd.grad(expected.sum(), [unary, pairwise]),
+        **EXACT,
+    )
+
+
+def test_over_states_it_becomes_the_sample() -> None:
+    unary, pairwise = torch.zeros(50, 3, 2).double(), torch.ones(50, 3).double()
+    q = PairwiseBinary(unary, pairwise, perturbation="states")
+    z = GumbelSoftmax(1e-8).rsample(q, generator=seeded())
+    torch.testing.assert_close(z, q.sample(1, generator=seeded()), rtol=0, atol=1e-4)
+
+
+def test_of_coupled_variables_it_needs_noise_on_states() -> None:
+    q = PairwiseBinary(torch.zeros(1, 3, 2), torch.zeros(1, 3))
+    with pytest.raises(TypeError, match=r'^GumbelSoftmax needs .*perturbation="states"'):
+        GumbelSoftmax()(q, lambda z: z.sum((-2, -1)))

@@ -198,6 +198,18 @@ class PairwiseBinary(DiscreteDistribution):
             score = score.masked_fill(never > 0, -torch.inf)
         return states[score.argmax(-1)]
 
+    def relaxed(self, noise: Tensor, temperature: float) -> Float[Tensor, "s b n 2"]:
+        """Σ_z w(z) z with w = softmax((h + γ)/τ) over all K = 2^n states, differentiable.
+
+        The mean state in place of `argmax(noise)`, which it becomes as τ → 0; noise `(s, b, K)` as
+        of `perturbation="states"`.
+        """
+        check_tensor("noise", noise, (self.batch_size, 2**self.num_variables), "batch, states")
+        states = self._states(2**20)
+        weights = ((self._scores(states) + noise) / temperature).softmax(-1)
+        with no_autocast(self.device):
+            return (weights @ states.flatten(1)).unflatten(-1, (self.num_variables, 2))
+
     def argmax_given(
         self, noise: Tensor, labels: Float[Tensor, "b n 2"]
     ) -> Float[Tensor, "s b n 2"]:

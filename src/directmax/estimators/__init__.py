@@ -143,9 +143,10 @@ ESTIMATORS: dict[str, Declaration] = {
         "GumbelSoftmax",
         _RELAXED | {"straight_through": "straight_through"},
         "of the relaxation",
-        "independent variables, $f$ differentiable between the vertices",
+        "independent variables or few states, $f$ differentiable between the vertices",
         _ONE,
         anneals="temperature",
+        coupled=("states",),
     ),
     "local-expectation": Declaration(
         "LocalExpectation", _DRAWS | _SUBSET, "none", _INDEPENDENT, _TABLE, tabulates=True

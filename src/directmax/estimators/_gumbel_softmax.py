@@ -9,7 +9,7 @@ from torch import Tensor
 
 from directmax._transforms import once
 from directmax._validation import check_flag
-from directmax.distributions import DiscreteDistribution
+from directmax.distributions import DiscreteDistribution, PairwiseBinary
 from directmax.estimators._base import (
     Estimate,
     Estimator,
@@ -30,14 +30,18 @@ class GumbelSoftmax(Estimator):
     and `loss` is that objective: evaluate a model with `q.mode()` or `q.sample()`. f must be
     differentiable and make sense between the one-hot vertices. Evaluates f once a sample.
 
+    Of coupled variables with noise on every state (`PairwiseBinary(perturbation="states")`) the
+    softmax is over all 2^n states z, and f is taken at the mean state Σ_z w(z) z: time and memory
+    O(2^n), which the argmax of the direct estimator does not need.
+
     Args:
         temperature: τ > 0, or a schedule of it.
         straight_through: pass the one-hot argmax forward and the relaxation's gradient backward.
         num_samples: Gumbel draws to average over.
 
     Raises:
-        TypeError, ValueError: τ ≤ 0, `num_samples` < 1; at the call, a distribution whose
-            variables are not independent; at the first call, an f that does not depend on z
+        TypeError, ValueError: τ ≤ 0, `num_samples` < 1; at the call, a distribution of another
+            kind; at the first call, an f that does not depend on z
             differentiably.
 
     Example:
@@ -80,14 +84,25 @@ class GumbelSoftmax(Estimator):
         return Estimate(loss=losses.mean(0), sample=z.detach())
 
     def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:
+        if isinstance(q, PairwiseBinary) and q.perturbation == "states":
+            return self._over_states(q, generator)
         q = check_independent(
-            "GumbelSoftmax", q, ": its softmax would sum over all states; use Direct"
+            "GumbelSoftmax",
+            q,
+            ": its softmax would sum over all states; use Direct, or, for few binary variables, "
+            'PairwiseBinary with perturbation="states"',
         )
         temperature = self._latest = at(self.temperature, self.step)
         logits = once(q.logits) if self.straight_through else q.logits
         noisy = logits + q.noise(self.num_samples, generator=generator)  # (s, b, n, k)
         z = (noisy / temperature).softmax(-1)
         return one_hot_argmax(noisy) - z.detach() + z if self.straight_through else z
+
+    def _over_states(self, q: PairwiseBinary, generator: torch.Generator | None) -> Tensor:
+        temperature = self._latest = at(self.temperature, self.step)
+        noise = q.noise(self.num_samples, generator=generator)  # (s, b, 2^n)
+        z = q.relaxed(noise, temperature)  # (s, b, n, 2)
+        return q.argmax(noise) - z.detach() + once(z) if self.straight_through else z
 
     def latest(self) -> dict[str, float]:
         """τ of the latest call."""

@@ -57,8 +57,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for encoder in ("independent", "supermodular", "pairwise"):
         for estimator in ("direct", "rebar" if encoder == "independent" else "clamped-argmax"):
             config = TrainConfig(
-                data="fashion-mnist", variables=15, values=2, encoder=encoder, estimator=estimator
-            ).resolve()
+                data="fashion-mnist", variables=15, values=2, encoder=encoder, estimator=estimator,
+                kl_start=1.0, learning_rate_schedule="constant",
+            ).resolve()  # fmt: skip
             folder.training(
                 ["figure3"], f"figure3-{encoder}-{estimator}", config, 160.0, nll=150.0,
                 encoder=encoder, method=estimator,

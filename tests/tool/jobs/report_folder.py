@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from directmax.tool.config import ResolvedConfig, TrainConfig
@@ -68,6 +69,7 @@ class ReportFolder:
         nll: float | None = None,
         seconds_per_epoch: float | None = None,
         machine: Mapping[str, Any] = MACHINE,
+        more: Mapping[str, Any] = MappingProxyType({}),
         **cell: Any,
     ) -> Path:
         """A finished run whose test bound is given; the curve is of the validation bound."""
@@ -83,7 +85,7 @@ class ReportFolder:
         )
         curve = curve or [bound + 30.0 / (epoch + 1) for epoch in range(4)]
         validation = {"bound": bound - 1, "kl": 2.0, "nll": nll, **MEASURED}
-        test = {**validation, "bound": bound}
+        test = {**validation, "bound": bound, **more}
         if accuracy is not None:
             test |= {"accuracy": accuracy, "confusion": [[1, 0], [0, 1]]}
         if attributes is not None:

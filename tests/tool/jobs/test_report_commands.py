@@ -48,7 +48,7 @@ def test_as_few_flags_as_possible() -> None:
 
 @pytest.mark.parametrize("scale", ["short", "paper"])
 def test_the_command_of_a_measurement_names_its_run(scale: str) -> None:
-    training, start, middle = plan_items("figure1", Request(scale, (0,))).jobs
+    training, start, middle, *_ = plan_items("figure1", Request(scale, (0,))).jobs
     run = Outcome(training.name, "train", {}, dict(training.settings), f"jobs/{training.key()}")
     for job, directory in ((start, None), (middle, run.folder)):
         words = shlex.split(command_of(outcome("gradients", dict(job.settings)), [run]))

@@ -61,7 +61,7 @@ def test_both_pages_say_the_same(page: str, request: pytest.FixtureRequest) -> N
         "162.72 ± 0.07",  # direct on MNIST, k = 10
         "165.26",  # published
         "figure5 needs CelebA",
-        "published as a curve only",
+        "curves, read off the authors",
         "directmax reproduce all --scale smoke",
         "directmax train --data mnist",
         "2.13.0",

@@ -86,6 +86,64 @@ def test_the_published_protocol() -> None:
     assert ours.settings == annealed.resolve().to_dict()
 
 
+def flags_of(name: str, job: str, **asked: Any) -> dict[str, Any]:
+    (found,) = make_plan(name, "paper", only=[f"{job}-0"], seeds=(0,), **asked).jobs
+    config = stored_config(dict(found.settings))
+    return {key: value for key, value in vars(config).items() if value is not None}
+
+
+def test_figure_3_is_by_the_published_protocol() -> None:
+    """KL weight 1, a constant rate, one draw, one side, ε from 1; direct without the KL."""
+    common = {"kl_start": 1.0, "learning_rate_schedule": "constant", "refine": False}
+    common |= {"epochs": 300, "num_samples": 1, "variables": 15, "values": 2}
+    for method in ("direct", "rebar", "relax", "arm", "gumbel-softmax"):
+        flags = flags_of("figure3", f"figure3-fashion-mnist-independent-{method}")
+        assert common.items() <= flags.items(), method
+        assert flags["kl_gradient"] == ("off" if method == "direct" else "on")
+    direct = {"epsilon": 1.0, "two_sided": False, "anneal_rate": 1e-5}
+    for encoder in ("independent", "supermodular", "pairwise"):
+        flags = flags_of("figure3", f"figure3-fashion-mnist-{encoder}-direct")
+        assert {**common, **direct, "encoder": encoder}.items() <= flags.items()
+    default = flags_of("figure3", "figure3-fashion-mnist-independent-default")
+    usual = TrainConfig(data="fashion-mnist", variables=15, values=2).resolve()
+    assert default == {key: value for key, value in vars(usual).items() if value is not None}
+
+
+def test_table_2_by_the_paper_alone_has_no_term_of_ours() -> None:
+    for method in ("direct", "gumbel-softmax"):
+        flags = flags_of("table2", f"table2-mnist-100-{method}-alone")
+        nothing = {"smoothness": 0.0, "shift": 0, "distortion": 0.0}
+        assert {**nothing, "gaussian": 30, "binarize": "threshold"}.items() <= flags.items()
+        assert flags_of("table2", f"table2-mnist-100-{method}")["binarize"] == "threshold"
+
+
+def test_epochs_are_those_that_are_asked_for() -> None:
+    jobs = make_plan("all", "paper", epochs=7, everything=True).jobs
+    found = {job.name: job.settings["epochs"] for job in jobs if job.kind == "train"}
+    assert set(found.values()) == {7}
+    assert {job.kind for job in jobs} == set(kinds.KINDS)
+    with pytest.raises(ValueError, match="--epochs must be at least 1, got 0"):
+        make_plan("figure3", "paper", epochs=0)
+
+
+def test_what_is_timed_for_figure_3() -> None:
+    """The same model with n = 5 … 15, and with Gumbel-Softmax noise on every state."""
+    (job,) = make_plan("figure3", "paper", only=["figure3-fashion-mnist-steps"]).jobs
+    configs = [
+        (each["method"], stored_config({**job.settings["base"], **each["changes"]}))
+        for each in job.settings["trainings"]
+    ]
+    assert {config.variables for _, config in configs} == set(range(5, 16))
+    assert len(configs) == 33
+    for method, config in configs:
+        relaxed = config.estimator == "gumbel-softmax"
+        assert relaxed == ("gumbel-softmax" in method)
+        assert config.perturbation == ("states" if relaxed else "unary")
+        assert config.kl == "unary"
+        solver = {"supermodular-direct": "max-flow", "pairwise-direct": "exhaustive"}
+        assert config.solver == solver.get(method, "auto")
+
+
 def test_shared_runs_are_there_once() -> None:
     everything = make_plan("all", "short")
     items = {chosen.name: set(chosen.jobs) for chosen in everything.parts}

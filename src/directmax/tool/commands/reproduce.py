@@ -58,6 +58,10 @@ class Reproduce:
     everything: bool = False
     """Also what the paper does not have: figures 1 and 3 by every estimator, figure 1 with binary
     variables, table 1 by one start and without early stopping, table 2 without distorted images."""
+    epochs: Annotated[
+        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: those of the scale)")
+    ] = None
+    """Of every training, in place of what the scale says."""
     measure: bool = False
     """Measure the seconds of an epoch of all trainings anew, also of finished ones."""
     output: Annotated[
@@ -104,7 +108,7 @@ class Reproduce:
         # A worker on another machine has a working directory of its own.
         data_dir = None if self.data_dir is None else str(Path(self.data_dir).absolute())
         present = present_data(data_dir)
-        request = Request(self.scale, self.seeds, self.data, present, self.everything)
+        request = Request(self.scale, self.seeds, self.data, present, self.everything, self.epochs)
         work = Reproduction(
             plan_items(self.name, request, self.only),
             self.output or Path("runs") / f"reproduction-{self.scale}",

@@ -26,7 +26,7 @@ from directmax.tool.run.train import train
 
 MAX_POINTS = 100
 """Of a curve; of longer ones every so many epochs is kept, and the last."""
-CURVES = ("bound", "nll", "accuracy")
+CURVES = ("bound", "nll", "accuracy", "authors")
 
 
 OWN_IMAGES = "images"

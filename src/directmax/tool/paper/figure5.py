@@ -27,7 +27,7 @@ def training(request: Request, data: str, method: str, seed: int) -> Job:
         model="attributes",
         labels=request.pick(50, labels, labels),
         image_size=request.pick(16, None, None),
-        epochs=request.pick(1, 10, 40),
+        epochs=request.length(1, 10, 40),
         precision="bf16-mixed",
         seed=seed,
         **METHODS[method],

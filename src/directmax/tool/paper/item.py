@@ -33,10 +33,13 @@ class Request:
         data: only these data sets; none: those of the scale.
         present: numbers of training images of the data sets at hand that cannot be downloaded.
         everything: also what the paper's item does not have.
+        epochs: of every training, in place of the scale's.
 
     Example:
         >>> Request("short").pick(3, 30, 300)
         30
+        >>> Request("short").length(3, 30, 300), Request("paper", epochs=60).length(3, 30, 300)
+        (30, 60)
     """
 
     scale: str
@@ -44,10 +47,18 @@ class Request:
     data: tuple[str, ...] = ()
     present: Mapping[str, int] = field(default_factory=dict)
     everything: bool = False
+    epochs: int | None = None
 
     def pick(self, smoke: Any, short: Any, paper: Any) -> Any:
         """The value for the scale."""
         return {"smoke": smoke, "short": short, "paper": paper}[self.scale]
+
+    def length(self, smoke: int | None, short: int | None, paper: int | None) -> Any:
+        """Epochs of a training: what was asked for, else the value for the scale.
+
+        None: as many as the tool takes by default.
+        """
+        return self.epochs or self.pick(smoke, short, paper)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ def plan_items(name: str, request: Request, only: Sequence[str] = ()) -> Plan:
             raise ValueError(f"--seeds must be at least 0 and below 2^63, got {seed}")
     if len(set(request.seeds)) < len(request.seeds):
         raise ValueError(f"--seeds must differ, got {' '.join(map(str, request.seeds))}")
+    if request.epochs is not None and request.epochs < 1:
+        raise ValueError(f"--epochs must be at least 1, got {request.epochs}")
     parts: dict[Part, tuple[Job, ...]] = {}
     for item in ITEMS.values() if name == ALL else (ITEMS[name],):
         part = Part(item.name, item.title, item.caption, ())

@@ -29,7 +29,7 @@ def config_of(method: str, data: str, values: int, seed: int, request: Request) 
     """The configuration of one cell."""
     if method in _OURS:
         # An annealed run says only at its end how good it is: it has no patience.
-        epochs = request.pick(None, 40, None)
+        epochs = request.length(None, 40, None)
         config = TrainConfig(data=data, values=values, seed=seed, epochs=epochs, **_OURS[method])
         return config.resolve()
     return dataclasses.replace(
@@ -37,7 +37,7 @@ def config_of(method: str, data: str, values: int, seed: int, request: Request) 
         data=data,
         values=values,
         seed=seed,
-        epochs=request.pick(300, 40, 300),
+        epochs=request.length(300, 40, 300),
         **{"patience": request.pick(0, 0, 40), **_PROTOCOL[method]},
     ).resolve()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from directmax.tool.config import stored_config
 from directmax.tool.look.content import Chart, Series
 from directmax.tool.look.curves import banded, limits
@@ -16,11 +18,13 @@ from directmax.tool.paper.report.results import (
     on_one_machine,
     seconds_of,
 )
+from directmax.tool.paper.slides import Curve
 
 NAMES = {
     "bound": "validation bound, nats per image",
     "nll": "validation −log p(x), nats per image",
     "accuracy": "validation accuracy, %",
+    "authors": "validation, the authors' quantity (no bound), nats",
 }
 Lines = Mapping[Look, Sequence[Outcome]]
 
@@ -83,6 +87,33 @@ def _series(look: Look, runs: Sequence[Outcome], measure: str) -> Series | None:
     factor = 100 if measure == "accuracy" else 1
     values = [[factor * value for value in each] for each in found.values()]
     return banded(Series(look.label, list(found), (), color=look.color, dash=look.dash), values)
+
+
+def at_test_level(outcome: Outcome, measure: str) -> Outcome:
+    """An outcome whose curve goes through the test value of the epoch that was chosen.
+
+    A validation at every epoch may be of few images, whose level is another: moved by a constant
+    the curve can be laid over one of test images. Its shape is that of the validation images.
+    """
+    test, epoch = outcome.test.get(measure), outcome.best_epoch
+    if test is None or epoch is None or measure not in outcome.curves:
+        return outcome
+    curve = outcome.curves[measure]
+    shift = test - float(np.interp(epoch, outcome.curves["epoch"], curve))
+    moved = [value + shift for value in curve]
+    return replace(outcome, curves={**outcome.curves, measure: moved})
+
+
+def published_line(look: Look, curve: Curve, *, first: float = 0.0) -> Series:
+    """A published curve, dotted in the colour of ours.
+
+    Args:
+        look: of ours.
+        curve: as it was read.
+        first: where its 0 is on our axis.
+    """
+    x = [value + first for value in curve.x]
+    return Series(f"{look.label}, published", x, curve.y, color=look.color, dash="dotted")
 
 
 def timing(outcomes: Sequence[Outcome]) -> str:

@@ -62,6 +62,24 @@ def compared(
     return Cell(f"{value}{unit}", below, signed(difference), "good" if favourable else "bad")
 
 
+def verdict(claim: str, holds: bool, ours: str = "", *, published: bool = True) -> str:
+    """A sentence that says whether a claim holds, and what is the case.
+
+    Args:
+        claim: a clause.
+        holds: whether the numbers say so.
+        ours: what they say.
+        published: whether the claim is one of the paper about these data.
+
+    Example:
+        >>> verdict("direct is ahead", False, "it is 2 nats behind")
+        'Does not hold: direct is ahead; here it is 2 nats behind.'
+    """
+    words = ("Holds", "Does not hold") if published else ("So it is", "It is not so")
+    text = f"{words[not holds]}: {claim}"
+    return f"{text}; here {ours}." if ours else f"{text}."
+
+
 def signed(value: float) -> str:
     """A number with its sign, a true minus, and no sign at zero.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATASETS
@@ -34,6 +34,7 @@ LOOKS = {
     "direct": Look("direct", METHODS["direct"]),
     "gumbel-softmax": Look("Gumbel-Softmax", METHODS["gumbel-softmax"]),
     "ours": Look("ours, annealed", "ink"),
+    "default": Look("default of this tool", "ink"),
     "local-expectation": Look("local expectation (ours)", METHODS["local-expectation"]),
     "local-search": Look("local search (ours)", METHODS["local-search"]),
     "local-divergence": Look("local divergence (ours)", METHODS["local-divergence"], "dashed"),
@@ -56,6 +57,12 @@ ENCODERS = {
     "supermodular": Look("super-modular, max-flow", "orange"),
     "pairwise": Look("general", "blue"),
 }
+ENDINGS = {
+    "-annealed": ", annealed",
+    "-alone": ", by the paper alone",
+    "-drawn": ", pixels drawn",
+}
+"""Of methods that are another in other circumstances, and what these are called."""
 _SPARE = ("ink", "blue", "vermillion", "green", "orange", "purple", "sky")
 
 
@@ -63,6 +70,10 @@ def look(method: str) -> Look:
     """Of any method; those without a look of their own get one that depends on the name alone."""
     if method in LOOKS:
         return LOOKS[method]
+    for ending, words in ENDINGS.items():
+        if method.endswith(ending):
+            base = look(method.removesuffix(ending))
+            return replace(base, label=f"{base.label}{words}", dash="dashed")
     number = sum(method.encode())
     color = METHODS.get(method, _SPARE[number % len(_SPARE)])
     return Look(method.replace("-", " "), color, "dotted" if number % 2 else "dashed")
@@ -84,6 +95,13 @@ def entry(name: str) -> Callable[[Outcome], Any]:
 
 
 data_of = entry("data")
+
+
+def by_protocol(outcome: Outcome) -> bool:
+    """Whether a training is by the published protocol: no KL annealing, a constant rate."""
+    settings = outcome.settings
+    constant = settings.get("learning_rate_schedule") == "constant"
+    return constant and settings.get("kl_start") == 1
 
 
 def data_title(name: str) -> str:

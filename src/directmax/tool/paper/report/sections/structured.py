@@ -1,199 +1,98 @@
-"""Figure 3: binary variables and a structured decoder; estimators, and structured encoders."""
+"""Figure 3: its three parts, and beside them what was trained otherwise than the paper does."""
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
-from directmax.tool.look.content import NOTHING, Figure, Table
-from directmax.tool.look.spread import seconds_text
-from directmax.tool.paper import published
-from directmax.tool.paper.report.curves import (
-    Lines,
-    at_shared_epochs,
-    by_epoch,
-    by_time,
-    timing,
-)
+from directmax.tool.look.content import Table
 from directmax.tool.paper.report.layout import Section
 from directmax.tool.paper.report.methods import (
-    ENCODERS,
-    Look,
-    by,
     by_data,
     by_method,
+    by_protocol,
     data_title,
-    entry,
-    in_order,
     look,
     method_of,
 )
-from directmax.tool.paper.report.results import (
-    Outcome,
-    Part,
-    Results,
-    cost_of,
-    mean_of,
-    on_test,
-    seconds_of,
+from directmax.tool.paper.report.results import Outcome, Part, Results, mean_of, on_test
+from directmax.tool.paper.report.sections import encoders, estimators, steps
+from directmax.tool.paper.report.sections.binary import (
+    COLUMNS,
+    NOTE,
+    curves,
+    encoder_look,
+    encoder_of,
+    numbers,
+    pair_look,
+    pairs_of,
 )
 
-NOTE = (
-    "Test images, nats per image, mean ± standard deviation over seeds, of the epoch with the best "
-    "validation bound; bound and −log p(x) are exact, by enumeration. The paper has curves only."
+OTHERWISE = (
+    " Not by the published protocol: the weight of the KL term is annealed, or the rate falls. No "
+    "statement on the paper's figure follows."
 )
-CURVES = "Validation images. Lines: mean over seeds; bands: ± one standard deviation. {how}"
-COLUMNS = ("−log p(x)", "bound", "KL", "best epoch", "seeds", "seconds an epoch")
 
 
 def build(results: Results, part: Part) -> Section:
-    """The section of figure 3: on every data set estimators, then encoders."""
-    halves = [
-        half
-        for data, group in by_data(results.of(part, "train")).items()
-        for half in (_estimators(data, group), _encoders(data, group))
-    ]
+    """The section of figure 3: of every data set estimators, times of steps, encoders."""
+    timed = by_data(results.of(part, "steps"))
+    trained = by_data(results.of(part, "train"))
+    parts = []
+    for data in dict.fromkeys((*trained, *timed)):
+        asked, other = _asked(trained.get(data, [])), _other(trained.get(data, []))
+        independent = [o for o in asked if encoder_of(o) == "independent"]
+        parts += [
+            estimators.build(data, independent),
+            steps.build(data, timed.get(data, [])),
+            encoders.build(data, asked),
+            _otherwise(data, other),
+        ]
     return Section(
-        findings=[text for half in halves for text in half.findings],
-        tables=[table for half in halves for table in half.tables],
-        figures=[figure for half in halves for figure in half.figures],
+        findings=[text for each in parts for text in each.findings],
+        tables=[table for each in parts for table in each.tables],
+        figures=[figure for each in parts for figure in each.figures],
     )
 
 
-def _estimators(data: str, outcomes: Sequence[Outcome]) -> Section:
-    """Independent variables, by estimator, the best first."""
-    independent = [o for o in outcomes if _encoder(o) == "independent"]
-    if not independent:
+def _is_default(outcome: Outcome) -> bool:
+    return method_of(outcome) == estimators.DEFAULT
+
+
+def _asked(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """By the published protocol, and the default."""
+    return [o for o in outcomes if by_protocol(o) or _is_default(o)]
+
+
+def _other(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return [o for o in outcomes if not by_protocol(o) and not _is_default(o)]
+
+
+def _otherwise(data: str, outcomes: Sequence[Outcome]) -> Section:
+    """Tables and curves of what was trained otherwise, the best first."""
+    if not outcomes:
         return Section()
-    found = {name: mean_of(runs, on_test("nll")) for name, runs in by_method(independent).items()}
-    best, *_ = names = sorted(found, key=lambda name: s.mean if (s := found[name]) else math.inf)
-    lines = {look(name): by_method(independent)[name] for name in names}
-    title = f"{data_title(data)}, independent variables: estimators"
-    rows = [[each.label, *_numbers(runs, independent)] for each, runs in lines.items()]
-    finding = (
-        f"{data_title(data)}: of the estimators with independent variables {look(best).label} has "
-        f"the lowest test −log p(x), {found[best]} nats."
-    )
-    return Section(
-        findings=[finding] if found[best] else [],
-        tables=[Table(title, ("estimator", *COLUMNS), rows, NOTE)],
-        figures=[_figure(f"figure3-{data}-estimators", title, lines)],
-    )
-
-
-def _encoders(data: str, outcomes: Sequence[Outcome]) -> Section:
-    """Independent and structured encoders."""
-    if len(by(outcomes, _encoder)) < 2:
-        return Section()
-    pairs = _pairs(outcomes)
-    every = [run for runs in pairs.values() for run in runs]
-    title = f"{data_title(data)}: encoders"
-    rows = [
-        [_encoder_look(encoder).label, look(method).label, *_numbers(runs, every)]
-        for (encoder, method), runs in pairs.items()
-    ]
-    lines = {_pair_look(*pair): runs for pair, runs in pairs.items()}
-    return Section(
-        findings=_structured_findings(data, outcomes),
-        tables=[Table(title, ("encoder", "estimator", *COLUMNS), rows, NOTE, words=(1,))],
-        figures=[_figure(f"figure3-{data}-encoders", title, lines)],
-    )
-
-
-def _encoder(outcome: Outcome) -> str:
-    return str(entry("encoder")(outcome) or "independent")
-
-
-def _encoder_look(encoder: str) -> Look:
-    return ENCODERS.get(encoder, Look(encoder, "ink"))
-
-
-def _pair_look(encoder: str, method: str) -> Look:
-    base, paper = _encoder_look(encoder), method == "direct"
-    label = f"{base.label}: {'direct' if paper else look(method).label}"
-    return replace(base, label=label, dash="dashed" if paper else "solid")
-
-
-def _numbers(runs: Sequence[Outcome], every: Sequence[Outcome]) -> list[Any]:
-    """The cells of some runs, which are compared with every run of the table."""
-    done = [run for run in runs if run.done]
-    return [
-        *(mean_of(done, on_test(name)) for name in ("nll", "bound", "kl")),
-        ", ".join(str(run.best_epoch) for run in done) or NOTHING,
-        len(done),
-        seconds_text(seconds_of(done, cost_of(every))),
-    ]
-
-
-def _figure(name: str, title: str, lines: Lines) -> Figure:
-    every = [run for runs in lines.values() for run in runs]
-    charts = []
-    for measure in ("bound", "nll"):
-        charts += [by_epoch("", lines, measure), by_time("", lines, measure, cost_of(every))]
-    return Figure(name, title, charts, note=CURVES.format(how=timing(every)))
-
-
-def _pairs(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
-    """By encoder and method; of the independent encoder only what the others have, and ours."""
-    coupled = by_method([o for o in outcomes if _encoder(o) != "independent"])
-    return {
-        (encoder, method): runs
-        for encoder, group in in_order(by(outcomes, _encoder), ENCODERS).items()
-        for method, runs in by_method(group).items()
-        if method in coupled or method == "local-expectation"
-    }
-
-
-def _structured_findings(data: str, outcomes: Sequence[Outcome]) -> list[str]:
-    """What holds of the paper's claims, with its own estimator."""
-    found = {
-        encoder: mean_of(runs, on_test("nll"))
-        for (encoder, method), runs in _pairs(outcomes).items()
-        if method == "direct"
-    }
-    texts = []
-    if all(found.get(name) for name in ENCODERS):
-        values = ", ".join(f"{_encoder_look(name).label} {found[name]}" for name in ENCODERS)
-        texts.append(
-            f"{data_title(data)}, with the direct estimator: test −log p(x) {values} nats."
-        )
-    epoch = overtaking(outcomes)
-    if epoch is not None:
-        outcome = f"is below the super-modular one's from epoch {epoch} on"
-        if epoch == 0:
-            outcome = "does not end below the super-modular one's"
-        paper = f"paper: below from epoch {published.OVERTAKES.value:.0f} on"
-        texts.append(
-            f"{data_title(data)}: the general encoder's validation bound {outcome} ({paper})."
-        )
-    return texts
-
-
-def overtaking(outcomes: Sequence[Outcome], method: str = "direct") -> int | None:
-    """From which epoch on the general encoder stays below the super-modular one.
-
-    Args:
-        outcomes: of one data set.
-        method: of both.
-
-    Returns:
-        The first such epoch, 0 if the general encoder does not end below, None if one of the two
-        was not run.
-    """
-    means = {}
-    for encoder in ("pairwise", "supermodular"):
-        runs = [o for o in outcomes if _encoder(o) == encoder and method_of(o) == method]
-        found = at_shared_epochs(runs, "bound")
-        if found is None:
-            return None
-        means[encoder] = {epoch: statistics.fmean(values) for epoch, values in found.items()}
-    first = 0
-    for epoch in sorted(set(means["pairwise"]) & set(means["supermodular"])):
-        if means["pairwise"][epoch] >= means["supermodular"][epoch]:
-            first = 0
-        elif first == 0:
-            first = int(epoch)
-    return first
+    independent = by_method([o for o in outcomes if encoder_of(o) == "independent"])
+    found = {name: mean_of(runs, on_test("nll")) for name, runs in independent.items()}
+    names = sorted(found, key=lambda name: s.mean if (s := found[name]) else math.inf)
+    title = f"{data_title(data)}, otherwise than the paper"
+    every = [run for name in names for run in independent[name]]
+    rows = [[look(name).label, *numbers(independent[name], every)] for name in names]
+    tables = [Table(f"{title}: estimators", ("estimator", *COLUMNS), rows, NOTE + OTHERWISE)]
+    lines = {look(name): independent[name] for name in names}
+    figures = [curves(f"figure3-{data}-otherwise", tables[0].title, lines, ("bound", "nll"))]
+    coupled = {pair: runs for pair, runs in pairs_of(outcomes).items() if pair[0] != "independent"}
+    if coupled:
+        every = [run for runs in coupled.values() for run in runs]
+        rows = [
+            [encoder_look(encoder).label, look(method).label, *numbers(runs, every)]
+            for (encoder, method), runs in coupled.items()
+        ]
+        columns = ("encoder", "estimator", *COLUMNS)
+        tables.append(Table(f"{title}: encoders", columns, rows, NOTE + OTHERWISE, words=(1,)))
+        pairs = {pair_look(*pair): runs for pair, runs in coupled.items()}
+        name = f"figure3-{data}-encoders-otherwise"
+        figures.append(curves(name, tables[1].title, pairs, ("bound", "nll")))
+    tables = [table for table in tables if table.rows]
+    figures = [figure for figure in figures if any(chart.series for chart in figure.charts)]
+    return Section(tables=tables, figures=figures)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from directmax.tool.look.content import Cell, Table
 from directmax.tool.look.spread import Spread
 from directmax.tool.paper import published
-from directmax.tool.paper.report.layout import Section, compared, signed
+from directmax.tool.paper.report.layout import Section, compared, signed, verdict
 from directmax.tool.paper.report.methods import (
     by_data,
     by_method,
@@ -26,6 +26,8 @@ NOTE = (
 )
 CLOSE = 1.0
 """Nats, within which the paper's direct method counts as reproduced."""
+OTHERS = ("exact", "gumbel-softmax")
+"""With which the paper compares direct."""
 SHORT = {"exact": "unbiased", "gumbel-softmax": "GSM"}
 """Names of the paper's methods where there is little room."""
 Runs = Mapping[str, Sequence[Outcome]]
@@ -35,6 +37,7 @@ Runs = Mapping[str, Sequence[Outcome]]
 def build(results: Results, part: Part) -> Section:
     """The section of table 1."""
     tables, close, below_published = [], [], []
+    ahead: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for data, group in by_data(results.of(part, "train", "mixture")).items():
         methods = in_order(by_method(group), published.TABLE1_METHODS)
         names = [name for name in methods if name not in ("em", "ours")]
@@ -49,6 +52,8 @@ def build(results: Results, part: Part) -> Section:
             rows.append([values, *cells, *([_reference(runs)] if "em" in methods else [])])
             close += _difference(runs, "direct", published.table1(data, values, "direct"))
             below_published += _difference(runs, "ours", best)
+            for other in OTHERS:
+                ahead.setdefault((data, other), []).extend(_lead(runs, data, values, other))
         columns = ["k", *(look(name).label for name in (*names, "ours"))]
         columns += ["reference: EM"] if "em" in methods else []
         tables.append(Table(data_title(data), columns, rows))
@@ -57,6 +62,7 @@ def build(results: Results, part: Part) -> Section:
     findings += _count(
         below_published, 0.0, "our annealed direct is at or below the best published bound"
     )
+    findings += [_verdict(*names, pairs) for names, pairs in ahead.items() if pairs]
     source = f"{published.PAPER}, table 1."
     return Section(source=source, findings=findings, notes=(NOTE,), tables=tables)
 
@@ -78,6 +84,24 @@ def _difference(runs: Runs, method: str, paper: published.Published) -> list[flo
     if spread is None or paper.value is None:
         return []
     return [round(spread.mean - paper.value, 2)]
+
+
+def _lead(runs: Runs, data: str, values: int, other: str) -> list[tuple[float, float]]:
+    """By how many nats direct is below another method, here and in the paper."""
+    direct, beside = (_mean(runs, name) for name in ("direct", other))
+    paper, paper_beside = (published.table1(data, values, name).value for name in ("direct", other))
+    if direct is None or beside is None or paper is None or paper_beside is None:
+        return []
+    return [(beside.mean - direct.mean, paper_beside - paper)]
+
+
+def _verdict(data: str, other: str, pairs: Sequence[tuple[float, float]]) -> str:
+    """Whether direct and another method are in the published order in every cell."""
+    same = sum((ours > 0) == (paper > 0) for ours, paper in pairs)
+    ahead, in_paper = (sum(pair[i] > 0 for pair in pairs) for i in (0, 1))
+    claim = f"{data_title(data)}: direct is below {look(other).label} in {in_paper} of {len(pairs)}"
+    claim += " rows, and above it in the others" if in_paper < len(pairs) else " rows"
+    return verdict(claim, same == len(pairs), f"in {ahead}, and {same} are in the published order")
 
 
 def _count(differences: list[float], limit: float, text: str) -> list[str]:

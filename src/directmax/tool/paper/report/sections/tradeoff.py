@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from directmax.laboratory import Point
 from directmax.tool.look.content import Cell, Figure, Table
 from directmax.tool.measure.curves import FAMILIES, Measured, stage_charts
+from directmax.tool.paper.figure1 import PUBLISHED
 from directmax.tool.paper.report.layout import Section
 from directmax.tool.paper.report.methods import by, data_of, data_title
 from directmax.tool.paper.report.results import Outcome, Part, Results
+from directmax.tool.paper.report.sections import deviations
 
 NOTE = (
     "Bias as a share of the exact gradient's norm, and under it the variance of one gradient as a "
@@ -30,14 +32,24 @@ Stages = Mapping[str, Sequence[Measured]]
 def build(results: Results, part: Part) -> Section:
     """The section of figure 1."""
     done = [o for o in results.of(part, "gradients") if o.done and o.norm]
-    groups = by(done, stage_of).items()
-    stages = {stage: [_measured(outcome) for outcome in group] for stage, group in groups}
+    at_published = [outcome for outcome in done if outcome.cell.get(PUBLISHED)]
+    stages = _stages([outcome for outcome in done if outcome not in at_published])
     charts = [chart for stage, each in stages.items() for chart in stage_charts(stage, each)]
+    beside = deviations.build(_stages(at_published))
     return Section(
-        findings=[text for stage, each in stages.items() for text in _finding(stage, each)],
-        tables=_tables(stages),
-        figures=[Figure("figure1", TITLE, charts, note=CURVES)],
+        findings=[
+            *beside.findings,
+            *(text for stage, each in stages.items() for text in _finding(stage, each)),
+        ],
+        tables=[*beside.tables, *_tables(stages)],
+        figures=[*beside.figures, Figure("figure1", TITLE, charts, note=CURVES)],
     )
+
+
+def _stages(outcomes: Sequence[Outcome]) -> dict[str, list[Measured]]:
+    """Measurements by data and stage of the training."""
+    groups = by(outcomes, stage_of).items()
+    return {stage: [_measured(outcome) for outcome in group] for stage, group in groups}
 
 
 def stage_of(outcome: Outcome) -> str:
