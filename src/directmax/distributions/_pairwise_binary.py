@@ -22,6 +22,7 @@ from directmax._validation import (
     check_tensor,
 )
 from directmax.distributions._base import DiscreteDistribution
+from directmax.distributions._categorical import Categorical
 from directmax.distributions._enumeration import (
     DEFAULT_MAX_STATES,
     enumerate_states,
@@ -139,11 +140,7 @@ class PairwiseBinary(DiscreteDistribution):
     def moments(self) -> Moments:
         """log Z, E[h], E[φ] and Cov(h, φ) of the Gibbs distribution, φ = z_i or z_i z_j.
 
-        In nats, without gradient, h relative to h(0, …, 0). One pass over all 2^n states,
-        made once.
-
-        Raises:
-            ValueError: n > 24.
+        In nats, without gradient, h relative to h(0, …, 0); one pass over 2^n states (n ≤ 24).
 
         Example:
             >>> q = PairwiseBinary(torch.zeros(1, 2, 2), torch.zeros(1, 1))
@@ -199,11 +196,7 @@ class PairwiseBinary(DiscreteDistribution):
         return states[score.argmax(-1)]
 
     def relaxed(self, noise: Tensor, temperature: float) -> Float[Tensor, "s b n 2"]:
-        """Σ_z w(z) z with w = softmax((h + γ)/τ) over all K = 2^n states, differentiable.
-
-        The mean state in place of `argmax(noise)`, which it becomes as τ → 0; noise `(s, b, K)` as
-        of `perturbation="states"`.
-        """
+        """Σ_z w(z) z, w = softmax((h + γ)/τ) over all 2^n states; `argmax(noise)` as τ → 0."""
         check_tensor("noise", noise, (self.batch_size, 2**self.num_variables), "batch, states")
         states = self._states(2**20)
         weights = ((self._scores(states) + noise) / temperature).softmax(-1)
@@ -360,10 +353,7 @@ class PairwiseBinary(DiscreteDistribution):
         The quantity in the authors' code. It is neither the KL of q nor that of the perturb-and-MAP
         samples, and no bound follows from it.
         """
-        log_probs = self.unary.log_softmax(-1)
-        finite = log_probs.masked_fill(log_probs == -torch.inf, 0.0)
-        entropy = -(log_probs.exp() * finite).sum((-2, -1))
-        return self.num_variables * math.log(2) - entropy
+        return Categorical(self.unary, validate=False).kl_to_uniform()
 
     def marginals(self) -> Float[Tensor, "b n 2"]:
         """q(z_i = j), of the Gibbs distribution, differentiable.

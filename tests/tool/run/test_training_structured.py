@@ -121,7 +121,7 @@ def test_many_variables_have_no_bound_and_say_so(tmp_path: Path) -> None:
         (("--encoder", "pairwse"), "did you mean 'pairwise'"),
         (("--encoder", "pairwise", "--solver", "max-flow"), "--encoder supermodular"),
         (("--encoder", "pairwise", "--solver", "maxflow"), "did you mean 'max-flow'"),
-        (("--encoder", "supermodular", "--estimator", "gumbel-softmax"), "independent variables"),
+        (("--encoder", "supermodular", "--estimator", "rebar"), "independent variables"),
         (("--estimator", "clamped-argmax"), "local-expectation"),
         (("--encoder", "pairwise", "--variables", "21"), "--kl unary"),
         (
