@@ -24,7 +24,7 @@ NAMES = {
     "bound": "validation bound, nats per image",
     "nll": "validation −log p(x), nats per image",
     "accuracy": "validation accuracy, %",
-    "authors": "validation, the authors' quantity (no bound), nats",
+    "authors": "authors' quantity (no bound), nats",
 }
 Lines = Mapping[Look, Sequence[Outcome]]
 
