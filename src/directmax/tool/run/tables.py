@@ -147,9 +147,11 @@ def training_note(summary: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
     then, last = (each["validation"]["bound"] for each in (best[-1] if best else summary, summary))
     if _nats(then) == _nats(last):
         return ""
+    refined = "amortized" in summary["validation"]
+    less = "fewer samples an image" + (", or of codes searched for once" if refined else "")
     return (
         f"While it trained, the validation bound of epoch {summary['best_epoch']} was "
-        f"{_nats(then)}: then it is of fewer images, or of fewer samples an image."
+        f"{_nats(then)}: then it is of fewer images, or of {less}."
     )
 
 
