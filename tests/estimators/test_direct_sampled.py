@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import pytest
 import torch
@@ -60,10 +61,10 @@ def test_the_mean_is_that_of_all(num_variables: int, two_sided: bool, rao_blackw
 
 
 @pytest.mark.parametrize("epsilon", ["auto", 0.5])
-def test_as_many_as_there_are_is_the_whole(epsilon: float | str) -> None:
+def test_as_many_as_there_are_is_the_whole(epsilon: float | Literal["auto"]) -> None:
     logits, objective = random_logits(3, N, K), Interaction(3, N, K)
     found = (
-        gradient_of(Direct(epsilon, num_variables=m), logits, objective, generator=seeded())  # type: ignore[arg-type]
+        gradient_of(Direct(epsilon, num_variables=m), logits, objective, generator=seeded())
         for m in (N, None)
     )
     torch.testing.assert_close(*found, **EXACT)

@@ -11,7 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._transforms import in_transforms, once
-from directmax._validation import check_count, check_one_hot, check_real, check_tensor
+from directmax._validation import (
+    check_broadcast,
+    check_count,
+    check_one_hot,
+    check_real,
+    check_tensor,
+)
 from directmax.distributions._enumeration import DEFAULT_MAX_STATES
 from directmax.distributions._observed import observed_one_hot
 from directmax.gumbel import sample_gumbel
@@ -140,6 +146,12 @@ class DiscreteDistribution(ABC):
         check_tensor("z", z, self._shape, "batch, variables, values")
         if one_hot and self.validate and not z.is_meta:
             check_one_hot("z", z)
+
+    def _check_shift(self, noise: Tensor, shift: Tensor | None) -> None:
+        """What is added to noise on the single variables, as `argmax` takes it."""
+        if shift is not None:
+            check_tensor("shift", shift, self._shape, "batch, variables, values")
+            check_broadcast("noise and shift", noise, shift)
 
     def _check_given(self, noise: Tensor, labels: Tensor) -> None:
         """Noise on the single variables, and labels, as `argmax_given` takes them."""

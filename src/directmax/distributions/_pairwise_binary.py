@@ -14,13 +14,7 @@ from directmax._choices import check_choice
 from directmax._masks import binary_potentials, check_masked, chosen, without_infinities
 from directmax._precision import no_autocast, widened
 from directmax._transforms import once
-from directmax._validation import (
-    check_broadcast,
-    check_count,
-    check_flag,
-    check_float_tensor,
-    check_tensor,
-)
+from directmax._validation import check_count, check_flag, check_float_tensor, check_tensor
 from directmax.distributions._base import DiscreteDistribution
 from directmax.distributions._categorical import Categorical
 from directmax.distributions._enumeration import (
@@ -177,9 +171,7 @@ class PairwiseBinary(DiscreteDistribution):
             check_tensor("noise", noise, ending, "batch, states")
             return self._argmax_states(noise, shift)
         check_tensor("noise", noise, self._shape, "batch, variables, values")
-        if shift is not None:
-            check_tensor("shift", shift, self._shape, "batch, variables, values")
-            check_broadcast("noise and shift", noise, shift)
+        self._check_shift(noise, shift)
         unary = self.unary.detach() + noise
         return self._solve(unary if shift is None else unary + shift).value
 
@@ -196,7 +188,15 @@ class PairwiseBinary(DiscreteDistribution):
         return states[score.argmax(-1)]
 
     def relaxed(self, noise: Tensor, temperature: float) -> Float[Tensor, "s b n 2"]:
-        """Σ_z w(z) z, w = softmax((h + γ)/τ) over all 2^n states; `argmax(noise)` as τ → 0."""
+        """Σ_z w(z) z, w = softmax((h + γ)/τ) over all 2^n states; `argmax(noise)` as τ → 0.
+
+        Args:
+            noise: γ on the states, `(s, b, 2^n)`.
+            temperature: τ > 0.
+
+        Raises:
+            ValueError: noise of another shape, or more than 2^20 states.
+        """
         check_tensor("noise", noise, (self.batch_size, 2**self.num_variables), "batch, states")
         states = self._states(2**20)
         weights = ((self._scores(states) + noise) / temperature).softmax(-1)

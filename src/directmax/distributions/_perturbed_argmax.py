@@ -9,14 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from directmax._masks import allowed, binary_potentials, check_masked, without_infinities
-from directmax._validation import (
-    check_broadcast,
-    check_count,
-    check_flag,
-    check_positive,
-    check_real,
-    check_tensor,
-)
+from directmax._validation import check_count, check_flag, check_positive, check_real, check_tensor
 from directmax.distributions._noise import Noise, check_noise, draw
 from directmax.distributions._structured import StructuredPotentials
 from directmax.structures import Structure
@@ -173,8 +166,7 @@ class PerturbedArgmax(StructuredPotentials):
         check_tensor("noise", noise, self._shape, "batch, variables, values")
         scores = self.unary.detach() + noise
         if shift is not None:
-            check_tensor("shift", shift, self._shape, "batch, variables, values")
-            check_broadcast("noise and shift", noise, shift)
+            self._check_shift(noise, shift)
             return self._solve(scores + shift)
         if self.structure is None:
             return self._solve(scores)

@@ -78,7 +78,10 @@ class LocalDivergence(Estimator):
         num_samples: int = 1,
     ) -> None:
         super().__init__()
-        self.alpha = check_alpha(alpha)
+        first = check_number("alpha", at(alpha, 0))
+        if not 0 <= first <= 1:
+            raise ValueError(f"alpha must be from 0 to 1, got {first}")
+        self.alpha = alpha
         self.kl_weight = check_scheduled("kl_weight", kl_weight)
         self.num_samples = check_num_samples(num_samples)
         self._latest: float | None = None
@@ -104,14 +107,6 @@ class LocalDivergence(Estimator):
         loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)
         gradient = divergence_gradient(q, changes, alpha, weight)
         return Estimate(loss=q.with_gradient(loss, gradient), sample=z)
-
-
-def check_alpha(alpha: float | Schedule) -> float | Schedule:
-    """α, or a schedule that starts with one."""
-    first = check_number("alpha", at(alpha, 0))
-    if not 0 <= first <= 1:
-        raise ValueError(f"alpha must be from 0 to 1, got {first}")
-    return alpha
 
 
 @torch.no_grad()

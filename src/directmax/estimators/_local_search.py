@@ -12,13 +12,10 @@ from directmax._validation import check_count
 from directmax.distributions import Categorical, DiscreteDistribution, PairwiseBinary
 from directmax.estimators._base import (
     Estimate,
-    Estimator,
-    check_num_samples,
-    check_scheduled,
     losses_at,
     table_evaluations,
 )
-from directmax.estimators._local_divergence import check_alpha, divergence_gradient
+from directmax.estimators._local_divergence import LocalDivergence, divergence_gradient
 from directmax.estimators._refine import (
     but_forbidden,
     sampled_moves,
@@ -30,7 +27,7 @@ from directmax.schedules import Schedule, at
 from directmax.solvers import pair_products
 
 
-class LocalSearch(Estimator):
+class LocalSearch(LocalDivergence):
     r"""Learns with a posterior that the encoder only begins and f itself completes.
 
     For a training loss E_q[f] + T·KL(q ‖ uniform), such as a variational auto-encoder's with
@@ -97,25 +94,13 @@ class LocalSearch(Estimator):
         kl_weight: float | Schedule = 1.0,
         num_samples: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(alpha, kl_weight=kl_weight, num_samples=num_samples)
         self.moves = check_count("moves", moves, minimum=0)
-        self.alpha = check_alpha(alpha)
-        self.kl_weight = check_scheduled("kl_weight", kl_weight)
-        self.num_samples = check_num_samples(num_samples)
-
-        self._latest: float | None = None
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """(moves + 1)(n(k−1)+1) a sample; for n = 1 k in all."""
         table = table_evaluations(self.num_samples, num_variables, num_values)
         return table if num_variables == 1 else (self.moves + 1) * table
-
-    def latest(self) -> dict[str, float]:
-        """α at the latest call."""
-        return {} if self._latest is None else {"alpha": self._latest}
-
-    def _has_state(self) -> bool:
-        return callable(self.alpha) or callable(self.kl_weight)
 
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
@@ -125,28 +110,38 @@ class LocalSearch(Estimator):
         self._latest = alpha
         z = q.sample(self.num_samples, generator=generator)
         if q.num_variables == 1:
-            table = _all_losses(q, objective)  # (b, k), differentiable
-            first = changes = but_forbidden(q, table.detach()[None, :, None])
+            loss, z, changes = self._alone(q, objective, weight, generator)
+            first = None
         else:
-            z, begun = sampled_moves(q, objective, z, self.moves, weight, generator)
+            z, first = sampled_moves(q, objective, z, self.moves, weight, generator)
             loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)
             changes = but_forbidden(q, changes)
-            first = changes if begun is None else begun
         with torch.no_grad():
             log_p = (-changes / weight).log_softmax(-1)
             kl = Categorical(log_p.flatten(0, 1), validate=False).kl_to_uniform()
             kl = kl.unflatten(0, log_p.shape[:2]).mean(0)
-            if q.num_variables == 1:
-                z = one_hot_argmax(log_p + unary_noise(q, self.num_samples, generator))
-        if q.num_variables == 1:
-            probs = log_p[0, :, 0].exp()
-            loss = (probs * table.masked_fill(probs == 0, 0)).sum(-1)
         if isinstance(q, Categorical):
-            ask = changes if alpha == 1 else first
+            ask = changes if alpha == 1 or first is None else first
             loss = q.with_gradient(loss, divergence_gradient(q, ask, alpha, weight))
         else:
             loss = q.with_gradient(loss, *_gibbs_gradient(q, log_p[..., 1].exp(), weight))
         return Estimate(loss=loss, sample=z, kl=kl)
+
+    def _alone(
+        self,
+        q: Categorical | PairwiseBinary,
+        objective: Objective,
+        weight: float,
+        generator: torch.Generator | None,
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "s b 1 k"], Float[Tensor, "1 b 1 k"]]:
+        """Of one variable: the exact mean of f under its posterior, draws of that, and f̃."""
+        table = _all_losses(q, objective)  # (b, k), differentiable
+        with torch.no_grad():
+            changes = but_forbidden(q, table.detach()[None, :, None])
+            log_p = (-changes / weight).log_softmax(-1)
+            z = one_hot_argmax(log_p + unary_noise(q, self.num_samples, generator))
+            probs = log_p[0, :, 0].exp()
+        return (probs * table.masked_fill(probs == 0, 0)).sum(-1), z, changes
 
 
 def _checked(q: DiscreteDistribution, alpha: float) -> Categorical | PairwiseBinary:

@@ -82,10 +82,12 @@ def refine(
 
 
 def candidate_noise(count: int, num_variables: int, num_values: int) -> Float[Tensor, "c n k"]:
-    """Gumbel noise of the candidates of `refine`, times 1, 2, 4, 8 in turn; no randomness in it.
+    """s·γ, the fixed noise of the candidates argmax h + s·γ of `refine`; s is 1, 2, 4, 8 in turn.
+
+    The same at every call: standard Gumbel draws γ of one seed, float32, on the CPU.
 
     Args:
-        count: c, of candidates.
+        count: of candidates, the first axis.
         num_variables: n.
         num_values: k.
 

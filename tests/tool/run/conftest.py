@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from command_line import TINY, succeed
+from directmax.tool.data import ImageData
 from directmax.tool.run import train as run
 from directmax.tool.run.report import write_report
 
@@ -26,6 +27,15 @@ def _one_thread() -> Iterator[None]:
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the report, which takes longer than the training here."""
     monkeypatch.setattr(run, "write_report", lambda *arguments: None)
+
+
+@pytest.fixture(scope="module")
+def images() -> ImageData:
+    """160 rough pictures of four classes, 8×8."""
+    g = torch.Generator().manual_seed(0)
+    labels = torch.arange(160) % 4
+    rough = torch.rand(4, 8, 8, generator=g)[labels] + torch.rand(160, 8, 8, generator=g) / 2
+    return ImageData.from_arrays(rough.clamp(0, 1), labels=labels)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from damage import in_time
 from directmax.tool.config import TrainConfig, stored_config
@@ -19,14 +18,6 @@ from settings_in_use import USED
 
 ELSEWHERE = ("data", "attributes", "image_size", "epochs", "batch_size", "hidden")
 """Not drawn as the others are: of images that are read, or of how long a run takes."""
-
-
-@pytest.fixture(scope="module")
-def images() -> ImageData:
-    g = torch.Generator().manual_seed(0)
-    labels = torch.arange(160) % 4
-    rough = torch.rand(4, 8, 8, generator=g)[labels] + torch.rand(160, 8, 8, generator=g) / 2
-    return ImageData.from_arrays(rough.clamp(0, 1), labels=labels)
 
 
 def value(name: str, draw: random.Random) -> Any:

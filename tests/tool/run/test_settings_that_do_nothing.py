@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from disturbances import weights
 
 from directmax.distributions import DEFAULT_MAX_STATES
@@ -47,14 +46,6 @@ ELSEWHERE = {
     "starts": "the first may be the best",
     "anneal_rate": "after 1,000 steps, below",
 }
-
-
-@pytest.fixture(scope="module")
-def images() -> ImageData:
-    g = torch.Generator().manual_seed(0)
-    labels = torch.arange(160) % 4
-    rough = torch.rand(4, 8, 8, generator=g)[labels] + torch.rand(160, 8, 8, generator=g) / 2
-    return ImageData.from_arrays(rough.clamp(0, 1), labels=labels)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.estimators import ESTIMATORS, Estimator, LabelledDirect, LocalDivergence, LocalSearch
+from directmax.estimators import ESTIMATORS, Estimator, LabelledDirect, LocalDivergence
 from directmax.models import (
     ENCODERS,
     AttributeDecoder,
@@ -67,7 +67,7 @@ def schedule_estimator(
         kl_weight: of the KL term that the training adds.
         steps: of an epoch.
     """
-    if isinstance(estimator, LocalDivergence | LocalSearch):
+    if isinstance(estimator, LocalDivergence):
         hold = round(config.covering * config.epochs * steps)
         estimator.alpha = LinearDecay(1.0 if hold else 0.0, 0.0, hold=hold)
         estimator.kl_weight = kl_weight
