@@ -16,6 +16,12 @@ LARGEST = 2**63 - 1
 """Limits, steps and seeds."""
 
 
+def check_dense(name: str, value: Tensor) -> None:
+    """Refuse a sparse tensor, which most operations do not take."""
+    if value.layout is not torch.strided:
+        raise TypeError(f"{name} must be dense, got {value.layout}; convert with .to_dense()")
+
+
 def check_float_tensor(
     name: str, value: object, axes: Sequence[str], *, finite: bool = True
 ) -> Tensor:
@@ -35,6 +41,7 @@ def check_float_tensor(
         raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
     if not value.is_floating_point():
         raise TypeError(f"{name} must be floating point, got {value.dtype}; convert with .float()")
+    check_dense(name, value)
     if value.ndim != len(axes):
         raise ValueError(
             f"{name} must have shape ({', '.join(axes)}), got {tuple(value.shape)} "
@@ -66,6 +73,7 @@ def check_tensor(name: str, value: object, ending: tuple[int, ...], axes: str) -
         raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
     if value.is_complex():
         raise TypeError(f"{name} must be of real numbers, got {value.dtype}")
+    check_dense(name, value)
     if value.shape[max(0, value.ndim - len(ending)) :] != ending:
         raise ValueError(f"{name} must end in ({axes}) = {ending}, got shape {tuple(value.shape)}")
     return value
@@ -87,6 +95,7 @@ def check_real(name: str, value: object) -> Tensor:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         got = value.dtype if isinstance(value, Tensor) else type(value).__name__
         raise TypeError(f"{name} must be a floating-point tensor, got {got}")
+    check_dense(name, value)
     return value
 
 
@@ -149,6 +158,7 @@ def check_integers(name: str, value: object) -> Tensor:
         raise TypeError(f"{name} must be a tensor of integers, got {type(value).__name__}")
     if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
         raise TypeError(f"{name} must be a tensor of integers, got {value.dtype}")
+    check_dense(name, value)
     return value
 
 

@@ -113,6 +113,13 @@ def test_half_precision_is_computed_in_float32() -> None:
     assert q.sample(2).dtype == torch.float32
 
 
+def test_no_problems() -> None:
+    q = PerturbedArgmax(draw(0, 3, 2), tries_all(ONE_OF_THREE))
+    z = q.sample(2)
+    assert z.shape == (2, 0, 3, 2)
+    assert q.alternatives(q.noise(2), z)[0].shape == (3, 2, 0, 3, 2)
+
+
 def test_a_function_for_one_problem() -> None:
     """As many threads as there are, samples of problems in their order, with their number."""
 

@@ -325,6 +325,21 @@ class Modes(Suite):
         assert torch.equal(gradients[0], gradients[1])
         assert torch.equal(gradients[0], gradients[2])
 
+    def test_losses_of_another_precision(self) -> None:
+        logits, objective = self.problem(3, 2, 3)
+        narrow = logits.float()
+
+        def gradient(kind: torch.dtype) -> Tensor:
+            return self.gradient(
+                self.make(), narrow, lambda z: objective(z.double()).to(kind), generator=seeded()
+            )
+
+        expected = gradient(torch.float32)
+        torch.testing.assert_close(gradient(torch.float64), expected, rtol=1e-4, atol=1e-4)
+        assert gradient(torch.bfloat16).isfinite().all()
+        with pytest.raises(TypeError, match="dense"):
+            self.make()(self.distribution(narrow), lambda z: objective(z.double()).to_sparse())
+
     def test_a_loss_that_is_nan_is_named(self) -> None:
         logits, objective = self.problem(3, 2, 3)
         broken = torch.tensor([0.0, torch.nan, 0.0], dtype=torch.float64)

@@ -193,6 +193,11 @@ class StructureConformance(ABC):
                 empty = case.weights()[:0]
                 assert case.structure.argmax(empty).shape == empty.shape
                 assert case.structure.is_feasible(empty).shape == (0,)
+                if case.clamps:
+                    other, found = case.structure.alternatives(empty, empty)
+                    assert other.shape == (case.structure.shape[0], *empty.shape)
+                    assert found.shape == other.shape[:2]
+                    assert case.structure.max_marginals(empty).shape[0] == 0
             assert case.structure.argmax(case.weights(0)).shape == case.weights(0).shape
 
     def test_refuses_in_one_line(self) -> None:

@@ -169,11 +169,11 @@ class PairwiseBinary(DiscreteDistribution):
         if self.perturbation == "states":
             ending = self.batch_size, 2**self.num_variables
             check_tensor("noise", noise, ending, "batch, states")
-            return self._argmax_states(noise, shift)
+            return self._argmax_states(noise, None if shift is None else shift.to(self.dtype))
         check_tensor("noise", noise, self._shape, "batch, variables, values")
         self._check_shift(noise, shift)
         unary = self.unary.detach() + noise
-        return self._solve(unary if shift is None else unary + shift).value
+        return self._solve(unary if shift is None else (unary + shift).to(self.dtype)).value
 
     @torch.no_grad()
     def _argmax_states(self, noise: Tensor, shift: Tensor | None) -> Tensor:

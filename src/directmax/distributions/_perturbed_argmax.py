@@ -128,6 +128,8 @@ class PerturbedArgmax(StructuredPotentials):
         if self.structure is not None:
             return self.structure.argmax_potentials(potentials, validate=self.validate)
         shape = (self.batch_size, self.num_variables)
+        if not potentials.numel():
+            return potentials.to(self.dtype)
         finite = without_infinities(potentials, _dominating(potentials))
         rows = finite.reshape(-1, *shape, self.num_values)
         values = self.maximise(rows.clone())

@@ -220,8 +220,8 @@ def _check_losses(loss: Tensor) -> None:
         return
     problem = int((~loss.isfinite()).nonzero()[0])
     raise ValueError(
-        "the objective must not be NaN, nor infinite at assignments that q draws: that of problem "
-        f"{problem} is, or that of a change of its assignment"
+        "the objective must not be NaN, nor, at assignments that q draws, infinite or so large "
+        f"that its square is: that of problem {problem} is, or that of a change of its assignment"
     )
 
 

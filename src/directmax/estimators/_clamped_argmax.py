@@ -80,7 +80,7 @@ class ClampedArgmax(Estimator):
         losses, other_losses = self._losses(objective, z, other)  # (s, b), (n, s, b)
         with torch.no_grad():
             # An alternative of infinite loss, which is forbidden, is none.
-            change = torch.where(other_losses == torch.inf, 0.0, other_losses - losses)
+            change = torch.where(other_losses == torch.inf, 0.0, other_losses - losses).to(q.dtype)
             difference = noise[..., 1] - noise[..., 0]
             scale = q.scale if isinstance(q, PerturbedArgmax) else 1.0  # of the noise
             rows, weights = self._switches(

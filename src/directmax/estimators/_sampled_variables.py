@@ -109,7 +109,7 @@ def _rows(
         found = evaluate_many(objective, _changed(z, chosen, values)).movedim(0, -1)
     change = real(found, q.dtype) - losses.detach().unsqueeze(-1)  # (s, b, m (k − 1))
     columns = (chosen.unsqueeze(-1) * z.shape[-1] + values).flatten(-2)
-    return torch.zeros_like(z).flatten(-2).scatter_(-1, columns, change).view_as(z), chosen
+    return torch.zeros_like(z).flatten(-2).scatter_(-1, columns, change.to(z)).view_as(z), chosen
 
 
 def other_values(z: Float[Tensor, "s b n k"], chosen: Tensor) -> Tensor:

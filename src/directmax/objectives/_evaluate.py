@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._memory import is_out_of_memory
-from directmax._validation import check_real, check_shape
+from directmax._validation import check_dense, check_real, check_shape
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
 
 CHUNK_ELEMENTS = 2**22
@@ -114,6 +114,7 @@ def real(losses: Tensor, dtype: torch.dtype) -> Tensor:
     """
     if losses.is_complex():
         raise TypeError(f"the objective must return losses of real numbers, got {losses.dtype}")
+    check_dense("the losses of the objective", losses)
     return losses if losses.is_floating_point() else losses.to(dtype)
 
 

@@ -184,9 +184,10 @@ class Structure(Weighted, ABC):
             )
         rows, flat = self._rows(weights, False), self._rows(z, False)
         other, reached = self._alternatives(rows, flat)
+        n = len(other)
         found = reached.reshape(*reached.shape, *(1,) * len(self.shape))
         other = torch.where(found, other.to(flat.dtype), flat).to(z.dtype)
-        return other.reshape(-1, *z.shape), reached.reshape(-1, *self._leading(z))
+        return other.reshape(n, *z.shape), reached.reshape(n, *self._leading(z))
 
     @torch.no_grad()
     def max_marginals(self, weights: Float[Tensor, "*s b *shape"]) -> Tensor:

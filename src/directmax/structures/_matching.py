@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import NoReturn
 
 import torch
@@ -51,7 +52,7 @@ class Matching(Structure):
     def _argmax(self, rows: Float[Tensor, "r n m"], masked: bool) -> Answer:
         from directmax.structures._matching_kernel import maximise
 
-        return solve_rows(maximise, rows, minimum=max(1, 1000 // rows[0].numel()))
+        return solve_rows(maximise, rows, minimum=max(1, 1000 // math.prod(self.shape)))
 
     def _feasible(self, rows: Float[Tensor, "r n m"]) -> Bool[Tensor, " r"]:
         return (rows.sum(-1) == 1).all(-1) & (rows.sum(-2) <= 1).all(-1)
