@@ -83,7 +83,7 @@ def wrong_command(draw: random.Random, run_dir: str) -> tuple[list[str], str | N
     if kind < 0.15 and command in RUN_DIR:
         return [command, draw.choice(WRONG["folder"]), *words[2:]], None
     flag, of = draw.choice(tuple(flags(command).items()))
-    if kind < 0.2:
+    if kind < 0.2 and of != "bool":  # which may stand alone
         return [*words, flag], flag
     value = draw.choice(WRONG[of])
     if flag == "--labels" and value == "0":

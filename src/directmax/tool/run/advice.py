@@ -87,7 +87,7 @@ def _overfitting(
         term, which = "amortized", "encoder's own validation bound"
         validation = summary["validation"][term]
     gap = validation - training
-    if best[-1]["kl_weight"] != 1 or gap < OVERFITTING * validation:
+    if best[-1].get("kl_weight", 1) != 1 or gap < OVERFITTING * validation:
         return ""
     slack = summary["validation"].get("nll")
     encoder = "" if slack is None else f", {summary['validation'][term] - slack:.1f} of it q's"
