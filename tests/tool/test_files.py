@@ -129,6 +129,21 @@ def test_limits(tmp_path: Path) -> None:
         read_json(path)
 
 
+def test_what_is_added_waits_for_nobody(tmp_path: Path) -> None:
+    for name in ("metrics.jsonl", ".lock"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(RunError, match="metrics"):
+        RunFolder(tmp_path).append_metrics({"epoch": 1})
+    with pytest.raises(RunError, match="lock"), RunFolder(tmp_path).lock():
+        pass
+
+
+def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
+    write_atomic(tmp_path / ("é" * 125 + ".txt"), "whole")
+    with pytest.raises(RunError, match="shorter name"):
+        write_atomic(tmp_path / ("x" * 256), "whole")
+
+
 def test_remains_of_a_kill_are_removed(tmp_path: Path) -> None:
     for name in (".", "checkpoints/last", "checkpoints/best"):
         put(tmp_path, f"{name}/.half-x.json.abc").write_bytes(b"half")

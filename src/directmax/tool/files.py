@@ -37,7 +37,9 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     # A name of a file that is not UTF-8 may be in a text.
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{_HALF}{path.name}.")
+        # Of a name so much that the longest one still is a name.
+        prefix = f"{_HALF}{path.name[:50]}."
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix)
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
@@ -199,7 +201,35 @@ def cannot_write(path: Path, error: OSError) -> RunError:
         dangling = path.is_symlink() and not path.exists()
         reason = "it is a link to nothing" if dangling else "it is a file, and no folder"
     space = "free some space or " if error.errno in _SPACE else ""
-    return RunError(f"cannot write {path}: {reason}; {space}choose another folder")
+    other = "a shorter name" if error.errno == errno.ENAMETOOLONG else "another folder"
+    return RunError(f"cannot write {path}: {reason}; {space}choose {other}")
+
+
+def add_text(path: Path, text: str, *, sync: bool = False) -> None:
+    """Add to the end of a file, made if it is not there.
+
+    Args:
+        path: the file.
+        text: what is added.
+        sync: wait until it is on the disk.
+
+    Raises:
+        RunError: it cannot be written, or is a pipe.
+    """
+    try:
+        with _to_add(path) as file:
+            file.write(text)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _to_add(path: Path) -> IO[str]:
+    """Opened without waiting for whoever reads a pipe."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NOT_WAITING
+    return os.fdopen(os.open(path, flags, 0o666), "a", encoding="utf-8", newline="")
 
 
 @contextlib.contextmanager
@@ -214,14 +244,14 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[bool]:
         RunError: the file cannot be written, or the file system has no locks.
     """
     try:
-        file: IO[str] = path.open("a")
+        file = _to_add(path)
     except OSError as error:
         raise cannot_write(path, error) from error
     with file:
-        yield _take(file, wait)
+        yield _take(path, file, wait)
 
 
-def _take(file: IO[str], wait: bool) -> bool:
+def _take(path: Path, file: IO[str], wait: bool) -> bool:
     try:
         import fcntl
     except ImportError:  # Windows: no lock
@@ -235,7 +265,7 @@ def _take(file: IO[str], wait: bool) -> bool:
         except OSError as error:
             reason = error.strerror or str(error)
             raise RunError(
-                f"cannot lock {file.name}: {reason}; choose a folder on a file system with locks"
+                f"cannot lock {path}: {reason}; choose a folder on a file system with locks"
             ) from error
         else:
             return True

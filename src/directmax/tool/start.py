@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 
 from directmax.tool.environment import ENDING, heard_signals, is_helper, prepare
@@ -19,6 +20,7 @@ def main() -> int:
     """Run the command line; returns the exit code."""
     for number in heard_signals():
         signal.signal(number, _leave)
+    threading.excepthook = _of_a_thread
     prepare()
     from directmax.tool.cli import main as run
 
@@ -26,6 +28,12 @@ def main() -> int:
     for number in ENDING:  # all is done and said
         signal.signal(number, signal.SIG_IGN)
     return code
+
+
+def _of_a_thread(failed: threading.ExceptHookArgs) -> None:
+    """What TensorBoard's thread could not write is said in one line by the main one."""
+    if not issubclass(failed.exc_type, OSError):
+        threading.__excepthook__(failed)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -51,9 +51,9 @@ def _text(name: str, content: str | bytes) -> Writer:
     return write
 
 
-def _mat(**arrays: NDArray) -> Writer:
+def _mat(compressed: bool = True, **arrays: NDArray) -> Writer:
     def write(root: Path) -> Path:
-        scipy.io.savemat(root / "data.mat", arrays, do_compression=True)
+        scipy.io.savemat(root / "data.mat", arrays, do_compression=compressed)
         return root / "data.mat"
 
     return write
@@ -148,6 +148,7 @@ FORMS: dict[str, Writer] = {
     "packed-text": _text("a.txt.gz", gzip.compress(lines(ROWS, " ").encode())),
     "digits-only": _text("a.txt", lines(ROWS, "")),
     "matlab": _mat(fea=GREY.reshape(COUNT, -1), gnd=LABELS[:, None] + 1),
+    "matlab-plain": _mat(False, images=GREY, labels=WORDS.astype(object)[:, None], note={"a": 1}),
     "matlab-columns": _mat(X=np.moveaxis(COLOURS, 0, -1), y=LABELS[:, None]),
 }
 """Name → a function that writes it into a folder and returns its path."""

@@ -325,5 +325,5 @@ def test_unreadable_chardata(
     def refuse(*args: object, **kwargs: object) -> None:
         raise PermissionError(13, os.strerror(13))
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert f"cannot read {path}: {os.strerror(13)}" in fault(load, tmp_path)

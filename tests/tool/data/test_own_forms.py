@@ -20,7 +20,8 @@ Fault = Callable[..., str]
 BINARY = ("amat", "mushrooms", "header", "bom", "tabs", "packed-text", "digits-only")
 COLOURED = ("by-class", "colours-first", "matlab-columns")
 SCALED = {"semicolons": 0.5 * BITS}
-NAMES = {"by-class": ("ant", "bee", "cat"), "words": ("ant", "bee", "cat"), "matlab": tuple("123")}
+NAMES = dict.fromkeys(("by-class", "words", "matlab-plain"), ("ant", "bee", "cat"))
+NAMES["matlab"] = tuple("123")
 UNLABELLED = (
     *("flat", "amat", "camel", "mushrooms", "npy", "columns-first", "minus-one"),
     *("colours-first", "semicolons", "tabs", "packed-text", "digits-only"),

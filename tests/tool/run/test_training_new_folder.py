@@ -34,6 +34,17 @@ def test_output_that_cannot_be_written_leaves_nothing(tmp_path: Path, there: boo
     assert left == (["run", "run/mine"] if there else [])
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "full")])
+def test_what_was_trained_is_not_taken_away(tmp_path: Path, error: BaseException) -> None:
+    """Also where somebody removed the configuration meanwhile."""
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(type(error)), folder.create(TrainConfig().resolve(), torch.device("cpu")):
+        folder.last.mkdir(parents=True)
+        folder.config_file.unlink()
+        raise error
+    assert folder.last.is_dir()
+
+
 def test_of_those_who_come_at_once_one_makes_the_folder(tmp_path: Path) -> None:
     """The others are refused, and do not take its folder away."""
     config, device = TrainConfig().resolve(), torch.device("cpu")

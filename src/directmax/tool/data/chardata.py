@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 
 from directmax.tool.data.errors import DataError, reason
+from directmax.tool.data.mat import Mat
+from directmax.tool.files import RunError, read_bytes
 
 SIDE = 28
+MOST_BYTES = 2**29
+"""Of an array; the largest has 153 million."""
 ADVICE = (
     "replace it with chardata.mat from https://github.com/yburda/iwae (datasets/OMNIGLOT), "
     "or delete it to use the original Omniglot images"
@@ -54,10 +57,9 @@ def read_chardata(path: Path, num_pool: int, num_test: int) -> CharData:
     """
     keys = ("data", "testdata", "target", "testtarget")
     try:
-        with path.open("rb") as file:
-            arrays = scipy.io.loadmat(file, variable_names=keys)
-    except PermissionError as error:
-        raise DataError(f"cannot read {path}: {reason(error)}; correct its permissions") from error
+        arrays = Mat(read_bytes(path), MOST_BYTES).read(keys)
+    except RunError as error:
+        raise DataError(f"{error}; correct its permissions, or {ADVICE}") from error
     except Exception as error:  # what loadmat raises on a damaged file depends on the damage
         raise DataError(f"{path} is no readable MATLAB file: {reason(error)}; {ADVICE}") from error
     if missing := [key for key in keys if key not in arrays]:

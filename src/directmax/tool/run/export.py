@@ -130,7 +130,9 @@ def _write(part: Any, example: dict[str, Tensor], file: Path, format: str) -> No
     shapes = {name: {0: batch} for name in example}
     program = torch.export.export(part, (), kwargs=example, dynamic_shapes=shapes)
     if format == "torch":
-        torch.export.save(program, file)
+        content = io.BytesIO()  # torch's own file ends the process where the disk is full
+        torch.export.save(program, content)
+        file.write_bytes(content.getvalue())
         return
     torch.onnx.export(
         program,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from directmax.tool.config import ResolvedConfig
-from directmax.tool.files import cannot_write, write_atomic
+from directmax.tool.files import add_text, write_atomic
 from directmax.tool.look.content import Picture
 from directmax.tool.run.logger import Logger, numbers
 from directmax.tool.run.run_folder import RunFolder
@@ -37,11 +37,7 @@ class CsvLogger(Logger):
         if set(row) - set(self._columns):
             self.open(0)
             return
-        try:
-            with self.file.open("a", newline="") as file:
-                file.write(_text(row.get(name, "") for name in self._columns))
-        except OSError as error:
-            raise cannot_write(self.file, error) from error
+        add_text(self.file, _text(row.get(name, "") for name in self._columns))
 
     def restart(self, lines: list[dict[str, Any]]) -> None:
         """Nothing: rows name their start."""

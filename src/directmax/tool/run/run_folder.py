@@ -15,6 +15,7 @@ from directmax.tool.config import VERSION, ResolvedConfig, digest_of, stored_con
 from directmax.tool.files import (
     LARGEST_JSON,
     RunError,
+    add_text,
     cannot_write,
     lock,
     read_bytes,
@@ -99,12 +100,14 @@ class RunFolder:
                 **({"data": data} if data else {}),
                 **environment(device),
             }
+            begun = False
             try:
                 write_json(self.config_file, record)
+                begun = True
                 yield
             except BaseException as error:
-                nothing = not self.last.parent.exists() and _of_writing(error)
-                if nothing or not self.config_file.exists():
+                trained = self.last.parent.exists() or self.metrics_file.exists()
+                if not begun or (not trained and _of_writing(error)):
                     self._undo(before, new)
                 raise
 
@@ -285,13 +288,7 @@ class RunFolder:
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Add the line of one epoch."""
-        try:
-            with self.metrics_file.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise cannot_write(self.metrics_file, error) from error
+        add_text(self.metrics_file, json.dumps(line) + "\n", sync=True)
 
 
 def _make(folder: Path) -> bool:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 import scipy.sparse
 from numpy.typing import NDArray
 
 from directmax.tool.data.errors import DataError
+from directmax.tool.data.mat import Mat
 from directmax.tool.data.own.files import available, check_fits, reading
 from directmax.tool.files import read_bytes
 
@@ -33,15 +32,13 @@ def read_mat(path: Path) -> dict[str, NDArray[Any]]:
             raise DataError(
                 f"{path} is an HDF5 file (MATLAB's -v7.3); save it with -v7, or as .npz"
             )
-        names = []
-        for name, shape, kind in scipy.io.whosmat(io.BytesIO(data)):
+        content, names = Mat(data, available()), []
+        for name, shape, kind in content.shapes():
             if kind in _ARRAYS:
                 check_fits(path, math.prod(shape), _SIZES.get(kind, 2))
                 names.append(name)
-        if not names:
-            return {}
-        arrays = scipy.io.loadmat(io.BytesIO(data), variable_names=names)
-        found = {name: _plain(path, arrays[name]) for name in names if name in arrays}
+        arrays = content.read(names)
+        found = {name: _plain(path, array) for name, array in arrays.items()}
         return {name: array for name, array in found.items() if array is not None}
 
 

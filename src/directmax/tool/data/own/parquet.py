@@ -70,9 +70,10 @@ def _table(path: Path) -> Any:
     if path.suffix.lower() == ".parquet":
         return parquet.read_table(io.BytesIO(data))
     source = pyarrow.py_buffer(data)
-    if data[:6] == b"ARROW1":
-        return pyarrow.ipc.open_file(source).read_all()
-    return pyarrow.ipc.open_stream(source).read_all()
+    opened = pyarrow.ipc.open_file if data[:6] == b"ARROW1" else pyarrow.ipc.open_stream
+    table = opened(source).read_all()
+    table.validate(full=True)  # offsets beyond the data would end the process
+    return table
 
 
 def _part(root: Path, table: Any, size: int | None) -> Part:
