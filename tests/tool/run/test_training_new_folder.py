@@ -38,10 +38,15 @@ def test_output_that_cannot_be_written_leaves_nothing(tmp_path: Path, there: boo
 def test_what_was_trained_is_not_taken_away(tmp_path: Path, error: BaseException) -> None:
     """Also where somebody removed the configuration meanwhile."""
     folder = RunFolder(tmp_path / "run")
-    with pytest.raises(type(error)), folder.create(TrainConfig().resolve(), torch.device("cpu")):
-        folder.last.mkdir(parents=True)
-        folder.config_file.unlink()
-        raise error
+
+    def train() -> None:
+        with folder.create(TrainConfig().resolve(), torch.device("cpu")):
+            folder.last.mkdir(parents=True)
+            folder.config_file.unlink()
+            raise error
+
+    with pytest.raises(type(error)):
+        train()
     assert folder.last.is_dir()
 
 
