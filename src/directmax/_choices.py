@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+LONGEST = 100
+"""Letters of a wrong word that are shown."""
+
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> str:
     """Return `value` if it is one of `choices`; else say which there are, and the nearest.
@@ -22,4 +25,5 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> str:
         return value
     near = difflib.get_close_matches(str(value).lower(), choices, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
-    raise ValueError(f"unknown {name} '{value}': choose from {', '.join(choices)}{hint}")
+    got = repr(str(value)[:LONGEST])  # in one line
+    raise ValueError(f"unknown {name} {got}: choose from {', '.join(choices)}{hint}")

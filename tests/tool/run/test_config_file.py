@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -83,6 +85,10 @@ def test_changes_of_a_run_drop_what_nothing_uses_then(tmp_path: Path) -> None:
     assert found == TrainConfig(estimator="exact", values=20).resolve()
 
 
+ALIASES = f"[&a [x, x], {', '.join(f'&{b} [*{a}, *{a}]' for a, b in pairwise(ascii_lowercase))}]"
+"""A short text of 2^26 words."""
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -95,6 +101,8 @@ def test_changes_of_a_run_drop_what_nothing_uses_then(tmp_path: Path) -> None:
         ("a.toml", "batch-size = 3\nbatch_size = 3", "twice"),
         ("a.toml", 'estimator = "dirct"', "did you mean 'direct'?"),
         ("a.toml", "temperature = 2.0", "a.toml"),
+        ("a.toml", f"epsilon = 0x{'f' * 6000}", "a.toml: epsilon must be a finite number"),
+        ("a.yaml", f"epochs: {ALIASES}", "a.yaml: epochs must be an integer, got [["),
         ("a.json", "[3]", "must hold settings by name, got list"),
         ("a.json", "{", "a.json is no JSON"),
         ("a.json", '{"config": {"epochs": 3}, "digest": "x"}', "is damaged"),

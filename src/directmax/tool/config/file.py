@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from directmax.tool.config.setting import Setting
+from directmax.tool.config.setting import Setting, shown
 from directmax.tool.config.settings import SETTINGS
 from directmax.tool.data.names import OWN, is_path
 from directmax.tool.files import LARGEST_JSON, RunError, read_bytes, user_path
@@ -107,7 +107,7 @@ def _checked(file: Path, values: Mapping[Any, Any], *, words: bool) -> dict[str,
             raise ValueError(f"{file} has {name} twice, as {key} too; leave one of them out")
         if name == PRESET:
             if not isinstance(value, str):
-                raise TypeError(f"{file}: preset must be a word, got {value!r}")
+                raise TypeError(f"{file}: preset must be a word, got {shown(value)}")
             found[name] = value
             continue
         if name not in SETTINGS:

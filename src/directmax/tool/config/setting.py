@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -141,7 +142,7 @@ class Setting:
                 return int(value) if self.kind == "int" else _as_float(int(value))
             if isinstance(value, numbers.Real) and self.kind == "float":
                 return float(value)
-        raise TypeError(f"{self.flag} must be {self.wanted}, got {value!r}")
+        raise TypeError(f"{self.flag} must be {self.wanted}, got {shown(value)}")
 
     def _check_range(self, value: float) -> None:
         low, high = self.range
@@ -207,8 +208,20 @@ def short(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+def shown(value: Any) -> str:
+    """A value of a file, which may be long or deep, in a message.
+
+    Example:
+        >>> shown([[[[1]]], 2])
+        '[[[...]], 2]'
+    """
+    found = reprlib.Repr()
+    found.maxlevel, found.maxstring, found.maxother = 2, 60, 60
+    return found.repr(value)
+
+
 def _as_float(value: int) -> float:
-    return float(value) if abs(value) < 10**300 else math.copysign(math.inf, value)
+    return float(value) if abs(value) < 10**300 else (math.inf if value > 0 else -math.inf)
 
 
 By = Callable[[Any], Any]
