@@ -16,6 +16,7 @@ from torch import Tensor
 from directmax import (
     Arm,
     Categorical,
+    CorrectedDirect,
     Direct,
     Exact,
     GradientComparison,
@@ -156,6 +157,15 @@ def test_few_draws() -> None:
     assert _measure.FEWEST_DRAWS == 4
     row = compared(Categorical(logits_of(2, 1, 3)), smooth(2, 1, 3), Direct(1.0), num_draws=4)["it"]
     assert row.num_draws == 4
+
+
+def test_draws_that_are_all_alike_are_not_certain() -> None:
+    """What corrects `Direct` is no draw: the differences that it corrects have not come yet."""
+    cost = torch.tensor([0.0, 0.1, 0.2])
+    q = Categorical(torch.zeros(1, 1, 3))
+    for estimator, p_value in ((CorrectedDirect(1e-6), None), (Exact(), 1.0)):
+        row = compared(q, separable(cost), estimator, num_draws=200, timing=False)["it"]
+        assert row.bias_p_value == p_value
 
 
 def test_draws_that_are_all_zero_are_not_certain() -> None:

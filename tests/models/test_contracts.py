@@ -15,6 +15,8 @@ from directmax import Categorical, Decoder, Direct, DiscreteVAE, Encoder, Recons
         (torch.full((2, 6), torch.nan), "images must be from 0 to 1"),
         (torch.zeros(2, 7), "images must have the 6 pixels of the model"),
         (torch.zeros(2, 6, dtype=torch.uint8), "images must be floating point"),
+        (torch.zeros(2, 6).double(), r"images must be torch\.float32 on cpu"),
+        (torch.zeros(2, 6, device="meta"), r"images must be torch\.float32 on cpu"),
         (torch.zeros(6), "images must have shape"),
     ],
 )

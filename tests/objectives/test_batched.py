@@ -125,3 +125,13 @@ def test_the_second_argmax_of_a_linear_cost_is_exact() -> None:
     expected = first - 0.7 * (cost[..., 1] - cost[..., 0])
     torch.testing.assert_close(second, expected, rtol=0, atol=1e-5)
     assert ClampedArgmax()(q, LinearCost(cost)).loss.shape == (5,)
+
+
+def test_a_function_may_write_to_what_it_is_given() -> None:
+    images = torch.ones(3, 5)
+
+    def loss(z: Tensor, images: Tensor) -> Tensor:
+        return z.mul_(0).sum((-2, -1)) + images.mul_(0).sum(-1)
+
+    Direct()(Categorical(torch.zeros(3, 2, 2)), batched(loss, images))
+    assert (images == 1).all()

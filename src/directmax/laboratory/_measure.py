@@ -223,8 +223,10 @@ def _statistics(
     interval = _Intervals(found, _student(len(moments.counts) - 1, confidence))
     norm = reference.norm
     has_norm = norm is not None
-    # Where next to all draws are 0, nothing is known of the others, which may be large.
-    rare = has_norm and num_draws > FEWEST_DRAWS and _is_rare(moments, reference)
+    # Where next to all draws are 0, nothing is known of the others, which may be large. So it is
+    # where they are all alike but not what the estimator says that their mean is.
+    rare = has_norm and num_draws > FEWEST_DRAWS
+    rare = rare and _is_rare(moments, reference, estimator.unbiased)
     tested = has_norm and reference.noise == 0 and not rare
     bias = interval.root("squared_bias") if has_norm else None
     if bias is not None and rare:
@@ -327,12 +329,19 @@ def _mean_square(vectors: Tensor) -> float:
     return float(vectors.square().sum(-1).mean())
 
 
-def _is_rare(moments: GroupMoments, reference: Reference) -> bool:
-    """Whether a problem that has a gradient has shown fewer than `FEWEST_SEEN` that are not 0."""
+def _is_rare(moments: GroupMoments, reference: Reference, unbiased: bool) -> bool:
+    """Whether a problem that has a gradient has shown fewer than `FEWEST_SEEN` that are not 0.
+
+    Of an unbiased estimator also: that differ, while their mean is another.
+    """
     if reference.value is None:
         return False
     has_one = reference.value.square().sum(-1).sqrt() > reference.rounding
-    return bool(((moments.seen < FEWEST_SEEN) & has_one).any())
+    few = moments.seen < FEWEST_SEEN
+    if unbiased:
+        off = (moments.pooled().mean - reference.value).square().sum(-1).sqrt()
+        few |= (moments.moved < FEWEST_SEEN) & (off > reference.rounding)
+    return bool((few & has_one).any())
 
 
 def _p_value(moments: GroupMoments, reference: Reference) -> float | None:

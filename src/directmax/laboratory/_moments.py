@@ -66,6 +66,8 @@ class GroupMoments:
         self.extras = torch.zeros(groups, extras, dtype=torch.float64)
         self.seen = torch.zeros(shape[0], dtype=torch.int64)
         """Draws of each problem that are not 0, for who counts them."""
+        self.moved = torch.zeros(shape[0], dtype=torch.int64)
+        """Draws of each problem that differ from its first."""
         self._first: Tensor | None = None
 
     def add(
@@ -78,6 +80,7 @@ class GroupMoments:
         if self._first is None:
             self._first = draws[0].clone()
         relative = draws - self._first
+        self.moved += (relative != 0).any(-1).sum(0).to(self.moved)
         old, new = float(self.counts[group]), len(draws)
         fraction = new / (old + new)
         mean = relative.mean(0)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from directmax._transforms import in_transforms
 from directmax._validation import check_count, check_flag, check_real, check_tensor
 from directmax.distributions import Gibbs, PairwiseBinary
 from directmax.objectives import LinearMap
@@ -16,9 +17,26 @@ from directmax.solvers import PairwiseSolver, choose_solver
 from directmax.structures import Structure
 
 
-def check_pixels(images: object, num_pixels: int) -> None:
-    """Refuse, as what an encoder is given, what are no rows of so many pixels."""
-    check_tensor("images", check_real("images", images), (num_pixels,), "pixels")
+def check_pixels(images: object, num_pixels: int, like: nn.Module) -> None:
+    """Refuse, as what an encoder is given, what are no rows of so many pixels, or not of its type.
+
+    Args:
+        images: what came.
+        num_pixels: d.
+        like: the encoder.
+    """
+    pixels = check_real("images", images)
+    check_tensor("images", pixels, (num_pixels,), "pixels")
+    if torch.compiler.is_compiling() or in_transforms():
+        return
+    weights = next(like.parameters(), None)
+    if weights is None or torch.is_autocast_enabled(pixels.device.type):
+        return
+    if (pixels.dtype, pixels.device) != (weights.dtype, weights.device):
+        raise TypeError(
+            f"images must be {weights.dtype} on {weights.device}, as the encoder, got "
+            f"{pixels.dtype} on {pixels.device}; convert with .to()"
+        )
 
 
 def check_codes(z: object, num_variables: int, num_values: int) -> None:
@@ -105,7 +123,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: Float[Tensor, "b d"]) -> Float[Tensor, "b n k"]:
         """Logits of q(z|x)."""
-        check_pixels(images, self.num_pixels)
+        check_pixels(images, self.num_pixels, self)
         logits: Tensor = self.layers(images)
         return logits.unflatten(-1, (self.num_variables, self.num_values))
 
@@ -221,7 +239,7 @@ class PairwiseEncoder(nn.Module):
 
     def forward(self, images: Float[Tensor, "b d"]) -> PairwiseBinary:
         """q(z|x)."""
-        check_pixels(images, self.num_pixels)
+        check_pixels(images, self.num_pixels, self)
         q: PairwiseBinary = self.potentials(self.layers(images))
         return q
 
@@ -276,7 +294,7 @@ class StructuredEncoder(nn.Module):
 
     def forward(self, images: Float[Tensor, "b d"]) -> Gibbs:
         """q(z|x)."""
-        check_pixels(images, self.num_pixels)
+        check_pixels(images, self.num_pixels, self)
         weights = self.layers(images).unflatten(-1, self.structure.shape)
         return Gibbs(weights, self.structure, validate=False)
 

@@ -53,7 +53,7 @@ class ChainEncoder(StructuredEncoder):
     def forward(self, images: Float[Tensor, "b d"]) -> Gibbs:
         """q(z|x)."""
         length, states = self.structure.shape
-        check_pixels(images, self.num_pixels)
+        check_pixels(images, self.num_pixels, self)
         weights = self.layers(images).unflatten(-1, (length, states))
         return Gibbs(weights, Chain(length, states, self.transitions), validate=False)
 

@@ -81,7 +81,9 @@ class Batched:
                     f"inputs must have one entry for each of the {batch} problems, got shape "
                     f"{tuple(each.shape)}"
                 )
-            inputs.append(each.expand(*rows[:-1], *each.shape).flatten(0, len(rows) - 1))
+            repeated = each.expand(*rows[:-1], *each.shape).flatten(0, len(rows) - 1)
+            # Of one sample they would be the caller's own memory, to which a function may write.
+            inputs.append(repeated.clone() if rows.numel() == batch else repeated)
         losses = self.function(z.flatten(0, -3), *inputs)
         if not isinstance(losses, Tensor) or losses.shape != (rows.numel(),):
             got = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
