@@ -48,8 +48,6 @@ def prepare() -> None:
     """
     _open_streams()
     os.environ["MPLBACKEND"] = "agg"  # to files; a notebook leaves its own to its commands
-        "agg"  # pictures go to files; a notebook leaves its own to its commands
-    )
     if shutil.get_terminal_size().columns < NARROWEST:
         os.environ["COLUMNS"] = str(NARROWEST)
     if not (by_torchrun() or launched()):
