@@ -30,9 +30,9 @@ def check_pixels(images: object, num_pixels: int, like: nn.Module) -> None:
     if torch.compiler.is_compiling() or in_transforms():
         return
     weights = next(like.parameters(), None)
-    if weights is None or torch.is_autocast_enabled(pixels.device.type):
+    if weights is None or (pixels.dtype, pixels.device) == (weights.dtype, weights.device):
         return
-    if (pixels.dtype, pixels.device) != (weights.dtype, weights.device):
+    if pixels.device != weights.device or not torch.is_autocast_enabled(pixels.device.type):
         raise TypeError(
             f"images must be {weights.dtype} on {weights.device}, as the encoder, got "
             f"{pixels.dtype} on {pixels.device}; convert with .to()"
