@@ -52,6 +52,7 @@ class ExponentialDecay:
 
     def __call__(self, step: int, /) -> float:
         """The value at a training step."""
+        _check_step(step)
         return max(
             self.minimum, self.initial * math.exp(-self.rate * (step // self.every * self.every))
         )
@@ -83,6 +84,7 @@ class GeometricDecay:
 
     def __call__(self, step: int, /) -> float:
         """The value at a training step."""
+        _check_step(step)
         if step >= self.steps:
             return self.final
         return self.initial * (self.final / self.initial) ** (step / self.steps)
@@ -116,6 +118,7 @@ class LinearDecay:
 
     def __call__(self, step: int, /) -> float:
         """The value at a training step."""
+        _check_step(step)
         if step < self.hold:
             return self.initial
         if step >= self.hold + self.steps:
@@ -131,3 +134,9 @@ def at(value: float | Schedule, step: int) -> float:
         (0.5, 1.0)
     """
     return value(step) if callable(value) else value
+
+
+def _check_step(step: object) -> None:
+    """Refuse what is no integer, at no cost for what is."""
+    if not isinstance(step, int):
+        check_count("step", step, 0, maximum=LARGEST)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from directmax._randomness import check_generator
 from directmax._transforms import in_transforms, recomputing
-from directmax._validation import check_count, check_positive
+from directmax._validation import LARGEST, check_count, check_positive
 from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.objectives import Objective, evaluate, real, single_change_losses, state_losses
 from directmax.schedules import Schedule, at
@@ -89,7 +89,7 @@ class Estimator(nn.Module, ABC):
 
     @step.setter
     def step(self, value: int) -> None:
-        self._step.fill_(value)
+        self._step.fill_(check_count("step", value, 0, maximum=LARGEST))
 
     def forward(
         self,

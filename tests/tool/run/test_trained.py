@@ -271,6 +271,19 @@ def test_encode_attributes(attributes: Path, here: Path) -> None:
         assert found["labels"].tolist() == [1, 0, 1]
 
 
+def test_what_a_trained_model_refuses(finished: Path) -> None:
+    with pytest.raises(TypeError, match="device must be"):
+        directmax.load(finished, device=3)  # type: ignore[arg-type]
+    model, images = directmax.load(finished, device=torch.device("cpu")), torch.zeros(2, 8, 8)  # type: ignore[arg-type]
+    for call in (model.encode, model.bound):
+        with pytest.raises(TypeError, match="generator must be"):
+            call(images, generator=3)
+    with pytest.raises(TypeError, match="generator must be"):
+        model.sample(2, generator=3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="progress must be"):
+        model.encode(images, progress="x")  # type: ignore[arg-type]
+
+
 def test_encode_refuses(finished: Path, here: Path) -> None:
     np.save(here / "bad.npy", np.array([{}]))
     np.save(here / "wide.npy", np.zeros((2, 9, 9)))

@@ -41,13 +41,18 @@ class LostProcessError(RunError):
     exit_code = 1
 
 
-def make_fabric(device: str, devices: int, precision: str, strategy: str = "auto") -> Fabric:
+def make_fabric(
+    device: str | torch.device, devices: int, precision: str, strategy: str = "auto"
+) -> Fabric:
     """Lightning Fabric for a device name such as cpu, cuda or cuda:1.
 
     Raises:
         ValueError: the device or the strategy is not there, or torchrun says another number.
     """
     check_choice("strategy", strategy, STRATEGIES)
+    device = str(device) if isinstance(device, torch.device) else device
+    if not isinstance(device, str):
+        raise TypeError(f"device must be a word such as cpu or cuda:1, got {device!r}")
     kind, _, index = device.partition(":")
     available = {"cpu": True, "auto": True}
     available["cuda"] = torch.cuda.is_available()

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from directmax._randomness import check_generator
 from directmax._validation import check_count
 from directmax.distributions import DiscreteDistribution, PairwiseBinary
 from directmax.models import AttributeVAE, Bound, MixedVAE, StructuredEncoder
@@ -106,6 +107,8 @@ class TrainedModel:
             TypeError, ValueError: images that do not fit.
         """
         check_count("num_samples", num_samples, 0)
+        if progress is not None and not callable(progress):
+            raise TypeError(f"progress must be a function, got {type(progress).__name__}")
         parts = []
         for part, share in self._batches(images, generator):
             parts.append(self._encoded(part, num_samples, generator))
@@ -154,6 +157,7 @@ class TrainedModel:
         """
         n, k = self.config.variables, self.config.values
         count = check_count("num_images", num_images)
+        check_generator(generator)
         encoder = self.model.encoder
         if isinstance(encoder, StructuredEncoder):  # uniform on its set
             return self.decode(encoder.prior_codes(count, generator=generator))
@@ -198,6 +202,7 @@ class TrainedModel:
 
     def _fitting(self, images: Any, generator: torch.Generator | None) -> Tensor:
         """Images as the model takes them, on the CPU."""
+        check_generator(generator)
         if isinstance(self.model, AttributeVAE):
             channels, height, width = self.images.shape
             return byte_images(images, (channels, height, width))
