@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from directmax._compiled_math import FAST, exp
-from directmax._state_tables import couplings, sums_table
+from directmax._state_tables import add, of_groups, shift
 
 Three = tuple[NDArray, NDArray, NDArray]
 
@@ -43,34 +43,14 @@ def prepare(
         start: first row.
         stop: one past the last.
     """
-    n, b0, c0 = field.shape[1], groups[0], groups[0] + groups[1]
-    kind = field.dtype
-    of_a, of_b = np.empty(1 << groups[0], kind), np.empty(1 << groups[1], kind)
-    of_c, most = np.empty(1 << groups[2], kind), np.empty(1 << groups[1], kind)
-    scratch = np.empty(1 << groups[0], kind)
+    a, b, c = 1 << groups[0], 1 << groups[1], 1 << groups[2]
+    work = np.empty(2 * (a + b + c), field.dtype)
     for row in range(start, stop):
-        pairs, ab, ac, bc = pairwise[row], logs[0][row], logs[1][row], logs[2][row]
-        sums_table(field[row], pairs, n, 0, b0, of_a, scratch)
-        sums_table(field[row], pairs, n, b0, c0, of_b, scratch)
-        sums_table(field[row], pairs, n, c0, n, of_c, scratch)
-        for a in range(len(of_a)):  # what is of A alone is in both its tables, half and half
-            of_a[a] -= of_a[a] / 2
-        _between(pairs, n, 0, b0, b0, c0, ab, scratch)
-        _between(pairs, n, 0, b0, c0, n, ac, scratch)
-        _between(pairs, n, b0, c0, c0, n, bc, scratch)
-        # What is of B or C alone moves to BC, until every table has largest entry 0.
-        _lower(ab, of_a, of_b, most)
-        _lower(ac, of_a, of_c, most)
-        highest = bc[0, 0] + of_b[0] + of_c[0]
-        for b in range(len(of_b)):
-            _add(bc[b], of_c)
-            _shift(bc[b], of_b[b])
-            _raise(most, bc[b], b == 0)
-        for c in range(len(of_c)):
-            highest = max(highest, most[c])
+        ab, ac, bc = logs[0][row], logs[1][row], logs[2][row]
+        highest = of_groups(field[row], pairwise[row], groups, ab, ac, bc, work)
         bound[row] = highest
-        for b in range(len(of_b)):
-            _shift(bc[b], -highest)
+        for x in range(b):
+            shift(bc[x], -highest)
         for i in range(3):
             log, factor = logs[i][row], factors[i][row]
             for x in range(len(log)):
@@ -78,71 +58,10 @@ def prepare(
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
-def _lower(
-    table: NDArray, of_rows: NDArray, of_columns: NDArray, most: NDArray
-) -> None:  # pragma: no cover (compiled)
-    """Add what is of the rows, and move the largest entry of every column to `of_columns`."""
-    for x in range(len(table)):
-        _shift(table[x], of_rows[x])
-        _raise(most, table[x], x == 0)
-    for y in range(len(of_columns)):
-        of_columns[y] += most[y]
-        most[y] = -most[y]
-    for x in range(len(table)):
-        _add(table[x], most)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
-def _between(
-    pairs: NDArray,
-    n: int,
-    first: int,
-    stop: int,
-    other: int,
-    last: int,
-    out: NDArray,
-    scratch: NDArray,
-) -> None:  # pragma: no cover (compiled)
-    """The couplings of variables first … stop−1 to other … last−1, of all their states."""
-    out[0] = 0
-    filled = 1
-    for i in range(stop - 1, first - 1, -1):  # the last variable is the lowest bit
-        couplings(pairs, n, i, other, last, scratch)
-        for x in range(filled):
-            before, after = out[x], out[filled + x]
-            for y in range(len(before)):
-                after[y] = before[y] + scratch[y]
-        filled *= 2
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
-def _add(values: NDArray, more: NDArray) -> None:  # pragma: no cover (compiled)
-    for y in range(len(values)):
-        values[y] += more[y]
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
 def _add_twice(one: NDArray, two: NDArray, more: NDArray) -> None:  # pragma: no cover (compiled)
     for y in range(len(more)):
         one[y] += more[y]
         two[y] += more[y]
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
-def _shift(values: NDArray, more: float) -> None:  # pragma: no cover (compiled)
-    for y in range(len(values)):
-        values[y] += more
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
-def _raise(values: NDArray, others: NDArray, anew: bool) -> None:  # pragma: no cover (compiled)
-    """The larger of both, entry by entry; a largest entry of all would not be vectorised."""
-    if anew:
-        for y in range(len(others)):
-            values[y] = others[y]
-    else:
-        for y in range(len(others)):
-            values[y] = max(values[y], others[y])
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
@@ -291,7 +210,7 @@ def _cross(
     """
     for i in range(first, stop):  # the first has the highest bit
         half = 1 << (stop - 1 - i)
-        _add(table[0], table[half])
+        add(table[0], table[half])
         for x in range(1, half):
             _add_twice(table[x], table[half], table[half + x])
         _single_sums(table[half], last - other, on)
