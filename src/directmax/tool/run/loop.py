@@ -258,7 +258,7 @@ class Trainer:
                 self._save_best()
             self._end_start(score)
             self._save_rest()
-        elif time.monotonic() - self._saved_at >= SECONDS_BETWEEN_SAVES:
+        elif time.perf_counter() - self._saved_at >= SECONDS_BETWEEN_SAVES:
             self._save_rest()
         self.fabric.barrier()
 
@@ -312,10 +312,10 @@ class Trainer:
         self._unsaved = False
 
     def _save_last(self) -> None:
-        self.folder.sync_metrics()
         self._save_best()
+        self.folder.sync_metrics()
         self.state.save(self.folder.last)
-        self._saved_at = time.monotonic()
+        self._saved_at = time.perf_counter()
 
     def _save_best(self) -> None:
         if self._best is not None:
