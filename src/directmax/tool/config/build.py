@@ -113,6 +113,7 @@ def build_attribute_model(config: ResolvedConfig, shape: tuple[int, int, int]) -
                 config.variables,
                 config.gaussian,
                 hidden=config.hidden,
+                normalized=config.normalized,
                 kind=config.encoder,
                 solver=config.solver,
                 perturbation=config.perturbation,  # type: ignore[arg-type]
