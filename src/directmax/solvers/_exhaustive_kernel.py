@@ -128,12 +128,13 @@ def alternatives(
     leaf = np.empty(leaves, field.dtype)
     best = np.empty(size, field.dtype)
     code_of = np.empty(size, np.int32)
+    scratch = np.empty(size, field.dtype)
     for row in range(start, stop):
         pairs = pairwise[row % pairwise.shape[0]]
         prepare(field[row], pairs, tables[0], coupling, upper, linear)
         for code in range(leaves):
             descend(tables, coupling, levels, high, size, code)
-            leaf[code] = _take(tables[levels[high]], upper[code], code, best, code_of)
+            leaf[code] = _take(tables[levels[high]], upper[code], code, best, code_of, scratch)
         for i in range(n):
             wanted = 1 - bits[row, i]
             if i < high:
@@ -149,15 +150,18 @@ def alternatives(
 
 @njit(cache=True, nogil=True, fastmath=True, forceinline=True)
 def _take(
-    table: NDArray, offset: float, code: int, best: NDArray, code_of: NDArray
+    table: NDArray,
+    offset: float,
+    code: int,
+    best: NDArray,
+    code_of: NDArray,
+    scratch: NDArray,
 ) -> float:  # pragma: no cover (compiled)
     """Into `best` and `code_of` what a leaf improves for each low state; its best score."""
-    local = table[0]
     if code == 0:
         for z in range(table.shape[0]):
             best[z] = table[z] + offset
             code_of[z] = 0
-            local = max(local, table[z])
     else:
         code32 = np.int32(code)
         for z in range(table.shape[0]):
@@ -165,8 +169,23 @@ def _take(
             better = score > best[z]
             best[z] = score if better else best[z]
             code_of[z] = code32 if better else code_of[z]
-            local = max(local, table[z])
-    return local + offset
+    return _largest(table, scratch) + offset
+
+
+@njit(cache=True, nogil=True, fastmath=True, forceinline=True)
+def _largest(values: NDArray, scratch: NDArray) -> float:  # pragma: no cover (compiled)
+    """By halves: the compiler vectorises the larger of two, not a largest of all."""
+    half = values.shape[0] // 2
+    for z in range(half):
+        scratch[z] = max(values[z], values[half + z])
+    while half > 8:
+        half //= 2
+        for z in range(half):
+            scratch[z] = max(scratch[z], scratch[half + z])
+    largest = scratch[0]
+    for z in range(1, half):
+        largest = max(largest, scratch[z])
+    return largest
 
 
 @njit(cache=True, nogil=True)
