@@ -193,7 +193,7 @@ def main() -> None:
         write_atomic(options.file, json.dumps(record, indent=1) + "\n")
         print(f"{name}: {json.dumps(record[name])[:2000]}")
     print(f"written to {options.file}")
-    failed = [name for name in PARTS if "error" in record[name]]
+    failed = [name for name in PARTS if "error" in record[name] or record[name].get("exit")]
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
 

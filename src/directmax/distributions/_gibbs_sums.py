@@ -61,6 +61,9 @@ class Moments(NamedTuple):
 def summed(field: Float[Tensor, "b n"], pairwise: Float[Tensor, "b P"]) -> Moments:
     """All of them; in the given type where its range is enough, else in float64 or state by state.
 
+    Products of float32 matrices are as exact as `torch.set_float32_matmul_precision` says: by
+    default wholly.
+
     Args:
         field: h_i(1) − h_i(0).
         pairwise: h_ij of the pairs i < j.
