@@ -79,6 +79,7 @@ class Trainer:
         self.log = Loggers(log, folder, self.config) if first else None
         self._endless: Iterator[tuple[int, Batch]] | None = None
         self._best: dict[str, torch.Tensor] | None = None  # the best epoch's weights, if not saved
+        self._unlogged: list[dict[str, Any]] = []  # lines of epochs that no log has yet
         self._unsaved = False  # whether epochs have ended since the last checkpoint
         self._saved_at = -math.inf
 
@@ -250,12 +251,11 @@ class Trainer:
                 self._best = {name: tensor.detach().clone() for name, tensor in weights.items()}
             # A resumed run cuts lines beyond the last checkpoint, so the line goes first.
             self.folder.append_metrics(line)
-            self.log.add(line)
+            self._unlogged.append(line)
         self.progress.epoch(line, improved)
         self._unsaved = True
         if position.epoch == self.config.start_epochs:  # one that is continued goes on from there
-            if self.fabric.is_global_zero:
-                self._save_best()
+            self._write_rest()
             self._end_start(score)
             self._save_rest()
         elif time.perf_counter() - self._saved_at >= SECONDS_BETWEEN_SAVES:
@@ -312,12 +312,15 @@ class Trainer:
         self._unsaved = False
 
     def _save_last(self) -> None:
-        self._save_best()
+        self._write_rest()
         self.folder.sync_metrics()
         self.state.save(self.folder.last)
         self._saved_at = time.perf_counter()
 
-    def _save_best(self) -> None:
+    def _write_rest(self) -> None:
+        """To the logs, not before it is saved, as services cannot forget; and the best weights."""
+        while self.log is not None and self._unlogged:
+            self.log.add(self._unlogged.pop(0))
         if self._best is not None:
             self.state.save_weights(self.folder.best, self._best)
             self._best = None
