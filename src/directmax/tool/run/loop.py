@@ -141,8 +141,10 @@ class Trainer:
                 requested = torch.tensor([float(guard.requested)], device=self.fabric.device)
                 if bool(self.task.reduce(requested)):  # of any process
                     self._save_rest()
+                    self.fabric.barrier()  # the first has saved before another ends it
                     raise self.interrupted()
         self._save_rest()
+        self.fabric.barrier()  # all read the best weights
 
     @property
     def stopped_early(self) -> bool:
