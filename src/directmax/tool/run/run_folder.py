@@ -287,8 +287,12 @@ class RunFolder:
         return lines
 
     def append_metrics(self, line: dict[str, Any]) -> None:
-        """Add the line of one epoch."""
-        add_text(self.metrics_file, json.dumps(line) + "\n", sync=True)
+        """Add the line of one epoch, for all to see; on the disk it is after `sync_metrics`."""
+        add_text(self.metrics_file, json.dumps(line) + "\n")
+
+    def sync_metrics(self) -> None:
+        """Wait until all lines are on the disk."""
+        add_text(self.metrics_file, "", sync=True)
 
 
 def _make(folder: Path) -> bool:
