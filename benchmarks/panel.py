@@ -46,9 +46,10 @@ CELLS = [
 ]
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "local-search": {"estimator": "local-search"},
-    "covering": {"covering": 1.0},
-    "bound": {"covering": 0.0},
+    "local-divergence": {"estimator": "local-divergence"},
+    "search": {"estimator": "local-search", "moves_from": 0.0, "refined_from": 1.0},
+    "covering": {"estimator": "local-divergence", "covering": 1.0},
+    "bound": {"estimator": "local-divergence", "covering": 0.0},
     "local-expectation": {"estimator": "local-expectation", "refine": True},
     "clamped-argmax": {"estimator": "clamped-argmax", "refine": True},
     "paper": {"preset": "paper"},
