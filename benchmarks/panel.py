@@ -55,7 +55,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {"preset": "paper"},
 }
 """Flags of each."""
-CELL = ("data", "variables", "values", "encoder", "variant", "seed")
+CELL = ("data", "variables", "values", "encoder", "asked_epochs", "seed")
+"""What runs are compared within; `asked_epochs` is 0 for the default's."""
+RUN = (*CELL, "variant")
 """What a run is found by."""
 EM_STARTS, EM_ITERATIONS = 3, 300
 
@@ -73,7 +75,7 @@ def mixture_bound(data: ImageData, values: int) -> float:
 
 def key(row: dict[str, Any]) -> tuple[Any, ...]:
     """By which a run is found."""
-    return tuple(row[name] for name in CELL)
+    return tuple(row[name] for name in RUN)
 
 
 def cell(text: str, variant: str, seed: int, more: dict[str, Any], runs: Path) -> dict[str, Any]:
@@ -92,7 +94,8 @@ def cell(text: str, variant: str, seed: int, more: dict[str, Any], runs: Path) -
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     best, found = lines[summary["best_epoch"] - 1], summary["validation"]
     measured = {"bound": found["bound"], "encoder_bound": found.get("amortized", found["bound"])}
-    row = dict(zip(CELL, (name, variables, values, encoder, variant, seed), strict=True)) | {
+    found_by = (name, variables, values, encoder, more.get("epochs", 0), seed, variant)
+    row = dict(zip(RUN, found_by, strict=True)) | {
         "flags": flags,
         "epochs": summary["epochs"],
         "best_epoch": summary["best_epoch"],
@@ -135,14 +138,12 @@ COLUMNS += ["above the best", "seconds"]
 def table(rows: list[dict[str, Any]]) -> list[list[str]]:
     """Rows of text; what is best is the least bound of a cell, with one variable EM's mixture."""
 
-    def place(row: dict[str, Any]) -> tuple[Any, ...]:
-        return (*key(row)[:4], row["seed"])
-
     best: dict[tuple[Any, ...], float] = {}
     for row in rows:
+        place = key(row)[:-1]
         if row["bound"] is not None:
-            best[place(row)] = min(row["bound"], best.get(place(row), row["bound"]))
-    return [cells_of(row, best.get(place(row))) for row in rows]
+            best[place] = min(row["bound"], best.get(place, row["bound"]))
+    return [cells_of(row, best.get(key(row)[:-1])) for row in rows]
 
 
 def shown(rows: list[dict[str, Any]]) -> Table:

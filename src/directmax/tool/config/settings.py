@@ -116,8 +116,8 @@ class Settings(AttributeSettings, ModelSettings):
         stored="auto",
     )
     moves_from: float = setting(
-        """Local-search: the share of the run after which draws move.""",
-        if_used("moves_from", lambda c: 1 / 3),
+        """Local-search, several variables: the share of the run after which draws move.""",
+        if_used("moves_from", lambda c: 1 / 3 if c.moves else None),
         "a third",
         range=(0, 1),
         since=5,
@@ -127,7 +127,7 @@ class Settings(AttributeSettings, ModelSettings):
     refined_from: float = setting(
         """Local-search, several variables: the share of the run after which moves are the best ones
         and the decoder learns from the refined posterior, which minimises its bound.""",
-        if_used("refined_from", lambda c: 2 / 3),
+        if_used("refined_from", lambda c: None if c.variables == 1 else 2 / 3),
         "two thirds",
         range=(0, 1),
         since=5,
