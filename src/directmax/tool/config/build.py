@@ -73,7 +73,7 @@ def schedule_estimator(
         estimator.alpha = 1.0 if coupled else _jump(1.0, 0.0, config.covering * total)
         estimator.kl_weight = kl_weight
     if isinstance(estimator, LocalSearch) and config.variables > 1:
-        estimator.moves = _jump(0, config.moves, (config.moves_from or 0) * total)
+        estimator.moves = _jump(0, config.moves, config.moves_from * total)
         estimator.refined = _jump(0, 1, config.refined_from * total)
 
 

@@ -306,8 +306,8 @@ def _check_structured(config: ResolvedConfig) -> None:
 
 def _check_search(config: ResolvedConfig) -> None:
     """What is searched with, and whether there is something to search for."""
-    for name in ("moves", "refined_from"):
-        if getattr(config, name) and config.variables == 1:
+    for name, nothing in (("moves", 0), ("refined_from", 1)):
+        if config.variables == 1 and getattr(config, name) not in (None, nothing):
             raise ValueError(
                 f"{flag_of(name)} is for several variables: with one the posterior is exact; leave "
                 "it out"

@@ -117,7 +117,7 @@ class Settings(AttributeSettings, ModelSettings):
     )
     moves_from: float = setting(
         """Local-search, several variables: the share of the run after which draws move.""",
-        if_used("moves_from", lambda c: 1 / 3 if c.moves else None),
+        if_used("moves_from", lambda c: 1 / 3 if c.moves else 0.0),
         "a third",
         range=(0, 1),
         since=5,
@@ -127,7 +127,7 @@ class Settings(AttributeSettings, ModelSettings):
     refined_from: float = setting(
         """Local-search, several variables: the share of the run after which moves are the best ones
         and the decoder learns from the refined posterior, which minimises its bound.""",
-        if_used("refined_from", lambda c: None if c.variables == 1 else 2 / 3),
+        if_used("refined_from", lambda c: 1.0 if c.variables == 1 else 2 / 3),
         "two thirds",
         range=(0, 1),
         since=5,

@@ -91,11 +91,13 @@ def epoch_validation(
     """
     states, most = number_of_states(config.variables, config.values), max_states(config)
     few = validation_subset(images, states, most, table_cost(config))
+    if not config.refine or config.variables == 1:  # whose values are decoded once for all images
+        return Validation(few, most, config.eval_samples)
     changes = config.variables * (config.values - 1) + 1
     trained = num_training * changes
+    few = few[: max(QUICK_IMAGES, num_training // SEARCHES)]
     # A loss of a pixel of an image and a state costs what a hidden unit does of a decoded pixel.
-    enumerated = states * (1 + len(few) / config.hidden)
-    if not config.refine or (states <= most and enumerated <= trained):
+    if states <= most and states * (1 + len(few) / config.hidden) <= trained:
         return Validation(few, most, config.eval_samples)
     count = max(QUICK_IMAGES, trained // (SEARCHES * changes + QUICK_SAMPLES))
     return Validation(images[:count], min(most, states - 1), QUICK_SAMPLES)
