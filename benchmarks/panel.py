@@ -48,6 +48,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "local-divergence": {"estimator": "local-divergence"},
     "search": {"estimator": "local-search", "moves_from": 0.0, "refined_from": 1.0},
+    "early": {"estimator": "local-search", "moves_from": 0.1},
+    "late": {"estimator": "local-search", "moves_from": 2 / 3},
     "covering": {"estimator": "local-divergence", "covering": 1.0},
     "bound": {"estimator": "local-divergence", "covering": 0.0},
     "local-expectation": {"estimator": "local-expectation", "refine": True},
@@ -127,7 +129,7 @@ def cells_of(row: dict[str, Any], best: float | None) -> list[str]:
         *("" if row[key] is None else f"{row[key]:.2f}" for key in ("bound", "encoder_bound")),
         "" if row["nll"] is None else f"{row['nll']:.2f}",
         f"{bound - yardstick:+.2f}" if behind else "",
-        f"{row['seconds_of_epochs']:.0f}",
+        "" if row["seconds_of_epochs"] is None else f"{row['seconds_of_epochs']:.0f}",
     ]
 
 
