@@ -20,6 +20,7 @@ from directmax import (
 from directmax.distributions import enumerate_states
 from directmax.models import AttributeDecoder, AttributeEncoder, AttributeVAE
 from directmax.models import _attribute_vae as module
+from directmax.models._convolutions import NormalizedRectifier
 from directmax.models._distortion import distorted, turned
 from directmax.objectives import gaussian_kl, gaussian_loss
 from significance import assert_mean
@@ -172,22 +173,28 @@ def test_labels_are_cross_entropy_and_their_own_f() -> None:
     torch.testing.assert_close(terms.labelled, wanted, **EXACT)
 
 
-def test_sure_attributes_are_labels_of_the_distorted_image(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_sure_attributes_are_labels_of_the_distorted_image() -> None:
     model, images = make(), pictures(40)
     with torch.no_grad():
         q = model.posterior(images)
     limit = float(q.probs.amax(-1).median())
-    monkeypatch.setattr(module, "CONFIDENT", limit)
     sure = (q.probs > limit).double()  # about half
     g = torch.Generator().manual_seed(2)
-    terms = model(images, generator=g, distortion=0.5)
+    terms = model(images, generator=g, distortion=0.5, confidence=limit)
     g = torch.Generator().manual_seed(2)
     torch.randn(40, DIMENSIONS, generator=g, dtype=torch.float64)  # of the Gaussians; Exact: none
     seen = distorted((images.double() + 0.5) / 256, 0.5, generator=g)
     wanted = -(model.encoder.classify(seen).log_probs * sure).sum((-2, -1))
     torch.testing.assert_close(terms.consistency, wanted, **EXACT)
+
+
+def test_normalised_at_every_place_of_one_image() -> None:
+    layer = NormalizedRectifier(6).double()
+    maps = torch.randn(3, 6, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    places = maps - maps.mean(1, keepdim=True)
+    wanted = places / (places.square().mean(1, keepdim=True) + layer.norm.eps).sqrt()
+    torch.testing.assert_close(layer(maps), wanted.relu(), **EXACT)
+    torch.testing.assert_close(layer(maps[1:2]), layer(maps)[1:2], **EXACT)
 
 
 def test_bound_is_the_sum_over_states() -> None:

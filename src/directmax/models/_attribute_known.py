@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from directmax._randomness import draw
-from directmax.distributions import DiscreteDistribution
+from directmax.distributions import DiscreteDistribution, observed_one_hot
 from directmax.models._attribute_networks import AttributeEncoder
 
 
@@ -28,6 +28,31 @@ class Known(NamedTuple):
     observed: Tensor
     loss: Callable[[DiscreteDistribution, Tensor], Tensor]
     mixed: bool = False
+
+
+def labelled_images(
+    images: Float[Tensor, "m channels height width"],
+    labels: Int[Tensor, "m n"],
+    like: DiscreteDistribution,
+    loss: Callable[[DiscreteDistribution, Tensor], Tensor],
+    *,
+    mixing: bool,
+) -> Known:
+    """Images, as they are classified, with labels 0 or 1, −1 where unknown.
+
+    Args:
+        images: in [0, 1].
+        labels: of their attributes.
+        like: a q(z|x) of as many attributes.
+        loss: of q(z|x) and one-hot labels.
+        mixing: see `Known`.
+    """
+    looked_at = like.device.type == "cpu" and not torch.compiler.is_compiling()
+    shape = (len(images), like.num_variables, 2)
+    observed = observed_one_hot(
+        labels, shape, dtype=like.dtype, device=like.device, validate=looked_at
+    )
+    return Known(images, observed, loss, mixed=mixing)
 
 
 def known_losses(

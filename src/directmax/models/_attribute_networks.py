@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from directmax._choices import check_choice
-from directmax._validation import check_count, check_shape
+from directmax._validation import check_count, check_flag, check_shape
 from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.models._convolutions import STAGES, Grow, Shrink
 from directmax.models._encoders import COUPLED
@@ -35,6 +35,7 @@ class AttributeEncoder(nn.Module):
         num_dimensions: c ≥ 1, of the Gaussian code.
         hidden: size of the features and of the layer behind them.
         width: channels of the first convolution; later ones have 2 and 4 times as many.
+        normalized: whether the trunk of q(z|x) has layer normalisation before every ReLU.
         kind: independent; pairwise or supermodular for couplings, see `PairwiseEncoder`.
         solver: of the argmax, where attributes are coupled.
         perturbation: of coupled attributes, "unary" or "states"; see `PairwiseBinary`.
@@ -64,6 +65,7 @@ class AttributeEncoder(nn.Module):
         *,
         hidden: int = 256,
         width: int = 32,
+        normalized: bool = True,
         kind: str = "independent",
         solver: str | PairwiseSolver = "auto",
         perturbation: Literal["unary", "states"] = "unary",
@@ -76,7 +78,9 @@ class AttributeEncoder(nn.Module):
         w = check_count("width", width)
         check_shape("shape", shape, AXES)
         self.shape = shape
-        self.discrete = Shrink(shape, (w, 2 * w, 4 * w, 4 * w), (2, 2, 2, 1))
+        check_flag("normalized", normalized)
+        widths = (w, 2 * w, 4 * w, 4 * w)
+        self.discrete = Shrink(shape, widths, (2, 2, 2, 1), normalized=normalized)
         self.coupled: PairwisePotentials | None = None
         outputs = 2 * n
         if kind != "independent":
@@ -88,7 +92,7 @@ class AttributeEncoder(nn.Module):
             )
             outputs = self.coupled.num_inputs
         self.potentials = nn.Linear(self.discrete.size, outputs)
-        self.continuous = Shrink(shape, (w, 2 * w, 4 * w, 4 * w), (2,) * STAGES)
+        self.continuous = Shrink(shape, widths, (2,) * STAGES)
         self.bottleneck = nn.Linear(self.continuous.size, hidden)
         self.row = nn.Linear(hidden + n, hidden)
         self.last = nn.Linear(hidden, 2 * num_dimensions)

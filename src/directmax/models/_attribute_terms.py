@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._precision import widened
+from directmax._validation import check_number
 from directmax.distributions import DiscreteDistribution, enumerate_states
 from directmax.objectives import AttributeReconstruction, gaussian_kl
 
@@ -70,4 +71,4 @@ def sure_values(q: DiscreteDistribution, limit: float) -> Float[Tensor, "b n 2"]
                  [0., 0.]]])
     """
     marginals = q.marginals()
-    return (marginals > limit).to(marginals.dtype)
+    return (marginals > check_number("confidence", limit)).to(marginals.dtype)

@@ -19,10 +19,9 @@ from directmax.distributions import (
     DiscreteDistribution,
     enumerate_states,
     number_of_states,
-    observed_one_hot,
 )
 from directmax.estimators import Estimator, LabelledDirect
-from directmax.models._attribute_known import Known, known_losses
+from directmax.models._attribute_known import Known, known_losses, labelled_images
 from directmax.models._attribute_networks import AttributeDecoder, AttributeEncoder
 from directmax.models._attribute_prior import kl_to_prior, label_loss
 from directmax.models._attribute_settled import settle_weights
@@ -30,16 +29,13 @@ from directmax.models._attribute_switched import switched_loss
 from directmax.models._attribute_terms import AttributeTerms, mean_gaussian_kl, sure_values
 from directmax.models._bound import Bound
 from directmax.models._checks import check_estimator, check_parts, check_sizes
+from directmax.models._convolutions import channels_last
 from directmax.models._distortion import distorted
 from directmax.models._pixels import INITIAL_LOG_SCALE, SCALE_RATE
-from directmax.objectives import (
-    LIKELIHOODS,
-    AttributeReconstruction,
-    unit_pixels,
-)
+from directmax.objectives import LIKELIHOODS, AttributeReconstruction, unit_pixels
 
-CONFIDENT = 0.95
-"""Probability from which an attribute of an image without label counts as known."""
+CONFIDENCE = 0.8
+"""Probability above which an attribute of an image without label counts as known."""
 AVERAGE_DECAY = 0.99
 """Of the mean weights: a mean over about 100 steps."""
 EVALUATION_BATCH = 250
@@ -176,6 +172,7 @@ class AttributeVAE(nn.Module):
             generator: source of the noise.
         """
         features = self.encoder.features(self._unit(images))
+        images = channels_last(images)
         shape = (len(images), self.encoder.num_dimensions)
         settings = {"dtype": self.scale.dtype, "device": images.device}
         noise = draw(torch.randn, shape, generator, **settings)
@@ -199,6 +196,7 @@ class AttributeVAE(nn.Module):
         kl_gradient: bool = True,
         kl_weight: float = 1.0,
         distortion: float = 0.0,
+        confidence: float = CONFIDENCE,
         mixing: bool = False,
         tilt: Float[Tensor, " states"] | None = None,
         decoded: int | None = None,
@@ -206,7 +204,7 @@ class AttributeVAE(nn.Module):
     ) -> AttributeTerms:
         """The terms of eq. 9 for a batch without labels and, where given, one with labels.
 
-        Attributes of which q(z|x), of the mean weights, is sure (0.95) are taken for labels of the
+        Attributes of which q(z|x), of the mean weights, is sure are taken for labels of the
         distorted image; the others are unobserved there. Labelled images are distorted, too, before
         they are classified. What is encoded and decoded is neither distorted nor mixed.
 
@@ -218,6 +216,7 @@ class AttributeVAE(nn.Module):
             kl_gradient: when False, the KL of the attributes carries no gradient.
             kl_weight: of the Gaussian KL within f; that of the other KL is the caller's.
             distortion: strength, see `distorted`; 0 leaves `consistency` out.
+            confidence: probability above which q(z|x) is sure of an attribute.
             mixing: whether labelled images are classified as means of two, with the mean of the
                 losses of their labels.
             tilt: log w(z) of labelled images drawn in other shares, see `label_loss`.
@@ -230,20 +229,19 @@ class AttributeVAE(nn.Module):
         """
         if (labelled is None) != (labels is None):
             raise ValueError("labelled images and labels go together: give both or neither")
-        q, objective, terms = self._bound_terms(images, generator, kl_gradient, kl_weight)
-        if switched:
-            layers = self.encoder.classifier if self.average is None else self.average
-            loss = switched_loss(
-                q, objective, self.encoder, layers, self.supervision, switched, generator
-            )
-            terms = terms._replace(switched=loss)
+        images = channels_last(images)
+        q, terms = self._bound_terms(images, generator, kl_gradient, kl_weight, switched)
+        seen = partial(distorted, strength=distortion, generator=generator)
         known: list[Known] = []
         if distortion > 0:
-            sure = sure_values(q if self.average is None else self.raw_posterior(images), CONFIDENT)
-            seen = distorted(self._unit(images), distortion, generator=generator)
-            known.append(Known(seen, sure, partial(self._loss_of_labels, generator=generator)))
+            told = q if self.average is None else self.raw_posterior(images)
+            sure = sure_values(told, confidence)
+            known.append(Known(seen(self._unit(images)), sure, self._loss_of_labels(generator)))
         if labelled is not None and labels is not None:
-            known.append(self._labelled(q, labelled, labels, distortion, tilt, mixing, generator))
+            unit = self._unit(labelled, "labelled")
+            unit = seen(unit, cover=False) if distortion > 0 else unit
+            loss = self._loss_of_labels(generator, tilt)
+            known.append(labelled_images(unit, labels, q, loss, mixing=mixing))
             labelled = labelled[:decoded]
         return self._with_known(terms, known, labelled, kl_weight, generator) if known else terms
 
@@ -253,15 +251,21 @@ class AttributeVAE(nn.Module):
         generator: torch.Generator | None,
         kl_gradient: bool,
         kl_weight: float,
-    ) -> tuple[DiscreteDistribution, AttributeReconstruction, AttributeTerms]:
-        """q(z|x) and f of images without labels, and the terms of their bound."""
+        switched: int,
+    ) -> tuple[DiscreteDistribution, AttributeTerms]:
+        """q(z|x) of images without labels, the terms of their bound, and that of switched ones."""
         q = self.encoder.classify(self._unit(images))
         objective = self.objective(images, kl_weight=kl_weight, generator=generator)
         estimate = self.estimator(q, objective, generator=generator)
         with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
             kl = kl_to_prior(q, self.log_prior)
         gaussian = mean_gaussian_kl(q, objective, estimate.sample)
-        return q, objective, AttributeTerms(estimate.loss, kl, gaussian)
+        terms = AttributeTerms(estimate.loss, kl, gaussian)
+        if not switched:
+            return q, terms
+        layers = self.encoder.classifier if self.average is None else self.average
+        looks = (self.encoder, layers, self.supervision)
+        return q, terms._replace(switched=switched_loss(q, objective, *looks, switched, generator))
 
     def _with_known(
         self,
@@ -284,36 +288,14 @@ class AttributeVAE(nn.Module):
         z = torch.where(unknown, probable.mode()[: len(labelled)], shown)
         return terms._replace(supervision=losses[-1], labelled=objective(z))
 
-    def _labelled(
-        self,
-        q: DiscreteDistribution,
-        images: Tensor,
-        labels: Tensor,
-        distortion: float,
-        tilt: Tensor | None,
-        mixing: bool,
-        generator: torch.Generator | None,
-    ) -> Known:
-        """Labelled images as they are classified, and the loss of their labels."""
-        seen = self._unit(images, "labelled")
-        if distortion > 0:
-            seen = distorted(seen, distortion, cover=False, generator=generator)
-        shape = (len(seen), q.num_variables, 2)
-        looked_at = q.device.type == "cpu" and not torch.compiler.is_compiling()
-        observed = observed_one_hot(
-            labels, shape, dtype=q.dtype, device=q.device, validate=looked_at
-        )
-        loss = (
-            partial(self._loss_of_labels, generator=generator)
-            if tilt is None
-            else partial(label_loss, tilt=tilt)
-        )
-        return Known(seen, observed, loss, mixed=mixing)
-
     def _loss_of_labels(
-        self, q: DiscreteDistribution, observed: Tensor, generator: torch.Generator | None
-    ) -> Tensor:
-        return self.supervision(q, observed, generator=generator, validate=False).loss
+        self, generator: torch.Generator | None, tilt: Tensor | None = None
+    ) -> Callable[[DiscreteDistribution, Tensor], Tensor]:
+        """The loss of q and of one-hot labels; of labels drawn in other shares with `tilt`."""
+        if tilt is not None:
+            return partial(label_loss, tilt=tilt)
+        supervised = partial(self.supervision, generator=generator, validate=False)
+        return lambda q, observed: supervised(q, observed).loss
 
     @torch.no_grad()
     def mean_code(

@@ -14,6 +14,8 @@ from directmax.objectives._bernoulli import softplus
 
 LEVELS = 256
 """Values of a pixel of one channel."""
+PIXEL_AXES = (-3, -2, -1)
+"""Channels, height and width, summed where they lie: flattened, channels-last images are copied."""
 
 
 def unit_pixels(
@@ -60,9 +62,9 @@ def gaussian_loss(
     """
     mean, log_scale = _checked(mean, log_scale, images)
     with no_autocast(mean.device):
-        difference = (mean - unit_pixels(images, mean.dtype)).flatten(-3)
-        pixels = difference.shape[-1]
-        squares = difference.square().sum(-1) + pixels / (12 * LEVELS**2)
+        difference = mean - unit_pixels(images, mean.dtype)
+        pixels = math.prod(difference.shape[-3:])
+        squares = difference.square().sum(PIXEL_AXES) + pixels / (12 * LEVELS**2)
         constant = pixels * (log_scale + 0.5 * math.log(2 * math.pi) + math.log(LEVELS))
         return 0.5 * squares * (-2 * log_scale).exp() + constant
 
@@ -102,9 +104,9 @@ def logistic_loss(
         half = rate / (2 * LEVELS)
         upper = softplus(-centred - half) * (images < LEVELS - 1)
         lower = softplus(centred - half) * (images > 0)
-        inside = ((images > 0) & (images < LEVELS - 1)).flatten(-3).sum(-1)
+        inside = ((images > 0) & (images < LEVELS - 1)).sum(PIXEL_AXES)
         width = torch.log(-torch.expm1(-2 * half))
-        return (upper + lower).flatten(-3).sum(-1) - inside * width
+        return (upper + lower).sum(PIXEL_AXES) - inside * width
 
 
 def _checked(mean: object, log_scale: object, images: object) -> tuple[Tensor, Tensor]:

@@ -56,6 +56,12 @@ class Explored:
         with torch.no_grad():
             for parameter in (*model.encoder.parameters(), *model.decoder.parameters()):
                 parameter.mul_(1.6 if attributes or config.network != "mlp" else 3.0)
+            if attributes:  # whose potentials are normalised, and much alike at first
+                images = torch.stack([data.train.images[row] for row in range(14)]) / 255
+                potentials = model.encoder.classifier(2 * images - 1)
+                model.encoder.potentials.bias.sub_(potentials.mean(0))
+                model.encoder.potentials.weight.mul_(5.0)
+                model.encoder.potentials.bias.mul_(5.0)
         return cls(config, data, model)
 
     def page(self, folder: Path) -> Path:

@@ -45,6 +45,11 @@ def computed(told: dict[str, Any], name: str, x: Tensor) -> Tensor:
             scale, shift = (part(layer[key], layer["from"][0]) for key in ("weight", "bias"))
             x = x.view(-1, *layer["from"])
             return F.group_norm(x, layer["groups"], scale, shift, layer["epsilon"])
+        if layer["op"] == "placeNorm":
+            channels = layer["from"][0]
+            scale, shift = (part(layer[key], channels) for key in ("weight", "bias"))
+            x = x.view(-1, *layer["from"]).movedim(1, -1)
+            return F.layer_norm(x, (channels,), scale, shift, layer["epsilon"]).movedim(-1, 1)
         if layer["op"] == "upsample":
             return F.interpolate(x.view(-1, *layer["from"]), scale_factor=layer["scale"])
         if layer["op"] == "sum":

@@ -178,7 +178,7 @@ KEPT: list[tuple[str, dict[str, Any]]] = [
     ("structured", {"temperature": "auto"}),  # which none of these estimators has
     ("labels", {"distortion": 0.0}),  # of the time before the setting
     ("labels-turned", {}),
-    ("attributes", {"distortion": 1.0}),  # of the time before photographs
+    ("attributes", {}),
     ("gumbel-softmax-300", {}),
 ]
 

@@ -219,7 +219,8 @@ def test_digests_stay() -> None:
     assert made(model="mixed", labels=50, epochs=10).digest() == "983be1d4b31b"
     faces: dict[str, Any] = {"data": "fashion-mnist", "model": "attributes", "labels": 160}
     faces |= {"prior": "uniform", "average": 0.0, "calibration": "none", "mixing": False}
-    faces |= {"decoded": 100, "switched": 0, "distortion": 0.5}
+    faces |= {"decoded": 100, "switched": 0, "distortion": 0.5, "normalized": False}
+    faces |= {"confidence": 0.95}
     assert made(**faces, epochs=1, precision="bf16-mixed").digest() == "0689ffdb9d61"
 
 

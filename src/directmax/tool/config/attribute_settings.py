@@ -19,6 +19,14 @@ def with_labels(value: Any, otherwise: Any) -> Any:
 class AttributeSettings:
     """Of what labels of attributes do."""
 
+    normalized: bool = setting(
+        """Attributes model: layer normalisation before every ReLU of the network of q(z|x).""",
+        lambda c: c.model == "attributes",
+        "true",
+        models=_MODEL,
+        since=5,
+        before=False,
+    )
     prior: str = setting(
         """Attributes model with labels: p(z), uniform, or that of the labels: the shares in which
         combinations come among the training images that the labelled ones are drawn from.""",
@@ -61,6 +69,17 @@ class AttributeSettings:
         labels=_MODEL,
         since=4,
         before=False,
+    )
+    confidence: float = setting(
+        """Attributes model with labels: probability above which an attribute of an image without
+        label is taken for known, for its distorted image.""",
+        with_labels(0.8, 0.95),
+        "0.8",
+        range=(0.5, 1),
+        models=_MODEL,
+        labels=_MODEL,
+        since=5,
+        before=0.95,
     )
     decoded: int = setting(
         """Attributes model with labels: images of a step's labelled ones of which f(labels) is

@@ -122,6 +122,7 @@ def build_attribute_model(config: ResolvedConfig, shape: tuple[int, int, int]) -
                 config.variables,
                 config.gaussian,
                 hidden=config.hidden,
+                normalized=config.normalized,
                 kind=config.encoder,
                 solver=config.solver,
                 perturbation=config.perturbation,  # type: ignore[arg-type]

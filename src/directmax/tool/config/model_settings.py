@@ -84,8 +84,8 @@ class ModelSettings:
         """With labels: images are turned, scaled and moved by this strength (1: up to 15 degrees)
         before they are classified, and q(z|x) is made to stay the same; with attributes they are
         also mirrored, recoloured and partly covered; 0 switches this off.""",
-        by_model(mixed=0.5, attributes=1.0),
-        "0.5, or 1 with attributes",
+        by_model(mixed=0.5, attributes=0.5),
+        "0.5",
         range=(0, 100),
         models=_MIXED,
         labels=_MIXED,

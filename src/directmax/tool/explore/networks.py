@@ -187,6 +187,17 @@ def _image_decoder(module: Any, shape: Shape, weights: Weights) -> tuple[list[La
     return first + rest + middle, to
 
 
+def _place_norm(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
+    places: Layer = {
+        "op": "placeNorm",
+        "epsilon": module.norm.eps,
+        "weight": weights.add(module.norm.weight),
+        "bias": weights.add(module.norm.bias),
+        "from": list(shape),
+    }
+    return [places, {"op": "relu"}], shape
+
+
 def _decoder(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
     return layers_of(module.first, nn.ReLU(), module.last, shape=shape, weights=weights)
 
@@ -207,6 +218,7 @@ OWN: dict[str, Translation] = {
     "Decoder": _decoder,
     "ImageDecoder": _image_decoder,
     "ImageTrunk": _image_trunk,
+    "NormalizedRectifier": _place_norm,
     "ResidualBlock": _residual,
     "Trunk": _trunk,
 }

@@ -140,7 +140,8 @@ def switching_scores(
     - kept: share of images in which it sees every other attribute as in the reconstruction;
     - near: share of switched images whose pixels are nearer to their original's than two different
       images are (median of root mean squares);
-    - alike: the same in the judge's features, which say little but the attributes;
+    - alike: the same in the judge's features, but for the direction in which they say this
+      attribute (that of its last layer's weights), which is meant to change;
     - judge: its accuracy on the test images, by attribute;
     - recognised: share of reconstructions in which it sees the attribute as in the image;
     - error: root of the mean squared error of the reconstruction's pixels, 0 to 1;
@@ -156,7 +157,7 @@ def switching_scores(
     sees = [judge.last(each.to(model.scale.device)).cpu() > 0 for each in found.features]
     spread = found.features[0].std(0).clamp_min(1e-6)
     features = [each / spread for each in found.features]
-    medians = _median_distance(features[0]), _median_distance(found.pixels[0])
+    width = _median_distance(found.pixels[0])
     labels = data.test.attributes[:count]
     by_name = {}
     for index, name in enumerate(data.attribute_names):
@@ -164,15 +165,15 @@ def switching_scores(
         right = (sees[0][:, index] == (labels[:, index] > 0))[known]
         others = [i for i in range(len(data.attribute_names)) if i != index]
         same = (sees[2 + index][:, others] == sees[1][:, others]).all(-1)
-        close = [
-            (each[2 + index] - each[0]).norm(dim=-1) < median
-            for each, median in zip((features, found.pixels), medians, strict=True)
-        ]
+        near = (found.pixels[2 + index] - found.pixels[0]).norm(dim=-1) < width
+        direction = F.normalize(judge.last.weight[index].cpu() * spread, dim=0)
+        switched, image = (without(features[i], direction) for i in (2 + index, 0))
+        alike = (switched - image).norm(dim=-1) < _median_distance(image)
         by_name[name] = {
             "switched": _share(sees[2 + index][:, index] != (own[:, index] > 0.5)),
             "kept": _share(same) if others else None,
-            "near": _share(close[1]),
-            "alike": _share(close[0]),
+            "near": _share(near),
+            "alike": _share(alike),
             "judge": _share(right) if len(right) else None,
             "recognised": _share(sees[1][:, index] == sees[0][:, index]),
         }
@@ -222,6 +223,16 @@ def _looked_at(model: AttributeVAE, judge: Judge, data: AttributeData) -> _Looke
     own = torch.cat(found)
     first, second = ([torch.cat(parts) for parts in each] for each in (seen, pixels))
     return _LookedAt(first, second, own, math.sqrt(squares / len(own)))
+
+
+def without(features: Float[Tensor, "m c"], direction: Float[Tensor, " c"]) -> Float[Tensor, "m c"]:
+    """Features but for what they are along a direction of length 1.
+
+    Example:
+        >>> without(torch.tensor([[3.0, 4.0]]), torch.tensor([0.0, 1.0]))
+        tensor([[3., 0.]])
+    """
+    return features - (features @ direction).unsqueeze(-1) * direction
 
 
 def frechet_distance(first: Float[Tensor, "m c"], second: Float[Tensor, "k c"]) -> float:

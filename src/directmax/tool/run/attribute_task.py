@@ -184,6 +184,7 @@ class AttributeTask(Task):
             kl_gradient=config.kl_gradient == "on",
             kl_weight=weight,
             distortion=config.distortion if self.labelled is not None else 0.0,
+            confidence=config.confidence,
             mixing=config.mixing,
             tilt=self.tilt,
             decoded=config.decoded,

@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from directmax.tool.config import ResolvedConfig, TrainConfig, extended
 from directmax.tool.data.names import OWN
 from directmax.tool.files import RunError, write_json
+from directmax.tool.run.allocator import keep_freed_memory
 from directmax.tool.run.denormals import flushed_denormals
 from directmax.tool.run.described import Described
 from directmax.tool.run.loggers import DEFAULT, check_loggers
@@ -119,6 +120,8 @@ def _of_this_length(config: ResolvedConfig, extend: int, resume: bool) -> Resolv
 
 def _train(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
     """The run in its folder, to its summary; whenever it is stopped it says how to go on."""
+    if trainer.fabric.device.type == "cpu":
+        keep_freed_memory()
     try:
         with threads_of(trainer.config, trainer.task.data, trainer.fabric.device):
             return _phases(trainer, resume=resume)

@@ -89,6 +89,22 @@ const operations = {
     return y;
   },
 
+  // At every place: mean 0 and variance 1 over channels, then a scale and a shift for each of them.
+  placeNorm({epsilon, weight, bias, from: [channels, height, width]}, x) {
+    const y = new Float32Array(x.length), area = height * width;
+    for (let place = 0; place < area; place++) {
+      let mean = 0, variance = 0;
+      for (let i = place; i < x.length; i += area) mean += x[i] / channels;
+      for (let i = place; i < x.length; i += area) variance += (x[i] - mean) ** 2 / channels;
+      const scale = 1 / Math.sqrt(variance + epsilon);
+      for (let channel = 0; channel < channels; channel++) {
+        const at = channel * area + place;
+        y[at] = (x[at] - mean) * scale * weights[weight + channel] + weights[bias + channel];
+      }
+    }
+    return y;
+  },
+
   upsample({scale, from: [channels, height, width], to: [, rows, columns]}, x) {
     const y = new Float32Array(channels * rows * columns);
     for (let i = 0, at = 0; i < channels; i++) for (let r = 0; r < rows; r++) {

@@ -1,0 +1,40 @@
+"""Freed memory stays with the process: another step of the same faults in hardly a page."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource
+import sys
+import torch
+from directmax.tool.run.allocator import keep_freed_memory
+
+if sys.argv[1] == "kept" and not keep_freed_memory():
+    sys.exit(3)
+
+def step():
+    blocks = [torch.ones(2**21) for _ in range(12)]  # 8 MiB each
+    return sum(float(block[0]) for block in blocks)
+
+for _ in range(5):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is of Linux")
+def test_pages_are_not_faulted_in_again() -> None:
+    faults = {}
+    for how in ("as ever", "kept"):
+        command = [sys.executable, "-c", PROGRAM, how]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 3:
+            pytest.skip("this C library has no such setting")
+        faults[how] = int(done.stdout)
+    assert faults["kept"] < faults["as ever"] / 10
