@@ -164,7 +164,7 @@ PARTS: dict[str, Callable[[Namespace], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Run the parts until time is up, and write the file after each."""
+    """Run the parts until time is up, and write the file after each; exit code 1 after an error."""
     parser = command_line(__doc__)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--minutes", type=float, default=10.0)
@@ -193,6 +193,9 @@ def main() -> None:
         write_atomic(options.file, json.dumps(record, indent=1) + "\n")
         print(f"{name}: {json.dumps(record[name])[:2000]}")
     print(f"written to {options.file}")
+    failed = [name for name in PARTS if "error" in record[name] or record[name].get("exit")]
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -175,6 +175,7 @@ def main() -> None:
     parser.add_argument("--variables", type=int, default=15, help="n of the ratios")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-growth", action="store_true", help="only the ratios")
+    parser.add_argument("--no-ratios", action="store_true", help="only the growth")
     parser.add_argument("--redraw", action="store_true", help="draw structured_steps.json again")
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "reproductions")
     options = parse(parser)
@@ -186,7 +187,8 @@ def main() -> None:
             f"threads {options.threads}, device {options.device}, batch 100, "
             f"{options.rounds} rounds, candidates in {kind}"
         )
-        ratios(images, options.variables, options.rounds, options.calls)
+        if not options.no_ratios:
+            ratios(images, options.variables, options.rounds, options.calls)
         if options.no_growth:
             return
         largest = 40 if options.variables == 15 else options.variables

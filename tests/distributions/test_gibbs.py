@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import patch
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -14,8 +13,9 @@ from pairwise_problems import random_problem
 from torch import Tensor
 
 from directmax import PairwiseBinary
-from directmax.distributions import _gibbs
-from directmax.distributions._gibbs import Moments, moments
+from directmax.distributions import _gibbs_sums
+from directmax.distributions._gibbs import moments
+from directmax.distributions._gibbs_sums import Moments
 from reference import all_states, pairwise_features
 
 CLOSE = {"rtol": 1e-11, "atol": 1e-11}
@@ -48,6 +48,23 @@ def enumerated(field: Tensor, pairwise: Tensor) -> Moments:
     )
 
 
+def groups_of(n: int) -> tuple[int, int, int]:
+    return (n + 2) // 3, (n + 1) // 3, n // 3
+
+
+def in_torch(field: Tensor, pairwise: Tensor) -> Moments:
+    """As on other devices."""
+    result = _gibbs_sums._empty(field, pairwise)
+    total = _gibbs_sums._in_torch((field, pairwise), result, groups_of(field.shape[1]))
+    assert _gibbs_sums._enough(total, field.shape[1]).all()
+    return result
+
+
+def by_states(field: Tensor, pairwise: Tensor) -> Moments:
+    """As where no range is enough."""
+    return _gibbs_sums._otherwise(field, pairwise, groups_of(field.shape[1]))
+
+
 def assert_close(actual: Moments, expected: Moments, *, rtol: float, atol: float) -> None:
     for name, one, other in zip(Moments._fields, actual, expected, strict=True):
         torch.testing.assert_close(
@@ -68,20 +85,40 @@ def test_compiled_and_torch_agree_with_enumeration(
     field, pairwise = problem(batch, n, seed=seed, scale=scale)
     expected = enumerated(field, pairwise)
     assert_close(moments(field, pairwise), expected, **CLOSE)
-    assert_close(_gibbs._in_torch(field, pairwise), expected, **CLOSE)
+    if batch:
+        assert_close(in_torch(field, pairwise), expected, **CLOSE)
+        assert_close(by_states(field, pairwise), expected, **CLOSE)
 
 
 @pytest.mark.parametrize("elements", [300, 4096])
-def test_torch_in_chunks(elements: int) -> None:
+def test_in_chunks(elements: int) -> None:
     field, pairwise = problem(3, 8)
-    with patch.object(_gibbs, "CHUNK_ELEMENTS", elements):
-        assert_close(_gibbs._in_torch(field, pairwise), enumerated(field, pairwise), **CLOSE)
+    for name, way in (("CHUNK_ELEMENTS", by_states), ("CHUNK_ELEMENTS_CPU", moments)):
+        with patch.object(_gibbs_sums, name, elements >> (name == "CHUNK_ELEMENTS_CPU")):
+            assert_close(way(field, pairwise), enumerated(field, pairwise), **CLOSE)
 
 
-@pytest.mark.parametrize("n", [13, 14])
-def test_compiled_agrees_with_torch_where_the_tree_is_deep(n: int) -> None:
-    field, pairwise = problem(2, n)
-    assert_close(moments(field, pairwise), _gibbs._in_torch(field, pairwise), **CLOSE)
+@pytest.mark.parametrize("n", [13, 14, 17])
+def test_every_way_gives_the_same_of_many_variables(n: int) -> None:
+    field, pairwise = problem(2, n, scale=2.0)
+    compiled = moments(field, pairwise)
+    assert_close(compiled, in_torch(field, pairwise), **CLOSE)
+    assert_close(compiled, by_states(field, pairwise), **CLOSE)
+
+
+@pytest.mark.parametrize("n", [4, 11])
+def test_rows_that_need_another_type_change_no_others(n: int) -> None:
+    """Of six problems two leave the range of float32, one that of float64."""
+    field, pairwise = problem(6, n, dtype=torch.float32)
+    factor = torch.tensor([1.0, 60.0, 1.0, 3e4, 1.0, 60.0])[:, None]
+    mixed = moments(field * factor, pairwise * factor)
+    for row in range(6):
+        alone = moments((field * factor)[row : row + 1], (pairwise * factor)[row : row + 1])
+        for one, other in zip(mixed, alone, strict=True):
+            torch.testing.assert_close(one[row : row + 1], other)
+    expected = enumerated(field * factor, pairwise * factor)
+    torch.testing.assert_close(mixed.first.double(), expected.first, rtol=0, atol=2e-5)
+    torch.testing.assert_close(mixed.log_normalizer.double(), expected.log_normalizer)
 
 
 @pytest.mark.parametrize("n", [1, 6, 7, 8, 9, 14])
@@ -188,16 +225,3 @@ def test_strided_potentials() -> None:
 def test_too_many_variables() -> None:
     with pytest.raises(ValueError, match=r"^log-partition.*for n up to 24; got 25 variables$"):
         moments(torch.zeros(1, 25), torch.zeros(1, 300))
-
-
-def test_what_memory_held_before_does_not_matter() -> None:
-    """The kernel's work arrays come uninitialised."""
-    from directmax.distributions._gibbs_kernel import SIZE, _sums
-
-    high = 3
-    given = [np.zeros((high + 1, SIZE)), np.zeros((high, SIZE)), np.zeros(2**high)]
-    where = np.zeros(high + 1, np.int64)
-    shapes = ((6 * SIZE,), (high, 2 * SIZE), (high, 2 * SIZE), (2, 2**high))
-    work = [np.full(shape, np.nan) for shape in shapes]
-    total, weighted = _sums(*given, where, *work, 0.0, high)
-    assert (total, weighted) == (2**high * SIZE, 0.0)

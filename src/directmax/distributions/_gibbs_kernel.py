@@ -1,4 +1,8 @@
-"""Compiled sums over all 2^n assignments of a pairwise binary model. Imported on first use."""
+"""Compiled parts of the sums over all states, see `_gibbs_sums`. Imported on first use.
+
+All take rows start … stop−1 of a few problems, whose tables are `(rows, X, Y)`, X and Y the states
+of two of three groups of variables: the pairs AB, AC and BC, in this order.
+"""
 
 from __future__ import annotations
 
@@ -7,206 +11,234 @@ from numba import njit
 from numpy.typing import NDArray
 
 from directmax._compiled_math import FAST, exp
-from directmax._kernels import LOW_VARIABLES
-from directmax._state_tables import descend, prepare
+from directmax._state_tables import add, of_groups, shift
 
-SIZE = 2**LOW_VARIABLES
-# Places in the one work array of a problem, at fixed distances: so the compiler knows that they do
-# not overlap, and need not check it at every loop.
-HERE_W, HERE_X, LAST_W, LAST_X, FORE_W, FORE_X = (place * SIZE for place in range(6))
+Three = tuple[NDArray, NDArray, NDArray]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def moments(
+def prepare(
     field: NDArray,
     pairwise: NDArray,
-    scale: NDArray,
-    first: NDArray,
-    first_weighted: NDArray,
-    second: NDArray,
-    second_weighted: NDArray,
+    groups: tuple[int, int, int],
+    logs: Three,
+    factors: Three,
+    bound: NDArray,
+    lowest: float,
+    top: float,
     start: int,
     stop: int,
 ) -> None:  # pragma: no cover (compiled)
-    """Σ w, Σ w g, Σ w φ and Σ w g φ for φ = z_i and z_i z_j, of rows start … stop−1.
-
-    w = e^g and g = h − reference, for a reference near the largest h.
-
-    The tree over the high variables and the tables over the low ones are those of the exhaustive
-    solver. Two sums are kept for every low state, of the weights w = e^{h − reference} and of
-    w·(h − reference), and added up along the tree, so that the pairs of a high and a low variable
-    cost one addition a node, not one a pair. The last two high variables are done in one loop.
+    """The tables L, and the factors top · e^L, 0 where L is not above `lowest`.
 
     Args:
-        field: `(b, n)`, with at least two high variables.
-        pairwise: `(b, P)`.
-        scale: out, `(b, 3)`: the reference, Σ w and Σ w g.
-        first: out, `(b, n)`, Σ w z_i.
-        first_weighted: out, `(b, n)`, Σ w g z_i.
-        second: out, `(b, P)`, Σ w z_i z_j.
-        second_weighted: out, `(b, P)`, Σ w g z_i z_j.
+        field: `(rows, n)`.
+        pairwise: `(rows, P)`.
+        groups: how many variables are in A, B and C.
+        logs: out, L, with largest entry 0 each.
+        factors: out.
+        bound: out, `(rows,)`: by how much h is more than the sum of its three entries of L.
+        lowest: of the tables' type.
+        top: of the tables' type.
         start: first row.
         stop: one past the last.
     """
-    n, high = field.shape[1], field.shape[1] - LOW_VARIABLES
-    leaves = 1 << high
-    kind = field.dtype
-    too_large = 1e30 if field.itemsize == 4 else 1e290
-    tables, coupling = np.empty((high + 1, SIZE), kind), np.empty((high, SIZE), kind)
-    upper, linear = np.zeros(leaves, kind), np.empty(leaves, kind)
-    where, work = np.zeros(high + 1, np.int64), np.empty(6 * SIZE, kind)
-    # w above and w·h behind it: of finished left subtrees, and of all states with variable d on.
-    kept, on = np.empty((high, 2 * SIZE), kind), np.empty((high, 2 * SIZE), kind)
-    leaf = np.empty((2, leaves), kind)  # sums over the low states
-    scratch = np.empty(max(SIZE, leaves), kind)
-    single, pair, cross = np.empty((2, n), kind), np.empty((2, n, n), kind), np.empty(n, kind)
-    out = (first, first_weighted, second, second_weighted)
+    a, b, c = 1 << groups[0], 1 << groups[1], 1 << groups[2]
+    work = np.empty(2 * (a + b + c), field.dtype)
     for row in range(start, stop):
-        pairs = pairwise[row]
-        prepare(field[row], pairs, tables[0], coupling, upper, linear)
-        # Scores are taken relative to a good state. Where the best one is so much better that the
-        # sums run out of range, they are repeated relative to the best.
-        reference = _ascent(field[row], pairs)
-        total, weighted = _sums(
-            tables, coupling, upper, where, work, kept, on, leaf, reference, high
-        )
-        if not total < too_large:
-            reference = _largest(tables, coupling, upper, where, high)
-            total, weighted = _sums(
-                tables, coupling, upper, where, work, kept, on, leaf, reference, high
-            )
-        scale[row, 0], scale[row, 1], scale[row, 2] = reference, total, weighted
-        _features((work, leaf, on), (scratch, single, pair, cross), out, high, row)
+        ab, ac, bc = logs[0][row], logs[1][row], logs[2][row]
+        highest = of_groups(field[row], pairwise[row], groups, ab, ac, bc, work)
+        bound[row] = highest
+        for x in range(b):
+            shift(bc[x], -highest)
+        for i in range(3):
+            log, factor = logs[i][row], factors[i][row]
+            for x in range(len(log)):
+                _factors(log[x], factor[x], lowest, top)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
-def _sums(
-    tables: NDArray,
-    coupling: NDArray,
-    upper: NDArray,
-    where: NDArray,
-    work: NDArray,
-    kept: NDArray,
-    on: NDArray,
-    leaf: NDArray,
-    reference: float,
-    high: int,
-) -> tuple[float, float]:  # pragma: no cover (compiled)
-    """Fill `work`, `on` and `leaf` (see `moments`); Σ w and Σ w (h − reference)."""
-    zero = tables[0, 0] - tables[0, 0]  # of the right type; `work` may hold anything
-    fore, last = high - 2, high - 1
-    on[:] = zero
-    work[:] = zero
-    for code in range(1 << fore):
-        descend(tables, coupling, where, fore, SIZE, code)
-        _four_leaves(
-            tables[where[fore]], coupling[fore], coupling[last], upper, work, leaf, reference, code
-        )
-        d = fore - 1
-        rest = code
-        while d >= 0 and rest & 1:  # right children: add to "on", then join the left sibling
-            for z in range(2 * SIZE):
-                on[d, z] += work[z]
-                work[z] += kept[d, z]
-            rest >>= 1
-            d -= 1
-        if d >= 0:
-            for z in range(2 * SIZE):
-                kept[d, z] = work[z]
-    total = zero
-    weighted = zero
-    for z in range(SIZE):
-        on[last, z] = work[LAST_W + z]
-        on[last, SIZE + z] = work[LAST_X + z]
-        on[fore, z] = work[FORE_W + z]
-        on[fore, SIZE + z] = work[FORE_X + z]
-        total += work[HERE_W + z]
-        weighted += work[HERE_X + z]
-    return total, weighted
+def _add_twice(one: NDArray, two: NDArray, more: NDArray) -> None:  # pragma: no cover (compiled)
+    for y in range(len(more)):
+        one[y] += more[y]
+        two[y] += more[y]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
-def _four_leaves(
-    table: NDArray,
-    fore: NDArray,
-    last: NDArray,
-    upper: NDArray,
-    work: NDArray,
-    leaf: NDArray,
-    reference: float,
-    code: int,
+def _factors(
+    logs: NDArray, out: NDArray, lowest: float, top: float
 ) -> None:  # pragma: no cover (compiled)
-    """The four assignments of the last two high variables, all low states of each."""
-    none, offset_last = upper[4 * code] - reference, upper[4 * code + 1] - reference
-    offset_fore, both = upper[4 * code + 2] - reference, upper[4 * code + 3] - reference
-    zero = none - none
-    sum0, sum1, sum2, sum3 = zero, zero, zero, zero
-    mean0, mean1, mean2, mean3 = zero, zero, zero, zero
-    for z in range(SIZE):
-        h, a, b = table[z], fore[z], last[z]
-        h0, h1, h2, h3 = h + none, h + b + offset_last, h + a + offset_fore, h + a + b + both
-        w0, w1, w2, w3 = exp(h0), exp(h1), exp(h2), exp(h3)
-        x0, x1, x2, x3 = w0 * h0, w1 * h1, w2 * h2, w3 * h3
-        work[HERE_W + z] = w0 + w1 + w2 + w3
-        work[HERE_X + z] = x0 + x1 + x2 + x3
-        work[LAST_W + z] += w1 + w3
-        work[LAST_X + z] += x1 + x3
-        work[FORE_W + z] += w2 + w3
-        work[FORE_X + z] += x2 + x3
-        sum0, sum1, sum2, sum3 = sum0 + w0, sum1 + w1, sum2 + w2, sum3 + w3
-        mean0, mean1, mean2, mean3 = mean0 + x0, mean1 + x1, mean2 + x2, mean3 + x3
-    c = 4 * code
-    leaf[0, c], leaf[0, c + 1], leaf[0, c + 2], leaf[0, c + 3] = sum0, sum1, sum2, sum3
-    leaf[1, c], leaf[1, c + 1], leaf[1, c + 2], leaf[1, c + 3] = mean0, mean1, mean2, mean3
+    zero = top - top
+    for y in range(len(logs)):
+        out[y] = exp(logs[y]) * top if logs[y] > lowest else zero
 
 
-@njit(cache=True, nogil=True, inline="always")  # as if written there: sums keep their order
-def _features(
-    sums: tuple[NDArray, NDArray, NDArray],
-    parts: tuple[NDArray, NDArray, NDArray, NDArray],
-    out: tuple[NDArray, NDArray, NDArray, NDArray],
-    high: int,
-    row: int,
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")  # a total of 0: see `_enough`
+def centre(
+    factors: Three,
+    others: Three,
+    logs: Three,
+    total: NDArray,
+    mean: NDArray,
+    start: int,
+    stop: int,
 ) -> None:  # pragma: no cover (compiled)
-    """The sums for z_i and z_i z_j from those for every low state and every leaf, which are lost.
+    """Make of L the products M (L − E[L]).
 
     Args:
-        sums: work, leaf and on, as `_sums` leaves them.
-        parts: memory for the sums of bits, see `_pair_sums`: of w, and behind it of w g.
-        out: first, first_weighted, second, second_weighted, of all rows.
-        high: number of high variables.
-        row: which one to write.
+        factors: M.
+        others: the sums over the third group, of products of the two other factors.
+        logs: L; out, the products.
+        total: out, `(rows,)`, the sum of all states' products of three factors.
+        mean: out, `(rows,)`, E[L_AB + L_AC + L_BC].
+        start: first row.
+        stop: one past the last.
     """
-    work, leaf, on = sums
-    scratch, single, pair, cross = parts
-    first, first_weighted, second, second_weighted = out
-    n = first.shape[1]
-    for q in range(2):  # bit b of a low state is variable n−1−b, of a leaf high−1−b
-        _pair_sums(work[q * SIZE : (q + 1) * SIZE], LOW_VARIABLES, scratch, single[q], pair[q])
-        for i in range(high, n):
-            _put(i, single[q, n - 1 - i], first, first_weighted, q, row)
-            for j in range(i + 1, n):
-                value = pair[q, n - 1 - i, n - 1 - j]
-                _put_pair(i, j, n, value, second, second_weighted, q, row)
-        _pair_sums(leaf[q], high, scratch, single[q], pair[q])
-        for i in range(high):
-            _put(i, single[q, high - 1 - i], first, first_weighted, q, row)
-            for j in range(i + 1, high):
-                value = pair[q, high - 1 - i, high - 1 - j]
-                _put_pair(i, j, n, value, second, second_weighted, q, row)
-            _single_sums(on[i, q * SIZE : (q + 1) * SIZE], LOW_VARIABLES, cross)
-            for j in range(high, n):
-                value = cross[n - 1 - j]
-                _put_pair(i, j, n, value, second, second_weighted, q, row)
+    for row in range(start, stop):
+        first, second = factors[0][row], others[0][row]
+        sum_ = first[0, 0] - first[0, 0]
+        for x in range(len(first)):
+            sum_ += _dot(first[x], second[x])
+        total[row] = sum_
+        mean[row] = 0
+        for i in range(3):
+            factor, other, log = factors[i][row], others[i][row], logs[i][row]
+            average = sum_ - sum_
+            for x in range(len(factor)):
+                average += _dot3(factor[x], other[x], log[x])
+            average /= sum_
+            mean[row] += average
+            for x in range(len(factor)):
+                _centred(log[x], factor[x], average)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
-def _total(values: NDArray, start: int, stop: int) -> float:  # pragma: no cover (compiled)
-    """Their sum; a loop of its own, so that its order does not depend on a check for overlap."""
-    total = values[start] - values[start]
-    for z in range(start, stop):
-        total += values[z]
+def _dot(one: NDArray, two: NDArray) -> float:  # pragma: no cover (compiled)
+    total = one[0] - one[0]
+    for y in range(len(one)):
+        total += one[y] * two[y]
     return total
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
+def _dot3(one: NDArray, two: NDArray, three: NDArray) -> float:  # pragma: no cover (compiled)
+    total = one[0] - one[0]
+    for y in range(len(one)):
+        total += one[y] * two[y] * three[y]
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
+def _centred(log: NDArray, factor: NDArray, mean: float) -> None:  # pragma: no cover (compiled)
+    for y in range(len(log)):
+        log[y] = factor[y] * (log[y] - mean)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")  # a total of 0: see `_enough`
+def features(
+    factors: Three,
+    others: Three,
+    products: Three,
+    mixed: Three,
+    total: NDArray,
+    groups: tuple[int, int, int],
+    first: NDArray,
+    first_covariance: NDArray,
+    second: NDArray,
+    second_covariance: NDArray,
+    start: int,
+    stop: int,
+) -> None:  # pragma: no cover (compiled)
+    """The sums for single variables and pairs, from those for pairs of groups' states.
+
+    Args:
+        factors: M.
+        others: as in `centre`; lost, as `mixed` is.
+        products: M (L − E[L]).
+        mixed: the sums over the third group of one factor times one product.
+        total: `(rows,)`.
+        groups: how many variables are in A, B and C.
+        first: out, `(rows, n)`, E[z_i].
+        first_covariance: out, `(rows, n)`, Cov(h, z_i).
+        second: out, `(rows, P)`, E[z_i z_j].
+        second_covariance: out, `(rows, P)`, Cov(h, z_i z_j).
+        start: first row.
+        stop: one past the last.
+    """
+    n, b0, c0 = first.shape[1], groups[0], groups[0] + groups[1]
+    of_a, on = np.empty(1 << groups[0], first.dtype), np.empty(n, first.dtype)
+    scratch = np.empty_like(of_a)
+    for row in range(start, stop):
+        each = 1 / total[row]
+        for i in range(3):
+            factor, other, mix = factors[i][row], others[i][row], mixed[i][row]
+            product = products[i][row]
+            for x in range(len(factor)):
+                _finish(factor[x], other[x], product[x], mix[x], each)
+        for q in range(2):
+            tables = others if q == 0 else mixed
+            one = first[row] if q == 0 else first_covariance[row]
+            two = second[row] if q == 0 else second_covariance[row]
+            ab, ac, bc = tables[0][row], tables[1][row], tables[2][row]
+            for a in range(len(ab)):
+                of_a[a] = _total(ab[a], 0, ab.shape[1])
+            _cross(ab, 0, b0, b0, c0, n, two, on)
+            _cross(ac, 0, b0, c0, n, n, two, on)
+            _cross(bc, b0, c0, c0, n, n, two, on)
+            _inside(of_a, 0, b0, n, one, two, scratch, on)
+            _inside(ab[0], b0, c0, n, one, two, scratch, on)
+            _inside(ac[0], c0, n, n, one, two, scratch, on)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
+def _finish(
+    factor: NDArray, other: NDArray, product: NDArray, mixed: NDArray, each: float
+) -> None:  # pragma: no cover (compiled)
+    """Probabilities in place of `other`, their covariances with h in place of `mixed`."""
+    for y in range(len(factor)):
+        mixed[y] = (factor[y] * mixed[y] + product[y] * other[y]) * each
+        other[y] = factor[y] * other[y] * each
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
+def _cross(
+    table: NDArray, first: int, stop: int, other: int, last: int, n: int, out: NDArray, on: NDArray
+) -> None:  # pragma: no cover (compiled)
+    """The sums for pairs between two groups; `table` is lost, its first row has those of columns.
+
+    The rows' bits are of variables first … stop−1, the columns' of other … last−1.
+    """
+    for i in range(first, stop):  # the first has the highest bit
+        half = 1 << (stop - 1 - i)
+        add(table[0], table[half])
+        for x in range(1, half):
+            _add_twice(table[x], table[half], table[half + x])
+        _single_sums(table[half], last - other, on)
+        for j in range(other, last):
+            out[i * n - i * (i + 1) // 2 + j - i - 1] = on[last - 1 - j]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
+def _inside(
+    values: NDArray,
+    first: int,
+    stop: int,
+    n: int,
+    one: NDArray,
+    two: NDArray,
+    scratch: NDArray,
+    on: NDArray,
+) -> None:  # pragma: no cover (compiled)
+    """The sums for variables first … stop−1 and their pairs from those for their states, lost."""
+    for i in range(first, stop):
+        half = 1 << (stop - 1 - i)
+        one[i] = _total(values, half, 2 * half)
+        for x in range(half):
+            scratch[x] = values[half + x]
+            values[x] += values[half + x]
+        _single_sums(scratch, stop - 1 - i, on)
+        for j in range(i + 1, stop):
+            two[i * n - i * (i + 1) // 2 + j - i - 1] = on[stop - 1 - j]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
@@ -220,73 +252,9 @@ def _single_sums(values: NDArray, bits: int, out: NDArray) -> None:  # pragma: n
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
-def _pair_sums(
-    values: NDArray, bits: int, scratch: NDArray, single: NDArray, pair: NDArray
-) -> None:  # pragma: no cover (compiled)
-    """single[b] and pair[b, c], c < b: sums over indices with these bits set; `values` is lost."""
-    for b in range(bits - 1, -1, -1):
-        half = 1 << b
-        single[b] = _total(values, half, 2 * half)
-        for z in range(half):
-            scratch[z] = values[half + z]
-        _single_sums(scratch, b, pair[b])
-        for z in range(half):
-            values[z] += values[half + z]
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _put(
-    i: int, value: float, plain: NDArray, weighted: NDArray, q: int, row: int
-) -> None:  # pragma: no cover (compiled)
-    if q == 0:
-        plain[row, i] = value
-    else:
-        weighted[row, i] = value
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _put_pair(
-    i: int, j: int, n: int, value: float, plain: NDArray, weighted: NDArray, q: int, row: int
-) -> None:  # pragma: no cover (compiled)
-    _put(i * n - i * (i + 1) // 2 + j - i - 1, value, plain, weighted, q, row)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
-def _ascent(field: NDArray, pairs: NDArray) -> float:  # pragma: no cover (compiled)
-    """The score of a state that no single change improves."""
-    n = field.shape[0]
-    state = np.zeros(n, np.bool_)
-    gain = field.copy()  # of switching i on, given the others
-    score = field[0] - field[0]
-    for _ in range(4 * n):
-        best, variable = score - score, -1
-        for i in range(n):
-            change = -gain[i] if state[i] else gain[i]
-            if change > best:
-                best, variable = change, i
-        if variable < 0:
-            break
-        score += best
-        state[variable] = not state[variable]
-        sign = 1 if state[variable] else -1
-        for j in range(n):
-            if j != variable:
-                i, k = min(j, variable), max(j, variable)
-                gain[j] += sign * pairs[i * n - i * (i + 1) // 2 + k - i - 1]
-    return score
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, forceinline=True)
-def _largest(
-    tables: NDArray, coupling: NDArray, upper: NDArray, where: NDArray, high: int
-) -> float:  # pragma: no cover (compiled)
-    """The largest score."""
-    best = tables[0, 0]
-    for code in range(1 << high):
-        descend(tables, coupling, where, high, SIZE, code)
-        table = tables[where[high]]
-        local = table[0]
-        for z in range(SIZE):
-            local = max(local, table[z])
-        best = max(best, local + upper[code])
-    return best
+def _total(values: NDArray, start: int, stop: int) -> float:  # pragma: no cover (compiled)
+    """Their sum; a loop of its own, so that its order does not depend on a check for overlap."""
+    total = values[start] - values[start]
+    for z in range(start, stop):
+        total += values[z]
+    return total

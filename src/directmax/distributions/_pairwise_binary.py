@@ -134,7 +134,7 @@ class PairwiseBinary(DiscreteDistribution):
     def moments(self) -> Moments:
         """log Z, E[h], E[φ] and Cov(h, φ) of the Gibbs distribution, φ = z_i or z_i z_j.
 
-        In nats, without gradient, h relative to h(0, …, 0); one pass over 2^n states (n ≤ 24).
+        In nats, without gradient, h relative to h(0, …, 0); sums over 2^n states (n ≤ 24).
 
         Example:
             >>> q = PairwiseBinary(torch.zeros(1, 2, 2), torch.zeros(1, 1))

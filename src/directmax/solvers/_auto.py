@@ -18,9 +18,9 @@ class Auto(PairwiseSolver):
     """Chooses by size and sign, always an exact method.
 
     Few variables: exhaustive search, which is then the fastest of all. Beyond 12 of them, max-flow
-    where no pairwise potential is negative; else exhaustive search up to 17 (24 on a GPU), and
-    branch and bound above. For `alternatives`, which exhaustive search finds all in one pass, the
-    limits are 16 and 21.
+    where no pairwise potential is negative; else exhaustive search up to 24, and branch and bound
+    above. For `alternatives`, which exhaustive search finds all in one pass over every state, the
+    limits are 16 and 21. On a GPU exhaustive search up to 24 whatever the signs.
 
     Example:
         >>> import torch
@@ -34,7 +34,7 @@ class Auto(PairwiseSolver):
     def _maximise(
         self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
     ) -> tuple[Bool[Tensor, "s b n"], Status]:
-        return self._choice(field.shape[-1], pairwise, (12, 17))._maximise(field, pairwise)
+        return self._choice(field.shape[-1], pairwise, (12, 24))._maximise(field, pairwise)
 
     def _alternatives(
         self,

@@ -10,6 +10,7 @@ import torch
 
 from command_line import TINY, succeed
 from directmax.tool.data import ImageData
+from directmax.tool.run import loop
 from directmax.tool.run import train as run
 from directmax.tool.run.report import write_report
 
@@ -27,6 +28,12 @@ def _one_thread() -> Iterator[None]:
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the report, which takes longer than the training here."""
     monkeypatch.setattr(run, "write_report", lambda *arguments: None)
+
+
+@pytest.fixture
+def every_epoch_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where an epoch takes longer than the seconds between two checkpoints."""
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_SAVES", 0.0)
 
 
 @pytest.fixture(scope="module")

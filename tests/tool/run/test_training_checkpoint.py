@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from disturbances import RESUME, disturbed, interrupt, kill, outcome
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command_line import TINY, Outcome, call, read, refuse, succeed
+from command_line import STEPS, TINY, Outcome, call, read, refuse, succeed
 from directmax.tool.files import RunError
 from directmax.tool.run.checkpoint import (
     Checkpoint,
@@ -24,6 +26,8 @@ from directmax.tool.run.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from directmax.tool.run.loop import Trainer
+from directmax.tool.run.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -238,3 +242,21 @@ def test_evaluate_is_unchanged_by_a_resume(copy: Path) -> None:
     before: Outcome = call("evaluate", copy, "--json")
     succeed("train", "--device", "cpu", "--resume", "--run-dir", copy)
     assert call("evaluate", copy, "--json") == before
+
+
+def test_short_epochs_are_not_saved_one_by_one(tmp_path: Path) -> None:
+    """The first and the last are, and a killed run goes on from what is saved."""
+    longer = (*TINY, "--epochs", "4")
+    succeed(*longer, "--run-dir", tmp_path / "whole")
+    folder = tmp_path / "run"
+    moments = (
+        (RunFolder, "append_metrics", 3, kill, True),  # the lines of three epochs are there
+        (Trainer, "_train_step", 1, interrupt, True),
+        (Trainer, "_train_step", 2 * STEPS, interrupt, False),
+    )
+    killed, stopped, later = disturbed(longer, folder, *moments)
+    assert (killed.code, stopped.code, later.code) == (-signal.SIGKILL, 130, 130)
+    assert "(epoch 2, step 1)" in stopped.message  # one epoch was saved before the kill
+    assert "(epoch 4, step 1)" in later.message
+    succeed(*RESUME, "--run-dir", folder)
+    assert outcome(folder) == outcome(tmp_path / "whole")

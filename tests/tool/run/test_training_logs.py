@@ -138,6 +138,7 @@ def test_logs_change_nothing_and_have_every_epoch(
     assert made.ended == 0
 
 
+@pytest.mark.usefixtures("every_epoch_saved")
 def test_a_run_that_is_continued_is_the_same_one(
     tmp_path: Path, services: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +162,26 @@ def test_a_run_that_is_continued_is_the_same_one(
     assert first.options["id"] == second.options["id"]
     assert [each["epoch"] for each in second.logged if "epoch" in each] == [3]
     assert (folder / "metrics.csv").read_text().count("\n") == 4
+
+
+def test_services_have_what_is_saved(
+    tmp_path: Path, services: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch that a crash loses is not there twice when it is repeated."""
+    arguments = (*TINY, "--epochs", "3", "--run-dir", tmp_path / "run", "--log", *NAMES)
+
+    def crash(trainer: Trainer, *rest: Any, epochs: Any = Trainer._run_epoch) -> None:
+        epochs(trainer, *rest)
+        if trainer.position.epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_run_epoch", crash)
+        assert call(*arguments).code == 130
+    succeed(*arguments, "--resume")
+    assert [step for step, _ in services.metrics["validation/bound"]] == [1, 2, 3]
+    logged = [[each["epoch"] for each in run.logged if "epoch" in each] for run in services.wandb]
+    assert logged == [[1], [2, 3]]
 
 
 def test_a_service_that_fails_does_not_end_a_run(

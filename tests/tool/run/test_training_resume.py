@@ -36,7 +36,7 @@ from directmax.tool.run.loop import Trainer
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.tensorboard import Events
 
-pytestmark = pytest.mark.usefixtures("no_report")
+pytestmark = pytest.mark.usefixtures("no_report", "every_epoch_saved")
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "direct": (),

@@ -18,7 +18,7 @@ from disturbances import RESUME, outcome
 from command_line import Forked, Outcome, metrics, succeed, two_processes
 from directmax.tool.run import train as run
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_report")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_report", "every_epoch_saved")]
 
 DISTURBANCES = 25
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)

@@ -25,7 +25,7 @@ from directmax.tool.run.progress import Progress
 from directmax.tool.run.report import _length
 from directmax.tool.run.run_folder import RunFolder
 
-pytestmark = pytest.mark.usefixtures("no_report")
+pytestmark = pytest.mark.usefixtures("no_report", "every_epoch_saved")
 
 STARTS, FIRST, EPOCHS = 3, 2, 5
 RUN = (

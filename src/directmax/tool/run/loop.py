@@ -26,6 +26,9 @@ from directmax.tool.run.task import Batch, Task
 CHECK_EVERY = 50
 """Steps between two looks at the loss for NaN (each is a synchronisation on a GPU)."""
 
+SECONDS_BETWEEN_SAVES = 5.0
+"""Epochs of milliseconds are not saved one by one: a disk takes longer than they do."""
+
 
 class DivergedError(RunError):
     """The loss became NaN or infinite."""
@@ -75,6 +78,10 @@ class Trainer:
         first = self.fabric.is_global_zero
         self.log = Loggers(log, folder, self.config) if first else None
         self._endless: Iterator[tuple[int, Batch]] | None = None
+        self._best: dict[str, torch.Tensor] | None = None  # the best epoch's weights, if not saved
+        self._unlogged: list[dict[str, Any]] = []  # lines of epochs that no log has yet
+        self._unsaved = False  # whether epochs have ended since the last checkpoint
+        self._saved_at = -math.inf
 
     @property
     def position(self) -> Position:
@@ -132,8 +139,12 @@ class Trainer:
             while self.position.epoch < self.config.epochs and not self.stopped_early:
                 self._run_epoch(guard)
                 requested = torch.tensor([float(guard.requested)], device=self.fabric.device)
-                if bool(self.task.reduce(requested)):  # of any process; the epoch is saved
+                if bool(self.task.reduce(requested)):  # of any process
+                    self._save_rest()
+                    self.fabric.barrier()  # the first has saved before another ends it
                     raise self.interrupted()
+        self._save_rest()
+        self.fabric.barrier()  # all read the best weights
 
     @property
     def stopped_early(self) -> bool:
@@ -162,15 +173,17 @@ class Trainer:
         Args:
             saved: whether all that was done is; else the last checkpoint is what remains.
         """
-        position = self.position
-        if not saved:
-            try:
-                position = Position.of(load_checkpoint(self.folder.last), self.folder.last)
-            except RunError:  # none yet
-                position = Position()
+        position = self.position if saved else self._on_disk()
         done, processes = position.epochs_done(self.config), self.fabric.world_size
         where = (self.folder.path, done, position.step)
         return Interrupted(*where, processes=processes, saved=saved)
+
+    def _on_disk(self) -> Position:
+        """Where the last checkpoint is."""
+        try:
+            return Position.of(load_checkpoint(self.folder.last), self.folder.last)
+        except RunError:  # none yet
+            return Position()
 
     def close(self) -> None:
         """Close the logs."""
@@ -236,16 +249,19 @@ class Trainer:
             position.best_score, position.best_epoch = score, position.epoch
         if self.log is not None:  # the first process writes
             if improved:
-                self.state.save_weights(self.folder.best)
+                weights = self.model.state_dict()
+                self._best = {name: tensor.detach().clone() for name, tensor in weights.items()}
             # A resumed run cuts lines beyond the last checkpoint, so the line goes first.
             self.folder.append_metrics(line)
-            self.log.add(line)
+            self._unlogged.append(line)
         self.progress.epoch(line, improved)
+        self._unsaved = True
         if position.epoch == self.config.start_epochs:  # one that is continued goes on from there
+            self._write_rest()
             self._end_start(score)
-        if self.fabric.is_global_zero:
-            self._save_last()
-            self.starts.drop()
+            self._save_rest()
+        elif time.perf_counter() - self._saved_at >= SECONDS_BETWEEN_SAVES:
+            self._save_rest()
         self.fabric.barrier()
 
     def _line(self, sums: list[float], validation: Metrics) -> dict[str, Any]:
@@ -279,9 +295,9 @@ class Trainer:
 
     def _diverged(self, step: int, what: str) -> DivergedError:
         done = self.position.epochs_done(self.config)
-        advice = "no checkpoint was written yet"
-        if done:
-            advice = f"the checkpoint of epoch {done} is kept in {self.folder.last}"
+        advice, kept = "no checkpoint was written yet", self._on_disk().epochs_done(self.config)
+        if kept:
+            advice = f"the checkpoint of epoch {kept} is kept in {self.folder.last}"
         if self.position.epoch < self.config.start_epochs:
             advice += f"; it was start {self.position.start + 1} of {self.config.starts}"
         return DivergedError(
@@ -290,8 +306,26 @@ class Trainer:
             "--epsilon"
         )
 
+    def _save_rest(self) -> None:
+        """Save the epochs that are not yet; the first process does."""
+        if self._unsaved and self.fabric.is_global_zero:
+            self._save_last()
+            self.starts.drop()
+        self._unsaved = False
+
     def _save_last(self) -> None:
+        self._write_rest()
+        self.folder.sync_metrics()
         self.state.save(self.folder.last)
+        self._saved_at = time.perf_counter()
+
+    def _write_rest(self) -> None:
+        """To the logs, not before it is saved, as services cannot forget; and the best weights."""
+        while self.log is not None and self._unlogged:
+            self.log.add(self._unlogged.pop(0))
+        if self._best is not None:
+            self.state.save_weights(self.folder.best, self._best)
+            self._best = None
 
 
 def _endless(task: Task) -> Iterator[tuple[int, Batch]]:

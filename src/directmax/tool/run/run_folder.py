@@ -284,11 +284,17 @@ class RunFolder:
         return lines
 
     def append_metrics(self, line: dict[str, Any]) -> None:
-        """Add the line of one epoch."""
+        """Add the line of one epoch, for all to see; on the disk it is after `sync_metrics`."""
         try:
             with self.metrics_file.open("a") as file:
                 file.write(json.dumps(line) + "\n")
-                file.flush()
+        except OSError as error:
+            raise cannot_write(self.metrics_file, error) from error
+
+    def sync_metrics(self) -> None:
+        """Wait until all lines are on the disk."""
+        try:
+            with self.metrics_file.open("a") as file:
                 os.fsync(file.fileno())
         except OSError as error:
             raise cannot_write(self.metrics_file, error) from error
