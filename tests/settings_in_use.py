@@ -41,6 +41,8 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "covering": ({"estimator": "local-divergence"}, 0.25),
     "refine": ({"estimator": "direct"}, True),
     "moves": ({"variables": 3, "estimator": "local-search"}, 3),
+    "moves_from": ({"variables": 3, "estimator": "local-search"}, 0.5),
+    "refined_from": ({"variables": 3, "estimator": "local-search"}, 0.5),
     "temperature": ({"estimator": "gumbel-softmax"}, 0.5),
     "straight_through": ({"estimator": "gumbel-softmax"}, True),
     "baseline": ({"estimator": "score-function"}, "none"),

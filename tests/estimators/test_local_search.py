@@ -22,7 +22,7 @@ from directmax import (
 )
 from directmax.distributions import Gibbs
 from directmax.estimators import refine
-from directmax.estimators._refine import given_others, moved_once, sampled_moves
+from directmax.estimators._refine import given_others, moved, moved_once
 from directmax.structures import Subsets
 from reference import Interaction, all_states
 
@@ -143,7 +143,7 @@ def test_with_the_kl_term_q_moves_to_where_the_search_ends(
     (actual,) = torch.autograd.grad(total.sum(), logits)
     generator = seeded()
     z = q.sample(1, generator=generator)
-    z, _ = sampled_moves(q, objective, z, moves if sizes[1] > 1 else 0, weight, generator)
+    z, _ = moved(q, objective, z, moves if sizes[1] > 1 else 0, weight, generator)
     log_p = (-changes_of(z[0], objective) / weight).log_softmax(-1)
     torch.testing.assert_close(actual, weight * (q.probs - log_p.exp()).detach(), **EXACT)
     kl = (log_p.exp() * log_p).sum((-2, -1)) + sizes[1] * math.log(sizes[2])
@@ -160,12 +160,12 @@ def test_a_move_is_a_sample_of_the_neighbours(sizes: tuple[int, int, int]) -> No
     changes = torch.rand(n, k, generator=seeded(), dtype=torch.float64) * 3
     changes[:, 0] = 1.0  # of z itself
     uniform = torch.rand(draws, 1, n, k, generator=seeded(), dtype=torch.float64)
-    moved = moved_once(
+    ends = moved_once(
         z.expand(draws, 1, n, k), changes.expand(draws, 1, n, k), noise=-(-uniform.log()).log()
     )
     weights = (-changes).exp()
     total = weights[:, 1:].sum() + weights[0, 0]
-    shares = moved.mean((0, 1))[:, 1:]  # of single changes
+    shares = ends.mean((0, 1))[:, 1:]  # of single changes
     torch.testing.assert_close(shares, weights[:, 1:] / total, rtol=0, atol=0.02)
 
 
@@ -226,6 +226,53 @@ def test_below_one_q_has_the_gradient_of_local_divergence(
     torch.testing.assert_close(found, other, **EXACT)
 
 
+@given(SIZES, st.sampled_from([0.0, 1.0]), st.integers(0, 2))
+def test_refined_f_learns_from_draws_of_the_posterior_where_the_best_moves_end(
+    sizes: tuple[int, int, int], alpha: float, moves: int
+) -> None:
+    batch, n, k = sizes[0], sizes[1] + 1, sizes[2]
+    objective, draws = Interaction(batch, n, k), 4000
+    start = torch.eye(k, dtype=torch.float64)[torch.arange(batch * n).view(batch, n) % k]
+    logits = (60 * start).requires_grad_()  # so certain that every draw begins there
+    end = start
+    for _ in range(moves):
+        end = moved_once(end[None], changes_of(end, objective)[None])[0]
+    log_p = (-changes_of(end, objective)).log_softmax(-1)
+    q = Categorical(logits)
+    estimator = LocalSearch(moves=moves, alpha=alpha, refined=True, num_samples=draws)
+    estimate = estimator(q, objective, generator=seeded())
+    z, kl = estimate.sample, estimate.kl
+    assert z is not None
+    assert kl is not None
+    torch.testing.assert_close(z.mean(0), log_p.exp(), rtol=0, atol=0.05)
+    both = torch.einsum("sbj,sbl->bjl", z[..., 0, :], z[..., 1, :]) / draws  # independent
+    product = torch.einsum("bj,bl->bjl", *log_p[:, :2].exp().unbind(1))
+    torch.testing.assert_close(both, product, rtol=0, atol=0.05)
+    torch.testing.assert_close(estimate.loss, objective(z).mean(0), **EXACT)
+    torch.testing.assert_close(kl, (log_p.exp() * log_p).sum((-2, -1)) + n * math.log(k), **EXACT)
+    target = log_p if alpha == 1 else (-changes_of(start, objective)).log_softmax(-1)
+    (actual,) = torch.autograd.grad((estimate.loss + q.kl_to_uniform()).sum(), logits)
+    if alpha == 1:
+        torch.testing.assert_close(actual, (q.probs - target.exp()).detach(), **EXACT)
+        return
+    loss = (q.probs * (q.log_probs - target)).sum()  # KL(q || p) of each variable
+    torch.testing.assert_close(actual, torch.autograd.grad(loss, logits)[0], **EXACT)
+
+
+def test_moves_and_what_f_learns_from_follow_schedules() -> None:
+    logits, objective = random_logits(2, 3, 3), Interaction(2, 3, 3)
+    scheduled = LocalSearch(moves=LinearDecay(0, 2, 1), refined=LinearDecay(0, 1, 2))
+    fixed = (LocalSearch(moves=0), LocalSearch(moves=2), LocalSearch(moves=2, refined=True))
+    for step, estimator in enumerate(fixed):
+        assert scheduled.evaluations(3, 3) == 7 * (3 if step else 1)
+        found, expected = (
+            each(Categorical(logits), objective, generator=seeded())
+            for each in (scheduled, estimator)
+        )
+        torch.testing.assert_close(found.sample, expected.sample)
+        torch.testing.assert_close(found.loss, expected.loss, **EXACT)
+
+
 def test_alpha_of_coupled_variables_is_one() -> None:
     q = PairwiseBinary(torch.zeros(1, 2, 2), torch.zeros(1, 1))
     with pytest.raises(ValueError, match=r"^alpha must be 1 for the coupled variables"):
@@ -240,6 +287,7 @@ def test_alpha_of_coupled_variables_is_one() -> None:
         ({"kl_weight": 0.0}, r"^kl_weight must be"),
         ({"alpha": 1.5}, r"^alpha must be from 0 to 1"),
         ({"num_samples": 0}, r"^num_samples must be"),
+        ({"refined": 2}, r"^refined must be"),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, float], message: str) -> None:
@@ -269,7 +317,7 @@ def test_coupled_variables_learn_the_moments_of_what_was_found(
     actual = torch.autograd.grad(total.sum(), (unary, pairs))
     generator = seeded()
     z = q.sample(draws, generator=generator)
-    z, _ = sampled_moves(q, objective, z, 2, weight, generator)
+    z, _ = moved(q, objective, z, 2, weight, generator)
     found = [(-changes_of(one, objective) / weight).softmax(-1) for one in z]
     states = all_states(n, 2).to(unary)
     # KL(q' || q) with q' the mean of the products, by enumeration.

@@ -54,6 +54,7 @@ class Declaration:
     Attributes:
         class_name: its class, a name of this package.
         uses: settings of a training that it uses, and the constructor's argument for each.
+        timed: those that say when an argument changes.
         bias: in words, as `needs` and `evaluations`, for the table of the documentation.
         needs: of q and f.
         evaluations: of f, for a problem and sample.
@@ -76,6 +77,7 @@ class Declaration:
     bias: str
     needs: str
     evaluations: str
+    timed: tuple[str, ...] = ()
     anneals: str | None = None
     coupled: tuple[str, ...] = ()
     gibbs: bool = False
@@ -157,6 +159,7 @@ ESTIMATORS: dict[str, Declaration] = {
         "the bound of a refined $q'$ in place of $q$'s",
         "independent or coupled binary variables",
         "$(m+1) n(k-1)$ with $m$ moves, and 1 with gradient",
+        timed=("moves_from", "refined_from"),
         coupled=_BOTH,
         tabulates=True,
     ),

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._validation import check_count
+from directmax._validation import check_count, check_flag
 from directmax.distributions import Categorical, DiscreteDistribution, PairwiseBinary
 from directmax.estimators._base import (
     Estimate,
@@ -18,11 +18,12 @@ from directmax.estimators._base import (
 from directmax.estimators._local_divergence import LocalDivergence, divergence_gradient
 from directmax.estimators._refine import (
     but_forbidden,
-    sampled_moves,
+    losses_of_changes,
+    moved,
     unary_noise,
 )
 from directmax.gumbel import one_hot_argmax
-from directmax.objectives import Objective, real, state_losses
+from directmax.objectives import Objective, evaluate, real, state_losses
 from directmax.schedules import Schedule, at
 from directmax.solvers import pair_products
 
@@ -50,8 +51,14 @@ class LocalSearch(LocalDivergence):
       began, in its place: at α = 0 that of its bound.
 
     `Estimate.kl` is KL(q' ‖ uniform), so that loss + kl is about the bound of q', which `refine`
-    and `DiscreteVAE(refined=True)` use after training. E_q[f] of the encoder's own q is **not**
-    minimised: with α = 1 q covers q', and is softer than the best product for the bound.
+    and `DiscreteVAE(refined=True)` use after training. Samples of the posterior make f good for
+    −log p(x), but nothing asks that the posterior be near a product. With `refined` the moves are
+    the best ones, as those of `refine`, and f learns from a draw of the q' where they end: the
+    loss is that bound, E_q'[f] + KL(q' ‖ uniform), with q' held fixed. E_q[f] of the encoder's own
+    q is **not** minimised: with α = 1 q covers q', and is softer than the best product for it.
+
+    Moves make what q and f hold already firmer, so a training begins without them, goes on with
+    them, and ends with `refined`.
 
     Against training with q alone: what is learned no longer waits for the encoder. A q that is
     wrong asks about changes of a code that is far from every good one, and the decoder adapts to
@@ -59,8 +66,9 @@ class LocalSearch(LocalDivergence):
     of one; with no moves it is `LocalDivergence`.
 
     Args:
-        moves: of every draw; none for n = 1.
+        moves: of every draw, or a schedule of them; none for n = 1.
         alpha: α from 0 to 1, or a schedule of it; 1 for coupled variables.
+        refined: whether f learns from draws of q', or a schedule, of 0 and 1; not for n = 1.
         kl_weight: T > 0, the weight of the KL term that is added, or a schedule of it.
         num_samples: draws of z to average over.
 
@@ -89,18 +97,26 @@ class LocalSearch(LocalDivergence):
     def __init__(
         self,
         *,
-        moves: int = 1,
+        moves: int | Schedule = 1,
         alpha: float | Schedule = 1.0,
+        refined: bool | Schedule = False,
         kl_weight: float | Schedule = 1.0,
         num_samples: int = 1,
     ) -> None:
         super().__init__(alpha, kl_weight=kl_weight, num_samples=num_samples)
-        self.moves = check_count("moves", moves, minimum=0)
+        self.moves = moves if callable(moves) else check_count("moves", moves, minimum=0)
+        self.refined = refined if callable(refined) else check_flag("refined", refined)
 
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """(moves + 1)(n(k−1)+1) a sample; for n = 1 k in all."""
         table = table_evaluations(self.num_samples, num_variables, num_values)
-        return table if num_variables == 1 else (self.moves + 1) * table
+        return table if num_variables == 1 else (self._moves() + 1) * table
+
+    def _has_state(self) -> bool:
+        return super()._has_state() or callable(self.moves) or callable(self.refined)
+
+    def _moves(self) -> int:
+        return check_count("moves", int(at(self.moves, self.step)), minimum=0)
 
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
@@ -109,11 +125,13 @@ class LocalSearch(LocalDivergence):
         q = _checked(q, alpha)
         self._latest = alpha
         z = q.sample(self.num_samples, generator=generator)
+        first = None
         if q.num_variables == 1:
             loss, z, changes = self._alone(q, objective, weight, generator)
-            first = None
+        elif at(self.refined, self.step):
+            loss, z, changes, first = self._settled(q, objective, z, weight, generator)
         else:
-            z, first = sampled_moves(q, objective, z, self.moves, weight, generator)
+            z, first = moved(q, objective, z, self._moves(), weight, generator)
             loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)
             changes = but_forbidden(q, changes)
         with torch.no_grad():
@@ -126,6 +144,23 @@ class LocalSearch(LocalDivergence):
         else:
             loss = q.with_gradient(loss, *_gibbs_gradient(q, log_p[..., 1].exp(), weight))
         return Estimate(loss=loss, sample=z, kl=kl)
+
+    def _settled(
+        self,
+        q: Categorical | PairwiseBinary,
+        objective: Objective,
+        z: Float[Tensor, "s b n k"],
+        weight: float,
+        generator: torch.Generator | None,
+    ) -> tuple[Float[Tensor, " b"], Tensor, Tensor, Tensor]:
+        """The mean of f at draws of the q' where best moves end, these, f̃ there and at z."""
+        z, first = moved(q, objective, z, self._moves(), weight, best=True)
+        with torch.no_grad():
+            changes = losses_of_changes(q, objective, z).expand_as(z)
+            log_p = (-changes / weight).log_softmax(-1)
+            z = one_hot_argmax(log_p + unary_noise(q, self.num_samples, generator))
+        loss = real(evaluate(objective, z), q.dtype).mean(0)
+        return loss, z, changes, changes if first is None else first
 
     def _alone(
         self,

@@ -187,19 +187,21 @@ def moved_once(
 
 
 @torch.no_grad()
-def sampled_moves(
+def moved(
     q: DiscreteDistribution,
     objective: Objective,
     z: Float[Tensor, "s b n k"],
     moves: int,
     temperature: float,
-    generator: torch.Generator | None,
+    generator: torch.Generator | None = None,
+    *,
+    best: bool = False,
 ) -> tuple[Float[Tensor, "s b n k"], Float[Tensor, "s b n k"] | None]:
-    """z after some moves towards samples of p ∝ e^{−f/T}, and f̃ where it began."""
+    """z after some moves towards samples of p ∝ e^{−f/T}, or the best ones, and f̃ at the start."""
     first = None
     for _ in range(moves):
         changes = losses_of_changes(q, objective, z).expand_as(z)
         first = changes if first is None else first
-        noise = unary_noise(q, z.shape[0], generator)
+        noise = None if best else unary_noise(q, z.shape[0], generator)
         z = moved_once(z, changes / temperature, noise=noise)
     return z, first

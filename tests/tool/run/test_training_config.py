@@ -17,6 +17,7 @@ from directmax.tool.config import (
     ResolvedConfig,
     TrainConfig,
     changed,
+    extended,
     flag_of,
     shortest,
     stored_config,
@@ -144,7 +145,7 @@ def test_what_is_not_given_is_chosen() -> None:
     assert TrainConfig(epochs=3).resolve(num_images=4_100).epochs == 3
     assert made(model="mixed").epochs == 400
     assert made(data="mnist", epochs=3).epochs == 3
-    assert made().estimator == made(variables=5).estimator == "local-divergence"
+    assert [made(variables=n).estimator for n in (1, 2)] == ["local-divergence", "local-search"]
     assert made(epsilon=0.5).estimator == made(variables=5, two_sided=False).estimator == "direct"
     assert [made(variables=n).num_samples for n in (1, 2)] == [8, 1]
     assert [made(variables=n).kl_start for n in (1, 2)] == ["auto", 1.0]
@@ -266,3 +267,27 @@ def test_what_was_switched_off_stays_so() -> None:
     assert config.estimator == "local-divergence"
     assert not stored_config(json.loads(json.dumps(config.to_dict()))).refine
     assert stored_config(json.loads(json.dumps(made().to_dict()))).refine
+
+
+def test_a_search_of_earlier_versions_is_what_it_was() -> None:
+    earlier = made(variables=3, estimator="local-search", moves_from=0.0, refined_from=1.0)
+    assert not {"moves_from", "refined_from"} & set(earlier.to_dict())
+    assert stored_config(earlier.to_dict()) == earlier
+    later = made(variables=3)
+    assert (later.moves_from, later.refined_from) == (1 / 3, 2 / 3)
+    assert stored_config(later.to_dict()) == later
+    shares = [(c.moves_from, c.refined_from) for c in (extended(later, later.epochs),)]
+    assert shares == [(1 / 6, 1 / 3)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "flag"),
+    [
+        ({"refined_from": 0.5}, "--refined-from"),
+        ({"moves": 2}, "--moves"),
+        ({"variables": 3, "moves": 0, "moves_from": 0.5}, "--moves-from"),
+    ],
+)
+def test_where_nothing_is_searched_for(settings: dict[str, Any], flag: str) -> None:
+    with pytest.raises(ValueError, match=f"^{flag} is for "):
+        TrainConfig(estimator="local-search", **settings)

@@ -15,13 +15,19 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from command_line import STEPS, TINY, metrics, read, refuse, succeed
+from directmax.distributions import DEFAULT_MAX_STATES
 from directmax.estimators import ESTIMATORS
 from directmax.tool.config import TrainConfig
 from directmax.tool.config.build import build_estimator, build_model
 from directmax.tool.data import Split, load_images
 from directmax.tool.run import binary_task, classes, evaluation, images, make, report, state
 from directmax.tool.run.checkpoint import load_checkpoint
-from directmax.tool.run.evaluation import validation_subset
+from directmax.tool.run.evaluation import (
+    QUICK_SAMPLES,
+    Validation,
+    epoch_validation,
+    validation_subset,
+)
 from directmax.tool.run.finished import evaluate_run
 from directmax.tool.run.images import split_images
 from directmax.tool.run.loop import Trainer
@@ -109,11 +115,31 @@ def test_with_many_states_every_epoch_looks_at_fewer_images() -> None:
     assert len(validation_subset(images, 2**17, 2**16)) == 10_000  # sampled
 
 
+def test_an_epoch_is_not_validated_for_longer_than_it_trained() -> None:
+    images = torch.zeros(10_000, 784)
+
+    def looked_at(count: int, **settings: Any) -> Validation:
+        config = TrainConfig(data="mnist", **settings).resolve(count)
+        return epoch_validation(config, images, count)
+
+    every = (len(images), DEFAULT_MAX_STATES, 100)
+    few, *sampled = looked_at(1_000, variables=15, values=2)
+    assert (len(few), *sampled) == (15_000 // 58 + 17, 2**15 - 1, QUICK_SAMPLES)  # sampled
+    exact, *_ = looked_at(50_000, variables=15, values=2)
+    assert len(exact) == 512  # of 32,768 states each
+    found, *rest = looked_at(1_000, values=50)
+    assert (len(found), *rest) == every
+    found, *rest = looked_at(1_000, variables=8, values=2)
+    assert (len(found), *rest) == (1_000 // 3, *every[1:])  # three searches cost what a step does
+    found, *rest = looked_at(1_000, variables=20, values=10, refine=False)
+    assert (len(found), *rest) == every  # as ever
+
+
 def test_evaluation_enumerates_more_than_training(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     size = ("--variables", "17", "--values", "2", "--epochs", "1", "--batch-size", "1197")
     succeed(*TINY, *size, "--hidden", "5", "--run-dir", folder)
-    assert metrics(folder)[0]["validation"]["num_samples"] == 100
+    assert metrics(folder)[0]["validation"]["num_samples"] == QUICK_SAMPLES
     sampled = read(folder / "summary.json")["test"]
     assert sampled["num_samples"] == 100
     exact = evaluate_run(folder, device="cpu", splits=("test",))

@@ -7,6 +7,7 @@ import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 from rich.console import Console
 
 from command_line import TINY, read, refuse, succeed
+from directmax.tool.config import TrainConfig
 from directmax.tool.look.content import Cell
 from directmax.tool.look.figures import chart_svg
 from directmax.tool.run import pictures
@@ -253,6 +255,19 @@ def test_curves(epochs: int) -> None:
     ]  # fmt: skip
     for number, chart in enumerate(figure.charts):
         ElementTree.fromstring(chart_svg(chart, f"x-{number}"))
+
+
+def test_curves_say_whose_codes_they_are_of() -> None:
+    terms = {"bound": 3.0, "kl": 0.0}
+    lines = [{"epoch": 1, "train": terms, "validation": terms}]
+
+    def labels(**settings: Any) -> list[str]:
+        parts = pictures.parts_of(TrainConfig(**settings).resolve())
+        return [each.label for each in pictures.training_curves(lines, 0, parts=parts).legend()]
+
+    assert labels(refine=False) == ["training", "validation"]
+    assert labels() == ["training, the encoder's own", "validation, refined"]
+    assert labels(variables=3) == ["training, where the search ends", "validation, refined"]
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (1, 300), (3, 4), (40, 2)])

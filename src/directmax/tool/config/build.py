@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.estimators import ESTIMATORS, Estimator, LabelledDirect, LocalDivergence
+from directmax.estimators import ESTIMATORS, Estimator, LabelledDirect, LocalDivergence, LocalSearch
 from directmax.models import (
     ENCODERS,
     AttributeDecoder,
@@ -59,18 +59,27 @@ def build_estimator(config: ResolvedConfig) -> Estimator:
 def schedule_estimator(
     estimator: Estimator, config: ResolvedConfig, kl_weight: Schedule, steps: int
 ) -> None:
-    """Give an estimator what changes with the step: the KL weight, and α of those that have one.
+    """Give an estimator what changes with the step: KL weight, α, moves and what f learns from.
 
     Args:
         estimator: of a model that is trained.
-        config: how long α is 1.
+        config: from where on.
         kl_weight: of the KL term that the training adds.
         steps: of an epoch.
     """
+    total = config.epochs * steps
     if isinstance(estimator, LocalDivergence):
-        hold = round(config.covering * config.epochs * steps)
-        estimator.alpha = LinearDecay(1.0 if hold else 0.0, 0.0, hold=hold)
+        coupled = config.encoder != "independent"
+        estimator.alpha = 1.0 if coupled else _jump(1.0, 0.0, config.covering * total)
         estimator.kl_weight = kl_weight
+    if isinstance(estimator, LocalSearch) and config.variables > 1:
+        estimator.moves = _jump(0, config.moves, config.moves_from * total)
+        estimator.refined = _jump(0, 1, config.refined_from * total)
+
+
+def _jump(before: float, after: float, steps: float) -> LinearDecay:
+    hold = round(steps)
+    return LinearDecay(before if hold else after, after, hold=hold)
 
 
 def build_model(config: ResolvedConfig, shape: Sequence[int]) -> DiscreteVAE | MixedVAE:

@@ -67,7 +67,8 @@ def default_estimator(c: Any) -> str:
     if c.encoder == "independent":
         if c.model == "discrete":
             asked = any(c.given(name) not in (None, value) for name, value in _OF_DIRECT.items())
-            return "direct" if asked else "local-divergence"
+            alone = "local-divergence" if c.variables == 1 else "local-search"
+            return "direct" if asked else alone
         return "direct" if c.variables == 1 else "local-expectation"
     if ENCODERS[c.encoder].structure:
         return "score-function"
@@ -119,4 +120,8 @@ def default_epochs(c: Any) -> int:
 
 
 def if_used(name: str, value: By) -> By:
-    return lambda c: value(c) if name in ESTIMATORS[c.estimator].uses else None
+    def default(c: Any) -> Any:
+        row = ESTIMATORS[c.estimator]
+        return value(c) if name in (*row.uses, *row.timed) else None
+
+    return default

@@ -88,7 +88,8 @@ class ResolvedConfig(Settings):
         values = {}
         for name, each in SETTINGS.items():
             value = each.to_file(getattr(self, name), self)
-            if each.since > 1 and value == each.before:
+            unused = each.stored is not None and value == each.stored
+            if each.since > 1 and (unused or value == each.before):
                 continue
             values[name] = list(value) if isinstance(value, tuple) else value
         return values

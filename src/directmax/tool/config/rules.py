@@ -304,6 +304,20 @@ def _check_structured(config: ResolvedConfig) -> None:
         )
 
 
+def _check_search(config: ResolvedConfig) -> None:
+    """What is searched with, and whether there is something to search for."""
+    for name, nothing in (("moves", 0), ("refined_from", 1)):
+        if config.variables == 1 and getattr(config, name) not in (None, nothing):
+            raise ValueError(
+                f"{flag_of(name)} is for several variables: with one the posterior is exact; leave "
+                "it out"
+            )
+    if config.moves_from and not config.moves:
+        raise ValueError(
+            f"--moves-from is for draws that move, and --moves is {config.moves}: leave it out"
+        )
+
+
 def _check_estimator(config: ResolvedConfig) -> None:
     if ESTIMATORS[config.estimator].binary and config.values != 2:
         raise ValueError(
@@ -320,10 +334,7 @@ def _check_estimator(config: ResolvedConfig) -> None:
             f"--estimator local-search is for the discrete model, and --model {config.model} "
             "encodes with its encoder alone: choose local-expectation or direct"
         )
-    if config.moves and config.variables == 1:
-        raise ValueError(
-            "--moves is for several variables: with one the posterior is exact; leave it out"
-        )
+    _check_search(config)
     if config.rao_blackwell and config.encoder != "independent":
         raise ValueError("--rao-blackwell needs independent variables; leave it out")
     if config.num_variables and config.encoder != "independent":

@@ -46,10 +46,10 @@ class Settings(AttributeSettings, ModelSettings):
         {either(COUPLED)} {those(lambda row: bool(row.coupled))}; with
         {either(STRUCTURES)} {those(lambda row: row.gibbs)}.""",
         default_estimator,
-        "local-divergence, or direct where one of its settings is given; local-search with "
-        f"{either(COUPLED)} (with --kl unary clamped-argmax or direct); score-function with "
-        f"{either(STRUCTURES)}; with the other models direct for one variable, local-expectation "
-        "for several",
+        "local-divergence for one variable, local-search for several, or direct where one of its "
+        f"settings is given; with {either(COUPLED)} local-search (with --kl unary clamped-argmax "
+        f"or direct); with {either(STRUCTURES)} score-function; with the other models direct for "
+        "one variable, local-expectation for several",
         choices=tuple(ESTIMATORS),
     )
     epsilon: float | Literal["auto"] = setting(
@@ -113,6 +113,25 @@ class Settings(AttributeSettings, ModelSettings):
         range=(0, 1000),
         since=4,
         before="auto",
+        stored="auto",
+    )
+    moves_from: float = setting(
+        """Local-search, several variables: the share of the run after which draws move.""",
+        if_used("moves_from", lambda c: 1 / 3 if c.moves else 0.0),
+        "a third",
+        range=(0, 1),
+        since=5,
+        before=0.0,
+        stored="auto",
+    )
+    refined_from: float = setting(
+        """Local-search, several variables: the share of the run after which moves are the best ones
+        and the decoder learns from the refined posterior, which minimises its bound.""",
+        if_used("refined_from", lambda c: 1.0 if c.variables == 1 else 2 / 3),
+        "two thirds",
+        range=(0, 1),
+        since=5,
+        before=1.0,
         stored="auto",
     )
     temperature: float = setting(

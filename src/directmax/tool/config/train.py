@@ -14,6 +14,7 @@ from directmax.tool.config.file import PRESET, read_settings
 from directmax.tool.config.resolved import ResolvedConfig, fill
 from directmax.tool.config.rules import check, check_data, refuse_unused, unused
 from directmax.tool.config.settings import SETTINGS, Settings
+from directmax.tool.config.words import users
 from directmax.tool.data.names import OWN
 from directmax.tool.files import RunError
 
@@ -38,6 +39,9 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "eval_samples": 100,
     },
 }
+
+_SHARES = ("kl_fraction", "covering", "moves_from", "refined_from")
+"""Settings that are shares of the run."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,7 @@ def stored_config(values: Mapping[str, Any]) -> ResolvedConfig:
         >>> stored_config(config.to_dict()) == config
         True
     """
-    values = {n: each.before for n, each in SETTINGS.items() if each.since > 1} | dict(values)
+    values = _of_earlier_versions(values.get("estimator")) | dict(values)
     mismatched = sorted(set(SETTINGS).symmetric_difference(values))
     if mismatched:
         raise ValueError(
@@ -195,6 +199,15 @@ def stored_config(values: Mapping[str, Any]) -> ResolvedConfig:
         if SETTINGS[name].stored is None or value != SETTINGS[name].stored
     }
     return _resolve(known_values, {})
+
+
+def _of_earlier_versions(estimator: object) -> dict[str, Any]:
+    """What was the case before settings came, or what stands for one that nothing uses."""
+    return {
+        name: each.before if each.stored is None or estimator in users(name) else each.stored
+        for name, each in SETTINGS.items()
+        if each.since > 1
+    }
 
 
 def changed(config: ResolvedConfig, **changes: Any) -> ResolvedConfig:
@@ -229,9 +242,9 @@ def extended(config: ResolvedConfig, epochs: int) -> ResolvedConfig:
         raise ValueError(f"--extend must be at least 0, got {epochs}")
     total = SETTINGS["epochs"].check(config.epochs + epochs)
     share = config.epochs / total
-    covering = None if config.covering is None else config.covering * share
-    changes = {"epochs": total, "kl_fraction": config.kl_fraction * share, "covering": covering}
-    return dataclasses.replace(config, **changes)
+    shares = {name: getattr(config, name) for name in _SHARES}
+    changes = {name: value * share for name, value in shares.items() if value is not None}
+    return dataclasses.replace(config, epochs=total, **changes)
 
 
 def shortest(config: ResolvedConfig) -> TrainConfig:

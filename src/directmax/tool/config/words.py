@@ -11,7 +11,7 @@ from directmax.tool.config.setting import either
 
 def users(name: str) -> list[str]:
     """The estimators that use a setting."""
-    return [e for e, row in ESTIMATORS.items() if name in row.uses or row.anneals == name]
+    return [e for e, row in ESTIMATORS.items() if name in (*row.uses, *row.timed, row.anneals)]
 
 
 def those(kind: Callable[[Declaration], bool], last: str = "or") -> str:

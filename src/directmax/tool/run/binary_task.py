@@ -19,10 +19,9 @@ from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
 from directmax.tool.run.described import image_shape
 from directmax.tool.run.evaluation import (
     Metrics,
+    epoch_validation,
     evaluate_images,
     max_states,
-    table_cost,
-    validation_subset,
 )
 from directmax.tool.run.images import split_images
 from directmax.tool.run.labelled import LabelledBatches, label_loss, labelled_indices
@@ -54,12 +53,7 @@ class BinaryTask(Task):
             self._fixed = self._to_device(split_images(config, data, "train"))
         self._images = self._train_images(0)
         """Of the current epoch."""
-        self.validation = validation_subset(
-            self._share("validation"),
-            number_of_states(config.variables, config.values),
-            max_states(config),
-            table_cost(config),
-        )
+        self.validation = epoch_validation(config, self._share("validation"), self.num_images)
         self.labelled: LabelledBatches | None = None
         if config.labels:
             indices = labelled_indices(config, data)
@@ -112,10 +106,10 @@ class BinaryTask(Task):
 
     def validate(self) -> Metrics:
         """Of the validation images that an epoch has time for; of one Gaussian sample."""
-        metrics = self._evaluate(self.validation, few=True)
+        metrics = self._evaluate(self.validation.images, few=True)
         if not isinstance(self.model, MixedVAE) or not self.data.num_classes:
             return metrics
-        counts = self._counts("validation", self.validation)
+        counts = self._counts("validation", self.validation.images)
         return with_accuracy(metrics, counts, classes_of(self.config, counts))
 
     def results(self) -> dict[str, Metrics]:
@@ -147,7 +141,7 @@ class BinaryTask(Task):
             summary,
             lines,
             self.model,
-            self.validation,
+            self.validation.images,
             starts=starts,
             start_epochs=self.config.start_epochs,
         )
@@ -169,12 +163,13 @@ class BinaryTask(Task):
         return inputs
 
     def _evaluate(self, images: Tensor, *, few: bool = False) -> Metrics:
+        samples = self.validation.num_samples if few else self.config.eval_samples
         one = few and self.config.model == "mixed"
         return evaluate_images(
             self.model,
             images,
-            num_samples=1 if one else self.config.eval_samples,
-            max_states=max_states(self.config),
+            num_samples=1 if one else samples,
+            max_states=self.validation.max_states if few else max_states(self.config),
             seed=self.seed(Stream.SAMPLES, self.fabric.global_rank),
             reduce=self.reduce,
             quick=few,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from directmax._precision import sum_dtype
-from directmax.distributions import DEFAULT_MAX_STATES
+from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
 from directmax.models import COUPLED, DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.rules import table_cost
@@ -20,6 +20,11 @@ VALIDATION_TABLE = 2**24
 """(image, state) pairs at every epoch's validation: with more states, it looks at fewer images."""
 
 FEWEST_IMAGES = 32
+
+QUICK_IMAGES, QUICK_SAMPLES = 250, 10
+"""Of a refined model at every epoch's validation, where its states are too many for that."""
+SEARCHES = 3
+"""Tables of single changes in a search, as a rule."""
 
 NO_BOUND = (
     "“No bound” is the quantity of the authors’ code: the loss of perturb-and-MAP samples and the "
@@ -54,6 +59,48 @@ def validation_subset(
     if states > max_states:
         return images
     return images[: max(FEWEST_IMAGES, VALIDATION_TABLE // (states * cost))]
+
+
+class Validation(NamedTuple):
+    """What an epoch's validation looks at.
+
+    Attributes:
+        images: the first of the validation images.
+        max_states: the most states that are enumerated.
+        num_samples: an image, where they are not.
+    """
+
+    images: Tensor
+    max_states: int
+    num_samples: int
+
+
+def epoch_validation(
+    config: ResolvedConfig, images: Float[Tensor, "N d"], num_training: int
+) -> Validation:
+    """An exact bound of some images; sampled, of a refined model, where that costs less.
+
+    A posterior that was refined is sure of most variables, so few samples do. States are enumerated
+    where that, in decoded codes, costs no more than the epoch's training, which decodes every
+    single change of a code of every image.
+
+    Args:
+        config: of the run.
+        images: of the validation set.
+        num_training: images in an epoch.
+    """
+    states, most = number_of_states(config.variables, config.values), max_states(config)
+    few = validation_subset(images, states, most, table_cost(config))
+    if not config.refine or config.variables == 1:  # whose values are decoded once for all images
+        return Validation(few, most, config.eval_samples)
+    changes = config.variables * (config.values - 1) + 1
+    trained = num_training * changes
+    few = few[: max(QUICK_IMAGES, num_training // SEARCHES)]
+    # A loss of a pixel of an image and a state costs what a hidden unit does of a decoded pixel.
+    if states <= most and states * (1 + len(few) / config.hidden) <= trained:
+        return Validation(few, most, config.eval_samples)
+    count = max(QUICK_IMAGES, trained // (SEARCHES * changes + QUICK_SAMPLES))
+    return Validation(images[:count], min(most, states - 1), QUICK_SAMPLES)
 
 
 @dataclass(frozen=True)

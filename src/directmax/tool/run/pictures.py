@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from directmax.distributions import (
     number_of_states,
 )
 from directmax.models import DiscreteVAE, MixedVAE, StructuredEncoder
+from directmax.tool.config import ResolvedConfig
 from directmax.tool.look import content
 from directmax.tool.look.content import Chart, Series
 from directmax.tool.look.figures import style, svg, whole_numbers
@@ -191,10 +192,20 @@ def png(picture: UInt8[np.ndarray, "height width"], *, pixels: int = 900) -> byt
     return buffer.getvalue()
 
 
+def parts_of(config: ResolvedConfig) -> dict[str, str]:
+    """`PARTS` by names that say whose codes they are of, where those differ."""
+    if not config.refine:
+        return PARTS
+    learned = "where the search ends" if config.estimator == "local-search" else "the encoder's own"
+    return {f"training, {learned}": "train", "validation, refined": "validation"}
+
+
 def training_curves(
     lines: Sequence[dict[str, Any]],
     best_epoch: int,
     others: Sequence[Sequence[dict[str, Any]]] = (),
+    *,
+    parts: Mapping[str, str] = PARTS,
 ) -> content.Figure:
     """Bound and KL term by epoch, of training and validation images.
 
@@ -202,8 +213,9 @@ def training_curves(
         lines: of `metrics.jsonl`.
         best_epoch: the epoch whose weights were chosen; 0 for none.
         others: the same of starts that were not continued, of which the bound is drawn.
+        parts: of a line, by what they are called; see `parts_of`.
     """
-    bounds = [_curve(name, lines, part) for name, part in PARTS.items()]
+    bounds = [_curve(name, lines, part) for name, part in parts.items()]
     bounds += [
         replace(_curve("validation, other starts", other, "validation"), faint=True)
         for other in others
@@ -217,7 +229,7 @@ def training_curves(
     if best_epoch:
         label = f"best, epoch {best_epoch}"
         bounds.append(Series(label, (best_epoch,) * 2, limits, color="green", dash="dotted"))
-    kl = [_curve(name, lines, part, "kl") for name, part in PARTS.items()]
+    kl = [_curve(name, lines, part, "kl") for name, part in parts.items()]
     charts = [
         Chart("Bound", "epoch", "bound, nats per image", bounds, y_limits=limits),
         Chart("KL term", "epoch", "KL term, nats per image", kl),

@@ -87,7 +87,12 @@ def render(
         lead=_lead(config, summary),
         results=_results(summary, data),
         notes=[training_note(summary, lines), *summary.get("advice", [])],
-        curves=pictures.training_curves(lines, summary["best_epoch"], folder.other_starts()),
+        curves=pictures.training_curves(
+            lines,
+            summary["best_epoch"],
+            folder.other_starts(),
+            parts=pictures.parts_of(config),
+        ),
         pictures=drawn,
         usage=usage,
         settings=_settings(config),
