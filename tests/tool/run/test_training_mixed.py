@@ -218,13 +218,13 @@ def test_without_labels_values_are_matched_on_validation_images(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_labels_help(tmp_path: Path) -> None:
-    """With 100 labels of 1,197 digits most test digits are recognised, with none few."""
+    """With 100 labels of 1,197 digits, in 600 steps, most test digits are recognised, with none few."""
     accuracy = {}
     for labels in (0, 100):
         folder = tmp_path / str(labels)
         succeed(
             *("train", "--device", "cpu", "--model", "mixed", "--hidden", "100"),
-            *("--labels", labels, "--epochs", "40", "--run-dir", folder),
+            *("--labels", labels, "--epochs", "100", "--run-dir", folder),
         )
         accuracy[labels] = read(folder / "summary.json")["test"]["accuracy"]
     assert accuracy[100] > 0.85
