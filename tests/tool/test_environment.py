@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from directmax.tool import environment
+from directmax.tool import environment, start
 from directmax.tool.data.locate import user_cache
 from directmax.tool.files import RunError, user_path
 from directmax.tool.run import processes
@@ -30,6 +30,31 @@ def test_what_others_left_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not set(os.environ) & set(STRAY)
     assert os.environ["OMP_NUM_THREADS"] == "2"
     assert not environment.is_helper()
+
+
+def test_a_build_time_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(monkeypatch, SOURCE_DATE_EPOCH="x")
+    assert "SOURCE_DATE_EPOCH" not in os.environ
+
+
+@pytest.mark.parametrize("value", ["", " ", "1", "4,2", "1024"])
+def test_numbers_of_threads(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    prepared(monkeypatch, OMP_NUM_THREADS=value)
+    assert os.environ.get("OMP_NUM_THREADS") == (value.strip() or None)
+
+
+@pytest.mark.parametrize("value", ["abc", "0", "-1", "1.5", "1025", "9" * 5000, "4,", "²"])
+def test_what_is_no_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], value: str
+) -> None:
+    monkeypatch.setattr(os, "environ", {**os.environ, "OMP_NUM_THREADS": value})
+    monkeypatch.setattr(start.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(start.threading, "excepthook", None)
+    assert start.main() == 2
+    message = capfd.readouterr().err
+    assert message.startswith("directmax: OMP_NUM_THREADS must be")
+    assert message.count("\n") == 1
+    assert len(message) < 200
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from command_line import read
-from directmax.tool.files import RunError, read_bytes, read_json, write_atomic, write_json
+from directmax.tool.files import (
+    RunError,
+    making_folder,
+    read_bytes,
+    read_json,
+    write_atomic,
+    write_json,
+)
 from directmax.tool.run.checkpoint import load_checkpoint
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.state import Position
@@ -170,3 +177,23 @@ def test_write_atomic_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
 def test_write_json_is_valid_json(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"a": [float("nan"), 1.5], "b": {"c": float("inf")}})
     assert read(tmp_path / "x.json") == {"a": [None, 1.5], "b": {"c": None}}
+
+
+def test_no_folder_is_left_where_nothing_could_be_written(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+
+    def write(folder: str, *, file: bool = False) -> None:
+        with making_folder(tmp_path / folder):
+            if file:
+                (tmp_path / folder / "file").touch()
+            raise KeyError
+
+    for folder in ("a/b/c", "old/d", "old"):
+        with pytest.raises(KeyError):
+            write(folder)
+    with pytest.raises(RunError):
+        write("e/" + "x" * 300)
+    assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+    with pytest.raises(KeyError):
+        write("f", file=True)
+    assert (tmp_path / "f" / "file").exists()

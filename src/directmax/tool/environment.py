@@ -31,6 +31,8 @@ _OF_SCHEDULERS = (
     *("GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID"),
     *("JSM_NAMESPACE_RANK", "LSB_JOBID", "LSB_DJOB_RANKFILE"),
 )
+_OF_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+_MOST_THREADS = 1024
 _CACHES = ("NUMBA_CACHE_DIR", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_HOME")
 _PLAIN = {
     **{"−": "-", "–": "-", "—": "-", "·": "*", "×": "x", "…": "...", "█": "#", "ε": "epsilon"},
@@ -44,9 +46,14 @@ def prepare() -> None:
     Variables that another launcher left are dropped, as libraries would take this process for one
     of several. Caches go to a folder that can be written. Characters that the terminal does not
     have are written in others. Streams that are closed write to nothing. A terminal that has hardly
-    any columns has some.
+    any columns has some. The time that a build pretends it is (`SOURCE_DATE_EPOCH`) is dropped, as
+    no file of ours has a date: numpy would end at one that is no number.
+
+    Raises:
+        ValueError: a number of threads that nobody can have meant.
     """
     _open_streams()
+    os.environ.pop("SOURCE_DATE_EPOCH", None)
     os.environ["MPLBACKEND"] = "agg"  # to files; a notebook leaves its own to its commands
     if shutil.get_terminal_size().columns < NARROWEST:
         os.environ["COLUMNS"] = str(NARROWEST)
@@ -63,6 +70,7 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="directmax")
+    _check_threads()
 
 
 def by_torchrun() -> bool:
@@ -110,6 +118,23 @@ def _open_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (to the end)
+
+
+def _check_threads() -> None:
+    """Libraries would print several lines about what is no number, and start any number."""
+    for name in _OF_THREADS:
+        value = os.environ.get(name, "").strip()
+        levels = [each.strip() for each in value.split(",")]  # of threads that start threads
+        if not value:  # as in a script whose own variable is not set
+            os.environ.pop(name, None)
+        elif not all(
+            each.isascii() and each.isdecimal() and 1 <= int(each[:9]) <= _MOST_THREADS
+            for each in levels
+        ):
+            raise ValueError(
+                f"{name} must be a number of threads from 1 to {_MOST_THREADS:,}, got "
+                f"{value!r:.50}; unset it for the default"
+            )
 
 
 def _scratch() -> Path:

@@ -194,6 +194,24 @@ def make_folder(path: Path) -> None:
         raise cannot_write(path, error) from error
 
 
+@contextlib.contextmanager
+def making_folder(path: Path) -> Iterator[None]:
+    """`make_folder`; where what is then written fails, no folder is left that was made for it.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    new = [each for each in (path, *path.parents) if not os.path.lexists(each)]
+    try:
+        make_folder(path)
+        yield
+    except BaseException:
+        for folder in new:
+            with contextlib.suppress(OSError):  # something else is in it
+                folder.rmdir()
+        raise
+
+
 def cannot_write(path: Path, error: OSError) -> RunError:
     """The error for a write that failed."""
     reason = error.strerror or str(error)

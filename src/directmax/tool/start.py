@@ -21,7 +21,12 @@ def main() -> int:
     for number in heard_signals():
         signal.signal(number, _leave)
     threading.excepthook = _of_a_thread
-    prepare()
+    try:
+        prepare()
+    except ValueError as error:
+        if not is_helper():
+            print(f"directmax: {error}", file=sys.stderr)
+        return 2
     from directmax.tool.cli import main as run
 
     code = run()

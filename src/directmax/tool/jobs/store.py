@@ -17,7 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from directmax.tool.files import RunError, lock, make_folder, read_json, reading, write_json
+from directmax.tool.files import (
+    RunError,
+    lock,
+    make_folder,
+    making_folder,
+    read_json,
+    reading,
+    write_json,
+)
 from directmax.tool.jobs.job import Job
 
 JOBS = "jobs"
@@ -87,8 +95,8 @@ class JobFolder:
         """
         if self.job_file.exists():
             return
-        make_folder(self.path)
-        write_json(self.job_file, {**self.job.to_dict(), "digest": self.job.digest()})
+        with making_folder(self.path):
+            write_json(self.job_file, {**self.job.to_dict(), "digest": self.job.digest()})
 
     def state(self) -> State:
         """How far it is.

@@ -8,7 +8,7 @@ import typing
 from pathlib import Path
 from typing import Any, Literal, Union
 
-from directmax.tool.files import RunError, cannot_write, read_json, write_json
+from directmax.tool.files import RunError, making_folder, read_json, write_json
 
 
 class Record:
@@ -72,11 +72,8 @@ class Record:
         """
         if self.path is None:
             return
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.path.parent, error) from error
-        write_json(self.path, self.to_dict())
+        with making_folder(self.path.parent):
+            write_json(self.path, self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """What the file holds."""

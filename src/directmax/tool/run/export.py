@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import logging
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from directmax._choices import check_choice
 from directmax.models import StructuredEncoder
-from directmax.tool.files import RunError, cannot_write, make_folder, user_path
+from directmax.tool.files import RunError, cannot_write, making_folder, user_path
 from directmax.tool.run.export_parts import ExportedDecoder, ExportedEncoder
 from directmax.tool.run.trained import TrainedModel, load
 
@@ -64,11 +63,12 @@ def export_run(
     folder = user_path(output)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"cannot write to {output}: it is no folder")
-    new = not folder.exists()
-    make_folder(folder)
     differences = {}
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".half-") as half:
+        with (
+            making_folder(folder),
+            tempfile.TemporaryDirectory(dir=folder, prefix=".half-") as half,
+        ):
             written = []
             for name, part in _parts(trained).items():
                 file = Path(half) / f"{name}{FORMATS[format]}"
@@ -82,9 +82,6 @@ def export_run(
                 file.replace(folder / file.name)
     except OSError as error:
         raise cannot_write(folder, error) from error
-    finally:
-        if new and not any(folder.iterdir()):
-            shutil.rmtree(folder, ignore_errors=True)
     return differences
 
 
