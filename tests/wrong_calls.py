@@ -11,6 +11,7 @@ from torch import Tensor
 
 import directmax as dm
 from directmax import distributions, estimators, laboratory, objectives, solvers
+from wrong_calls_of_gradients import attach_calls
 from wrong_calls_of_models import images, model_calls
 from wrong_calls_of_structures import structure_calls
 from wrong_values import Call, WrongCall, always, method, wrong_values
@@ -76,6 +77,8 @@ def _estimator_calls() -> Iterator[Call]:
         q = coupled() if cls is dm.ClampedArgmax else q
         surrogate = (dm.Surrogate(2, 3),) if cls is dm.Relax else ()
         made = cls(*surrogate)
+        sizes = {"num_variables": always(2), "num_values": always(3)}
+        yield Call(f"{cls.__name__}().evaluations", made.evaluations, sizes)
         yield Call(
             f"{cls.__name__}()",
             made,
@@ -200,7 +203,7 @@ def _laboratory_calls() -> Iterator[Call]:
 def calls() -> list[Call]:
     """All that is called."""
     makers = (_estimator_calls, _distribution_calls, _solver_calls, _objective_calls)
-    more = (_laboratory_calls, model_calls, _other_calls, structure_calls)
+    more = (_laboratory_calls, model_calls, _other_calls, structure_calls, attach_calls)
     return [call for make in (*makers, *more) for call in make()]
 
 

@@ -99,6 +99,14 @@ def check_real(name: str, value: object) -> Tensor:
     return value
 
 
+def check_real_of_shape(name: str, value: object, shape: tuple[int, ...], axes: str) -> Tensor:
+    """Return `value` if it is a floating-point tensor of just this shape."""
+    tensor = check_real(name, value)
+    if tensor.shape != shape:
+        raise ValueError(f"{name} must have shape ({axes}) = {shape}, got {tuple(tensor.shape)}")
+    return tensor
+
+
 def check_one_hot(name: str, z: Tensor) -> None:
     """Refuse what is not one-hot along the last axis; reads the tensor."""
     right = ((z == 0) | (z == 1)).all(-1) & (z.sum(-1) == 1)

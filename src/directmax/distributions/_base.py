@@ -14,8 +14,10 @@ from directmax._transforms import in_transforms, once
 from directmax._validation import (
     check_broadcast,
     check_count,
+    check_number,
     check_one_hot,
     check_real,
+    check_real_of_shape,
     check_tensor,
 )
 from directmax.distributions._enumeration import DEFAULT_MAX_STATES
@@ -79,7 +81,18 @@ class DiscreteDistribution(ABC):
         second: Float[Tensor, "s b n k"],
         weight: Float[Tensor, " b"] | float,
     ) -> Float[Tensor, " b"]:
-        """`value`, with the gradient of weight · mean_s(h(first) − h(second)) added to its own."""
+        """`value`, with the gradient of weight · mean_s(h(first) − h(second)) added to its own.
+
+        Args:
+            value: `(b,)`.
+            first: assignments.
+            second: as many.
+            weight: one number, or one for every problem.
+
+        Raises:
+            TypeError, ValueError: no tensors of these shapes.
+        """
+        weight = self._check_attached(value, weight, first=first, second=second)
         surrogate = once(weight * (self.score(first) - self.score(second)).mean(0))
         return value + (surrogate - surrogate.detach())  # adds exactly 0
 
@@ -89,7 +102,12 @@ class DiscreteDistribution(ABC):
         z: Float[Tensor, "s b n k"],
         weight: Float[Tensor, "s b"],
     ) -> Float[Tensor, " b"]:
-        """`value`, with the gradient of mean_s weight_s log q(z_s) added to its own."""
+        """`value`, with the gradient of mean_s weight_s log q(z_s) added to its own.
+
+        Raises:
+            TypeError, ValueError: no tensors of these shapes.
+        """
+        self._check_weighted(value, z, weight)
         surrogate = once((weight * self.log_prob(z)).mean(0))
         return value + (surrogate - surrogate.detach())  # adds exactly 0
 
@@ -152,6 +170,37 @@ class DiscreteDistribution(ABC):
         if shift is not None:
             check_tensor("shift", shift, self._shape, "batch, variables, values")
             check_broadcast("noise and shift", noise, shift)
+
+    def _check_value(self, value: Tensor) -> None:
+        """A number for every problem, to which a gradient is attached."""
+        check_real_of_shape("value", value, (self.batch_size,), "batch")
+
+    def _check_attached(
+        self, value: Tensor, weight: Tensor | float, *, first: Tensor, second: Tensor
+    ) -> Tensor | float:
+        """What `attach` takes; returns the weight."""
+        self._check_value(value)
+        for name, z in (("first", first), ("second", second)):
+            check_tensor(name, check_real(name, z), self._shape, "batch, variables, values")
+            if z.ndim != 4:
+                raise ValueError(f"{name} must have 4 axes, got shape {tuple(z.shape)}")
+        check_broadcast("first and second", first, second)
+        if not isinstance(weight, Tensor):
+            return check_number("weight", weight)
+        return check_real_of_shape("weight", weight, (self.batch_size,), "batch")
+
+    def _check_weighted(self, value: Tensor, z: Tensor, weight: Tensor) -> None:
+        """What `attach_log_prob` takes."""
+        self._check_value(value)
+        self._check(z)
+        if z.ndim != 4:
+            raise ValueError(f"z must have 4 axes, got shape {tuple(z.shape)}")
+        check_real_of_shape("weight", weight, tuple(z.shape[:2]), "samples, batch")
+
+    def _check_alternatives(self, noise: Tensor, z: Tensor) -> None:
+        """What `alternatives` takes."""
+        check_tensor("noise", check_real("noise", noise), self._shape, "batch, variables, values")
+        check_tensor("z", z, tuple(noise.shape), "samples, batch, variables, values")
 
     def _check_given(self, noise: Tensor, labels: Tensor) -> None:
         """Noise on the single variables, and labels, as `argmax_given` takes them."""

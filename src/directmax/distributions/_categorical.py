@@ -124,6 +124,7 @@ class Categorical(LinearPotentials):
         weight: Float[Tensor, "s b"],
     ) -> Float[Tensor, " b"]:
         """`value`, with the gradient of mean_s weight_s log q(z_s), weight_s (z_s − probs)."""
+        self._check_weighted(value, z, weight)
         each = weight[..., None, None]
         gradient = (each * z).mean(0) - each.mean(0) * self.probs.detach()
         return self.with_gradient(value, gradient)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from directmax._masks import chosen
 from directmax._transforms import once
+from directmax._validation import check_real_of_shape
 from directmax.distributions._base import DiscreteDistribution
 
 
@@ -41,6 +42,7 @@ class LinearPotentials(DiscreteDistribution):
 
         h is linear in its potentials, so that gradient is weight · mean_s(first − second) itself.
         """
+        weight = self._check_attached(value, weight, first=first, second=second)
         gradient = (first - second).mean(0)  # (b, n, k)
         each = weight[:, None, None] if isinstance(weight, Tensor) else weight
         return self.with_gradient(value, gradient * each)
@@ -48,7 +50,13 @@ class LinearPotentials(DiscreteDistribution):
     def with_gradient(
         self, value: Float[Tensor, " b"], gradient: Float[Tensor, "b n k"]
     ) -> Float[Tensor, " b"]:
-        """`value`, with this gradient of the potentials, a constant, added to its own."""
+        """`value`, with this gradient of the potentials, a constant, added to its own.
+
+        Raises:
+            TypeError, ValueError: no floating-point tensors of these shapes.
+        """
+        self._check_value(value)
+        check_real_of_shape("gradient", gradient, self._shape, "batch, variables, values")
         potentials = once(self.potentials)
         finite = potentials.masked_fill(potentials == -torch.inf, 0.0)
         surrogate = (finite * gradient).sum((-2, -1))

@@ -11,19 +11,25 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._choices import check_choice
-from directmax._masks import binary_potentials, check_masked, chosen, without_infinities
+from directmax._masks import binary_potentials, check_masked
 from directmax._precision import no_autocast, widened
-from directmax._transforms import once
-from directmax._validation import check_count, check_flag, check_float_tensor, check_tensor
-from directmax.distributions._base import DiscreteDistribution
+from directmax._validation import (
+    check_count,
+    check_flag,
+    check_float_tensor,
+    check_positive,
+    check_real,
+    check_tensor,
+)
 from directmax.distributions._categorical import Categorical
 from directmax.distributions._enumeration import (
     DEFAULT_MAX_STATES,
     enumerate_states,
     number_of_states,
 )
-from directmax.distributions._gibbs import Moments, WithGradient, moments
+from directmax.distributions._gibbs import Moments, moments
 from directmax.distributions._observed import remaining_potentials
+from directmax.distributions._pairwise_potentials import PairwisePotentials
 from directmax.gumbel import sample_gumbel
 from directmax.solvers import (
     PairwiseSolver,
@@ -31,18 +37,14 @@ from directmax.solvers import (
     Status,
     check_potentials,
     choose_solver,
-    coupling_reach,
     pair_products,
     potential,
 )
 
 Perturbation = Literal["unary", "states"]
 
-FORBIDDEN = 50.0
-"""A forbidden value has less than e^{−100} of the probability of the other, whatever the rest."""
 
-
-class PairwiseBinary(DiscreteDistribution):
+class PairwiseBinary(PairwisePotentials):
     r"""q(z) ∝ exp h(z), h(z) = Σ_i h_i(z_i) + Σ_{i<j} h_ij z_i z_j, for z in {0, 1}^n.
 
     Two ways to draw samples by maximisation:
@@ -118,19 +120,6 @@ class PairwiseBinary(DiscreteDistribution):
             f"perturbation={self.perturbation!r})"
         )
 
-    @property
-    def _finite(self) -> Float[Tensor, "b n 2"]:
-        """Potentials whose forbidden values are so unlikely that no sum over states notices."""
-        if not self.forbids:
-            return self.unary
-        reach = coupling_reach(self.pairwise, self.num_variables).unsqueeze(-1)
-        return without_infinities(self.unary, reach + FORBIDDEN)
-
-    @property
-    def field(self) -> Float[Tensor, "b n"]:
-        """h_i(1) − h_i(0); large where a value is forbidden."""
-        return self._finite[..., 1] - self._finite[..., 0]
-
     def moments(self) -> Moments:
         """log Z, E[h], E[φ] and Cov(h, φ) of the Gibbs distribution, φ = z_i or z_i z_j.
 
@@ -195,10 +184,20 @@ class PairwiseBinary(DiscreteDistribution):
             temperature: τ > 0.
 
         Raises:
-            ValueError: noise of another shape, or more than 2^20 states.
+            TypeError: noise is no floating-point tensor, or the temperature no number.
+            ValueError: noise of another shape, τ ≤ 0, or more than 2^20 states.
+
+        Example:
+            >>> q = PairwiseBinary(torch.zeros(1, 2, 2), torch.ones(1, 1), perturbation="states")
+            >>> q.relaxed(torch.zeros(1, 1, 4), 1.0)[0, 0, :, 1]  # without noise: the marginals
+            tensor([0.6502, 0.6502])
+
+        Reference: Jang et al. 2017 and Maddison et al. 2017 (Gumbel-softmax), over the states.
         """
-        check_tensor("noise", noise, (self.batch_size, 2**self.num_variables), "batch, states")
         states = self._states(2**20)
+        ending = self.batch_size, len(states)
+        check_tensor("noise", check_real("noise", noise), ending, "batch, states")
+        temperature = check_positive("temperature", temperature)
         weights = ((self._scores(states) + noise) / temperature).softmax(-1)
         with no_autocast(self.device):
             return (weights @ states.flatten(1)).unflatten(-1, (self.num_variables, 2))
@@ -265,7 +264,11 @@ class PairwiseBinary(DiscreteDistribution):
             The assignments, and by how much each falls short of z*, γ_i left out of both:
             (max with z_i as in z*) − (max with z_i changed), which may be negative. Where the other
             value is forbidden: z* itself, and infinity.
+
+        Raises:
+            TypeError, ValueError: noise, or z, is no tensor of that shape.
         """
+        self._check_alternatives(noise, z)
         unary = self.unary.detach() + noise
         pairwise = self.pairwise.detach()
         solution = self.solver.alternatives(unary, pairwise, z, validate=False)
@@ -278,43 +281,6 @@ class PairwiseBinary(DiscreteDistribution):
     def mode(self) -> Float[Tensor, "b n 2"]:
         """The most probable assignment, one-hot, by the solver."""
         return self._solve(self.unary.detach()).value
-
-    def score(self, z: Float[Tensor, "*s b n 2"]) -> Float[Tensor, "*s b"]:
-        """h(z), differentiable with respect to the potentials."""
-        self._check(z)
-        pairs = (pair_products(z[..., 1]) * self.pairwise).sum(-1)
-        return chosen(self.unary, z) + pairs
-
-    def attach(
-        self,
-        value: Float[Tensor, " b"],
-        first: Float[Tensor, "s b n 2"],
-        second: Float[Tensor, "s b n 2"],
-        weight: Float[Tensor, " b"] | float,
-    ) -> Float[Tensor, " b"]:
-        """`value`, with the gradient of weight · mean_s(h(first) − h(second)) added to its own.
-
-        That is weight · mean_s(first − second) for the unary potentials and the same difference of
-        z_i z_j for the pairwise ones: h is linear in both.
-        """
-        each = weight[:, None] if isinstance(weight, Tensor) else weight
-        on, other = first[..., 1], second[..., 1]  # (s, b, n)
-        return self.with_gradient(
-            value,
-            (on - other).mean(0) * each,
-            (pair_products(on) - pair_products(other)).mean(0) * each,
-        )
-
-    def with_gradient(
-        self,
-        value: Float[Tensor, " b"],
-        field: Float[Tensor, "b n"],
-        pairwise: Float[Tensor, "b P"],
-    ) -> Float[Tensor, " b"]:
-        """`value`, with these gradients of h_i(1) − h_i(0) and h_ij added to its own."""
-        potentials = once(self.field), once(self.pairwise)
-        both: Tensor = WithGradient.apply(value, *potentials, field, pairwise)
-        return both
 
     def log_normalizer(self) -> Float[Tensor, " b"]:
         """log Σ_z e^{h(z)}, in nats. Its gradient: the moments of q.

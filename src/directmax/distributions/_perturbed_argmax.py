@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from directmax._masks import allowed, binary_potentials, check_masked, without_infinities
-from directmax._validation import check_count, check_flag, check_positive, check_real, check_tensor
+from directmax._validation import check_count, check_flag, check_positive, check_tensor
 from directmax.distributions._noise import Noise, check_noise, draw
 from directmax.distributions._structured import StructuredPotentials
 from directmax.structures import Structure
@@ -228,9 +228,7 @@ class PerturbedArgmax(StructuredPotentials):
             The assignments, and by how much each falls short of z*, γ_i left out of both, which may
             be negative. Where no z in Z has that value: z* itself, and infinity.
         """
-        check_tensor("noise", noise, self._shape, "batch, variables, values")
-        check_real("noise", noise)
-        check_tensor("z", z, tuple(noise.shape), "samples, batch, variables, values")
+        self._check_alternatives(noise, z)
         scores = self.unary.detach() + noise
         difference = noise[..., 1] - noise[..., 0]  # γ_i(1) − γ_i(0)
         margin = (difference * (2 * z[..., 1] - 1)).movedim(-1, 0)

@@ -30,7 +30,7 @@ class _Antithetic(Estimator):
         super().__init__()
         self.num_samples = check_num_samples(num_samples)
 
-    def evaluations(self, num_variables: int, num_values: int) -> int:
+    def _evaluations(self, num_variables: int, num_values: int) -> int:
         """Two a pair."""
         return 2 * self.num_samples
 

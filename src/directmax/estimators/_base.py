@@ -186,13 +186,28 @@ class Estimator(nn.Module, ABC):
     def evaluations(self, num_variables: int, num_values: int) -> int:
         """Assignments for which a call computes f, for each problem; derivatives not counted.
 
-        One a sample, where a class does not say otherwise.
+        Of a sample one, where a class needs no more: m(k−1)+1 where the changes of single variables
+        are looked at (k in all for n = 1; m = n unless the estimator's `num_variables` is less),
+        (moves + 1) times that with LocalSearch, n + 1 with ClampedArgmax, two with Arm and DisArm,
+        three with Rebar and Relax; in all k^n with Exact.
+
+        Args:
+            num_variables: n.
+            num_values: k.
+
+        Raises:
+            TypeError, ValueError: no positive integers, or k^n beyond 2^63 with Exact.
 
         Example:
             >>> from directmax import Direct, Exact
             >>> Direct().evaluations(15, 2), Exact().evaluations(15, 2)
             (16, 32768)
         """
+        return self._evaluations(
+            check_count("num_variables", num_variables), check_count("num_values", num_values)
+        )
+
+    def _evaluations(self, num_variables: int, num_values: int) -> int:
         return self.num_samples
 
     def extra_repr(self) -> str:

@@ -65,7 +65,7 @@ class ClampedArgmax(Estimator):
         super().__init__()
         self.num_samples = check_num_samples(num_samples)
 
-    def evaluations(self, num_variables: int, num_values: int) -> int:
+    def _evaluations(self, num_variables: int, num_values: int) -> int:
         """(n + 1) a sample."""
         return self.num_samples * (num_variables + 1)
 

@@ -144,7 +144,7 @@ class Direct(Estimator):
             self.num_variables = check_count("num_variables", num_variables)
         self._latest: Tensor | float | None = None
 
-    def evaluations(self, num_variables: int, num_values: int) -> int:
+    def _evaluations(self, num_variables: int, num_values: int) -> int:
         """m(k−1)+1 a sample, m = n unless `num_variables` is less; k in all for n = 1."""
         if (few := subset_of(self.num_variables, num_variables)) is not None:
             return subset_evaluations(self.num_samples, few, num_values)

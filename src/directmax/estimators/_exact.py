@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from directmax._validation import LARGEST, check_count
-from directmax.distributions import DEFAULT_MAX_STATES, DiscreteDistribution
+from directmax.distributions import DEFAULT_MAX_STATES, DiscreteDistribution, number_of_states
 from directmax.estimators._base import Estimate, Estimator
 from directmax.objectives import Objective, state_losses
 
@@ -39,9 +39,9 @@ class Exact(Estimator):
         super().__init__()
         self.max_states = check_count("max_states", max_states, maximum=LARGEST)
 
-    def evaluations(self, num_variables: int, num_values: int) -> int:
+    def _evaluations(self, num_variables: int, num_values: int) -> int:
         """k^n."""
-        return num_values**num_variables
+        return number_of_states(num_variables, num_values, LARGEST)
 
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None

@@ -56,7 +56,7 @@ class ImplicitMLE(Direct):
     needs_derivative: ClassVar[bool] = True
     _winner_only: ClassVar[bool] = False
 
-    def evaluations(self, num_variables: int, num_values: int) -> int:
+    def _evaluations(self, num_variables: int, num_values: int) -> int:
         """One a sample."""
         return self.num_samples
 

@@ -86,7 +86,7 @@ class LocalDivergence(Estimator):
         self.num_samples = check_num_samples(num_samples)
         self._latest: float | None = None
 
-    def evaluations(self, num_variables: int, num_values: int) -> int:
+    def _evaluations(self, num_variables: int, num_values: int) -> int:
         """n(k−1)+1 a sample; k in all for n = 1."""
         return table_evaluations(self.num_samples, num_variables, num_values)
 

@@ -76,7 +76,7 @@ class LocalExpectation(Estimator):
             raise ValueError("slope=True predicts variables left out by num_variables: give it")
         self.slope = check_flag("slope", slope)
 
-    def evaluations(self, num_variables: int, num_values: int) -> int:
+    def _evaluations(self, num_variables: int, num_values: int) -> int:
         """m(k−1)+1 a sample, m = n unless `num_variables` is less; k in all for n = 1."""
         if (few := subset_of(self.num_variables, num_variables)) is not None:
             return subset_evaluations(self.num_samples, few, num_values)

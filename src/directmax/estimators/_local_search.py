@@ -107,7 +107,7 @@ class LocalSearch(LocalDivergence):
         self.moves = moves if callable(moves) else check_count("moves", moves, minimum=0)
         self.refined = refined if callable(refined) else check_flag("refined", refined)
 
-    def evaluations(self, num_variables: int, num_values: int) -> int:
+    def _evaluations(self, num_variables: int, num_values: int) -> int:
         """(moves + 1)(n(k−1)+1) a sample; for n = 1 k in all."""
         table = table_evaluations(self.num_samples, num_variables, num_values)
         return table if num_variables == 1 else (self._moves() + 1) * table

@@ -50,10 +50,6 @@ class NoiseScore(Estimator):
         super().__init__()
         self.num_samples = check_num_samples(num_samples)
 
-    def evaluations(self, num_variables: int, num_values: int) -> int:
-        """One a sample."""
-        return self.num_samples
-
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:

@@ -87,7 +87,7 @@ class Rebar(Estimator):
             self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)), learn)
             self.scale = nn.Parameter(torch.tensor(float(scale)), learn)
 
-    def evaluations(self, num_variables: int, num_values: int) -> int:
+    def _evaluations(self, num_variables: int, num_values: int) -> int:
         """Three a sample: at z, s and s̃."""
         return 3 * self.num_samples
 
@@ -293,7 +293,7 @@ class Relax(Rebar):
             with torch.inference_mode(False):
                 self.scale = nn.Parameter(torch.zeros(()), requires_grad=False)
 
-    def evaluations(self, num_variables: int, num_values: int) -> int:
+    def _evaluations(self, num_variables: int, num_values: int) -> int:
         """Three a sample, at z, s and s̃; one with a black box."""
         return self.num_samples if self.black_box else 3 * self.num_samples
 
