@@ -229,6 +229,7 @@ class AttributeVAE(nn.Module):
         """
         if (labelled is None) != (labels is None):
             raise ValueError("labelled images and labels go together: give both or neither")
+        self._check(images, "images")
         images = channels_last(images)
         q, terms = self._bound_terms(images, generator, kl_gradient, kl_weight, switched)
         seen = partial(distorted, strength=distortion, generator=generator)

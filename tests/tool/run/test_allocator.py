@@ -13,7 +13,7 @@ import sys
 import torch
 from directmax.tool.run.allocator import keep_freed_memory
 
-if sys.argv[1] == "kept" and not keep_freed_memory():
+if not keep_freed_memory():
     sys.exit(3)
 
 def step():
@@ -30,11 +30,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is of Linux")
 def test_pages_are_not_faulted_in_again() -> None:
-    faults = {}
-    for how in ("as ever", "kept"):
-        command = [sys.executable, "-c", PROGRAM, how]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 3:
-            pytest.skip("this C library has no such setting")
-        faults[how] = int(done.stdout)
-    assert faults["kept"] < faults["as ever"] / 10
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 3:
+        pytest.skip("this C library has no such setting")
+    assert int(done.stdout) < 500  # of 24,576 pages that the blocks have

@@ -218,7 +218,7 @@ def test_without_labels_values_are_matched_on_validation_images(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_labels_help(tmp_path: Path) -> None:
-    """With 100 labels of 1,197 digits, in 600 steps, most test digits are recognised, with none few."""
+    """With 100 labels of 1,197 digits and 600 steps most test digits are found, with none few."""
     accuracy = {}
     for labels in (0, 100):
         folder = tmp_path / str(labels)

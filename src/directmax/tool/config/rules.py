@@ -312,7 +312,7 @@ def _check_search(config: ResolvedConfig) -> None:
                 f"{flag_of(name)} is for several variables: with one the posterior is exact; leave "
                 "it out"
             )
-    if config.moves_from and not config.moves:
+    if config.moves_from and config.moves == 0:
         raise ValueError(
             f"--moves-from is for draws that move, and --moves is {config.moves}: leave it out"
         )
