@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import traceback
 import warnings
-from pathlib import Path
 
 import pytest
 
 import directmax
 import directmax.solvers
-from wrong_calls import WrongCall, calls, wrong_calls
-
-PACKAGE = str(Path(directmax.__file__).parent)
-EXPECTED = r"must|expected|needs|unknown|takes|not finite"
-
-
-def fault(call: WrongCall) -> str | None:
-    """What is wrong with how a wrong call ends; None where it is right, or the call succeeds."""
-    try:
-        call()
-    except (TypeError, ValueError) as error:
-        message = str(error)
-        if not traceback.extract_tb(error.__traceback__)[-1].filename.startswith(PACKAGE):
-            return f"{call}: raised by torch or Python, {message}"
-        if "\n" in message:
-            return f"{call}: several lines, {message}"
-        if not re.search(rf"\b{call.argument}\b|{EXPECTED}", message):
-            return f"{call}: neither the argument nor what was expected, {message}"
-        return None
-    except Exception as error:  # the point is that there is no other
-        return f"{call}: {type(error).__name__}, {error}"
-    return f"{call} is accepted" if call.hopeless else None
+from wrong_calls import calls, wrong_calls
+from wrong_values import fault
 
 
 def faults(count: int, seed: int) -> list[str]:

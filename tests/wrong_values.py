@@ -1,10 +1,13 @@
-"""Calls with one argument that is wrong, and how it is drawn."""
+"""Calls with one argument that is wrong, how it is drawn, and how it must end."""
 
 from __future__ import annotations
 
 import random
+import re
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,8 @@ from torch import Tensor, nn
 import directmax as dm
 from directmax import distributions
 
+PACKAGE = str(Path(dm.__file__).parent)
+EXPECTED = r"must|expected|needs|unknown|takes|not finite"
 Make = Callable[[], Any]
 NOT_NUMBERS = ("x", None, [1], 1 + 1j, object(), torch.ones(2), np.array([1.0, 2.0]), b"1", {})
 OUT_OF_RANGE = (
@@ -135,3 +140,21 @@ def always(value: object) -> Make:
 def method(make: Make, name: str, **good: Make) -> Call:
     """A method of an object that is made anew."""
     return Call(f"{name} of {make.__name__}", lambda **given: getattr(make(), name)(**given), good)
+
+
+def fault(call: WrongCall) -> str | None:
+    """What is wrong with how a wrong call ends; None where it is right, or the call succeeds."""
+    try:
+        call()
+    except (TypeError, ValueError) as error:
+        message = str(error)
+        if not traceback.extract_tb(error.__traceback__)[-1].filename.startswith(PACKAGE):
+            return f"{call}: raised by torch or Python, {message}"
+        if "\n" in message:
+            return f"{call}: several lines, {message}"
+        if not re.search(rf"\b{call.argument}\b|{EXPECTED}", message):
+            return f"{call}: neither the argument nor what was expected, {message}"
+        return None
+    except Exception as error:  # the point is that there is no other
+        return f"{call}: {type(error).__name__}, {error}"
+    return f"{call} is accepted" if call.hopeless else None

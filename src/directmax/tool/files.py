@@ -139,7 +139,7 @@ def user_path(path: str | Path) -> Path:
         os.fsencode(path)
         if b"\0" in os.fsencode(path):
             raise RunError(f"{os.fspath(path)!r} is no path: it holds a zero byte")
-        return Path(path).expanduser()
+        return Path(os.fsdecode(path)).expanduser()
     except (RuntimeError, UnicodeEncodeError) as error:
         raise RunError(f"cannot use the path {os.fspath(path)!r}: {error}") from error
 

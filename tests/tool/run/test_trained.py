@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from directmax.tool.run.finished import evaluate_run, sample_run
 from directmax.tool.run.fitting_images import unit_images
 from directmax.tool.run.images import split_images
 from directmax.tool.run.train import train
+from wrong_values import Call, WrongCall, always, fault, wrong_values
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +172,35 @@ def test_images_that_do_not_fit(finished: Path, images: Any, words: str) -> None
 def test_codes_that_do_not_fit(finished: Path, z: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=r"^(rows of )?(one-hot )?z must"):
         directmax.load(finished, device="cpu").decode(z)
+
+
+def test_wrong_calls_of_a_trained_model(finished: Path, mixed: Path, attributes: Path) -> None:
+    """One line that names the argument, or says what was expected."""
+    draw = random.Random(0)
+    drawn = {"generator": always(None)}
+    load = partial(directmax.load, os.fsencode(mixed))
+    calls = [Call("load", load, {"device": always("cpu")})]
+    for run in (finished, mixed, attributes):
+        model = directmax.load(run, device="cpu")
+        images = partial(torch.zeros, 2, *model.images.shape)
+        z = {"z": partial(torch.zeros, 2, model.config.variables, dtype=torch.int64)}
+        wide = {"gaussian": partial(torch.zeros, 2, model.config.gaussian)}
+        several = {"images": images, "num_samples": always(1), **drawn}
+        calls += [
+            Call("encode", model.encode, {**several, "progress": always(None)}),
+            Call("bound", model.bound, several),
+            Call("sample", model.sample, {"num_images": always(2), **drawn}),
+            Call("decode", model.decode, z if run == finished else {**z, **wide}),
+        ]
+    for call in calls:
+        call.function(**{name: make() for name, make in call.good.items()})
+    wrong = [
+        WrongCall(call, name, wrong_values(make(), draw))
+        for call in calls
+        for name, make in call.good.items()
+        for _ in range(8)
+    ]
+    assert [found for each in wrong if (found := fault(each))] == []
 
 
 def test_a_folder_of_an_earlier_version(copy: Path) -> None:
