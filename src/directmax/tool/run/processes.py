@@ -32,6 +32,8 @@ SILENCE = 60.0
 """Seconds after which a process that does not run is named."""
 NOTICE = 5.0
 """Seconds until the end of another process is known, once its connection broke."""
+INTERRUPTED = 130
+"""Exit code of a process that a signal ended in order."""
 _GO_ON = "--resume continues from the last checkpoint"
 
 
@@ -207,13 +209,17 @@ class _Watch:
                     )
 
     def _end(self) -> None:
-        """Where this process waits for what will not come, end it and its helpers."""
+        """Where this process waits for what will not come, end it and its helpers.
+
+        A signal to all of them while they connect ends a helper, and does not reach this process.
+        """
         if self._done.wait(2 * NOTICE):
             return
-        _say(str(self._lost))
+        interrupted = any(helper.returncode == INTERRUPTED for helper in self._helpers)
+        _say(f"interrupted: {self._lost}" if interrupted else str(self._lost))
         for helper in self._helpers:
             helper.kill()
-        os._exit(1)
+        os._exit(INTERRUPTED if interrupted else 1)
 
 
 def _how(code: int) -> str:
