@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
+
     from directmax.tool.run.trained import TrainedModel
 
 
-def load(run_dir: str | Path, *, device: str = "auto") -> TrainedModel:
+def load(run_dir: str | Path, *, device: str | torch.device = "auto") -> TrainedModel:
     """The best model of a run that `directmax train` wrote; the images are not needed.
 
     Args:
         run_dir: folder of the run.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda, cuda:N or mps, or a `torch.device`.
 
     Returns:
         An object with `encode(images)`: probabilities, the most probable code and samples;

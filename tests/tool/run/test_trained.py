@@ -305,16 +305,17 @@ def test_encode_attributes(attributes: Path, here: Path) -> None:
 
 
 def test_what_a_trained_model_refuses(finished: Path) -> None:
+    wrong: Any = 3
     with pytest.raises(TypeError, match="device must be"):
-        directmax.load(finished, device=3)  # type: ignore[arg-type]
-    model, images = directmax.load(finished, device=torch.device("cpu")), torch.zeros(2, 8, 8)  # type: ignore[arg-type]
+        directmax.load(finished, device=wrong)
+    model, images = directmax.load(finished, device=torch.device("cpu")), torch.zeros(2, 8, 8)
     for call in (model.encode, model.bound):
         with pytest.raises(TypeError, match="generator must be"):
-            call(images, generator=3)
+            call(images, generator=wrong)
     with pytest.raises(TypeError, match="generator must be"):
-        model.sample(2, generator=3)  # type: ignore[arg-type]
+        model.sample(2, generator=wrong)
     with pytest.raises(TypeError, match="progress must be"):
-        model.encode(images, progress="x")  # type: ignore[arg-type]
+        model.encode(images, progress=wrong)
 
 
 def test_encode_refuses(finished: Path, here: Path) -> None:

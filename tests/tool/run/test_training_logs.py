@@ -138,12 +138,8 @@ def test_logs_change_nothing_and_have_every_epoch(
     assert made.ended == 0
 
 
-@pytest.mark.usefixtures("every_epoch_saved")
-def test_a_run_that_is_continued_is_the_same_one(
-    tmp_path: Path, services: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "run"
-    arguments = (*TINY, "--epochs", "3", "--run-dir", folder, "--log", *NAMES)
+def stopped_after_two(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    """A run that is interrupted once its second epoch has ended."""
 
     def stop(trainer: Trainer, *rest: Any, epochs: Any = Trainer._run_epoch) -> None:
         epochs(trainer, *rest)
@@ -153,6 +149,16 @@ def test_a_run_that_is_continued_is_the_same_one(
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_run_epoch", stop)
         assert call(*arguments).code == 130
+
+
+@pytest.mark.usefixtures("every_epoch_saved")
+def test_a_run_that_is_continued_is_the_same_one(
+    tmp_path: Path, services: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    arguments = (*TINY, "--epochs", "3", "--run-dir", folder, "--log", *NAMES)
+
+    stopped_after_two(monkeypatch, *arguments)
     assert services.status == {"run1": "KILLED"}
     assert services.wandb[0].ended == 1
     succeed(*arguments, "--resume")
@@ -170,14 +176,7 @@ def test_services_have_what_is_saved(
     """An epoch that a crash loses is not there twice when it is repeated."""
     arguments = (*TINY, "--epochs", "3", "--run-dir", tmp_path / "run", "--log", *NAMES)
 
-    def crash(trainer: Trainer, *rest: Any, epochs: Any = Trainer._run_epoch) -> None:
-        epochs(trainer, *rest)
-        if trainer.position.epoch == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_run_epoch", crash)
-        assert call(*arguments).code == 130
+    stopped_after_two(monkeypatch, *arguments)
     succeed(*arguments, "--resume")
     assert [step for step, _ in services.metrics["validation/bound"]] == [1, 2, 3]
     logged = [[each["epoch"] for each in run.logged if "epoch" in each] for run in services.wandb]

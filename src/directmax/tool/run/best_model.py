@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import torch
+
 from directmax.models import AttributeVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.rules import check_data
@@ -50,12 +52,12 @@ class BestModel:
         return found
 
 
-def load_best(run_dir: str | Path, device: str = "auto") -> BestModel:
+def load_best(run_dir: str | Path, device: str | torch.device = "auto") -> BestModel:
     """The best model of a run.
 
     Args:
         run_dir: folder of the run.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda, cuda:N or mps, or a `torch.device`.
 
     Raises:
         RunError: the folder holds no finished epoch, or its checkpoint is damaged.

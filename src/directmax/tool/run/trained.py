@@ -300,6 +300,6 @@ class TrainedModel:
             ) from error
 
 
-def load(run_dir: str | Path, *, device: str = "auto") -> TrainedModel:
+def load(run_dir: str | Path, *, device: str | torch.device = "auto") -> TrainedModel:
     """The best model of a run; see `directmax.load`."""
     return TrainedModel(load_best(run_dir, device))
