@@ -53,13 +53,13 @@ def estimate(epsilon: float, fast: bool, num_samples: int) -> tuple[Estimate, Te
 def test_the_estimate_is_the_same(
     monkeypatch: pytest.MonkeyPatch, epsilon: float, num_samples: int
 ) -> None:
-    decoded, real = [], _candidates._loss_changes
+    decoded, real = [], _candidates.loss_changes
 
     def counted(logits: Tensor, change: Tensor, images: Tensor) -> Tensor:
         decoded.append(change.shape[:-1].numel())
         return real(logits, change, images)
 
-    monkeypatch.setattr(_candidates, "_loss_changes", counted)
+    monkeypatch.setattr(_candidates, "loss_changes", counted)
     slow, expected = estimate(epsilon, False, num_samples)
     every = sum(decoded)
     decoded.clear()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from directmax.distributions import Categorical
 from directmax.estimators._base import average, without_forbidden
-from directmax.objectives import Objective, evaluate, evaluate_many, real
+from directmax.objectives import Objective, changed, evaluate, evaluate_many, real
 
 
 def subset_of(few: int | None, num_variables: int) -> int | None:
@@ -106,7 +106,7 @@ def _rows(
     if fast is not None:
         found = fast(z.clone(), chosen, values)
     else:
-        found = evaluate_many(objective, _changed(z, chosen, values)).movedim(0, -1)
+        found = evaluate_many(objective, _changes(z, chosen, values)).movedim(0, -1)
     change = real(found, q.dtype) - losses.detach().unsqueeze(-1)  # (s, b, m (k − 1))
     columns = (chosen.unsqueeze(-1) * z.shape[-1] + values).flatten(-2)
     return torch.zeros_like(z).flatten(-2).scatter_(-1, columns, change.to(z)).view_as(z), chosen
@@ -119,17 +119,9 @@ def other_values(z: Float[Tensor, "s b n k"], chosen: Tensor) -> Tensor:
     return (value.unsqueeze(-1) + torch.arange(1, k, device=z.device)) % k
 
 
-def _changed(
+def _changes(
     z: Float[Tensor, "s b n k"], chosen: Tensor, values: Tensor
 ) -> Float[Tensor, "c s b n k"]:
     """All changes of the chosen variables, c = m (k − 1)."""
-    n, k = z.shape[-2:]
-    new = _one_hot(values, k, z).unsqueeze(-2)  # (s, b, m, k − 1, 1, k)
-    where = _one_hot(chosen, n, z)[..., None, :, None]
-    others = z[:, :, None, None] * (1 - where) + where * new  # (s, b, m, k − 1, n, k)
-    return others.flatten(2, 3).movedim(2, 0)
-
-
-def _one_hot(values: Tensor, size: int, like: Tensor) -> Tensor:
-    """As torch's, and also inside of torch.vmap."""
-    return (values.unsqueeze(-1) == torch.arange(size, device=like.device)).to(like.dtype)
+    variables = chosen.unsqueeze(-1).expand_as(values)
+    return changed(z, variables.flatten(-2), values.flatten(-2)).movedim(-3, 0)

@@ -17,9 +17,9 @@ from directmax.distributions import (
     number_of_states,
     state_block,
 )
-from directmax.models._decoding import decoded, reconstruction
+from directmax.models._decoding import reconstruction
 from directmax.models._pixels import Pixels
-from directmax.objectives import evaluate
+from directmax.objectives import decoded, evaluate
 
 TABLE_ELEMENTS = 2**24
 """Losses of (state, image) pairs held at a time."""

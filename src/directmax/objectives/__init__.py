@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from directmax.objectives._decisions import regret as regret
     from directmax.objectives._decisions import spo_plus as spo_plus
     from directmax.objectives._evaluate import Objective as Objective
+    from directmax.objectives._evaluate import changed as changed
     from directmax.objectives._evaluate import evaluate as evaluate
     from directmax.objectives._evaluate import evaluate_many as evaluate_many
     from directmax.objectives._evaluate import real as real
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     from directmax.objectives._mixed_reconstruction import (
         MixedReconstruction as MixedReconstruction,
     )
+    from directmax.objectives._plain_reconstruction import (
+        PlainReconstruction as PlainReconstruction,
+    )
+    from directmax.objectives._plain_reconstruction import decoded as decoded
     from directmax.objectives._pool import SolutionPool as SolutionPool
     from directmax.objectives._reconstruction import FactoredDecoder as FactoredDecoder
     from directmax.objectives._reconstruction import Reconstruction as Reconstruction

@@ -109,7 +109,7 @@ class Candidates:
                 row, change = (least < most[part]).nonzero(as_tuple=True)
                 steps = (hidden[row, change] @ weight.T).unsqueeze(1)  # (changes, 1, d)
                 row = row + start
-                losses = _loss_changes(self.logits[row], steps, images[row]).squeeze(-1)
+                losses = loss_changes(self.logits[row], steps, images[row]).squeeze(-1)
                 found.append(bound.index_put((row - start, change), losses.to(bound)))
         return (base[:, None] + torch.cat(found)).unflatten(1, (n, k - 1))
 
@@ -144,7 +144,7 @@ class Candidates:
             # As one matrix product: a batched one would copy.
             change = hidden.flatten(0, 1) @ (weight.bfloat16() if reduced else weight).T
             change = change.unflatten(0, hidden.shape[:2])  # (c, n(k-1), d)
-            return base[part, None] + _loss_changes(self.logits[part], change, self.images[part])
+            return base[part, None] + loss_changes(self.logits[part], change, self.images[part])
 
     def _hidden_changes(self, part: slice, reduced: bool) -> Tensor:
         """hidden(a + step) − hidden(a) of every change."""
@@ -170,7 +170,7 @@ def _moved_relu(
     return out
 
 
-def _loss_changes(
+def loss_changes(
     logits: Float[Tensor, "m d"], change: Float[Tensor, "m c d"], images: Float[Tensor, "m d"]
 ) -> Float[Tensor, "m c"]:
     """Σ_d softplus(L_d + Δ_d) − softplus(L_d) − x_d Δ_d."""
@@ -179,10 +179,14 @@ def _loss_changes(
         moved = softplus(logits.unsqueeze(1) + change).sum(-1)
         inner = torch.bmm(change, images.unsqueeze(-1)).squeeze(-1)
         return moved - softplus(logits).sum(-1, keepdim=True) - inner
-    from directmax.objectives._bernoulli_kernel import loss_changes
+    from directmax.objectives import _bernoulli_kernel
 
     out = torch.empty(change.shape[:2])
     bits = change.view(torch.int16) if change.dtype == torch.bfloat16 else change.float()
     arrays = tuple(t.contiguous().numpy() for t in (logits, bits, images.float(), out))
-    over_rows(lambda start, stop: loss_changes(*arrays, start, stop), len(out), minimum=8)
+    over_rows(
+        lambda start, stop: _bernoulli_kernel.loss_changes(*arrays, start, stop),
+        len(out),
+        minimum=8,
+    )
     return out

@@ -11,7 +11,7 @@ import math
 from typing import Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from directmax._memory import is_out_of_memory
@@ -233,17 +233,35 @@ def single_change_losses(
         return real(table, z.dtype)
     num_variables, num_values = z.shape[-2:]
     base = evaluate(objective, z) if losses is None else losses  # (*s, b)
-    chunk = _chunk(objective, z)
-    changes = [(i, r) for i in range(num_variables) for r in range(1, num_values)]
-    parts = []
-    for start in range(0, len(changes), chunk):
-        part = z.expand(min(chunk, len(changes) - start), *z.shape).clone()
-        for row, (i, r) in enumerate(changes[start : start + chunk]):
-            part[row, ..., i, :] = z[..., i, :].roll(r, -1)  # z_i + r modulo k
-        parts.append(evaluate(objective, part))
-    changed = torch.cat(parts).unflatten(0, (num_variables, num_values - 1))  # (n, k-1, *s, b)
-    changed = changed.movedim((0, 1), (-2, -1))  # (*s, b, n, k-1)
-    return align_changes(base, changed, z)
+    columns = torch.arange(num_variables * (num_values - 1), device=z.device)
+    variables, shifts = columns // (num_values - 1), columns % (num_values - 1) + 1
+    held, parts = z.argmax(-1), []
+    for some in torch.stack([variables, shifts]).split(_chunk(objective, z), 1):
+        values = (held[..., some[0]] + some[1]) % num_values  # (*s, b, c)
+        part = changed(z, some[0].expand_as(values), values)
+        parts.append(evaluate(objective, part.movedim(-3, 0)))
+    table = torch.cat(parts).unflatten(0, (num_variables, num_values - 1))  # (n, k-1, *s, b)
+    return align_changes(base, table.movedim((0, 1), (-2, -1)), z)
+
+
+def changed(
+    z: Float[Tensor, "*s n k"], variables: Int64[Tensor, "*s c"], values: Int64[Tensor, "*s c"]
+) -> Float[Tensor, "*s c n k"]:
+    """Assignments in each of which one variable of z has another value.
+
+    Example:
+        >>> z = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
+        >>> changed(z, torch.tensor([[1]]), torch.tensor([[1]]))
+        tensor([[[[1., 0.],
+                  [0., 1.]]]])
+    """
+    k, count = z.shape[-1], values.shape[-1]
+    # The new tensor depends on all three, so that torch.vmap may write to it.
+    copies = z.flatten(-2).unsqueeze(-2) + torch.zeros_like(values, dtype=z.dtype).unsqueeze(-1)
+    start = variables * k
+    old = start + z.argmax(-1).gather(-1, variables)
+    copies.scatter_(-1, old.unsqueeze(-1), 0.0).scatter_(-1, (start + values).unsqueeze(-1), 1.0)
+    return copies.view(*z.shape[:-2], count, *z.shape[-2:])
 
 
 def align_changes(
