@@ -20,6 +20,9 @@ from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
 
 CHUNK_ELEMENTS = 2**22
 """Assignments are passed to a plain objective in chunks of at most so many one-hot entries."""
+CHUNK_ASSIGNMENTS_CPU = 2**11
+"""And of so many assignments where no gradient is wanted, on a CPU: what f makes of them then tends
+to stay in its cache, and a call of f costs little beside them."""
 
 
 class Objective(Protocol):
@@ -193,7 +196,10 @@ def _chunk(objective: Objective, z: Tensor) -> int:
     """How many assignments like z `(*s, b, n, k)` one call has."""
     most = getattr(objective, "chunk_assignments", None)
     if most is None:
-        return max(1, CHUNK_ELEMENTS // max(1, z.numel()))
+        chunk = CHUNK_ELEMENTS // max(1, z.numel())
+        if z.device.type == "cpu" and not torch.is_grad_enabled():
+            chunk = min(chunk, CHUNK_ASSIGNMENTS_CPU // max(1, z.shape[:-2].numel()))
+        return max(1, chunk)
     return max(1, most // max(1, math.prod(z.shape[:-2])))
 
 
