@@ -11,7 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from directmax import Categorical, DiscreteVAE, Encoder, LocalExpectation
-from directmax.objectives import PlainReconstruction, bernoulli_loss, single_change_losses
+from directmax.objectives import (
+    PlainReconstruction,
+    _linear_calls,
+    bernoulli_loss,
+    single_change_losses,
+)
 from directmax.objectives import _plain_reconstruction as module
 
 B, N, K, D = 5, 3, 4, 20
@@ -150,6 +155,18 @@ def test_bfloat16_changes_a_change_a_little(
                 assert error > 1e-5 * change  # it was used
         change, error = expected["others"] - base, found["others"].double() - expected["others"]
         assert error.norm() < 0.01 * change.norm() + 1e-5
+
+
+def test_the_kernels_are_torchs() -> None:
+    torch.manual_seed(0)
+    source, moved = torch.randn(4, 3, 5), 1e3 * torch.randn(8, 3, 5)
+    moved[0, 0, :4] = torch.tensor([torch.inf, -torch.inf, torch.nan, -torch.nan])
+    change = (moved.unflatten(0, (4, 2)) - source.unsqueeze(1)).bfloat16()
+    found = _linear_calls._differences(moved, source)
+    torch.testing.assert_close(found, change.flatten(0, 1), rtol=0, atol=0, equal_nan=True)
+    total = (change.float() + source.unsqueeze(1)).flatten(0, 1)
+    found = _linear_calls._added(source, found)
+    torch.testing.assert_close(found, total, rtol=0, atol=0, equal_nan=True)
 
 
 def test_a_decoder_that_is_no_number_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

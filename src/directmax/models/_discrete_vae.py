@@ -91,7 +91,8 @@ class DiscreteVAE(nn.Module):
             authors' code does, instead of the Gibbs distribution's. It needs no sum over states,
             and gives no bound. An estimator that samples from a refined posterior, `LocalSearch`,
             has the Gibbs distribution's all the same.
-        reduced: decode candidates in bfloat16 where that is faster; see `Reconstruction`.
+        reduced: decode candidates in bfloat16 where that is faster; see `Reconstruction` and
+            `PlainReconstruction`.
         likelihood: of a pixel: "bernoulli", or of 256 levels, x = v/255, around the mean σ(logit)
             with one learned scale: "logistic" (discretised) or "gaussian" (a bound of it); see
             `logistic_loss` and `gaussian_loss`. These have no fast tables.

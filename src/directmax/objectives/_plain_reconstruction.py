@@ -132,7 +132,7 @@ class PlainReconstruction:
             return self(z), rest
         losses, base = self._decoded(z, True)
         rows = others.flatten(1, -3).transpose(0, 1)  # (m, c, n, k)
-        table = self._moved(base, lambda part, some: rows[part, some], len(others))
+        table = self._moved(base, lambda part, some: rows[part, some].clone(), len(others))
         return losses, table.T.reshape(others.shape[:-2])
 
     @torch.no_grad()

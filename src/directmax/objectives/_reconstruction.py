@@ -83,8 +83,7 @@ class Reconstruction:
         if not is_factored(decoder):
             raise TypeError(
                 "decoder must have a linear layer `first` and a method `rest`, got "
-                f"{type(decoder).__name__}; any other decoder is used as a plain function, "
-                "lambda z: bernoulli_loss(decoder(z), images)"
+                f"{type(decoder).__name__}; for any other decoder there is PlainReconstruction"
             )
         check_float_tensor("images", images, ("batch", "pixels"), finite=False)
         self.decoder = decoder
