@@ -1,9 +1,9 @@
 """Peak memory and processor time of every command, at the largest example of its page.
 
-    python benchmarks/memory.py [--only NAME …] [--epochs 3]
+    python benchmarks/memory.py [--only NAME …] [--epochs 1]
 
 A command runs as a process of its own; its peak is that of the largest process it starts. Trainings
-take three epochs, one of each part, as more need no more memory. Measurements of commands left out
+take one epoch, as more need no more memory. Measurements of commands left out
 stay in `reproductions/memory.json`. What needs a run needs its training in the same call.
 """
 
@@ -31,7 +31,7 @@ TRAININGS = {
     "train pairwise": "--data mnist --encoder pairwise",
     "train mixed": "--data mnist --model mixed --labels 50",
     "train attributes": "--model attributes --data fashion-mnist --labels 500",
-    "train resnet": "--data mnist --variables 4 --network resnet",
+    "train conv": "--data mnist --network conv",
 }
 """Flags of `directmax train` by name."""
 OTHERS = {
@@ -45,9 +45,9 @@ OTHERS = {
     "encode": "encode {train mnist} mnist --output codes.npz",
     "export": "export {train mnist} --output files --format torch",
     "solvers": "solvers --variables 20 --batch-size 10",
-    "gradients": "gradients --data mnist --variables 1 --output figures",
-    "sweep": "sweep --values 10 20 --epochs 3 --output sweep",
-    "reproduce": "reproduce table1 --scale smoke --output reproduction",
+    "gradients": "gradients --data mnist --output figures",
+    "sweep": "sweep --values 10 20 --epochs 5 --workers 1 --output sweep",
+    "reproduce": "reproduce table1 --scale smoke --epochs 2 --workers 1 --output reproduction",
 }
 """The other commands; braces name a training that comes before."""
 
@@ -81,7 +81,7 @@ def main() -> None:
     """Measure, print, write."""
     parser = command_line(__doc__)
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=(*TRAININGS, *OTHERS))
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--json", type=Path, default=OUTPUT, help="the file of all measurements")
     options = parser.parse_args()
     output = options.json.resolve()

@@ -167,6 +167,10 @@ def test_the_kernels_are_torchs() -> None:
     total = (change.float() + source.unsqueeze(1)).flatten(0, 1)
     found = _linear_calls._added(source, found)
     torch.testing.assert_close(found, total, rtol=0, atol=0, equal_nan=True)
+    elsewhere = _linear_calls._differences(moved.to("meta"), source.to("meta"))
+    assert elsewhere.dtype == torch.bfloat16
+    summed = _linear_calls._added(source.to("meta"), elsewhere)
+    assert (summed.shape, summed.dtype) == (moved.shape, torch.float32)
 
 
 def test_a_decoder_that_is_no_number_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
