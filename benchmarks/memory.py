@@ -41,7 +41,7 @@ OTHERS = {
     "evaluate pairwise": "evaluate {train pairwise}",
     "sample": "sample {train mnist} --output sample.png",
     "explore": "explore {train mnist} --output explore.html",
-    "compare": "compare {train mnist} {train 20×10} --output compare.html",
+    "compare": "compare {train} {train mnist} --output compare.html",
     "encode": "encode {train mnist} mnist --output codes.npz",
     "export": "export {train mnist} --output files --format torch",
     "solvers": "solvers --variables 20 --batch-size 10",
