@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -332,3 +333,10 @@ def losses(folder: Path) -> list[float]:
 def test_groups_and_labels_exclude_each_other(tmp_path: Path) -> None:
     refused = refuse(*MIXED, *LABELS, "--groups", "--run-dir", tmp_path / "run")
     assert "--groups stands in for labels" in refused
+
+
+def test_few_images_are_not_grouped(tmp_path: Path) -> None:
+    np.savez(tmp_path / "few.npz", x=np.random.default_rng(0).random((6, 16), dtype=np.float32))
+    command = ("train", "--data", tmp_path / "few.npz", "--model", "mixed", "--batch-size", "2")
+    refused = refuse(*command, "--run-dir", tmp_path / "run")
+    assert "--groups needs at least 6 training images, and few has 4" in refused

@@ -18,6 +18,8 @@ from directmax.tool.run.randomness import Stream, derive_seed
 
 SURE = 0.9
 """Least probability of its group with which an image stands in for a labelled one."""
+FEWEST_GROUPED = 6
+"""Images: one and its neighbours."""
 MOST_STEPS = 5_000
 """Of grouping; it takes no more steps than the training."""
 
