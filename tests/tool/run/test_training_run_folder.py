@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -18,7 +19,7 @@ import torch
 import directmax
 from command_line import TINY, Forked, call, metrics, read, refuse, succeed
 from directmax.tool.config import stored_config
-from directmax.tool.run.provenance import _git_commit, environment
+from directmax.tool.run.provenance import _git_commit, environment, git_commit
 from directmax.tool.run.run_folder import RunFolder
 
 TERMS = {"bound", "reconstruction", "kl", "nll", "num_samples", "authors", "valid"}
@@ -97,7 +98,7 @@ def test_the_card_is_the_one_that_was_used(tmp_path: Path, monkeypatch: pytest.M
 def test_the_commit_is_read_without_writing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directmax, "__file__", str(tmp_path / "__init__.py"))  # not installed
+    """Of this repository, whoever owns it, and not of that whose hook runs the command."""
 
     def git(*arguments: str) -> None:
         author = ("-c", "user.name=a", "-c", "user.email=a@b")
@@ -116,8 +117,23 @@ def test_the_commit_is_read_without_writing(
     assert len(commit) == 12
     file.write_text("changed")
     (tmp_path / "untracked").touch()
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "another"))
+    with contextlib.suppress(PermissionError):  # not root
+        os.chown(tmp_path, 1234, -1)
     assert _git_commit(tmp_path) == f"{commit}-dirty"
     assert index.read_bytes() == before
+
+
+def test_a_package_inside_another_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by `pip install -t lib`: it knows its own commit."""
+    subprocess.run(["git", "-C", str(tmp_path), "init", "--quiet"], check=True)
+    package = tmp_path / "lib" / "directmax"
+    package.mkdir(parents=True)
+    (package / "_commit.txt").write_text("0123456789ab\n")
+    monkeypatch.setattr(directmax, "__file__", str(package / "__init__.py"))
+    assert git_commit.__wrapped__() == "0123456789ab"
 
 
 def test_events(finished: Path) -> None:
