@@ -121,8 +121,8 @@ class ConsoleProgress(Progress):
         room = self.console.width - 2 * len(str(self._epochs)) - 1 - BESIDE
         numbers = _numbers(line["validation"])
         validation = f"validation {numbers}"
-        every = (f"epochs {self._text(line)}", f"epochs {validation}", validation, numbers)
-        every = (*every, numbers.partition(",")[0], numbers.partition(" ")[0])
+        bound = numbers.partition(",")[0]
+        every = (f"epochs {self._text(line)}", f"epochs {validation}", validation, numbers, bound)
         return next((words for words in every if len(words) <= room), "")
 
 
