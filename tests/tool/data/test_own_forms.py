@@ -84,6 +84,8 @@ def test_what_is_printed(tmp_path: Path) -> None:
         ("p,x\ne,b\n", "'e'"),
         ("0,nan\n1,0\n0,1\n" * 5, "nan"),
         ("0,70000\n1,0\n" * 9, "70000"),
+        ("0,,1,1\n" + "1,0,0,1\n" * 9, "row 1, column 2 holds ''"),  # and is no header
+        ("0,1,1,NA\n" + "1,0,0,1\n" * 9, "row 1, column 4 holds 'NA'"),
         ("label,id\n1,0\n", "no columns of pixels"),
         ("1,0\n", "1"),
         ("1,2,split\n1,0,train\n0,1,never\n", "'never'"),
