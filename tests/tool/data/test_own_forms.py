@@ -142,6 +142,9 @@ def test_folders_refused(tmp_path: Path, fault: Fault) -> None:
     folder = flat(tmp_path)
     os.mkfifo(folder / "pipe.png")  # is no image, nor waited for
     assert len(ImageData.from_path(folder).train) == 32
+    (folder / "far.png").symlink_to("nowhere.png")
+    assert "far.png is a link to nothing" in fault(ImageData.from_path, folder)
+    (folder / "far.png").unlink()
     (folder / "bad.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
     assert "bad.png is no image" in fault(ImageData.from_path, folder)
     assert "one image" in fault(ImageData.from_path, folder / "000.png")
