@@ -115,8 +115,9 @@ def test_settings_of_other_estimators_are_refused(estimator: str) -> None:
         {"labels": 10},
         {"solver": "max-flow"},
         {"kl": "unary"},
-        {"model": "mixed", "distortion": 0.2},
-        {"model": "mixed", "shift": 2},
+        {"model": "mixed", "groups": False, "distortion": 0.2},
+        {"model": "mixed", "groups": False, "shift": 2},
+        {"groups": True},
         {"epsilon_scale": 2.0, "epsilon": 0.5},
         {"anneal_rate": 0.0, "estimator": "direct"},
         {"covering": 0.5, "estimator": "exact"},
@@ -127,7 +128,7 @@ def test_settings_of_other_estimators_are_refused(estimator: str) -> None:
 )
 def test_what_nothing_uses_is_refused(settings: dict[str, Any]) -> None:
     rest = ("model", "data", "estimator", "variables", "epsilon", "kl_start")
-    named = [name for name in settings if name not in rest]
+    named = [name for name in settings if name not in rest and settings[name] is not False]
     with pytest.raises(ValueError, match=f"^{flag_of(named[0])} .* is for "):
         TrainConfig(**settings)
     kept = {name: value for name, value in settings.items() if name not in named}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -17,6 +19,7 @@ from directmax.tool.data import load_images
 from directmax.tool.run import pictures
 from directmax.tool.run.classes import confusion_of, counts_of, matched
 from directmax.tool.run.finished import load_binary_run
+from directmax.tool.run.grouped import load_groups, save_groups
 from directmax.tool.run.labelled import LabelledBatches, labelled_indices
 
 MIXED = (*TINY, "--model", "mixed", "--gaussian", "3")
@@ -304,3 +307,36 @@ def test_two_processes_train(tmp_path: Path) -> None:
 
 def test_help_names_the_model() -> None:
     assert "--label-weight" in call("train", "--help").out
+
+
+def test_groups_stand_in_for_labels_and_are_kept(tmp_path: Path, no_report: None) -> None:
+    run, again = tmp_path / "run", tmp_path / "again"
+    succeed(*MIXED, "--run-dir", run)
+    groups = load_groups(run / "checkpoints" / "groups", 1197, 10)
+    assert -1 <= int(groups.min()) <= int(groups.max()) < 10
+
+    shutil.copytree(run, again)  # stopped before its first checkpoint
+    shutil.rmtree(again / "checkpoints" / "last")
+    (again / "metrics.jsonl").unlink()
+    succeed("train", "--device", "cpu", "--resume", "--run-dir", again)
+    assert losses(again) == losses(run)
+
+    save_groups(again / "checkpoints" / "groups", groups[:-1])
+    refused = refuse("train", "--device", "cpu", "--resume", "--run-dir", again)
+    assert "must hold a group from 0 to 9, or −1, for each of 1197 training images" in refused
+
+
+def losses(folder: Path) -> list[float]:
+    return [line["train"]["bound"] for line in metrics(folder)]
+
+
+def test_groups_and_labels_exclude_each_other(tmp_path: Path) -> None:
+    refused = refuse(*MIXED, *LABELS, "--groups", "--run-dir", tmp_path / "run")
+    assert "--groups stands in for labels" in refused
+
+
+def test_few_images_are_not_grouped(tmp_path: Path) -> None:
+    np.savez(tmp_path / "few.npz", x=np.random.default_rng(0).random((6, 16), dtype=np.float32))
+    command = ("train", "--data", tmp_path / "few.npz", "--model", "mixed", "--batch-size", "2")
+    refused = refuse(*command, "--run-dir", tmp_path / "run")
+    assert "--groups needs at least 6 training images, and few has 4" in refused

@@ -70,6 +70,15 @@ class ModelSettings:
         range=(0, 100_000_000),
         models=_MIXED,
     )
+    groups: bool = setting(
+        """Mixed model without labels: its values begin as groups of training images that are alike,
+        all equally frequent, found before the training, and the surest stand in for labels.""",
+        lambda c: c.model == "mixed" and not c.labels,
+        "without --labels",
+        models=("mixed",),
+        since=6,
+        before=False,
+    )
     label_weight: float = setting(
         """Weight of the loss of the labels and of --smoothness or --distortion beside the bound, in
         nats.""",

@@ -57,7 +57,7 @@ def unused(name: str, config: ResolvedConfig) -> str | None:
     if each.encoders and config.encoder not in each.encoders:
         flags = either([f"--encoder {name}" for name in each.encoders])
         return f"other encoders: add {flags}, or leave it out"
-    if config.model in each.labels and not config.labels:
+    if config.model in each.labels and not (config.labels or config.groups):
         return "runs with labels: add --labels, or leave it out"
     estimators = users(each.name)
     if estimators and config.estimator not in estimators:
@@ -193,6 +193,8 @@ def _check_model(config: ResolvedConfig) -> None:
             "--model mixed has one variable: leave out --variables and --encoder, and choose "
             "its values with --values"
         )
+    if config.labels and config.groups:
+        raise ValueError("--groups stands in for labels: leave out --groups or --labels")
     if config.model != "attributes":
         return
     if len(config.attributes) > MOST_ATTRIBUTES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,9 +24,12 @@ from directmax.tool.run.evaluation import (
     evaluate_images,
     max_states,
 )
+from directmax.tool.run.grouped import FEWEST_GROUPED, find_groups, load_groups, save_groups
 from directmax.tool.run.images import split_images
 from directmax.tool.run.labelled import LabelledBatches, label_loss, labelled_indices
+from directmax.tool.run.progress import Progress
 from directmax.tool.run.randomness import Stream
+from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.task import Batch, StepLoss, Task
 
 
@@ -59,6 +63,8 @@ class BinaryTask(Task):
             indices = labelled_indices(config, data)
             labels = data.train.labels[indices]
             self.labelled = LabelledBatches(config, indices, labels, fabric.device)
+        elif config.groups:  # until `prepare` has found them
+            self._label_by(torch.zeros(self.num_images, dtype=torch.int64))
         steps = -(-self.num_images // config.batch_size)
         self.kl_schedule = build_kl_schedule(config, self._images, steps)
         schedule_estimator(self.model.estimator, config, self.kl_schedule, steps)
@@ -68,6 +74,24 @@ class BinaryTask(Task):
     def fresh_model(self, config: ResolvedConfig) -> DiscreteVAE | MixedVAE:
         """One like `model`, of another seed."""
         return build_model(config, image_shape(self.data))
+
+    def prepare(self, folder: RunFolder, progress: Progress) -> None:
+        """Find the groups that stand in for labels, in the first process."""
+        if not self.config.groups:
+            return
+        saved = (folder.groups / "state.json").exists()
+        self.fabric.barrier()  # all have looked before the first one writes
+        if not saved and self.fabric.is_global_zero:
+            say = functools.partial(progress.preparing, "grouping images")
+            say(0.0)
+            save_groups(folder.groups, find_groups(self.config, self.data, self.fabric.device, say))
+        self.fabric.barrier()
+        self._label_by(load_groups(folder.groups, self.num_images, self.config.values))
+
+    def _label_by(self, groups: Tensor) -> None:
+        (indices,) = torch.nonzero(groups >= 0, as_tuple=True)
+        labels = groups[indices]
+        self.labelled = LabelledBatches(self.config, indices, labels, self.fabric.device)
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The mini-batches of an epoch from a step on; the same at every call."""
@@ -157,8 +181,9 @@ class BinaryTask(Task):
             indices = self.labelled.indices.index_select(0, positions)
             inputs["labelled"] = self._images.index_select(0, indices)
             inputs["radius"] = self.config.smoothness
-            inputs["shift"], inputs["shape"] = self.config.shift, self.data.shape
-            inputs["distortion"] = self.config.distortion
+            if self.config.labels or self.data.shape[0] > 1:  # rows of numbers are not moved
+                inputs["shift"], inputs["shape"] = self.config.shift, self.data.shape
+                inputs["distortion"] = self.config.distortion
             inputs["labels"] = self.labelled.labels.index_select(0, positions)
         return inputs
 
@@ -209,6 +234,11 @@ def check_size(config: ResolvedConfig, data: ImageData) -> None:
     if config.labels and not data.num_classes:
         raise ValueError(
             f"--labels needs images with labels, and {data.name} has none: leave --labels out"
+        )
+    if config.groups and len(data.train) < FEWEST_GROUPED:
+        raise ValueError(
+            f"--groups needs at least {FEWEST_GROUPED} training images, and {data.name} has "
+            f"{len(data.train)}: add --no-groups"
         )
     if config.labels and data.shape[0] == 1 and (config.shift or config.distortion):
         raise ValueError(

@@ -18,6 +18,9 @@ class Progress:
     def start(self, description: str, epochs: int, steps_per_epoch: int) -> None:
         """Training begins."""
 
+    def preparing(self, what: str, share: float) -> None:
+        """Something that comes before the first step is done to a share, from 0 to 1."""
+
     def resumed(self, lines: list[dict[str, Any]], start: int) -> None:
         """Training continues after these epochs, with a start (counted from 0)."""
 
@@ -68,6 +71,13 @@ class ConsoleProgress(Progress):
         if self._live:
             self._task = self._bar.add_task(description, total=epochs, words="epochs")
             self._bar.start()
+
+    def preparing(self, what: str, share: float) -> None:
+        """Show it in place of the bound; without a terminal a line at its beginning."""
+        if self._live:
+            self._bar.update(self._task, bound="" if share == 1 else f"{what} {share:.0%}")
+        elif share == 0:
+            self.console.print(what)
 
     def resumed(self, lines: list[dict[str, Any]], start: int) -> None:
         """Advance the bar to where the run goes on."""

@@ -20,6 +20,7 @@ class Stream(IntEnum):
     LABEL_ORDER = 7
     AUGMENTATION = 8
     WEIGHTS = 9
+    GROUPS = 10
 
 
 def derive_seed(seed: int, stream: Stream, *parts: int) -> int:

@@ -36,7 +36,7 @@ class RunFolder:
     """`config.json`, `metrics.jsonl`, `summary.json`, `report.html`, and `checkpoints`.
 
     Of these `last` is the state of the training, `best` the weights of the best validation, and
-    `start` the best of several starts.
+    `start` the best of several starts; `groups` those that stand in for labels.
 
     Args:
         path: the folder.
@@ -55,6 +55,7 @@ class RunFolder:
         self.last = self.path / "checkpoints" / "last"
         self.best = self.path / "checkpoints" / "best"
         self.start = self.path / "checkpoints" / "start"
+        self.groups = self.path / "checkpoints" / "groups"
 
     @contextlib.contextmanager
     def create(

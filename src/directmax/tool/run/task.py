@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from directmax.schedules import Schedule
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.run.evaluation import Metrics
+from directmax.tool.run.progress import Progress
 from directmax.tool.run.randomness import Stream, derive_seed
+from directmax.tool.run.run_folder import RunFolder
 
 
 class Batch(NamedTuple):
@@ -114,6 +116,13 @@ class Task(ABC):
         Of the first process, at the end of the run.
         """
         return {}
+
+    def prepare(self, folder: RunFolder, progress: Progress) -> None:  # noqa: B027 (most need none)
+        """What must be known before the first step; a run that is resumed finds it in its folder.
+
+        Raises:
+            RunError: what is there is damaged, or the folder cannot be written.
+        """
 
     def restart(self, start: int) -> None:
         """Give the model the initial weights of a start; data, order and noise stay as they are."""

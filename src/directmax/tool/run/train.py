@@ -137,6 +137,7 @@ def _phases(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
     )
     try:
         try:
+            trainer.task.prepare(trainer.folder, trainer.progress)
             if resume:
                 trainer.resume()
             with _compiler(trainer.compiled):

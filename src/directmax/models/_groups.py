@@ -1,0 +1,202 @@
+"""Images put into groups without labels: alike within, sure, and equally frequent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from directmax._precision import no_autocast
+from directmax._randomness import draw
+from directmax._validation import check_count
+from directmax.models._checks import check_images
+from directmax.models._distortion import turned
+from directmax.models._regularity import divergence, indecision
+
+NEIGHBOURS = 5
+"""Images that are taken to be of an image's own group."""
+COMPONENTS, SUBSET = 50, 5_000
+"""Principal components in which images are compared, and images that they are found from: of what
+lies beyond, most is noise."""
+CHUNK = 1_000
+"""Images whose distances to all others, or groups, are looked at together."""
+BATCH, HIDDEN = 250, 400
+STARTS = 5
+EXPLORING = 8
+"""Each start has one in so many of the steps."""
+DECISION = 0.3
+"""Weight of sure and equally frequent groups beside agreement with neighbours. With 1 images are
+parted by whatever is told most easily, such as the slant of a stroke."""
+
+
+def group_images(
+    images: Float[Tensor, "N d"],
+    num_groups: int,
+    *,
+    shape: tuple[int, int] | None = None,
+    steps: int = 5_000,
+    generator: torch.Generator | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Float[Tensor, "N k"]:
+    r"""The probability of every group for every image, without labels.
+
+    A classifier q(z|x) of two hidden layers minimises
+
+    E_x [KL(q(·|x) ‖ q(·|x′)) + 0.3 (H(q(·|x)) − 2 H(E_x q))],
+
+    where x′ is one of the five images nearest to x in 50 principal components, turned, scaled and
+    moved at random: images that are alike share a group, every image has a sure one, and all are
+    equally frequent. Local optima differ, and a low loss goes with groups that people see: of five
+    starts the one with the lowest loss is continued.
+
+    Args:
+        images: x in [0, 1].
+        num_groups: k ≥ 2.
+        shape: (height, width) of images that may be turned; None for rows of numbers.
+        steps: of all starts together, of 250 images each.
+        generator: source of initial weights, of the images of a step and of what is done to them,
+            on the images' device.
+        progress: told of the share of the steps that is done.
+
+    Returns:
+        `(N, k)`, without gradient.
+
+    Raises:
+        TypeError, ValueError: no images, five or fewer, or a number that makes no sense.
+
+    Example:
+        >>> images = torch.cat([0.1 * torch.rand(20, 4), 1 - 0.1 * torch.rand(20, 4)])
+        >>> group_images(images, 2, steps=200).shape
+        torch.Size([40, 2])
+
+    Reference: Krause et al. 2010 and Hu et al. 2017 for the loss; Van Gansbeke et al. 2020 for the
+    neighbours.
+    """
+    _check(images, num_groups, shape, steps)
+    with torch.enable_grad(), no_autocast(images.device):
+        images = images.detach().float()
+        each = max(1, steps // EXPLORING)
+        last = max(1, steps - STARTS * each)
+        found = _Progress(progress, STARTS * each + last)
+        near = neighbours(images, NEIGHBOURS)
+        tried = []
+        for _ in range(STARTS):
+            grouping = _Grouping(images, near, num_groups, shape, generator)
+            tried.append((grouping.train(each, found), grouping))
+        best = min(tried, key=lambda pair: pair[0])[1]
+        best.train(last, found)
+    return best.probs()
+
+
+def _check(images: Tensor, num_groups: int, shape: tuple[int, int] | None, steps: int) -> None:
+    check_images(images, None)
+    check_count("num_groups", num_groups, minimum=2)
+    check_count("steps", steps)
+    if shape is not None and (len(shape) != 2 or images.shape[1] % math.prod(shape)):
+        raise ValueError(
+            f"shape must be (height, width) of images of {images.shape[1]} numbers, got {shape}"
+        )
+    if len(images) <= NEIGHBOURS:
+        raise ValueError(f"images must be more than {NEIGHBOURS}, got {len(images)}")
+
+
+def neighbours(images: Float[Tensor, "N d"], count: int) -> Int64[Tensor, "N count"]:
+    """The other images that are nearest to every image in its first principal components.
+
+    Args:
+        images: any finite numbers.
+        count: less than N.
+
+    Example:
+        >>> neighbours(torch.tensor([[0.0, 0.0], [0.0, 1.0], [9.0, 0.0], [9.0, 2.0]]), 1).T
+        tensor([[1, 0, 3, 2]])
+    """
+    centred = images - images.mean(0)
+    few = centred[:: -(-len(images) // SUBSET)]
+    _, _, axes = torch.linalg.svd(few, full_matrices=False)
+    places = centred @ axes[:COMPONENTS].T
+    squares = places.square().sum(1)
+    found = []
+    for first in range(0, len(places), CHUNK):
+        part = places[first : first + CHUNK]
+        distances = squares - 2 * part @ places.T
+        rows = torch.arange(len(part), device=images.device)
+        distances[rows, first + rows] = torch.inf  # an image is not its own neighbour
+        found.append(distances.topk(count, largest=False).indices)
+    return torch.cat(found)
+
+
+class _Progress:
+    """Steps that are done of all."""
+
+    def __init__(self, tell: Callable[[float], None] | None, steps: int) -> None:
+        self.tell, self.steps, self.done = tell, steps, 0
+
+    def step(self) -> None:
+        self.done += 1
+        if self.tell is not None:
+            self.tell(self.done / self.steps)
+
+
+class _Grouping:
+    """One start: a classifier and its optimizer."""
+
+    def __init__(
+        self,
+        images: Float[Tensor, "N d"],
+        near: Int64[Tensor, "N n"],
+        num_groups: int,
+        shape: tuple[int, int] | None,
+        generator: torch.Generator | None,
+    ) -> None:
+        self.images, self.near, self.shape, self.generator = images, near, shape, generator
+        seed = int(self._integers(2**31 - 1, 1))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = nn.Sequential(
+                nn.Linear(images.shape[1], HIDDEN),
+                nn.BatchNorm1d(HIDDEN),
+                nn.ReLU(),
+                nn.Linear(HIDDEN, HIDDEN // 2),
+                nn.BatchNorm1d(HIDDEN // 2),
+                nn.ReLU(),
+                nn.Linear(HIDDEN // 2, num_groups),
+            ).to(images.device)
+        self.optimizer = torch.optim.Adam(self.network.parameters())
+
+    def train(self, steps: int, progress: _Progress) -> float:
+        """Take steps; the mean loss of their last quarter."""
+        self.network.train()
+        last = []
+        for step in range(steps):
+            loss = self._loss()
+            loss.backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            if step >= 3 * steps // 4:
+                last.append(loss.detach())
+            progress.step()
+        return float(torch.stack(last).mean())
+
+    @torch.no_grad()
+    def probs(self) -> Float[Tensor, "N k"]:
+        """Of all images."""
+        self.network.eval()
+        return torch.cat([self.network(part).softmax(-1) for part in self.images.split(CHUNK)])
+
+    def _loss(self) -> Float[Tensor, ""]:
+        rows = self._integers(len(self.images), BATCH)
+        near = self.near[rows, self._integers(self.near.shape[1], BATCH)]
+        images, alike = self.images[rows], self.images[near]
+        if self.shape is not None:
+            grid = alike.view(len(alike), -1, *self.shape)
+            alike = turned(grid, 1.0, generator=self.generator).flatten(1)
+        logits, others = self.network(torch.cat([images, alike])).chunk(2)
+        return divergence(logits, others).mean() + DECISION * indecision(logits)
+
+    def _integers(self, below: int, count: int) -> Int64[Tensor, " count"]:
+        numbers = draw(torch.rand, (count,), self.generator, device=self.images.device)
+        return (numbers * below).long().clamp_max(below - 1)  # the product may round up

@@ -1,0 +1,80 @@
+"""Groups of training images that stand in for labels, and where a run keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from directmax.models import group_images
+from directmax.tool.config import ResolvedConfig
+from directmax.tool.data import ImageData
+from directmax.tool.files import RunError
+from directmax.tool.run.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from directmax.tool.run.randomness import Stream, derive_seed
+
+SURE = 0.9
+"""Least probability of its group with which an image stands in for a labelled one."""
+FEWEST_GROUPED = 6
+"""Images: one and its neighbours."""
+MOST_STEPS = 5_000
+"""Of grouping; it takes no more steps than the training."""
+
+
+def find_groups(
+    config: ResolvedConfig,
+    data: ImageData,
+    device: torch.device,
+    progress: Callable[[float], None] | None = None,
+) -> Int64[Tensor, " N"]:
+    """The group of every training image, −1 where none is sure; decided by the run's seed.
+
+    Example:
+        >>> from directmax.tool.config import TrainConfig
+        >>> from directmax.tool.data import load_images
+        >>> config = TrainConfig(model="mixed", epochs=2).resolve()
+        >>> len(find_groups(config, load_images("digits"), torch.device("cpu")))
+        1197
+    """
+    generator = torch.Generator(device).manual_seed(derive_seed(config.seed, Stream.GROUPS))
+    steps = config.epochs * -(-len(data.train) // config.batch_size)
+    probs = group_images(
+        data.train.images.to(device),
+        config.values,
+        shape=None if data.shape[0] == 1 else data.shape,
+        steps=min(MOST_STEPS, steps),
+        generator=generator,
+        progress=progress,
+    )
+    most, groups = probs.max(-1)
+    if bool((most >= SURE).any()):  # else the training was too short to be sure of any
+        groups[most < SURE] = -1
+    return groups.cpu()
+
+
+def save_groups(folder: Path, groups: Int64[Tensor, " N"]) -> None:
+    """Write them, so that a run that is resumed goes on with the same.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    save_checkpoint(folder, Checkpoint({"groups": groups}, {}))
+
+
+def load_groups(folder: Path, num_images: int, num_groups: int) -> Int64[Tensor, " N"]:
+    """What `save_groups` wrote.
+
+    Raises:
+        RunError: damaged, or of other images.
+    """
+    groups = load_checkpoint(folder).tensors.get("groups")
+    right = groups is not None and groups.dtype == torch.int64 and groups.shape == (num_images,)
+    if not right or groups is None or not bool(((groups >= -1) & (groups < num_groups)).all()):
+        raise RunError(
+            f"{folder} must hold a group from 0 to {num_groups - 1}, or −1, for each of "
+            f"{num_images} training images: restore it, or train into a new folder"
+        )
+    return groups

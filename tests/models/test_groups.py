@@ -1,0 +1,72 @@
+"""Groups of images without labels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from directmax.models import group_images
+from directmax.models._groups import neighbours
+
+
+def digits() -> tuple[torch.Tensor, torch.Tensor]:
+    """Four kinds of digits that are easily told apart, and which each is."""
+    images, labels = load_digits(return_X_y=True)
+    few = labels < 4
+    return torch.from_numpy(images[few] / 16).float(), torch.from_numpy(labels[few])
+
+
+def test_neighbours_are_the_nearest() -> None:
+    images = torch.randn(230, 7, generator=torch.Generator().manual_seed(0))
+    distances = torch.cdist(images, images).fill_diagonal_(torch.inf)
+    expected = distances.topk(4, largest=False).indices  # all seven components
+    assert torch.equal(neighbours(images, 4).sort().values, expected.sort().values)
+
+
+def test_groups_are_what_people_see() -> None:
+    images, labels = digits()
+    state = torch.get_rng_state()
+    probs = group_images(
+        images, 4, shape=(8, 8), steps=400, generator=torch.Generator().manual_seed(0)
+    )
+    torch.testing.assert_close(probs.sum(1), torch.ones(len(images)))
+    counts = torch.zeros(4, 4)
+    counts.index_put_((labels, probs.argmax(1)), torch.ones(()), accumulate=True)
+    assert counts.amax(0).sum() > 0.9 * len(images)  # 0.25 by chance
+    assert counts.argmax(0).unique().numel() == 4
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_generator_decides_groups_and_all_steps_are_told() -> None:
+    images, _ = digits()
+    told: list[float] = []
+    first, second = (
+        group_images(
+            images[:100],
+            3,
+            steps=16,
+            generator=torch.Generator().manual_seed(1),
+            progress=told.append,
+        )
+        for _ in range(2)
+    )
+    assert torch.equal(first, second)
+    assert told[:16] == [(step + 1) / 16 for step in range(16)]
+
+
+@pytest.mark.parametrize(
+    ("images", "settings", "message"),
+    [
+        (torch.zeros(5, 4), {}, "images must be more than 5, got 5"),
+        (torch.full((9, 4), 2.0), {}, "images must be from 0 to 1"),
+        (torch.zeros(9, 4), {"num_groups": 1}, "num_groups must be an integer of at least 2"),
+        (torch.zeros(9, 4), {"steps": 0}, "steps must be an integer of at least 1"),
+        (torch.zeros(9, 4), {"shape": (3, 3)}, r"shape must be \(height, width\)"),
+    ],
+)
+def test_what_cannot_be_grouped_is_refused(
+    images: torch.Tensor, settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        group_images(images, **{"num_groups": 3, **settings})  # type: ignore[arg-type]
