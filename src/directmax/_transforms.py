@@ -50,15 +50,25 @@ def refuse_in_transforms(what: str, instead: str) -> None:
         raise TypeError(f"{what} does not work inside torch.func transforms: {instead}")
 
 
+def wrapped(*tensors: Tensor) -> bool:
+    """Whether a function transform looks at one of the tensors, which then has no memory.
+
+    Example:
+        >>> wrapped(torch.ones(2))
+        False
+    """
+    if torch.compiler.is_compiling() or not in_transforms():
+        return False
+    return any(torch._C._functorch.is_functorch_wrapped_tensor(each) for each in tensors)
+
+
 def refuse_wrapped(what: str, *tensors: Tensor) -> None:
     """Refuse tensors that a function transform looks at, where the memory itself is needed.
 
     Raises:
         TypeError: one is such a tensor.
     """
-    if torch.compiler.is_compiling() or not in_transforms():
-        return
-    if any(torch._C._functorch.is_functorch_wrapped_tensor(each) for each in tensors):
+    if wrapped(*tensors):
         raise TypeError(
             f"{what} does not work inside torch.func transforms: use backward(), or Exact"
         )

@@ -10,6 +10,7 @@ from torch import Tensor
 from directmax import Categorical, Direct, PairwiseBinary, PerturbedArgmax
 from directmax.distributions import DiscreteDistribution
 from directmax.estimators import ESTIMATORS
+from directmax.models import Decoder, DiscreteVAE, Encoder
 from directmax.schedules import LinearDecay
 from directmax.structures import Chain
 
@@ -40,6 +41,23 @@ def test_coupled_variables(name: str, noise: str) -> None:
     torch.testing.assert_close(torch.func.grad(total)(unary), expected)
 
 
+def test_a_whole_model() -> None:
+    """Its candidates are decoded by compiled code where nobody looks."""
+    torch.manual_seed(0)
+    model = DiscreteVAE(Encoder(12, 3, 4), Decoder(3, 4, 12), Direct())
+    images, weights = (torch.rand(5, 12) > 0.5).float(), dict(model.named_parameters())
+
+    def loss(parameters: dict[str, Tensor]) -> Tensor:
+        given = {"generator": seeded()}
+        terms = torch.func.functional_call(model, parameters, (images,), given)
+        return (terms.reconstruction + terms.kl).sum()
+
+    found = torch.func.grad(loss)(weights)
+    expected = torch.autograd.grad(loss(weights), list(weights.values()))
+    for one, other in zip(found.values(), expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+
+
 def test_structures() -> None:
     def total(leaf: Tensor) -> Tensor:
         q: DiscreteDistribution = PerturbedArgmax(leaf, Chain(3, 2))
@@ -63,6 +81,7 @@ def test_steps_that_cannot_be_counted() -> None:
     assert estimator.step == 0
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_numbers_are_looked_at_where_they_can_be() -> None:
     """Under grad they are checked; under vmap nobody can."""
 
