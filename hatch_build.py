@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -28,13 +29,13 @@ class CommitHook(BuildHookInterface):
 def _commit(root: Path) -> str | None:
     if not (root / ".git").exists():
         return None
+    # As in `tool/run/provenance.py`: whoever owns the checkout, and wherever pip is called.
+    git = ["git", "--no-optional-locks", "-c", f"safe.directory={root}", "-C", str(root)]
+    around = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         found = [
             subprocess.run(
-                ["git", "--no-optional-locks", "-C", str(root), *words],
-                capture_output=True,
-                text=True,
-                check=True,
+                [*git, *words], capture_output=True, text=True, check=True, env=around
             ).stdout.strip()
             for words in (
                 ("describe", "--always", "--abbrev=12"),

@@ -27,6 +27,9 @@ TINY = ("train", "--device", "cpu", "--epochs", "2", "--batch-size", "400", "--h
 STEPS = 3
 """Steps in an epoch of `TINY`."""
 
+STARTED: list[subprocess.Popen[str]] = []
+"""By `program`, in this test."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -195,8 +198,8 @@ def _torchrun(rank: int) -> dict[str, str]:
 
 
 def program(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    """Start the command as a program of its own."""
-    return subprocess.Popen(
+    """Start the command as a program of its own; one that a test leaves is killed after it."""
+    started = subprocess.Popen(
         [sys.executable, "-m", "directmax", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -204,6 +207,24 @@ def program(*arguments: object, **options: Any) -> subprocess.Popen[str]:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         **options,
     )
+    STARTED.append(started)
+    return started
+
+
+def wait_until(process: subprocess.Popen[Any], happened: Callable[[], bool]) -> None:
+    """Wait for something that a program does, while it runs.
+
+    As long as it takes: a busy machine may need any time. What hangs, the test's own limit ends.
+    """
+    while not happened():
+        assert process.poll() is None, (process.returncode, *process.communicate())
+        time.sleep(0.02)
+
+
+def wait_for_lines(process: subprocess.Popen[Any], folder: Path, number: int) -> None:
+    """Wait until a training has ended some epochs."""
+    path = folder / "metrics.jsonl"
+    wait_until(process, lambda: path.exists() and path.read_text().count("\n") >= number)
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 120.0) -> Outcome:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._precision import widened
-from directmax._transforms import in_transforms
+from directmax._transforms import in_transforms, readable
 from directmax._validation import check_float_tensor
 
 
@@ -46,7 +46,7 @@ def check_masked(
         lowest = wide.detach() <= torch.finfo(potentials.dtype).min
         # An addition: its graph keeps nothing, and serves several backward passes.
         masked = wide + torch.zeros_like(wide.detach()).masked_fill(lowest, -torch.inf)
-    if not validate or masked.is_meta or not masked.numel():
+    if not validate or not masked.numel() or not readable(masked):
         return masked
     largest = masked.amax(-1)  # NaN where one is NaN
     if not bool((largest.abs() < torch.inf).all()):
@@ -67,6 +67,7 @@ def may_forbid(potentials: Tensor) -> bool:
 
 
 def _refuse(name: str, masked: Tensor, largest: Tensor) -> None:
+    masked, largest = masked.detach(), largest.detach()  # torch warns of numbers with a gradient
     where = tuple(int(i) for i in (~largest.isfinite()).nonzero()[0])
     if float(largest[where]) == -torch.inf:
         raise ValueError(

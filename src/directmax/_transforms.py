@@ -23,6 +23,23 @@ def in_transforms() -> bool:
     return bool(torch._C._are_functorch_transforms_active())
 
 
+def readable(x: Tensor) -> bool:
+    """Whether anybody can look at the numbers in a tensor: not on the meta device, nor under vmap.
+
+    Example:
+        >>> readable(torch.ones(2)), readable(torch.ones(2, device="meta"))
+        (True, False)
+    """
+    if x.is_meta or torch.compiler.is_compiling() or not in_transforms():
+        return not x.is_meta
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(x):
+        if functorch.is_batchedtensor(x):
+            return False
+        x = functorch.get_unwrapped(x)
+    return True
+
+
 def refuse_in_transforms(what: str, instead: str) -> None:
     """Refuse to go on inside a function transform.
 
@@ -31,6 +48,30 @@ def refuse_in_transforms(what: str, instead: str) -> None:
     """
     if in_transforms():
         raise TypeError(f"{what} does not work inside torch.func transforms: {instead}")
+
+
+def wrapped(*tensors: Tensor) -> bool:
+    """Whether a function transform looks at one of the tensors, which then has no memory.
+
+    Example:
+        >>> wrapped(torch.ones(2))
+        False
+    """
+    if torch.compiler.is_compiling() or not in_transforms():
+        return False
+    return any(torch._C._functorch.is_functorch_wrapped_tensor(each) for each in tensors)
+
+
+def refuse_wrapped(what: str, *tensors: Tensor) -> None:
+    """Refuse tensors that a function transform looks at, where the memory itself is needed.
+
+    Raises:
+        TypeError: one is such a tensor.
+    """
+    if wrapped(*tensors):
+        raise TypeError(
+            f"{what} does not work inside torch.func transforms: use backward(), or Exact"
+        )
 
 
 def recomputing() -> bool:

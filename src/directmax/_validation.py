@@ -10,10 +10,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from directmax._transforms import readable
+
 LARGEST_SIZE = 2**31 - 1
 """What is counted in a tensor or drawn: a product of two still is a size of tensors."""
 LARGEST = 2**63 - 1
 """Limits, steps and seeds."""
+LONGEST = 60
+"""Characters of a value in a message."""
+
+
+def shown(value: object) -> str:
+    """What came, for a message: `repr` on a line, or of what kind many numbers are.
+
+    Example:
+        >>> shown("auto"), shown(torch.zeros(2, 3)), shown(torch.tensor(2))
+        ("'auto'", 'a Tensor of shape (2, 3)', 'tensor(2)')
+    """
+    if isinstance(value, Tensor | np.ndarray) and value.ndim:
+        return f"a {type(value).__name__} of shape {tuple(value.shape)}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def check_dense(name: str, value: Tensor) -> None:
@@ -39,7 +56,7 @@ def check_float_tensor(
     """
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
-    if not value.is_floating_point():
+    if not value.is_floating_point() or value.dtype.itemsize < 2:  # 8 bits are for storage
         raise TypeError(f"{name} must be floating point, got {value.dtype}; convert with .float()")
     check_dense(name, value)
     if value.ndim != len(axes):
@@ -47,7 +64,7 @@ def check_float_tensor(
             f"{name} must have shape ({', '.join(axes)}), got {tuple(value.shape)} "
             f"with {value.ndim} axes"
         )
-    if finite and not value.is_meta and not bool(torch.isfinite(value).all()):
+    if finite and readable(value) and not bool(torch.isfinite(value).all()):
         position = tuple(int(i) for i in (~torch.isfinite(value)).nonzero()[0])
         raise ValueError(
             f"{name} must be finite, got {value[position].item()} at index {position}; "
@@ -118,7 +135,7 @@ def check_one_hot(name: str, z: Tensor) -> None:
 def check_shape(name: str, value: object, axes: Sequence[str], minimum: int = 1) -> tuple[int, ...]:
     """Return `value` as a tuple if it is a sequence of integers, one for each axis."""
     if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) != len(axes):
-        raise TypeError(f"{name} must be ({', '.join(axes)}), got {value!r}")
+        raise TypeError(f"{name} must be ({', '.join(axes)}), got {shown(value)}")
     return tuple(
         check_count(f"{name}, {axis},", size, minimum)
         for axis, size in zip(axes, value, strict=True)
@@ -136,7 +153,7 @@ def _is_finite(value: numbers.Real) -> bool:
 def check_positive(name: str, value: object) -> float:
     """Return `value` as a float if it is a finite number above zero."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number above 0, got {value!r}")
+        raise TypeError(f"{name} must be a number above 0, got {shown(value)}")
     if not _is_finite(value) or value <= 0:
         raise ValueError(f"{name} must be a finite number above 0, got {value}")
     return float(value)
@@ -145,14 +162,14 @@ def check_positive(name: str, value: object) -> float:
 def check_number(name: str, value: object) -> float:
     """Return `value` as a float if it is a finite number."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not _is_finite(value):
-        raise TypeError(f"{name} must be a finite number, got {value!r}")
+        raise TypeError(f"{name} must be a finite number, got {shown(value)}")
     return float(value)
 
 
 def check_count(name: str, value: object, minimum: int = 1, *, maximum: int = LARGEST_SIZE) -> int:
     """Return `value` as an int if it is an integer from `minimum` to `maximum`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}")
+        raise TypeError(f"{name} must be an integer of at least {minimum}, got {shown(value)}")
     if value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value}")
     if int(value) > maximum:
@@ -173,5 +190,5 @@ def check_integers(name: str, value: object) -> Tensor:
 def check_flag(name: str, value: object) -> bool:
     """Return `value` if it is True or False."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._randomness import draw
-from directmax._validation import check_count, check_float_tensor, check_tensor
+from directmax._validation import check_count, check_float_tensor, check_tensor, shown
 
 EULER_GAMMA = 0.5772156649015329
 """Mean of the standard Gumbel distribution."""
@@ -68,7 +68,7 @@ def sample_gumbel(
 
 def _check_shape(shape: object) -> None:
     if not isinstance(shape, Sequence) or isinstance(shape, str | bytes):
-        raise TypeError(f"shape must be a sequence of sizes, got {shape!r}")
+        raise TypeError(f"shape must be a sequence of sizes, got {shown(shape)}")
     for size in shape:
         check_count("every size of shape", size, minimum=0)
 

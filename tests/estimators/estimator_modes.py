@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import weakref
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -114,16 +115,21 @@ class Modes(Suite):
         logits = random_logits(*sizes).detach()
         objective = Interaction(*sizes).requires_grad_(False)
 
-        def total(leaf: Tensor) -> Tensor:
-            q = Categorical(leaf, validate=False)
-            return self.make(2)(q, objective, generator=seeded()).loss.sum()
+        outside = self.make(2)
 
-        if isinstance(self.transforms, str):
-            with pytest.raises(TypeError, match=self.transforms):
-                torch.func.grad(total)(logits)
-            return
+        def total(leaf: Tensor, make: Callable[[], Estimator]) -> Tensor:
+            return make()(Categorical(leaf), objective, generator=seeded()).loss.sum()
+
         expected = self.gradient(self.make(2), logits, objective, generator=seeded())
-        torch.testing.assert_close(torch.func.grad(total)(logits), expected, **EXACT)
+        for make in (lambda: self.make(2), lambda: outside):
+            if isinstance(self.transforms, str):
+                with pytest.raises(TypeError, match=self.transforms):
+                    torch.func.grad(total)(logits, make)
+                continue
+            torch.testing.assert_close(torch.func.grad(total)(logits, make), expected, **EXACT)
+        outside.latest()
+        after = self.gradient(outside, logits, objective, generator=seeded())
+        assert after.shape == expected.shape
 
     @pytest.mark.filterwarnings("ignore:There is a performance drop")
     def test_vmap(self) -> None:
@@ -135,8 +141,7 @@ class Modes(Suite):
         logits = random_logits(*sizes).detach()
 
         def draw(leaf: Tensor) -> tuple[Tensor, Tensor]:
-            q = Categorical(leaf[None], validate=False)
-            estimate = self.make(2)(q, objective)
+            estimate = self.make(2)(Categorical(leaf[None]), objective)
             sample = estimate.loss.detach() if estimate.sample is None else estimate.sample
             return estimate.loss.sum(), sample
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._transforms import in_transforms, once
+from directmax._transforms import in_transforms, once, readable
 from directmax._validation import (
     check_broadcast,
     check_count,
@@ -162,7 +162,7 @@ class DiscreteDistribution(ABC):
 
     def _check(self, z: Tensor, *, one_hot: bool = False) -> None:
         check_tensor("z", z, self._shape, "batch, variables, values")
-        if one_hot and self.validate and not z.is_meta:
+        if one_hot and self.validate and readable(z):
             check_one_hot("z", z)
 
     def _check_shift(self, noise: Tensor, shift: Tensor | None) -> None:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._precision import no_autocast
+from directmax._validation import shown
 from directmax.distributions._enumeration import DEFAULT_MAX_STATES, enumerate_states
 from directmax.distributions._structured import StructuredPotentials
 from directmax.structures import Structure
@@ -54,7 +55,7 @@ class Gibbs(StructuredPotentials):
         if not isinstance(structure, Structure):
             raise TypeError(f"structure must be a Structure, got {type(structure).__name__}")
         if not structure.tractable:
-            raise TypeError(f"Gibbs needs a structure with sums, got {structure!r}")
+            raise TypeError(f"Gibbs needs a structure with sums, got {shown(structure)}")
         self._set(weights, structure, validate)
 
     def __repr__(self) -> str:

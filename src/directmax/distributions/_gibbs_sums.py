@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from directmax._kernels import over_rows
 from directmax._precision import no_autocast, sum_dtype
+from directmax._transforms import refuse_wrapped
 
 HALF_RANGE = {torch.float32: 52, torch.float64: 490}
 """Factors are from 2^{−this} to 2^{this}, or 0: products of two, summed, are in the type's range
@@ -69,6 +70,7 @@ def summed(field: Float[Tensor, "b n"], pairwise: Float[Tensor, "b P"]) -> Momen
         pairwise: h_ij of the pairs i < j.
     """
     batch, n = field.shape
+    refuse_wrapped("the entropy of coupled variables", field, pairwise)
     groups = ((n + 2) // 3, (n + 1) // 3, n // 3)
     compiled = field.device.type == "cpu"
     size = CHUNK_ELEMENTS_CPU if compiled else CHUNK_ELEMENTS

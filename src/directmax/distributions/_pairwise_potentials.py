@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._masks import chosen, without_infinities
-from directmax._transforms import once
+from directmax._transforms import once, refuse_wrapped
 from directmax._validation import check_real_of_shape
 from directmax.distributions._base import DiscreteDistribution
 from directmax.distributions._gibbs import WithGradient
@@ -81,6 +81,7 @@ class PairwisePotentials(DiscreteDistribution):
             TypeError, ValueError: no floating-point tensors of these shapes.
         """
         self._check_value(value)
+        refuse_wrapped("an estimated gradient of coupled variables", self.field, self.pairwise)
         check_real_of_shape("field", field, self._shape[:2], "batch, variables")
         check_real_of_shape("pairwise", pairwise, tuple(self.pairwise.shape), "batch, pairs")
         potentials = once(self.field), once(self.pairwise)

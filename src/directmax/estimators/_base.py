@@ -127,8 +127,22 @@ class Estimator(nn.Module, ABC):
         if q.validate and not (torch.compiler.is_compiling() or in_transforms()):
             _check_losses(estimate.loss)
         if self.training and not again:
-            self._step += 1
+            self._count()
         return estimate
+
+    def _count(self) -> None:
+        """One step more. torch.func.grad lets nobody write to what was made outside of it."""
+        if torch.compiler.is_compiling() or not in_transforms():
+            self._step += 1
+            return
+        try:
+            self._step += 1
+        except RuntimeError:
+            if self._has_state():
+                raise TypeError(
+                    f"a schedule of {type(self).__name__} does not work inside torch.func "
+                    "transforms, where steps cannot be counted: give a number, or use .eval()"
+                ) from None
 
     def rsample(
         self, q: DiscreteDistribution, *, generator: torch.Generator | None = None
@@ -165,7 +179,7 @@ class Estimator(nn.Module, ABC):
             )
         z = self._rsample(q, generator)
         if self.training:
-            self._step += 1
+            self._count()
         return z
 
     def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:

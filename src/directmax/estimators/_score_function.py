@@ -117,7 +117,7 @@ class ScoreFunction(Estimator):
         tiny = torch.finfo(self.running_weight.dtype).tiny
         mean = self.running_mean / self.running_weight.clamp_min(tiny)
         centred = losses - mean.to(losses)
-        if self.training and losses.numel():
+        if self.training and losses.numel() and not losses.is_meta:
             refuse_in_transforms("the running mean of ScoreFunction", "use .eval() or more samples")
             with torch.no_grad():
                 latest = losses.mean().to(self.running_mean)

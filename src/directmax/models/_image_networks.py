@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from directmax._choices import check_choice
-from directmax._validation import check_count, check_flag, check_shape
+from directmax._validation import check_count, check_flag, check_shape, shown
 from directmax.models._convolutions import grid_of
 from directmax.models._network_names import NETWORKS
 from directmax.models._networks import Decoder, check_codes
@@ -39,7 +39,7 @@ def image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     """
     if not isinstance(shape, Sequence):
         raise TypeError(
-            f"shape must be (height, width) or (channels, height, width), got {shape!r}"
+            f"shape must be (height, width) or (channels, height, width), got {shown(shape)}"
         )
     axes = ("channels", "height", "width")[-max(2, min(3, len(shape))) :]
     sizes = check_shape("shape", tuple(shape), axes)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from directmax._kernels import over_rows
 from directmax._precision import fast_bfloat16, no_autocast, widened
+from directmax._transforms import wrapped
 from directmax.objectives._bernoulli import softplus
 
 CHUNK_ELEMENTS_CPU = 2**21
@@ -150,6 +151,7 @@ class Candidates:
         """hidden(a + step) − hidden(a) of every change."""
         hidden, before = self.decoder.hidden, self.pre_activation[part]
         plain = before.device.type == "cpu" and before.dtype == torch.float32  # no autocast
+        plain = plain and not wrapped(before, self.columns, self.values)
         if reduced and plain and hidden is torch.relu and self.others is None:
             return _moved_relu(before, self.columns, self.values[part])
         moved = hidden(self._moved(part)) - hidden(before.unsqueeze(1).clone())
@@ -174,7 +176,8 @@ def loss_changes(
     logits: Float[Tensor, "m d"], change: Float[Tensor, "m c d"], images: Float[Tensor, "m d"]
 ) -> Float[Tensor, "m c"]:
     """Σ_d softplus(L_d + Δ_d) − softplus(L_d) − x_d Δ_d."""
-    if logits.device.type != "cpu" or logits.dtype != torch.float32:
+    plain = logits.device.type == "cpu" and logits.dtype == torch.float32
+    if not plain or wrapped(logits, change, images):
         change = widened(change)
         moved = softplus(logits.unsqueeze(1) + change).sum(-1)
         inner = torch.bmm(change, images.unsqueeze(-1)).squeeze(-1)

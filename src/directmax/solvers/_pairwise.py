@@ -11,6 +11,7 @@ from torch import Tensor
 
 from directmax._masks import check_masked, without_infinities
 from directmax._precision import widened
+from directmax._transforms import refuse_wrapped
 from directmax._validation import check_float_tensor, check_one_hot, check_tensor
 from directmax.solvers._solution import Solution, Status
 
@@ -76,6 +77,7 @@ class PairwiseSolver(ABC):
             ValueError: shapes that do not fit, a non-finite entry, too many variables.
         """
         shape = check_potentials(unary, pairwise, finite=validate)
+        refuse_wrapped("the argmax of coupled variables", unary, pairwise)
         if self.max_variables is not None and shape[2] > self.max_variables:
             raise ValueError(
                 f"the solver '{self.name}' takes at most {self.max_variables} variables, "

@@ -82,12 +82,11 @@ class Chain(Structure):
     def _argmax(self, rows: Float[Tensor, "r n k"], masked: bool) -> Answer:
         from directmax.structures._chain_kernel import maximise
 
-        return solve_rows(maximise, rows, *self._arrays(rows), minimum=8)
+        return solve_rows(maximise, rows, *self._parameters(rows), minimum=8)
 
-    def _arrays(self, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def _parameters(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Transitions and lengths for a kernel."""
-        table = self._table.detach().to("cpu", rows.dtype).contiguous()
-        return table.numpy(), self.lengths.numpy()
+        return self._table.detach().to("cpu", rows.dtype).contiguous(), self.lengths
 
     def _alternatives(
         self, rows: Float[Tensor, "r n k"], z: Float[Tensor, "r n k"]
@@ -95,12 +94,12 @@ class Chain(Structure):
         """Forwards and backwards once, and a walk to both sides from every place."""
         from directmax.structures._chain_kernel import alternatives
 
-        return solve_others(alternatives, rows, z, *self._arrays(rows))
+        return solve_others(alternatives, rows, z, *self._parameters(rows))
 
     def _max_marginals(self, rows: Float[Tensor, "r n k"]) -> Float[Tensor, "r n k"]:
         from directmax.structures._chain_kernel import max_marginals
 
-        return solve_rows(max_marginals, rows, *self._arrays(rows), minimum=8)[0]
+        return solve_rows(max_marginals, rows, *self._parameters(rows), minimum=8)[0]
 
     def _feasible(self, rows: Float[Tensor, "r n k"]) -> Bool[Tensor, " r"]:
         inside = self._inside(rows)

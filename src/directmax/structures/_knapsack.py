@@ -60,7 +60,7 @@ class Knapsack(Structure):
     def _argmax(self, rows: Float[Tensor, "r m"], masked: bool) -> Answer:
         from directmax.structures._knapsack_kernel import maximise
 
-        return solve_rows(maximise, rows, self.sizes.numpy(), self.capacity.numpy())
+        return solve_rows(maximise, rows, self.sizes, self.capacity)
 
     def _feasible(self, rows: Float[Tensor, "r m"]) -> Bool[Tensor, " r"]:
         sizes = self.sizes.to(rows.device)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from directmax._kernels import over_rows
+from directmax._transforms import refuse_wrapped
 from directmax._validation import check_float_tensor, check_positive
 from directmax.solvers import Solution, Status
 from directmax.structures._base import Structure
-from directmax.structures._rows import Answer
+from directmax.structures._rows import ARGMAX, Answer
 
 TOLERANCE = 1e-9
 """Of feasibility and integrality, where the largest weight is about 1."""
@@ -93,6 +94,7 @@ class Milp(Structure):
         self, rows: Float[Tensor, "r m"]
     ) -> tuple[Float[Tensor, "r m"], Bool[Tensor, " r"], Bool[Tensor, " r"]]:
         """z, whether one was found, and whether it is proved."""
+        refuse_wrapped(ARGMAX, rows)
         weights = rows.detach().cpu().double().numpy()
         z = np.zeros_like(weights)
         flags = np.zeros((2, len(rows)), dtype=np.bool_)

@@ -153,7 +153,7 @@ class Paths(Structure):
     def _argmax(self, rows: Float[Tensor, "r m"], masked: bool) -> Answer:
         from directmax.structures._paths_kernel import dijkstra, without_cycles
 
-        ends = self.source.numpy(), self.target.numpy(), self.num_vertices, self.on == "vertices"
+        ends = self.source, self.target, self.num_vertices, self.on == "vertices"
         few = max(1, 5000 // len(self.edges))
         if not self.has_cycles:
             return solve_rows(without_cycles, rows, *self._edges, *ends, minimum=few)
@@ -200,7 +200,7 @@ class Paths(Structure):
         """The best to every vertex and from it, found once, joined for every element."""
         from directmax.structures._paths_kernel import alternatives
 
-        ends = self.source.numpy(), self.target.numpy(), self._places().numpy()
+        ends = self.source, self.target, self._places()
         return solve_others(alternatives, rows, z, self._edges, *ends, self.on == "vertices")
 
     @staticmethod

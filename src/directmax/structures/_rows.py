@@ -11,9 +11,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._kernels import over_rows
+from directmax._transforms import refuse_wrapped
 
 Answer = tuple[Float[Tensor, "r ..."], Bool[Tensor, " r"] | None]
 """z of every row, and which rows have one; None where all do."""
+
+
+ARGMAX = "the argmax of a structure"
+"""What needs the memory of its tensors."""
 
 
 def solve_rows(
@@ -27,15 +32,14 @@ def solve_rows(
     Args:
         kernel: writes z, zero before, of its rows, and False into `ok` where there is none.
         rows: weights; copied to the CPU where they are elsewhere.
-        parameters: of the problems.
+        parameters: of the problems; tensors are handed on as arrays.
         minimum: fewer rows than this are not worth a second thread.
     """
+    refuse_wrapped(ARGMAX, rows)
     weights = rows.cpu()
     z, ok = torch.zeros_like(weights), np.ones(len(rows), dtype=np.bool_)
-    arrays = weights.numpy(), z.numpy(), ok
-    over_rows(
-        lambda start, stop: kernel(*arrays, *parameters, start, stop), len(rows), minimum=minimum
-    )
+    arrays = weights.numpy(), z.numpy(), ok, *_arrays(parameters)
+    over_rows(lambda start, stop: kernel(*arrays, start, stop), len(rows), minimum=minimum)
     if rows.device.type != "cpu":
         z = z.to(rows.device)
     return z, None if ok.all() else torch.from_numpy(ok).to(rows.device)
@@ -56,9 +60,16 @@ def solve_others(
         z: assignments.
         parameters: of the problems.
     """
+    refuse_wrapped(ARGMAX, rows, z)
     weights, own = rows.cpu(), z.cpu()
     other = weights.new_zeros(rows.shape[1], *rows.shape)
     reached = torch.zeros(other.shape[:2], dtype=torch.bool)
-    arrays = weights.numpy(), own.numpy(), other.numpy(), reached.numpy()
-    over_rows(lambda start, stop: kernel(*arrays, *parameters, start, stop), len(rows))
+    tensors = weights, own, other, reached
+    arrays = _arrays((*tensors, *parameters))
+    over_rows(lambda start, stop: kernel(*arrays, start, stop), len(rows))
     return other.to(rows.device), reached.to(rows.device)
+
+
+def _arrays(parameters: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Tensors as arrays."""
+    return tuple(each.numpy() if isinstance(each, Tensor) else each for each in parameters)

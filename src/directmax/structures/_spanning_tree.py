@@ -61,7 +61,7 @@ class SpanningTree(Structure):
     def _argmax(self, rows: Float[Tensor, "r m"], masked: bool) -> Answer:
         from directmax.structures._spanning_kernel import maximise
 
-        return solve_rows(maximise, rows, self.edges.numpy(), self.num_vertices)
+        return solve_rows(maximise, rows, self.edges, self.num_vertices)
 
     def _alternatives(
         self, rows: Float[Tensor, "r m"], z: Float[Tensor, "r m"]
@@ -73,7 +73,7 @@ class SpanningTree(Structure):
         if ok is not None:  # those without a tree have no other
             rows = torch.where(ok.unsqueeze(-1), rows, torch.zeros_like(rows))
             best = torch.where(ok.unsqueeze(-1), best, self._argmax(rows, True)[0])
-        parameters = self.edges.numpy(), self.num_vertices
+        parameters = self.edges, self.num_vertices
         other, reached = solve_others(swaps, rows, best, *parameters)
         already = (best != z).T  # (m, r)
         other = torch.where(already.unsqueeze(-1), best, other)

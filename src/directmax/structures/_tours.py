@@ -53,7 +53,7 @@ class Tours(Structure):
         number = torch.zeros(self.num_vertices, self.num_vertices, dtype=torch.int64)
         first, second = self.edges.T
         number[first, second] = number[second, first] = torch.arange(len(self.edges))
-        return solve_rows(maximise, rows, number.numpy())
+        return solve_rows(maximise, rows, number)
 
     def _feasible(self, rows: Float[Tensor, "r m"]) -> Bool[Tensor, " r"]:
         chosen = [self.edges[row > 0].tolist() for row in rows.cpu()]

@@ -164,7 +164,7 @@ class Arborescence(_DirectedTrees):
         )
         wide = self._padded(rows).double().contiguous()
         lowest = forbidden(rows.dtype) / 2
-        z, _ = solve_rows(sample, wide, uniforms.double().cpu().numpy(), lowest)
+        z, _ = solve_rows(sample, wide, uniforms.double().cpu(), lowest)
         return self._cut(z.to(rows.dtype))
 
     @staticmethod

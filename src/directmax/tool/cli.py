@@ -165,8 +165,16 @@ def _parse(arguments: list[str]) -> Any:
 def _check_values(arguments: list[str]) -> None:
     """Refuse what tyro takes for nothing given: the word None, and a list without an entry."""
     command = COMMANDS.get(arguments[0])
-    fields = () if command is None else dataclasses.fields(command)
-    lists = {flag_of(field.name) for field in fields if field.default == ()}
+    fields = [] if command is None else list(dataclasses.fields(command))
+    for field in tuple(fields):  # settings are fields of one
+        fields += (
+            dataclasses.fields(field.default) if dataclasses.is_dataclass(field.default) else ()
+        )
+    lists = {
+        flag_of(field.name)
+        for field in fields
+        if field.default == () or (field.default is None and "tuple[" in str(field.type))
+    }
     for argument, after in zip(arguments, [*arguments[1:], "--"], strict=True):
         flag, equals, value = argument.partition("=")
         if not flag.startswith("--") or flag == "--":

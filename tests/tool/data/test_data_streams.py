@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 import drawn_faces
+from directmax.tool import helpers
 from directmax.tool.data import (
     Augmentation,
     DataError,
@@ -26,6 +28,7 @@ from directmax.tool.data import (
     ImageStream,
     load_attributes,
 )
+from directmax.tool.run.interrupt import InterruptGuard
 
 Fault = Callable[..., str]
 COUNT = 30
@@ -179,6 +182,43 @@ def test_a_worker_that_is_killed(fault: Fault) -> None:
     # torch notices it by a signal, or by the broken connection, whichever comes first.
     assert message.startswith("a process that reads images (PID ")
     assert message.endswith("use fewer workers (0 reads without)")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGSTOP, marks=pytest.mark.slow),
+    ],
+)
+def test_a_worker_that_is_lost_between_batches(
+    number: signal.Signals,
+    fault: Fault,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Known where the next batch is waited for, and nowhere else; one that is stopped ends too."""
+    monkeypatch.setattr("directmax.tool.data.workers.PATIENCE", 1)
+    monkeypatch.setattr(helpers, "SILENCE", 0.2)
+    images = ImagesInMemory(torch.zeros(100, 1, 2, 2, dtype=torch.uint8))
+    with ImageStream(images, batch_size=5, workers=1) as stream, InterruptGuard() as guard:
+        batches = guard.until_requested(stream.batches(torch.arange(100)))
+        next(batches)
+        (worker,) = multiprocessing.active_children()
+        assert worker.pid is not None
+        os.kill(worker.pid, number)
+        if number != signal.SIGSTOP:
+            worker.join()  # not here
+            message = fault(list, batches)
+            assert message.startswith(f"a process that reads images (PID {worker.pid}) ended")
+        else:
+            threading.Timer(2.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            assert len(list(batches)) < 19
+            assert guard.requested
+    assert multiprocessing.active_children() == []
+    said = capfd.readouterr().err
+    assert said.count("\n") == said.count("it is stopped") == (number == signal.SIGSTOP)
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")

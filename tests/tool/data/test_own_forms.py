@@ -84,6 +84,8 @@ def test_what_is_printed(tmp_path: Path) -> None:
         ("p,x\ne,b\n", "'e'"),
         ("0,nan\n1,0\n0,1\n" * 5, "nan"),
         ("0,70000\n1,0\n" * 9, "70000"),
+        ("0,,1,1\n" + "1,0,0,1\n" * 9, "row 1, column 2 holds ''"),  # and is no header
+        ("0,1,1,NA\n" + "1,0,0,1\n" * 9, "row 1, column 4 holds 'NA'"),
         ("label,id\n1,0\n", "no columns of pixels"),
         ("1,0\n", "1"),
         ("1,2,split\n1,0,train\n0,1,never\n", "'never'"),
@@ -140,6 +142,9 @@ def test_folders_refused(tmp_path: Path, fault: Fault) -> None:
     folder = flat(tmp_path)
     os.mkfifo(folder / "pipe.png")  # is no image, nor waited for
     assert len(ImageData.from_path(folder).train) == 32
+    (folder / "far.png").symlink_to("nowhere.png")
+    assert "far.png is a link to nothing" in fault(ImageData.from_path, folder)
+    (folder / "far.png").unlink()
     (folder / "bad.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
     assert "bad.png is no image" in fault(ImageData.from_path, folder)
     assert "one image" in fault(ImageData.from_path, folder / "000.png")

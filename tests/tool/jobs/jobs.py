@@ -82,6 +82,9 @@ class ForkEngine:
         finally:
             os._exit(code)
 
+    def pids(self) -> dict[str, int]:
+        return {name: pid for name, (pid, _) in self.running.items()}
+
     def wait(self, seconds: float) -> list[tuple[str, Exit]]:
         end = time.monotonic() + seconds
         while True:

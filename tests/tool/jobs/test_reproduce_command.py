@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jobs import ForkEngine, outcome
 
-from command_line import call, finish, program, refuse, succeed
+from command_line import call, finish, program, refuse, succeed, wait_until
 from directmax.tool.commands import Reproduce
 from directmax.tool.data import locate
 from directmax.tool.paper import Request, plan_items
@@ -169,13 +168,11 @@ def test_ctrl_c_and_again_as_a_program(tmp_path: Path) -> None:
     arguments = ("reproduce", "figure2", *only, "--device", "cpu", "--workers", "2", "--output")
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     process = program(*arguments, stopped)
-    end = time.monotonic() + 120
-    while not any(
-        path.read_text().count("\n") > 20 for path in (stopped / "jobs").glob("*/metrics.jsonl")
-    ):
-        assert time.monotonic() < end
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
+    files = (stopped / "jobs").glob
+    wait_until(
+        process,
+        lambda: any(path.read_text().count("\n") > 20 for path in files("*/metrics.jsonl")),
+    )
     process.send_signal(signal.SIGINT)
     found = finish(process)
     assert found.code == 130

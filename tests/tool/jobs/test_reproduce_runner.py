@@ -16,6 +16,7 @@ import pytest
 import torch
 from jobs import ForkEngine, bound, outcome, run_jobs, tiny
 
+from directmax.tool import helpers
 from directmax.tool.jobs import worker
 from directmax.tool.jobs.engine_local import LocalEngine, Resources
 from directmax.tool.jobs.faults import BUSY
@@ -104,6 +105,19 @@ def test_a_killed_worker_goes_on_from_its_checkpoint(
     assert "a: was killed (SIGKILL); starting again (1 of 2)" in text
     assert outcome(folder(tmp_path, job)) == undisturbed
     assert state(tmp_path, job).attempts == 2
+
+
+def test_a_worker_that_is_stopped_is_named(
+    tmp_path: Path, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(helpers, "SILENCE", 0.1)
+    monkeypatch.setattr("directmax.tool.jobs.runner.POLL", 0.05)
+    engine = ForkEngine(prepare=lambda name, number: os.kill(os.getpid(), signal.SIGSTOP))
+    threading.Timer(0.5, lambda: os.kill(engine.pids()["a"], signal.SIGCONT)).start()
+    runner, text = run_jobs(tmp_path, [tiny("a")], engine)
+    assert runner.failed == {}
+    assert text.count("it is stopped; continue it with: kill -CONT") == 1
+    assert outcome(folder(tmp_path, tiny("a"))) == undisturbed
 
 
 def test_at_most_so_many_times(tmp_path: Path) -> None:

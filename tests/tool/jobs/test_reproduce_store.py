@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -70,6 +71,27 @@ def test_a_damaged_job(folder: JobFolder) -> None:
     folder.job_file.write_text("{}")
     with pytest.raises(RunError, match="damaged"):
         JobFolder.read(folder.path)
+
+
+def test_a_full_disk_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = {"command": "c", "scale": "smoke", "items": [], "jobs": []}
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(RunError, match="No space left"):
+            Store(tmp_path / "new" / "out").add_plan(plan)
+    assert list(tmp_path.iterdir()) == []
+    Store(tmp_path / "out").add_plan(plan)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(RunError, match="No space left"):
+            Store(tmp_path / "out").add_plan({**plan, "command": "d"})
+    kept = Store(tmp_path / "out").plan()
+    assert kept is not None
+    assert kept["command"] == "c"
 
 
 def test_a_damaged_plan(tmp_path: Path) -> None:

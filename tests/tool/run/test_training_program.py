@@ -7,24 +7,15 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from command_line import TINY, finish, metrics, program, read, succeed
+from command_line import TINY, finish, metrics, program, read, succeed, wait_for_lines
 from directmax.tool.run.checkpoint import load_checkpoint
 from directmax.tool.run.interrupt import InterruptGuard
 
 LONG = (*TINY, "--epochs", "20", "--batch-size", "20", "--hidden", "200")
-
-
-def wait_for_lines(folder: Path, number: int, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    path = folder / "metrics.jsonl"
-    while not path.exists() or path.read_text().count("\n") < number:
-        assert time.monotonic() < end, "the program does not train"
-        time.sleep(0.01)
 
 
 def test_a_signal_that_is_ignored_stays_so() -> None:
@@ -49,7 +40,7 @@ def test_signals_from_outside(tmp_path: Path, number: signal.Signals, binarize: 
     succeed(*command, "--run-dir", tmp_path / "whole")
     folder = tmp_path / "stopped"
     process = program(*command, "--run-dir", folder)
-    wait_for_lines(folder, 5)
+    wait_for_lines(process, folder, 5)
     process.send_signal(number)
     outcome = finish(process)
     if number == signal.SIGKILL:
@@ -85,7 +76,7 @@ def test_on_a_terminal(tmp_path: Path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm", "COLUMNS": "80"},
     )
     os.close(secondary)
-    wait_for_lines(tmp_path / "tty", 2)
+    wait_for_lines(child, tmp_path / "tty", 2)
     child.send_signal(signal.SIGINT)
     printed = b""
     while True:

@@ -149,22 +149,23 @@ def test_a_bound_that_was_another_one_while_training_is_explained(
     assert ("20.50" in note) is differs
 
 
-@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("width", [30, 80, 200])
 def test_a_line_shows_the_best_epochs_own_numbers(width: int) -> None:
     """With labels the best epoch has the best accuracy, and need not have the lowest bound."""
     out = io.StringIO()
-    progress = ConsoleProgress(Console(file=out, width=width, force_terminal=width == 80))
-    progress.start("digits", 2, 10)
-    for epoch, (bound, accuracy) in enumerate(((20.11, 0.95), (18.25, 0.94)), start=1):
+    progress = ConsoleProgress(Console(file=out, width=width, force_terminal=width < 200))
+    progress.start("digits", 200000, 10)
+    progress.resumed([{"validation": {"bound": 30.0, "accuracy": 0.9}}] * 199998, 0)
+    for epoch, (bound, accuracy) in enumerate(((20.11, 0.95), (18.25, 0.94)), start=199999):
         validation = {"bound": bound, "accuracy": accuracy}
         line = {"epoch": epoch, "train": {"bound": 19.0}, "validation": validation, "seconds": 1.0}
-        progress.epoch(line, improved=epoch == 1)
+        progress.epoch(line, improved=epoch == 199999)
     progress.stop()
     last = re.sub(r"\x1b\[[^m]*m", "", out.getvalue())
-    assert "validation 18.25 nats, 94.00% right" in last
-    if width == 80:
-        assert "2/2 epochs" in last  # whole, also where there is little room
-    else:
+    assert "…" not in last  # whole, also where there is little room
+    assert ("validation 18.25 nats, 94.00% right" in last) == (width > 30)
+    assert "200000/200000" in last
+    if width == 200:
         assert "(best epoch: 20.11 nats, 95.00% right)" in last
 
 

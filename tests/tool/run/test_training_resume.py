@@ -162,10 +162,12 @@ def test_what_is_said_when_it_is_stopped(tmp_path: Path, undisturbed: Callable[[
     folder = tmp_path / "run"
     said = (
         ((Events, "open", 1, interrupt, False), f"{STOPPED} (after epoch 0)"),
+        ((BinaryTask, "order", 1, interrupt, True), "stopped and saved (after epoch 0)"),
         ((Trainer, "_train_step", 1, twice, True), f"{STOPPED} (after epoch 0)"),
         ((Trainer, "_train_step", 2, terminate, False), "stopped and saved (epoch 1, step 2)"),
         ((BinaryTask, "validate", 1, interrupt, False), "stopped and saved (after epoch 1)"),
-        ((Trainer, "_train_step", STEPS, interrupt, False), "stopped and saved (after epoch 2)"),
+        ((BinaryTask, "order", 2, terminate, False), "stopped and saved (after epoch 2)"),
+        ((Trainer, "_train_step", STEPS, interrupt, False), "stopped and saved (after epoch 3)"),
         ((BinaryTask, "results", 1, terminate, False), f"{STOPPED} (after epoch 8)"),
         ((run, "write_json", 1, interrupt, True), f"{STOPPED} (after epoch 8)"),
     )

@@ -8,17 +8,14 @@ import json
 import os
 import resource
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import directmax
 from command_line import TINY, Forked, call, metrics, read, refuse, succeed
 from directmax.tool.config import stored_config
-from directmax.tool.run.provenance import _git_commit, environment
 from directmax.tool.run.run_folder import RunFolder
 
 TERMS = {"bound", "reconstruction", "kl", "nll", "num_samples", "authors", "valid"}
@@ -77,47 +74,6 @@ def test_summary(finished: Path) -> None:
     assert summary["versions"]["torch"]
     assert summary["test"]["num_samples"] is None
     assert summary["test"]["bound"] >= summary["test"]["nll"] - 1e-4  # rounding
-
-
-@pytest.mark.usefixtures("no_report")
-def test_the_card_is_the_one_that_was_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def name(device: torch.device | None = None) -> str:
-        return f"card {0 if device is None else device.index}"
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_name", name)
-    succeed(*TINY, "--run-dir", tmp_path)
-    for file in ("config.json", "summary.json"):
-        assert read(tmp_path / file)["machine"]["cuda"] is None
-    devices = [None, torch.device("cuda", 1), torch.device("mps")]
-    found = [environment(device)["machine"]["cuda"] for device in devices]
-    assert found == ["card 0", "card 1", None]
-
-
-def test_the_commit_is_read_without_writing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(directmax, "__file__", str(tmp_path / "__init__.py"))  # not installed
-
-    def git(*arguments: str) -> None:
-        author = ("-c", "user.name=a", "-c", "user.email=a@b")
-        subprocess.run(["git", "-C", str(tmp_path), *author, *arguments], check=True)
-
-    assert _git_commit(tmp_path) is None
-    file, index = tmp_path / "file", tmp_path / ".git" / "index"
-    file.write_text("committed")
-    git("init", "--quiet")
-    git("add", "file")
-    git("commit", "--quiet", "--message", "first")
-    os.utime(file, (1, 1))  # git looks at it again, and would write down what it saw
-    before = index.read_bytes()
-    commit = _git_commit(tmp_path)
-    assert commit is not None
-    assert len(commit) == 12
-    file.write_text("changed")
-    (tmp_path / "untracked").touch()
-    assert _git_commit(tmp_path) == f"{commit}-dirty"
-    assert index.read_bytes() == before
 
 
 def test_events(finished: Path) -> None:

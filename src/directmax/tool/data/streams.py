@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import signal
-import sys
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +16,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from directmax._validation import LARGEST, check_count
 from directmax.tool.data.attributes import ImageDataset
 from directmax.tool.data.errors import DataError, reason
-from directmax.tool.environment import ENDING
+from directmax.tool.data.workers import Workers, no_advice_on_workers, outlive_signals
+
+Request = tuple[int, NDArray[np.int64]]
+"""Epoch and image numbers of a batch. Not a tensor, of which another process gets a file, and asks
+this one for it."""
 
 PREFETCH = 2
 """Batches that every worker reads ahead."""
@@ -139,6 +137,7 @@ class ImageStream:
         self.pin_memory = pin_memory
         self._requests = _Requests()
         self._loader: DataLoader[Tensor | _Failure] | None = None
+        self._workers = Workers()
 
     def batches(
         self, order: Int[Tensor, " images"], *, epoch: int = 0, start: int = 0
@@ -162,18 +161,12 @@ class ImageStream:
         self._check(order)
         check_count("start", start, 0, maximum=LARGEST)
         chunks = order.cpu().split(self.batch_size)[start:] if len(order) else ()
-        return self._read([(epoch, chunk.clone()) for chunk in chunks])
+        return self._read([(epoch, chunk.numpy()) for chunk in chunks])
 
     def close(self) -> None:
         """End the workers; the next call of `batches` would start new ones."""
         loader, self._loader = self._loader, None
-        running: Any = getattr(loader, "_iterator", None)
-        if running is not None and hasattr(running, "_shutdown_workers"):
-            try:
-                running._shutdown_workers()  # not left to the garbage collector
-            except RuntimeError:  # torch's signal handler: one had ended already
-                if all(worker.is_alive() for worker in running._workers):
-                    raise
+        self._workers.end(getattr(loader, "_iterator", None))
 
     def __enter__(self) -> ImageStream:
         return self
@@ -186,35 +179,18 @@ class ImageStream:
     ) -> None:
         self.close()
 
-    def _read(self, requests: list[tuple[int, Tensor]]) -> Iterator[Tensor]:
+    def _read(self, requests: list[Request]) -> Iterator[Tensor]:
         if not requests:
             return
         self._requests.pending = requests
-        try:
-            with _signals_wait(), _no_advice_on_workers():  # they start here
-                if self._loader is None:
-                    self._loader = self._make_loader()
-                batches = iter(self._loader)
-            for batch in batches:
-                if isinstance(batch, _Failure):
-                    raise DataError(batch.message)
-                yield batch
-        except (RuntimeError, OSError, EOFError) as error:  # a connection may break first
-            if (number := self._ended_worker()) is None:
-                raise
-            raise DataError(
-                f"a process that reads images (PID {number}) ended unexpectedly; it may have run "
-                "out of memory, use fewer workers (0 reads without)"
-            ) from error
-
-    def _ended_worker(self) -> int | None:
-        """One that is no more."""
-        running: Any = getattr(self._loader, "_iterator", None)
-        for worker in getattr(running, "_workers", ()):
-            worker.join(0.5)  # its end may be known a moment later
-            if not worker.is_alive():
-                return int(worker.pid)
-        return None
+        if self._loader is None:
+            with no_advice_on_workers():
+                self._loader = self._make_loader()
+        batches = self._workers.begin(self._loader)
+        while (batch := self._workers.next(batches)) is not None:
+            if isinstance(batch, _Failure):
+                raise DataError(batch.message)
+            yield batch
 
     def _make_loader(self) -> DataLoader[Tensor | _Failure]:
         return DataLoader(
@@ -222,7 +198,7 @@ class ImageStream:
             batch_size=None,  # an item is a batch already
             sampler=self._requests,
             num_workers=self.workers,
-            worker_init_fn=_outlive_signals if self.workers else None,
+            worker_init_fn=outlive_signals if self.workers else None,
             prefetch_factor=PREFETCH if self.workers else None,
             persistent_workers=self.workers > 0,
             pin_memory=self.pin_memory and torch.cuda.is_available(),
@@ -251,13 +227,13 @@ class _Failure:
     message: str
 
 
-class _Requests(Sampler[tuple[int, Tensor]]):
+class _Requests(Sampler[Request]):
     """Epoch and image numbers of the batches to read next."""
 
     def __init__(self) -> None:
-        self.pending: list[tuple[int, Tensor]] = []
+        self.pending: list[Request] = []
 
-    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+    def __iter__(self) -> Iterator[Request]:
         return iter(self.pending)
 
     def __len__(self) -> int:
@@ -271,7 +247,7 @@ class _Batches(Dataset["Tensor | _Failure"]):
         self.images = images
         self.augmentation = augmentation
 
-    def __getitem__(self, request: tuple[int, Tensor]) -> Tensor | _Failure:
+    def __getitem__(self, request: Request) -> Tensor | _Failure:
         epoch, indices = request
         try:
             together = getattr(self.images, "__getitems__", None)
@@ -284,49 +260,8 @@ class _Batches(Dataset["Tensor | _Failure"]):
         except (OSError, MemoryError) as error:
             return _Failure(f"cannot read images: {reason(error)}; try fewer workers")
         if self.augmentation is not None:
-            batch = self.augmentation(batch, indices, epoch=epoch)
+            batch = self.augmentation(batch, torch.from_numpy(indices), epoch=epoch)
         return batch
-
-
-PATIENCE = 30
-"""Seconds that a worker stays after SIGTERM: the process that it works for ends it before."""
-
-
-@contextlib.contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Hold signals back: a process started meanwhile is born deaf to them, until it says more."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _no_advice_on_workers() -> Iterator[None]:
-    """On a machine with one core torch warns of two processes that read images: they do no harm."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="This DataLoader will create")
-        yield
-
-
-def _outlive_signals(worker: int) -> None:
-    """Signals reach every process of a program; the main one finishes its step, saves and ends it.
-
-    Should that not happen, SIGTERM ends a worker after a while.
-    """
-    if sys.platform == "linux":  # killed with that process, whose locks it has too, and not later
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    with contextlib.suppress(ValueError, AttributeError):
-        for number in ENDING:
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(PATIENCE))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 def _draws(seed: int, epoch: int, indices: NDArray[np.int64], count: int) -> NDArray[np.uint64]:

@@ -29,6 +29,9 @@ class Engine(Protocol):
     def wait(self, seconds: float) -> list[tuple[str, Exit]]:
         """Those that ended, by name; returns at once if any did, else after some seconds."""
 
+    def pids(self) -> dict[str, int]:
+        """Process numbers of those that are processes of this machine, by name."""
+
     def stop(self) -> None:
         """Ask all to save and end, and wait for that; those that do not are killed."""
 
@@ -74,9 +77,10 @@ class WorkerProcess:
         return Exit(code, lines[-1] if lines and code > 0 else "")
 
     def ask(self) -> None:
-        """Ask it to save and end."""
+        """Ask it to save and end, and to run if it was stopped."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
+            os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """End it at once."""

@@ -136,6 +136,10 @@ class RayEngine:
         except errors.RayError as error:
             return Exit(LOST, " ".join(str(error).split())[:200])
 
+    def pids(self) -> dict[str, int]:
+        """None: Ray's processes may be anywhere."""
+        return {}
+
     def stop(self) -> None:
         """Ask all to save and end, and wait until they let go of their jobs."""
         tasks = list(self._running.items())

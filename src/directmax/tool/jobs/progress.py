@@ -77,9 +77,9 @@ class JobsProgress:
         if left is not None:
             words += f"; about {duration(left)} left"
         table = Table(title=words, title_justify="left", title_style="bold")
-        table.add_column("job")
+        table.add_column("job", overflow="fold")  # names may differ at their end only
         for name in ("epoch", "validation", "time left"):
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", overflow="fold")
         for name, stage in running.items():
             epoch = f"{stage.epoch}/{stage.epochs}" if stage.epochs else ""
             rest = "" if stage.left is None else duration(stage.left)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from directmax.tool.files import RunError
+from directmax.tool.helpers import StoppedProcesses
 from directmax.tool.jobs.engine import Engine
 from directmax.tool.jobs.faults import BUSY, INTERRUPTED, Exit
 from directmax.tool.jobs.kind import Kinds, Stage
@@ -78,6 +79,7 @@ class Runner:
             if folder.is_done:
                 self._waiting.remove(name)
                 self.done.append(name)
+        stopped = StoppedProcesses()
         with InterruptGuard() as guard:
             while self._waiting or self._running or self._elsewhere:
                 if guard.requested:
@@ -89,6 +91,8 @@ class Runner:
                 self._start()
                 for name, ended in self._engine.wait(POLL):
                     self._ended(name, ended)
+                for line in stopped.lines({pid: n for n, pid in self._engine.pids().items()}):
+                    self._progress.say(line, "yellow")
                 if self._progress.wants_update:
                     self._show()
 

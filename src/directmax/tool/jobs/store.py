@@ -20,7 +20,6 @@ from typing import Any
 from directmax.tool.files import (
     RunError,
     lock,
-    make_folder,
     making_folder,
     read_json,
     reading,
@@ -208,10 +207,15 @@ class Store:
         Raises:
             RunError: the folder holds another scale, or cannot be written.
         """
-        make_folder(self.root / JOBS)
-        with lock(self.root / ".plan.lock", wait=True):
-            merged = merge(self.plan(), plan, self.root)
-            write_json(self.plan_file, merged)
+        file = self.root / ".plan.lock"
+        with making_folder(self.root / JOBS), lock(file, wait=True):
+            try:
+                merged = merge(self.plan(), plan, self.root)
+                write_json(self.plan_file, merged)
+            except RunError:
+                if not self.plan_file.exists():  # nothing began here: no folder is left
+                    file.unlink()
+                raise
         return merged
 
 

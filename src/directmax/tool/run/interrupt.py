@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from directmax.tool.environment import by_torchrun, heard_signals
+
+T = TypeVar("T")
 
 ECHO = 5.0
 """Seconds in which launchers and service managers repeat a signal that they have sent."""
@@ -66,6 +69,10 @@ class _First:
         return not of_a_person and time.monotonic() < self._time + ECHO
 
 
+class _Requested(KeyboardInterrupt):
+    """Ends the wait of `InterruptGuard.until_requested`."""
+
+
 class InterruptGuard:
     """While active, the first Ctrl-C (SIGTERM, SIGHUP) sets `requested`; a second aborts at once.
 
@@ -74,6 +81,7 @@ class InterruptGuard:
 
     def __init__(self) -> None:
         self.requested = False
+        self._waiting = False
         self._first = _First()
         self._previous: dict[int, Any] = {}
 
@@ -87,6 +95,30 @@ class InterruptGuard:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+        if self._waiting:
+            self._waiting = False
+            raise _Requested
+
+    def until_requested(self, items: Iterator[T]) -> Iterator[T]:
+        """Items until `requested`, also where one would be waited for that never comes.
+
+        An item that is being made then is lost.
+        """
+        try:
+            while True:
+                self._waiting = True
+                if self.requested:
+                    return
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+                self._waiting = False
+                yield item
+        except _Requested:
+            return
+        finally:
+            self._waiting = False
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._previous.items():

@@ -196,18 +196,20 @@ class Trainer:
             self._start_epoch()
         began = time.perf_counter() - position.seconds
         start, done = position.step, self.position.epochs_done(self.config)
-        for step, batch in enumerate(self.task.batches(position.epoch, start=start), start):
+        batches, taken = self.task.batches(position.epoch, start=start), start
+        if self.fabric.world_size == 1:  # several processes stop together, after a whole epoch
+            batches = guard.until_requested(batches)
+        for step, batch in enumerate(batches, start):
             self._train_step(batch, step)
             if (step + 1) % CHECK_EVERY == 0:
                 self._check_finite(step + 1)
             self.progress.step(done, step + 1)
-            # Several processes stop together, after a whole epoch.
-            if guard.requested and self.fabric.world_size == 1 and step + 1 < self.steps_per_epoch:
-                self._check_finite(step + 1)
-                position.step, position.seconds = step + 1, time.perf_counter() - began
-                self._save_last()
-                raise self.interrupted()
-        self._check_finite(self.steps_per_epoch)
+            taken = step + 1
+        self._check_finite(taken)
+        if taken < self.steps_per_epoch:
+            position.step, position.seconds = taken, time.perf_counter() - began
+            self._save_last()
+            raise self.interrupted()
         self._finish_epoch(time.perf_counter() - began)
 
     def _start_epoch(self) -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
-import time
 import traceback
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,12 +20,11 @@ from lightning_fabric.strategies.launchers import subprocess_script
 from directmax._choices import check_choice
 from directmax.tool.environment import LAUNCHER, by_torchrun, is_helper, launched
 from directmax.tool.files import RunError
+from directmax.tool.helpers import StoppedProcesses, is_stopped, say
 
 STRATEGIES = ("auto", "ddp")
 MOST_PROCESSES = 64
 """On one machine; each takes some hundred megabytes before it has an image."""
-SILENCE = 60.0
-"""Seconds after which a process that does not run is named."""
 NOTICE = 5.0
 """Seconds until the end of another process is known, once its connection broke."""
 INTERRUPTED = 130
@@ -130,7 +125,7 @@ def joined(fabric: Fabric) -> Iterator[None]:
         if fabric.world_size == 1 or not (lost := watch.reason() or _broken(error)):
             raise
         if os.environ.get("RANK") == "1" and by_torchrun():  # torchrun ends it before it may speak
-            _say(lost)
+            say(lost)
         raise LostProcessError(lost) from error
     finally:
         watch.stop()
@@ -174,7 +169,7 @@ class _Watch:
         """Look no more; a helper that is stopped would stay for ever."""
         self._done.set()
         for helper in self._helpers:
-            if helper.poll() is None and _is_stopped(helper.pid):
+            if helper.poll() is None and is_stopped(helper.pid):
                 helper.kill()
 
     def look_at(self, launcher: int) -> None:
@@ -189,24 +184,18 @@ class _Watch:
             os._exit(1)
 
     def _look(self) -> None:
-        since: dict[int, float] = {}
-        count = len(self._helpers) + 1
+        stopped, count = StoppedProcesses(), len(self._helpers) + 1
+        names = {each.pid: f"process {n} of {count}" for n, each in enumerate(self._helpers, 2)}
         while not self._done.wait(1.0):
-            for number, helper in enumerate(self._helpers, 2):
-                name = f"process {number} of {count} (PID {helper.pid})"
+            for helper in self._helpers:
                 if helper.poll():
+                    name = f"{names[helper.pid]} (PID {helper.pid})"
                     self._lost = f"{name} {_how(helper.returncode)}; {_GO_ON}"
                     self._over.set()
                     self._end()
                     return
-                if not _is_stopped(helper.pid):
-                    since.pop(number, None)
-                elif since.setdefault(number, time.monotonic()) + SILENCE < time.monotonic():
-                    since[number] = math.inf  # said
-                    _say(
-                        f"{name} has not answered for {SILENCE:.0f} s: it is stopped; continue it "
-                        f"with: kill -CONT {helper.pid}"
-                    )
+            for line in stopped.lines(names):
+                say(line)
 
     def _end(self) -> None:
         """Where this process waits for what will not come, end it and its helpers.
@@ -216,7 +205,7 @@ class _Watch:
         if self._done.wait(2 * NOTICE):
             return
         interrupted = any(helper.returncode == INTERRUPTED for helper in self._helpers)
-        _say(f"interrupted: {self._lost}" if interrupted else str(self._lost))
+        say(f"interrupted: {self._lost}" if interrupted else str(self._lost))
         for helper in self._helpers:
             helper.kill()
         os._exit(INTERRUPTED if interrupted else 1)
@@ -226,16 +215,3 @@ def _how(code: int) -> str:
     if code > 0:
         return f"ended with exit code {code}"
     return f"was killed ({signal.Signals(-code).name})"
-
-
-def _is_stopped(pid: int) -> bool:
-    """Whether a process was stopped, as by SIGSTOP; False where that cannot be known."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return text.rpartition(")")[2].split()[0] in ("T", "t")
-
-
-def _say(text: str) -> None:
-    print(f"directmax: {text}", file=sys.stderr, flush=True)

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from rich.table import Column
 
 from directmax.tool.run.run_folder import of_start
 
@@ -36,8 +37,8 @@ class Progress:
         """Training ended, for whatever reason."""
 
 
-WIDE = 110
-"""Columns of a terminal from which on the bar has room for the numbers of the best epoch."""
+BESIDE = 21
+"""Columns of the bar beside the count and the words: its shortest, the time left, three gaps."""
 
 
 class ConsoleProgress(Progress):
@@ -51,10 +52,9 @@ class ConsoleProgress(Progress):
         self.console = console
         self._live = console.is_terminal
         self._bar = RichProgress(
-            BarColumn(bar_width=None),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),  # what is left
             MofNCompleteColumn(),
-            TextColumn("epochs"),
-            TextColumn("{task.fields[bound]}"),
+            TextColumn("{task.fields[words]}"),
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
@@ -69,7 +69,7 @@ class ConsoleProgress(Progress):
         self._epochs, self._steps = epochs, steps_per_epoch
         self.console.print(f"{description}: {epochs} epochs of {steps_per_epoch} steps")
         if self._live:
-            self._task = self._bar.add_task(description, total=epochs, bound="")
+            self._task = self._bar.add_task(description, total=epochs, words="epochs")
             self._bar.start()
 
     def preparing(self, what: str, share: float) -> None:
@@ -88,7 +88,7 @@ class ConsoleProgress(Progress):
         start_text = f" with start {start + 1}" if lines and "start" in lines[-1] else ""
         self.console.print(f"continuing after epoch {len(lines)}{start_text}")
         if self._live and lines:
-            self._bar.update(self._task, completed=len(lines), bound=self._text(lines[-1]))
+            self._bar.update(self._task, completed=len(lines), words=self._words(lines[-1]))
 
     def step(self, epoch: int, step: int) -> None:
         """Advance the bar, at most twenty times an epoch."""
@@ -101,7 +101,7 @@ class ConsoleProgress(Progress):
             self._best = line["validation"]
         self._done += 1
         if self._live:
-            self._bar.update(self._task, completed=self._done, bound=self._text(line))
+            self._bar.update(self._task, completed=self._done, words=self._words(line))
         elif self._done % max(1, self._epochs // 20) == 0 or self._done == self._epochs:
             start = f" start {line['start'] + 1}" if "start" in line else ""
             self.console.print(
@@ -123,9 +123,17 @@ class ConsoleProgress(Progress):
     def _text(self, line: dict[str, Any]) -> str:
         """Of this epoch, and of the best one; which has its own accuracy, and need not have the
         lowest bound."""
-        room = not self._live or self.console.width >= WIDE
-        best = f" (best epoch: {_numbers(self._best)})" if self._best and room else ""
+        best = f" (best epoch: {_numbers(self._best)})" if self._best else ""
         return f"validation {_numbers(line['validation'])}{best}"
+
+    def _words(self, line: dict[str, Any]) -> str:
+        """As much of it as there is room for beside the bar: nothing is cut."""
+        room = self.console.width - 2 * len(str(self._epochs)) - 1 - BESIDE
+        numbers = _numbers(line["validation"])
+        validation = f"validation {numbers}"
+        bound = numbers.partition(",")[0]
+        every = (f"epochs {self._text(line)}", f"epochs {validation}", validation, numbers, bound)
+        return next((words for words in every if len(words) <= room), "")
 
 
 def _numbers(values: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -57,18 +58,29 @@ def git_commit() -> str | None:
 
     As it was when the process first asked: what was imported is not what is checked out later.
     """
-    return _git_commit(Path(directmax.__file__).resolve().parents[2])
+    package = Path(directmax.__file__).resolve().parent
+    with contextlib.suppress(OSError):  # not that of a repository which it is installed into
+        return (package / "_commit.txt").read_text().strip() or None
+    return _git_commit(package.parents[1])
 
 
 def _git_commit(source: Path) -> str | None:
     if not (source / ".git").exists():
-        with contextlib.suppress(OSError):
-            return (Path(directmax.__file__).parent / "_commit.txt").read_text().strip() or None
         return None
+    # Not of the repository in whose hook this runs; a checkout of another user, as in a container,
+    # is no danger to who has imported it.
+    around = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    safe = ("--no-optional-locks", "-c", f"safe.directory={source}", "-C", str(source))
 
     def git(*arguments: str) -> str:
-        command = ["git", "--no-optional-locks", "-C", str(source), *arguments]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        result = subprocess.run(
+            ["git", *safe, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+            env=around,
+        )
         return result.stdout.strip()
 
     with contextlib.suppress(OSError, subprocess.SubprocessError):

@@ -176,8 +176,13 @@ def files_below(root: Path) -> Iterator[Path]:
                     )
                 if entry.is_dir():
                     yield from walk(Path(entry.path), depth + 1)
-                elif entry.is_file():  # of a pipe, a device or a broken link: not
+                elif entry.is_file():  # of a pipe or a device: not
                     yield Path(entry.path)
+                elif form_of(path := Path(entry.path)) and path.is_symlink() and not path.exists():
+                    raise DataError(
+                        f"{path} is a link to nothing; expected a file: get what it leads to, as "
+                        "with git annex get, or remove it"
+                    )
 
     try:
         yield from walk(root, 0)

@@ -92,7 +92,9 @@ def _table(path: Path, data: bytes) -> Table:
     if delimiter in ("\t", ";") and "," in sample:  # decimal commas
         lines = [line.replace(",", ".") for line in lines]
     first = _fields(lines[0], delimiter)
-    header = [] if all(map(_is_number, first)) else first
+    numbers = [word for word in first if _is_number(word)]
+    # Of a header too, but there they differ; a row of pixels that lacks one repeats others.
+    header = [] if len(numbers) == len(first) or len(set(numbers)) < len(numbers) else first
     rows = lines[1:] if header else lines
     if not rows:
         raise DataError(f"{path} has a header and no rows; expected a row for each image")
