@@ -21,8 +21,8 @@ NEIGHBOURS = 5
 COMPONENTS, SUBSET = 50, 5_000
 """Principal components in which images are compared, and images that they are found from: of what
 lies beyond, most is noise."""
-CHUNK = 1_000
-"""Images whose distances to all others, or groups, are looked at together."""
+CHUNK, DISTANCES = 1_000, 2**25
+"""Images that are classified together, and distances between images that are held at a time."""
 BATCH, HIDDEN = 250, 400
 STARTS = 5
 EXPLORING = 8
@@ -119,13 +119,13 @@ def neighbours(images: Float[Tensor, "N d"], count: int) -> Int64[Tensor, "N cou
     _, _, axes = torch.linalg.svd(few, full_matrices=False)
     places = centred @ axes[:COMPONENTS].T
     squares = places.square().sum(1)
-    found = []
-    for first in range(0, len(places), CHUNK):
-        part = places[first : first + CHUNK]
+    found, first = [], 0
+    for part in places.split(max(1, DISTANCES // len(places))):
         distances = squares - 2 * part @ places.T
         rows = torch.arange(len(part), device=images.device)
         distances[rows, first + rows] = torch.inf  # an image is not its own neighbour
         found.append(distances.topk(count, largest=False).indices)
+        first += len(part)
     return torch.cat(found)
 
 
