@@ -42,7 +42,7 @@ from directmax.tool import cli
         ("--epochs=", "--epochs must be an integer, got ''"),
         ("--model attributes", "digits has none: add --data celeba or --data fashion-mnist"),
         ("--model attributes --data celebs", "unknown data set with attributes 'celebs'"),
-        ("--model mixed --shift 2", "--shift 2 is for runs with labels: add --labels"),
+        ("--model mixed --no-groups --shift 2", "--shift 2 is for runs with labels: add --labels"),
         ("--batch-size -1", "--batch-size must be at least 1"),
         ("--batch-size 1198", "--batch-size 1198 is more than the 1197 training images"),
         ("--seed -1", "--seed must be at least 0"),
