@@ -45,7 +45,7 @@ def group_images(
 
     A classifier q(z|x) of two hidden layers minimises
 
-    E_x [KL(q(·|x) ‖ q(·|x′)) + 0.3 (H(q(·|x)) − 2 H(E_x q))],
+    E_x [KL(q(z|x) ‖ q(z|x′)) + 0.3 (H(q(z|x)) − 2 H(E_x q))],
 
     where x′ is one of the five images nearest to x in 50 principal components, turned, scaled and
     moved at random: images that are alike share a group, every image has a sure one, and all are
