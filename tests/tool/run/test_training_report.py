@@ -149,6 +149,18 @@ def test_a_bound_that_was_another_one_while_training_is_explained(
     assert ("20.50" in note) is differs
 
 
+def test_what_is_prepared_is_seen_beside_the_bar() -> None:
+    out = io.StringIO()
+    progress = ConsoleProgress(Console(file=out, width=80, force_terminal=True))
+    progress.start("digits", 9, 10)
+    for share, words in ((0.5, "grouping images 50%"), (1.0, "epochs")):
+        out.truncate(0)
+        progress.preparing("grouping images", share)
+        progress._bar.refresh()
+        assert words in re.sub(r"\x1b\[[^m]*m", "", out.getvalue())
+    progress.stop()
+
+
 @pytest.mark.parametrize("width", [30, 80, 200])
 def test_a_line_shows_the_best_epochs_own_numbers(width: int) -> None:
     """With labels the best epoch has the best accuracy, and need not have the lowest bound."""

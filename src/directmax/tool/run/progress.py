@@ -73,9 +73,9 @@ class ConsoleProgress(Progress):
             self._bar.start()
 
     def preparing(self, what: str, share: float) -> None:
-        """Show it in place of the bound; without a terminal a line at its beginning."""
+        """Show it in place of the words; without a terminal a line at its beginning."""
         if self._live:
-            self._bar.update(self._task, bound="" if share == 1 else f"{what} {share:.0%}")
+            self._bar.update(self._task, words="epochs" if share == 1 else f"{what} {share:.0%}")
         elif share == 0:
             self.console.print(what)
 
