@@ -146,18 +146,18 @@ def test_overlap_counts_pixels():
 
 def test_faces_are_in_the_layout_of_celeba(tmp_path, capsys):
     sheet = tmp_path / "sheet.png"
-    flags = ["--count", "20", "--seed", "4", "--sheet", str(sheet)]
+    flags = ["--count", "10", "--seed", "4", "--sheet", str(sheet)]
     assert drawn_faces.main([str(tmp_path / "data"), *flags]) == 0
     folder = tmp_path / "data" / "celeba"
-    assert capsys.readouterr().out == f"20 faces in {folder}\n"
+    assert capsys.readouterr().out == f"10 faces in {folder}\n"
     assert sheet.read_bytes().startswith(b"\x89PNG")
     names = sorted(path.name for path in (folder / "img_align_celeba").iterdir())
-    assert names == [f"{number:06}.jpg" for number in range(1, 21)]
+    assert names == [f"{number:06}.jpg" for number in range(1, 11)]
     for name in names:
         with Image.open(folder / "img_align_celeba" / name) as image:
             assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (178, 218))
     count, header, *table = (folder / "list_attr_celeba.txt").read_text().splitlines()
-    assert count == "20"
+    assert count == "10"
     assert len(header.split()) == 40
     assert header.split() == sorted(header.split())  # as CelebA has them, upper case first
     for index, line in enumerate(table):
@@ -172,7 +172,7 @@ def test_faces_are_in_the_layout_of_celeba(tmp_path, capsys):
         ]
     parts = (folder / "list_eval_partition.txt").read_text().splitlines()
     assert [line.split()[0] for line in parts] == names
-    assert [int(line.split()[1]) for line in parts] == [0] * 16 + [1] * 2 + [2] * 2
+    assert [int(line.split()[1]) for line in parts] == [0] * 8 + [1] + [2]
     assert sorted(path.name for path in folder.parent.iterdir()) == ["celeba"]
 
 
@@ -245,7 +245,7 @@ def test_the_best_path_against_all_paths():
     torch.testing.assert_close((weights * found).sum((-2, -1)), sums.max(0).values)
 
 
-@pytest.mark.parametrize("cost", ["sum", "largest"])
+@pytest.mark.parametrize("cost", ["sum", pytest.param("largest", marks=pytest.mark.slow)])
 def test_paths_are_learned_from_their_costs(capsys, tmp_path, cost):
     picture = tmp_path / "maps.png"
     flags = ["--size", "4", "--epochs", "2", "--seeds", "0", "--cost", cost]

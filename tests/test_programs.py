@@ -49,8 +49,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 FOLDERS = (ROOT / "benchmarks", ROOT / "examples")
 
 
+CALLED = ("denoising", "digit_maps", "drawn_faces", "hard_attention")
+"""Examples whose `main` test_examples.py calls."""
 CASES = [
-    pytest.param(path, marks=[pytest.mark.slow] if path.parent.name == "benchmarks" else [])
+    pytest.param(path, marks=[pytest.mark.slow] if path.stem in CALLED else [])
+    if path.parent.name == "examples"
+    else pytest.param(path, marks=pytest.mark.slow)
     for path in PROGRAMS
 ]
 

@@ -163,7 +163,7 @@ def test_coupled_variables() -> None:
 # Intervals
 
 
-@pytest.mark.parametrize("shift", [0.0, 0.3])
+@pytest.mark.parametrize("shift", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])
 def test_intervals_cover(shift: float) -> None:
     """Of an estimator with normal noise, whose bias and variance are known."""
     repeats, deviation = 100, 1.0

@@ -70,7 +70,9 @@ def test_fifteen_variables(solver: type[PairwiseSolver]) -> None:
     torch.testing.assert_close(found, best, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("solver", "variables"), [(Highs, 24), (Cplex, 30)])
+@pytest.mark.parametrize(
+    ("solver", "variables"), [(Highs, 24), pytest.param(Cplex, 30, marks=pytest.mark.slow)]
+)
 def test_more_variables_than_are_enumerated(solver: type[PairwiseSolver], variables: int) -> None:
     unary, pairwise = normal(variables, 1)
     best = BranchAndBound()(unary, pairwise)

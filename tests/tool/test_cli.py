@@ -129,8 +129,9 @@ def test_every_flag(name: str) -> None:
     plain = TrainConfig(**common).resolve()
     value = getattr(plain, name) + 1 if value is None else value
     flags = [word for key, each in {**common, name: value}.items() for word in words(key, each)]
-    assert parsed(*flags) == TrainConfig(**{**common, name: value}).resolve()
-    assert parsed(*flags) != plain
+    found = parsed(*flags)
+    assert found == TrainConfig(**{**common, name: value}).resolve()
+    assert found != plain
 
 
 def words(name: str, value: Any) -> list[str]:

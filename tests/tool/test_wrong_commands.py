@@ -122,7 +122,7 @@ def faults(count: int, seed: int, run_dir: Path, here: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("count", "seed"), [(12, 0), *(pytest.param(300, n, marks=pytest.mark.slow) for n in (1, 2, 3))]
+    ("count", "seed"), [(6, 0), *(pytest.param(300, n, marks=pytest.mark.slow) for n in (1, 2, 3))]
 )
 def test_wrong_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_dir: Path, count: int, seed: int

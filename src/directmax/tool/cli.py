@@ -142,11 +142,6 @@ def _parse(arguments: list[str]) -> Any:
     """The command, its flags set."""
     if arguments and not arguments[0].startswith("-"):
         check_choice("command", arguments[0], tuple(COMMANDS))
-    everything: Any = functools.reduce(
-        operator.or_,
-        (Annotated[cls, tyro.conf.subcommand(name)] for name, cls in COMMANDS.items()),
-    )
-    description = f"directmax {__version__}: train through arg max. Try: directmax train"
     if not arguments:
         arguments = ["--help"]
     _check_values(arguments)
@@ -156,9 +151,25 @@ def _parse(arguments: list[str]) -> Any:
             word if after in ("yes", "no") else _switch(word)
             for word, after in zip(arguments, following, strict=True)
         ]
+    what, prog, description = _program(arguments[0])
+    words = arguments[1:] if arguments[0] in COMMANDS else arguments
     return _one_line_errors(
-        lambda: tyro.cli(everything, prog="directmax", description=description, args=arguments),
-        f"directmax {arguments[0]} --help" if arguments[0] in COMMANDS else "directmax --help",
+        lambda: tyro.cli(what, prog=prog, description=description, args=words), f"{prog} --help"
+    )
+
+
+def _program(name: str) -> tuple[Any, str, str | None]:
+    """What is parsed, what it is called and its description: one command, or all by their names."""
+    if name in COMMANDS:
+        return COMMANDS[name], f"directmax {name}", None
+    everything = functools.reduce(
+        operator.or_,
+        (Annotated[cls, tyro.conf.subcommand(name)] for name, cls in COMMANDS.items()),
+    )
+    return (
+        everything,
+        "directmax",
+        f"directmax {__version__}: train through arg max. Try: directmax train",
     )
 
 

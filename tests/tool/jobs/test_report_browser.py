@@ -76,7 +76,10 @@ def test_a_page_is_for_everybody(browser: Browser, pages: dict[str, Path], name:
     )
 
 
-@pytest.mark.parametrize(("width", "dark", "columns"), [(1280, False, 2), (390, True, 1)])
+@pytest.mark.parametrize(
+    ("width", "dark", "columns"),
+    [(1280, False, 2), pytest.param(390, True, 1, marks=pytest.mark.slow)],
+)
 def test_every_section_is_drawn(
     browser: Browser, pages: dict[str, Path], width: int, dark: bool, columns: int
 ) -> None:

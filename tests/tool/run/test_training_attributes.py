@@ -129,7 +129,8 @@ def test_without_labels_there_is_no_accuracy(tmp_path: Path) -> None:
     assert metrics(tmp_path / "run")[0]["validation"]["bound"] > 0
 
 
-@pytest.mark.parametrize("step", [1, 3])  # inside the first epoch, inside the second
+# Inside the first epoch, inside the second.
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_resumed_as_if_undisturbed(run: Path, tmp_path: Path, no_report: None, step: int) -> None:
     from directmax.tool.run.loop import Trainer
 

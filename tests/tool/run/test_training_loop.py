@@ -48,7 +48,7 @@ def bounds(folder: Path, split: str = "train") -> list[float]:
     return [line[split]["bound"] for line in metrics(folder)]
 
 
-SOON = ("direct", "exact", "gumbel-softmax", "local-divergence", "local-search")
+SOON = ("direct", "gumbel-softmax", "local-search")
 """Looked at by default; the others are alike to the loop, and slow together."""
 CASES = [
     pytest.param(name, marks=[] if name in SOON else [pytest.mark.slow]) for name in INDEPENDENT

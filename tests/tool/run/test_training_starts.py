@@ -134,7 +134,13 @@ def test_the_first_start_is_that_of_a_run_with_one(whole: Path, tmp_path: Path) 
     assert lines[:FIRST] == without_start(metrics(whole)[:FIRST])
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before it is saved", "after"])
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(False, id="before it is saved"),
+        pytest.param(True, id="after", marks=pytest.mark.slow),
+    ],
+)
 def test_killed_at_the_end_of_every_epoch(whole: Path, tmp_path: Path, after: bool) -> None:
     """Of every start; before the state is saved, the rest is written."""
     moments = [(Trainer, "_save_last", 1 if after or not i else 2, kill, after) for i in range(8)]
