@@ -50,7 +50,7 @@ def check_masked(
         return masked
     largest = masked.amax(-1)  # NaN where one is NaN
     if not bool((largest.abs() < torch.inf).all()):
-        _refuse(name, masked, largest)
+        _refuse(name, potentials.detach(), masked.detach(), largest.detach())
     return masked
 
 
@@ -66,12 +66,14 @@ def may_forbid(potentials: Tensor) -> bool:
     return bool((potentials.detach() <= torch.finfo(potentials.dtype).min).any())
 
 
-def _refuse(name: str, masked: Tensor, largest: Tensor) -> None:
-    masked, largest = masked.detach(), largest.detach()  # torch warns of numbers with a gradient
+def _refuse(name: str, given: Tensor, masked: Tensor, largest: Tensor) -> None:
     where = tuple(int(i) for i in (~largest.isfinite()).nonzero()[0])
     if float(largest[where]) == -torch.inf:
+        most = float(given[where].amax())
+        lowest = "−inf" if most == -torch.inf else f"{most:g}, which stands for −inf,"
         raise ValueError(
-            f"{name} must leave every variable a value, got −inf for all values at index {where}"
+            f"{name} must leave every variable a value, got {lowest} for all values at index "
+            f"{where}"
         )
     value = int((masked[where].isnan() | masked[where].isposinf()).nonzero()[0])
     raise ValueError(

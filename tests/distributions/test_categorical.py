@@ -133,11 +133,16 @@ def test_attach_equals_the_general_one() -> None:
 
 
 def test_attach_leaves_a_value_exact_whatever_the_scores() -> None:
-    # value + s − s.detach() in float32 loses the value's last digits where s is large.
-    q = Categorical(torch.tensor([[[3e4, -3e4]]], requires_grad=True))
-    z = torch.tensor([[[[1.0, 0.0]]]])
-    value = torch.tensor([0.1])
-    assert torch.equal(q.attach(value, z, 1 - z, 1e4).detach(), value)
+    # value + s − s.detach() in float32 loses the value's last digits where s is large, and is no
+    # number where s is infinite.
+    for largest in (3e4, torch.finfo(torch.float32).max):
+        logits = torch.tensor([[[largest, 0.0], [largest, 1.0]]], requires_grad=True)
+        q, value = Categorical(logits), torch.tensor([0.1])
+        z = q.mode().unsqueeze(0)
+        attached = q.attach(value, z, 1 - z, 1e4)
+        assert torch.equal(attached.detach(), value)
+        attached.sum().backward()
+        assert torch.equal(logits.grad, 1e4 * (2 * z[0] - 1))
 
 
 @pytest.mark.parametrize("name", ["entropy", "kl_to_uniform", "log_prob_table"])
@@ -214,6 +219,7 @@ def test_empty_batch() -> None:
         (torch.zeros(2, 0, 3), ValueError, "logits must have at least 1 variable and 2 values"),
         (torch.tensor([[[0.0, math.nan]]]), ValueError, r"logits must be finite.*got nan at.*1\)"),
         (torch.tensor([[[math.inf, 0.0]]]), ValueError, "logits must be finite.*got inf at"),
+        (torch.full((1, 1, 2), -65504.0).half(), ValueError, ".*got -65504, which stands for −inf"),
     ],
 )
 def test_wrong_logits(logits: object, error: type[Exception], message: str) -> None:

@@ -107,6 +107,14 @@ class Modes(Suite):
             estimate = self.make()(self.distribution(logits), objective, generator=seeded())
         torch.testing.assert_close(estimate.loss, expected.loss.detach(), rtol=0, atol=1e-12)
 
+    def test_losses_need_a_gradient_only_where_something_does(self) -> None:
+        logits, objective = self.problem(2, 2, 3)
+        estimator = self.make().requires_grad_(False)
+        q, fixed = self.distribution(logits.detach()), copy.deepcopy(objective)
+        assert estimator(q, objective, generator=seeded()).loss.requires_grad
+        fixed.requires_grad_(False)
+        assert not estimator(q, fixed, generator=seeded()).loss.requires_grad
+
     def test_function_transforms(self) -> None:
         """torch.func sees the same gradient as backward()."""
         if not self.transforms:

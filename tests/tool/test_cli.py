@@ -16,6 +16,7 @@ import pytest
 import directmax
 from command_line import read, refuse, succeed
 from directmax.tool import cli
+from directmax.tool.commands.jobs import words_of
 from directmax.tool.config import PRESETS, ResolvedConfig, TrainConfig
 from directmax.tool.config.settings import SETTINGS
 from settings_in_use import USED
@@ -146,6 +147,25 @@ def test_words_for_numbers() -> None:
     assert parsed("--epsilon", "1e-2").epsilon == 0.01
     assert parsed("--no-two-sided") == TrainConfig(two_sided=False).resolve()
     assert parsed("--learning_rate", "0.5").learning_rate == 0.5
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("reproduce figure4 --seeds 0 1 --output o --workers 3 --compile", {}),
+        (
+            "sweep --config c.toml --engine ray --workers 2 --values 3 9 --two-sided yes no",
+            {"config_file": "--config"},
+        ),
+    ],
+)
+def test_what_was_given_can_be_typed_again(line: str, names: dict[str, str]) -> None:
+    name, *words = line.split()
+    typed = words_of(cli._parse([name, *words]), names)
+    assert sorted(typed) == sorted(words)
+    assert cli._parse([name, *typed]) == cli._parse([name, *words])
+    bare = words[:1] if name == "reproduce" else []
+    assert words_of(cli._parse([name, *bare])) == bare
 
 
 # Evaluate

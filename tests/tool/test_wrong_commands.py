@@ -47,14 +47,20 @@ def flags(command: str) -> dict[str, str]:
             found[each.flag] = "word" if each.kind in ("str", "tuple") else each.kind
     hints = typing.get_type_hints(COMMANDS[command])
     fields = dataclasses.fields(COMMANDS[command])
-    if command == "gradients":
-        request = hints["request"]
-        fields, hints = (
-            (*dataclasses.fields(request), *fields),
-            hints | typing.get_type_hints(request),
-        )
+    for name in {"request", "jobs"} & set(hints):  # flags that are fields of one
+        fields = (*dataclasses.fields(hints[name]), *fields)
+        hints = hints | typing.get_type_hints(hints[name])
     for field in fields:
-        if field.name in ("flags", "request", "name", "image", "changes", "run_dir", "output"):
+        if field.name in (
+            "flags",
+            "request",
+            "jobs",
+            "name",
+            "image",
+            "changes",
+            "run_dir",
+            "output",
+        ):
             continue
         if field.name == "data_dir" and command in ("sample", "edit"):  # do without, and say so
             continue

@@ -13,6 +13,7 @@ from directmax.distributions import Categorical, DiscreteDistribution, Perturbed
 from directmax.estimators._base import average, check_independent, without_forbidden
 from directmax.estimators._direct import Direct, each_of, relative
 from directmax.estimators._layer import check_linear, own_potentials, with_backward
+from directmax.estimators._slope import losses_and_slope
 from directmax.objectives import Objective, evaluate
 
 
@@ -76,11 +77,7 @@ class ImplicitMLE(Direct):
         refuse_in_transforms("ImplicitMLE, which differentiates f itself,", "use StraightThrough")
         if not torch.is_grad_enabled():
             return average(evaluate(objective, z)), torch.zeros_like(z)
-        losses = evaluate(objective, z.requires_grad_())
-        slopes = None
-        if losses.requires_grad:
-            (slopes,) = torch.autograd.grad(losses.sum(), z, retain_graph=True, allow_unused=True)
-        z.requires_grad_(False)
+        losses, slopes = losses_and_slope(objective, z)
         if slopes is None:
             raise TypeError("ImplicitMLE needs an f that is differentiable in z")
         return average(losses), without_forbidden(q, slopes)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from directmax.distributions import Categorical
 from directmax.estimators._base import average, without_forbidden
+from directmax.estimators._slope import losses_and_slope
 from directmax.objectives import Objective, changed, evaluate, evaluate_many, real
 
 
@@ -70,14 +71,9 @@ def sampled_changes(
     """
     n = z.shape[-2]
     if slope:
-        z = z.clone().requires_grad_()
-        losses = real(evaluate(objective, z), q.dtype)
-        found = None
-        if losses.requires_grad:
-            (found,) = torch.autograd.grad(losses.sum(), z, retain_graph=True, allow_unused=True)
+        losses, found = losses_and_slope(objective, z)
         if found is None:
             raise TypeError("LocalExpectation with slope=True needs an f differentiable in z")
-        z = z.detach()
         predicted = found - (found * z).sum(-1, keepdim=True)
     else:
         losses = real(evaluate(objective, z), q.dtype)

@@ -250,6 +250,28 @@ def single_change_losses(
     return align_changes(base, table.movedim((0, 1), (-2, -1)), z)
 
 
+class _Tabled(Protocol):
+    def state_losses(
+        self, num_variables: int, num_values: int, *, max_states: int
+    ) -> Float[Tensor, "b K"]: ...
+
+
+def changes_of_one(objective: _Tabled, z: Float[Tensor, "*s b 1 k"]) -> Float[Tensor, "*s b 1 k"]:
+    """f̃ of a single variable: f of all its values, whatever z has.
+
+    Raises:
+        ValueError: `z` is for another number of problems.
+    """
+    num_values = z.shape[-1]
+    table = objective.state_losses(1, num_values, max_states=num_values)  # (b, k)
+    if z.ndim < 3 or z.shape[-3] != len(table):
+        raise ValueError(
+            f"z must be for the {len(table)} images of the objective, got shape {tuple(z.shape)} "
+            "of (batch, variables, values)"
+        )
+    return table.unsqueeze(-2).expand(z.shape)
+
+
 def changed(
     z: Float[Tensor, "*s n k"], variables: Int64[Tensor, "*s c"], values: Int64[Tensor, "*s c"]
 ) -> Float[Tensor, "*s c n k"]:

@@ -11,6 +11,7 @@ from directmax._validation import check_flag, check_float_tensor
 from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
 from directmax.objectives._bernoulli import bernoulli_loss
 from directmax.objectives._candidates import Candidates
+from directmax.objectives._evaluate import changes_of_one
 from directmax.objectives._linear_map import is_factored
 from directmax.objectives._reconstruction import FactoredDecoder
 
@@ -122,8 +123,7 @@ class MixedReconstruction:
     @torch.no_grad()
     def single_change_losses(self, z: Float[Tensor, "*s b 1 k"]) -> Float[Tensor, "*s b 1 k"]:
         """f of all values, for any z: of a single variable every value is a single change."""
-        table = self.state_losses(1, self.rows.shape[1])
-        return table.unsqueeze(-2).expand(z.shape)
+        return changes_of_one(self, z)
 
     def losses_and_table(
         self, weights: Float[Tensor, "b k"]

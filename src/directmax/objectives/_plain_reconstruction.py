@@ -17,7 +17,12 @@ from directmax._validation import check_flag, check_float_tensor, check_tensor
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
 from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table
 from directmax.objectives._candidates import loss_changes
-from directmax.objectives._evaluate import align_changes, changed, single_change_losses
+from directmax.objectives._evaluate import (
+    align_changes,
+    changed,
+    changes_of_one,
+    single_change_losses,
+)
 from directmax.objectives._linear_calls import LinearCalls, MovedCalls
 from directmax.objectives._linear_map import is_factored
 
@@ -95,9 +100,7 @@ class PlainReconstruction:
     def single_change_losses(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:
         """f̃_i(j): −log p(x|z) after every change of a single variable, without gradient."""
         if z.shape[-2] == 1:
-            num_values = z.shape[-1]
-            table = self.state_losses(1, num_values, max_states=num_values)  # (b, k)
-            return table.unsqueeze(-2).expand(z.shape)
+            return changes_of_one(self, z)
         return self.losses_and_changes(z)[1]
 
     def losses_and_changes(

@@ -13,7 +13,7 @@ from directmax._validation import check_flag, check_float_tensor, check_tensor
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states, number_of_states
 from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table
 from directmax.objectives._candidates import Candidates
-from directmax.objectives._evaluate import align_changes
+from directmax.objectives._evaluate import align_changes, changes_of_one
 from directmax.objectives._linear_map import First, is_factored
 
 
@@ -147,9 +147,7 @@ class Reconstruction:
     def single_change_losses(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:
         """f̃_i(j): −log p(x|z) after every change of a single variable, without gradient."""
         if z.shape[-2] == 1:
-            num_values = z.shape[-1]
-            table = self.state_losses(1, num_values, max_states=num_values)  # (b, k)
-            return table.unsqueeze(-2).expand(z.shape)
+            return changes_of_one(self, z)
         pre_activation = self._first(z)
         logits = widened(self.decoder.rest(pre_activation.clone()))  # which may write to it
         return self._changes(z, pre_activation, logits, bernoulli_loss(logits, self.images))

@@ -113,6 +113,10 @@ def test_arrays_refused(tmp_path: Path, fault: Fault) -> None:
     assert "no training images" in saved(x_test=GREY, x_valid=GREY)
     np.save(tmp_path / "o.npy", np.array([None, 1]), allow_pickle=True)
     assert "never unpickled" in fault(ImageData.from_path, tmp_path / "o.npy")
+    np.save(tmp_path / "o.npy", np.zeros(9, dtype=[("grey", "f4", (8, 6)), ("kind", "i8")]))
+    assert "records with the fields grey, kind" in fault(ImageData.from_path, tmp_path / "o.npy")
+    np.save(tmp_path / "o.npy", np.zeros(9, dtype="V3"))
+    assert "entries of the type |V3" in fault(ImageData.from_path, tmp_path / "o.npy")
 
 
 def test_labels_that_are_none(tmp_path: Path) -> None:

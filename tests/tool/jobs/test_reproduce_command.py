@@ -11,7 +11,7 @@ import pytest
 from jobs import ForkEngine, outcome
 
 from command_line import call, finish, program, refuse, succeed, wait_until
-from directmax.tool.commands import Reproduce
+from directmax.tool.commands.jobs import JobFlags
 from directmax.tool.data import locate
 from directmax.tool.paper import Request, plan_items
 from directmax.tool.paper.known import read_known, usable
@@ -97,7 +97,7 @@ def test_done_then_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "everything is done" in text
     assert result.stat().st_mtime_ns == before
     _its_results_are_taken_over(output, tmp_path / "second")
-    monkeypatch.setattr(Reproduce, "_engine", lambda command, share: ForkEngine())
+    monkeypatch.setattr(JobFlags, "make_engine", lambda command, share: ForkEngine())
     _a_failed_job_is_exit_code_1_and_in_the_report(output)
 
 

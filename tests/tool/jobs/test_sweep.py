@@ -13,7 +13,7 @@ import pytest
 from jobs import ForkEngine
 
 from command_line import metrics, refuse, succeed
-from directmax.tool.commands import Sweep
+from directmax.tool.commands.jobs import JobFlags
 from directmax.tool.jobs import bench
 from directmax.tool.run.loop import Trainer
 from directmax.tool.sweep.grid import make_grid
@@ -86,7 +86,7 @@ def test_a_sweep_over_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     generator = np.random.default_rng(0)
     for path in images:
         np.save(path, generator.random((600, 4, 6)))
-    monkeypatch.setattr(Sweep, "_engine", lambda command, share: ForkEngine())
+    monkeypatch.setattr(JobFlags, "make_engine", lambda command, share: ForkEngine())
     grid = ("sweep", *TINY, "--device", "cpu", "--output", tmp_path / "out", "--data", *images)
     assert f"{images[0]}: 600 grey images" in succeed(*grid).out
     plan = json.loads((tmp_path / "out" / "plan.json").read_text())
@@ -124,11 +124,11 @@ def test_killed_stopped_and_continued(tmp_path: Path, monkeypatch: pytest.Monkey
             Trainer._start_epoch = die  # type: ignore[method-assign]
 
     first = ForkEngine()
-    monkeypatch.setattr(Sweep, "_engine", lambda command, share: first)
+    monkeypatch.setattr(JobFlags, "make_engine", lambda command, share: first)
     succeed(*grid, "--estimator", "direct")
     assert first.started == ["seed-0", "seed-1"]
     engine = ForkEngine(1, kill)
-    monkeypatch.setattr(Sweep, "_engine", lambda command, share: engine)
+    monkeypatch.setattr(JobFlags, "make_engine", lambda command, share: engine)
     text = succeed(*grid, "--estimator", "direct", "exact").out
     assert "2 of 4 jobs left" in text  # the others were done under another name
     assert engine.started == ["exact-seed-0", "exact-seed-1", "exact-seed-1"]

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import tyro
 
-from directmax.tool.commands.shared import DataDir, check_engine, end_failed, make_engine, quiet
+from directmax.tool.commands.jobs import JobFlags, words_of
+from directmax.tool.commands.shared import end_failed, quiet
 from directmax.tool.config.setting import either
 from directmax.tool.paper import ITEMS
-
-if TYPE_CHECKING:
-    from directmax.tool.jobs.engine import Engine
-    from directmax.tool.jobs.engine_local import Resources
 
 
 @dataclass(frozen=True)
@@ -69,24 +65,7 @@ class Reproduce:
         tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/reproduction-SCALE)"),
     ] = None
     """Folder of jobs and report."""
-    engine: str = "local"
-    """local (processes of this machine) or ray (a cluster)."""
-    address: Annotated[
-        str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="(default: this machine)")
-    ] = None
-    """Of a Ray cluster that sees --output and the images under the same paths."""
-    workers: Annotated[
-        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: cores, or 4 a GPU)")
-    ] = None
-    """Jobs at a time."""
-    retries: int = 2
-    """How often a job that dies is started again from its checkpoint."""
-    data_dir: DataDir = None
-    """Where to look for images first."""
-    device: str = "auto"
-    """auto, cpu, cuda (all cards), cuda:N or mps."""
-    compile: bool = False
-    """Compile the steps of trainings, as directmax train --compile does."""
+    jobs: Annotated[JobFlags, tyro.conf.arg(name="")] = JobFlags()  # noqa: RUF009
 
     memory: ClassVar[tuple[str, ...]] = ("--workers",)
 
@@ -100,13 +79,12 @@ class Reproduce:
         from directmax.tool.paper.reproduce import Reproduction, present_data
 
         quiet()
-        check_engine(self.engine, self.address, self.retries)
-        resources(self.device, self.workers, 1)  # refused before images are read
-        Places(self.data_dir)
+        jobs, data_dir = self.jobs, self.jobs.images
+        jobs.check()
+        resources(jobs.device, jobs.workers, 1)  # refused before images are read
+        Places(jobs.data_dir)
         if self.output is not None and not self.output.strip():
             raise ValueError("--output must be a folder, got an empty name")
-        # A worker on another machine has a working directory of its own.
-        data_dir = None if self.data_dir is None else str(Path(self.data_dir).absolute())
         present = present_data(data_dir)
         request = Request(self.scale, self.seeds, self.data, present, self.everything, self.epochs)
         work = Reproduction(
@@ -116,29 +94,14 @@ class Reproduce:
             data_dir=data_dir,
             console=make_console(),
         )
-        share = work.measure(self.device, self.workers, also=work.unmeasured(), fresh=self.measure)
-        local = self.engine == "local"
-        work.announce(share.workers, str(share) if local else "on this machine alone")
+        share = work.measure(jobs.device, jobs.workers, also=work.unmeasured(), fresh=self.measure)
+        work.announce(share.workers, jobs.where(share))
         if self.dry_run:
             return
-        work.prepare(shlex.join(["directmax", "reproduce", *self._words()]), compiled=self.compile)
+        work.prepare(shlex.join(["directmax", "reproduce", *words_of(self)]), compiled=jobs.compile)
         failed: list[str] = []
         with work.reported(share.devices[0]):
             if work.left:
-                with contextlib.closing(self._engine(share)) as engine:
-                    failed = work.run(engine, retries=self.retries, compiled=self.compile)
+                with contextlib.closing(jobs.make_engine(share)) as engine:
+                    failed = work.run(engine, retries=jobs.retries, compiled=jobs.compile)
         end_failed(failed)
-
-    def _engine(self, share: Resources) -> Engine:
-        return make_engine(self.engine, self.address, self.workers, share)
-
-    def _words(self) -> list[str]:
-        """The command line of what differs from the defaults, for the report."""
-        arguments = [self.name]
-        for field in dataclasses.fields(self)[1:]:
-            value = getattr(self, field.name)
-            if value != field.default:
-                arguments.append("--" + field.name.replace("_", "-"))
-                values = value if isinstance(value, tuple) else (value,)
-                arguments += [str(each) for each in values if each is not True]
-        return arguments

@@ -7,27 +7,19 @@ import dataclasses
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from directmax.tool.commands.shared import (
-    DataDir,
-    check_engine,
-    end_failed,
-    make_engine,
-    quiet,
-)
+from directmax.tool.commands.jobs import JobFlags, words_of
+from directmax.tool.commands.shared import end_failed, quiet
 from directmax.tool.commands.train import flag_help
-from directmax.tool.config import TrainConfig, flag_of
+from directmax.tool.config import TrainConfig
 from directmax.tool.config.setting import Setting
 from directmax.tool.config.settings import SETTINGS
 
 if TYPE_CHECKING:
     from directmax.tool.jobs.bench import Images
-    from directmax.tool.jobs.engine import Engine
-    from directmax.tool.jobs.engine_local import Resources
     from directmax.tool.sweep.grid import Grid
 
 
@@ -48,6 +40,7 @@ class Sweep:
     A flag of train may have several values. Called again, it does what is left.
     """
 
+    jobs: Annotated[JobFlags, tyro.conf.arg(name="")] = JobFlags()  # noqa: RUF009
     axes: Annotated[Axes, tyro.conf.arg(name="")] = Axes()  # noqa: RUF009
     seeds: Annotated[
         int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 1)")
@@ -66,28 +59,10 @@ class Sweep:
     """Folder of the runs and of their comparison; a sweep that it holds goes on."""
     list_only: Annotated[bool, tyro.conf.arg(name="list")] = False
     """Print the trainings and how long they would take, measured from a few steps; run nothing."""
-    engine: str = "local"
-    """local (processes of this machine) or ray (a cluster)."""
-    address: Annotated[
-        str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="(default: this machine)")
-    ] = None
-    """Of a Ray cluster that sees --output and the images under the same paths."""
-    workers: Annotated[
-        int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: cores, or 4 a GPU)")
-    ] = None
-    """Trainings at a time."""
-    retries: int = 2
-    """How often a training that dies is started again from its checkpoint."""
-    data_dir: DataDir = None
-    """Where to look for images first."""
-    device: str = "auto"
-    """auto, cpu, cuda (all cards), cuda:N or mps."""
-    compile: bool = False
-    """Compile the steps, as directmax train --compile does."""
 
     def run(self) -> None:
         """Sweep."""
-        check_engine(self.engine, self.address, self.retries)
+        self.jobs.check()
         grid = self.grid()  # before torch, which takes seconds
 
         from directmax.tool.jobs.engine_local import resources
@@ -95,26 +70,25 @@ class Sweep:
         from directmax.tool.sweep import work
 
         quiet()
-        resources(self.device, self.workers, 1)  # refused before images are read
-        # A worker on another machine has a working directory of its own.
-        data_dir = None if self.data_dir is None else str(Path(self.data_dir).absolute())
+        jobs, data_dir = self.jobs, self.jobs.images
+        resources(jobs.device, jobs.workers, 1)  # refused before images are read
         grid, images = self._with_own(grid, data_dir)
         sweep = work.Sweep(
             grid, self.output, data_dir=data_dir, images=images, console=make_console()
         )
-        share = sweep.measure(self.device, self.workers)
-        local = self.engine == "local"
-        sweep.announce(share.workers, str(share) if local else "on this machine alone")
+        share = sweep.measure(jobs.device, jobs.workers)
+        sweep.announce(share.workers, jobs.where(share))
         for note in grid.notes:
             print(note)
         if self.list_only:
             return
-        sweep.prepare(shlex.join(["directmax", "sweep", *self._words()]), compiled=self.compile)
+        words = words_of(self, {"config_file": "--config"})
+        sweep.prepare(shlex.join(["directmax", "sweep", *words]), compiled=jobs.compile)
         failed: list[str] = []
         with sweep.compared():
             if sweep.left:
-                with contextlib.closing(self._engine(share)) as engine:
-                    failed = sweep.run(engine, retries=self.retries, compiled=self.compile)
+                with contextlib.closing(jobs.make_engine(share)) as engine:
+                    failed = sweep.run(engine, retries=jobs.retries, compiled=jobs.compile)
         end_failed(failed)
 
     def _with_own(self, grid: Grid, data_dir: str | None) -> tuple[Grid, Images]:
@@ -154,18 +128,3 @@ class Sweep:
             if (path := TrainConfig.data_path(self.config_file)) is not None:
                 base["data"] = path
         return make_grid(axes, seeds=self.seeds, base=base, preset=preset, sizes=sizes)
-
-    def _engine(self, share: Resources) -> Engine:
-        return make_engine(self.engine, self.address, self.workers, share)
-
-    def _words(self) -> list[str]:
-        """The command line of what was given, for the record."""
-        given = {**vars(self.axes), **{n: v for n, v in vars(self).items() if n != "axes"}}
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        words: list[str] = []
-        for name, value in given.items():
-            if value != defaults.get(name, ()):
-                words.append("--config" if name == "config_file" else flag_of(name))
-                values = value if isinstance(value, tuple) else (value,)
-                words += [str(each) for each in values if each is not True]
-        return words

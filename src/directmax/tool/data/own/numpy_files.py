@@ -16,27 +16,26 @@ from directmax.tool.data.own.files import available, check_fits, content, readin
 from directmax.tool.files import read_bytes
 
 MOST_MEMBERS = 10_000
+MOST_FIELDS = 6
+"""Of a record, that a message lists."""
 
 
 def read_npy(path: Path) -> NDArray[Any]:
     """The array of a `.npy` file, also in gzip.
 
     Raises:
-        DataError: damaged, too large, or of Python objects.
+        DataError: damaged, too large, or of no numbers.
     """
     with reading(path, "a NumPy file"):
         data = content(path)
         array = _array(path, path.name, io.BytesIO(data), len(data))
-        if array is None:
-            raise DataError(
-                f"{path} holds Python objects, which are never unpickled; expected an array of "
-                "numbers: save it with allow_pickle=False"
-            )
+        if isinstance(array, str):
+            raise DataError(f"{path} holds {array}")
         return array
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a `.npz` file by name, without those of Python objects.
+    """The arrays of a `.npz` file by name, without those of no numbers.
 
     Raises:
         DataError: damaged, or too large.
@@ -54,13 +53,28 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
                 with archive.open(member) as stream:
                     key = member.filename.removesuffix(".npy")
                     array = _array(path, key, stream, member.file_size)
-                if array is not None:
+                if not isinstance(array, str):
                     arrays[key] = array
         return arrays
 
 
-def _array(path: Path, key: str, stream: IO[bytes], size: int) -> NDArray[Any] | None:
-    """An array; None where it is of Python objects or records."""
+def _no_numbers(dtype: np.dtype[Any]) -> str | None:
+    """What an array of this type holds that is neither numbers nor words, and what to do."""
+    if dtype.hasobject:
+        found = "Python objects, which are never unpickled"
+        return f"{found}; expected an array of numbers: save it with allow_pickle=False"
+    if dtype.names:
+        fields = ", ".join(map(str, dtype.names[:MOST_FIELDS]))
+        more = " …" if len(dtype.names) > MOST_FIELDS else ""
+        found = f"records with the fields {fields}{more}"
+        return f"{found}; expected an array of numbers: save a field, array[{dtype.names[0]!r}]"
+    if dtype.kind == "V" or not dtype.itemsize:
+        return f"entries of the type {dtype.str}; expected an array of numbers: convert them"
+    return None
+
+
+def _array(path: Path, key: str, stream: IO[bytes], size: int) -> NDArray[Any] | str:
+    """An array, or what it holds in place of numbers."""
     version = np.lib.format.read_magic(stream)
     header = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -70,13 +84,11 @@ def _array(path: Path, key: str, stream: IO[bytes], size: int) -> NDArray[Any] |
     if read is None:
         raise ValueError(f"{key} has the unknown version {version}")
     shape, by_columns, dtype = read(stream)
-    if dtype.hasobject or dtype.kind == "V":
-        return None
+    if (words := _no_numbers(dtype)) is not None:
+        return words
     count = math.prod(shape)
     if any(length < 0 for length in shape) or count * dtype.itemsize > size:
         raise ValueError(f"{key} is to have {count:,} entries, more than are in the file")
-    if dtype.itemsize == 0:
-        return None
     check_fits(path, count, dtype.itemsize)
     data = stream.read(count * dtype.itemsize)
     if len(data) < count * dtype.itemsize:
