@@ -207,6 +207,8 @@ def test_what_does_not_fit() -> None:
     for call in (objective, objective.losses_and_changes):
         with pytest.raises(ValueError, match=f"z must be for the {B} images"):
             call(z[:, :2])
+    with pytest.raises(ValueError, match=f"z must be for the {B} images"):
+        objective.single_change_losses(z[:, :2, :1])
     few = PlainReconstruction(lambda z: z.flatten(1)[:2], torch.rand(B, D))
     with pytest.raises(ValueError, match="decoder must return pixel logits"):
         few(z)

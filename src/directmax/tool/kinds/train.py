@@ -12,14 +12,16 @@ from typing import Any
 import torch
 
 from directmax.tool.config import ResolvedConfig, shortest, stored_config
-from directmax.tool.data import AttributeData
+from directmax.tool.data import AttributeData, ImageData
 from directmax.tool.files import read_json, reading
 from directmax.tool.jobs.bench import START_SECONDS, Bench, Images
 from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.kind import Estimate, Kind, Stage
 from directmax.tool.jobs.task import Task
 from directmax.tool.kinds.shared import flags, origin, small
+from directmax.tool.run.grouped import grouping_steps, time_groups
 from directmax.tool.run.make import Data
+from directmax.tool.run.processes import make_fabric
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.timing import time_training
 from directmax.tool.run.train import train
@@ -70,7 +72,8 @@ class Training(Kind):
 
         step, validation = bench.seconds(_cost_key(config, data), measure)
         epoch = step * math.ceil(len(data.train) / config.batch_size)
-        return Estimate(epoch, START_SECONDS + config.total_epochs * (epoch + validation))
+        seconds = START_SECONDS + config.total_epochs * (epoch + validation)
+        return Estimate(epoch, seconds + _grouping(config, data, bench))
 
     def stage(self, job: Job, folder: Path) -> Stage:
         """From its metrics so far."""
@@ -141,6 +144,20 @@ def _stored(settings: Mapping[str, Any]) -> ResolvedConfig:
 def _path(settings: Mapping[str, Any]) -> str | None:
     path = settings.get(OWN_IMAGES, {}).get("path")
     return None if path is None else str(path)
+
+
+def _grouping(config: ResolvedConfig, data: Data, bench: Bench) -> float:
+    """Seconds in which images are grouped before the training."""
+    if not config.groups or not isinstance(data, ImageData):
+        return 0.0
+
+    def measure() -> tuple[float, float]:
+        device = make_fabric(bench.device, 1, config.precision).device
+        return time_groups(config, data, device)
+
+    key = ("groups", len(data.train), math.prod(data.shape), config.values)
+    start, step = bench.seconds(key, measure)
+    return start + step * grouping_steps(config, data)
 
 
 def _cost_key(config: ResolvedConfig, data: Data) -> Any:

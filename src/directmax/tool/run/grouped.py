@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from directmax.models import group_images
@@ -22,6 +25,8 @@ FEWEST_GROUPED = 6
 """Images: one and its neighbours."""
 MOST_STEPS = 5_000
 """Of grouping; it takes no more steps than the training."""
+TIMED_IMAGES, TIMED_STEPS = 10_000, 24
+"""With which its time is measured."""
 
 
 def find_groups(
@@ -39,20 +44,68 @@ def find_groups(
         >>> len(find_groups(config, load_images("digits"), torch.device("cpu")))
         1197
     """
-    generator = torch.Generator(device).manual_seed(derive_seed(config.seed, Stream.GROUPS))
-    steps = config.epochs * -(-len(data.train) // config.batch_size)
-    probs = group_images(
-        data.train.images.to(device),
-        config.values,
-        shape=None if data.shape[0] == 1 else data.shape,
-        steps=min(MOST_STEPS, steps),
-        generator=generator,
-        progress=progress,
-    )
+    probs = _probs(config, data, device, grouping_steps(config, data), progress)
     most, groups = probs.max(-1)
     if bool((most >= SURE).any()):  # else the training was too short to be sure of any
         groups[most < SURE] = -1
     return groups.cpu()
+
+
+def grouping_steps(config: ResolvedConfig, data: ImageData) -> int:
+    """How many `find_groups` takes."""
+    return min(MOST_STEPS, config.epochs * -(-len(data.train) // config.batch_size))
+
+
+def time_groups(
+    config: ResolvedConfig, data: ImageData, device: torch.device
+) -> tuple[float, float]:
+    """Seconds that `find_groups` takes before its first step, and for a step, from a few steps.
+
+    Neighbours of many images are timed for some, and for half as many: beside what is fixed, they
+    take as long as there are pairs.
+    """
+    count = min(len(data.train), TIMED_IMAGES)
+    _timed(config, data, device, FEWEST_GROUPED)  # what is done once
+    start, step = _timed(config, data, device, count)
+    if count == len(data.train):
+        return start, step
+    half, _ = _timed(config, data, device, count // 2)
+    pairs = max(0.0, 4 / 3 * (start - half))
+    return start + pairs * ((len(data.train) / count) ** 2 - 1), step
+
+
+def _timed(
+    config: ResolvedConfig, data: ImageData, device: torch.device, count: int
+) -> tuple[float, float]:
+    times = [time.perf_counter()]
+
+    def note(share: float) -> None:
+        times.append(time.perf_counter())
+
+    _probs(config, data, device, TIMED_STEPS, note, count)
+    steps = [after - before for before, after in itertools.pairwise(times[1:])]
+    step = statistics.median(steps)
+    return max(0.0, times[1] - times[0] - step), step
+
+
+def _probs(
+    config: ResolvedConfig,
+    data: ImageData,
+    device: torch.device,
+    steps: int,
+    progress: Callable[[float], None] | None,
+    count: int | None = None,
+) -> Float[Tensor, "N k"]:
+    """Probabilities of the groups, of the first so many images, or of all."""
+    generator = torch.Generator(device).manual_seed(derive_seed(config.seed, Stream.GROUPS))
+    return group_images(
+        data.train.images[:count].to(device),
+        config.values,
+        shape=None if data.shape[0] == 1 else data.shape,
+        steps=steps,
+        generator=generator,
+        progress=progress,
+    )
 
 
 def save_groups(folder: Path, groups: Int64[Tensor, " N"]) -> None:
