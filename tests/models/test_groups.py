@@ -55,6 +55,36 @@ def test_a_generator_decides_groups_and_all_steps_are_told() -> None:
     assert told[:16] == [(step + 1) / 16 for step in range(16)]
 
 
+def test_it_does_not_matter_where_it_is_called() -> None:
+    images = torch.rand(20, 6, generator=torch.Generator().manual_seed(0))
+
+    def found() -> torch.Tensor:
+        return group_images(images, 3, steps=8, generator=torch.Generator().manual_seed(1))
+
+    expected = found()
+    for context in (torch.inference_mode(), torch.autocast("cpu"), torch.device("meta")):
+        with context:
+            assert torch.equal(found(), expected)
+    with torch.inference_mode():
+        again = images.clone()
+    images = again
+    assert torch.equal(found(), expected)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(found(), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("count", [6, 40])
+@pytest.mark.parametrize("pixels", [1, 3])
+def test_images_that_differ_in_nothing(count: int, pixels: int) -> None:
+    images = torch.full((count, pixels), 0.3)
+    images[:, 1:] = 1
+    probs = group_images(images, 6, shape=(1, pixels), steps=8)
+    torch.testing.assert_close(probs, probs[:1].expand(count, 6))
+
+
 @pytest.mark.parametrize(
     ("images", "settings", "message"),
     [
@@ -63,6 +93,8 @@ def test_a_generator_decides_groups_and_all_steps_are_told() -> None:
         (torch.zeros(9, 4), {"num_groups": 1}, "num_groups must be an integer of at least 2"),
         (torch.zeros(9, 4), {"steps": 0}, "steps must be an integer of at least 1"),
         (torch.zeros(9, 4), {"shape": (3, 3)}, r"shape must be \(height, width\)"),
+        (torch.zeros(9, 4), {"shape": (0, 4)}, "shape, height, must be an integer of at least 1"),
+        (torch.zeros(9, 4), {"num_groups": 10}, "num_groups must be at most the number of images"),
     ],
 )
 def test_what_cannot_be_grouped_is_refused(

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from directmax._precision import no_autocast
 from directmax._randomness import draw
-from directmax._validation import check_count
+from directmax._transforms import readable
+from directmax._validation import check_count, check_shape
 from directmax.models._checks import check_images
 from directmax.models._distortion import turned
 from directmax.models._regularity import divergence, indecision
@@ -54,7 +55,7 @@ def group_images(
 
     Args:
         images: x in [0, 1].
-        num_groups: k ≥ 2.
+        num_groups: k ≥ 2, at most N.
         shape: (height, width) of images that may be turned; None for rows of numbers.
         steps: of all starts together, of 250 images each.
         generator: source of initial weights, of the images of a step and of what is done to them,
@@ -75,32 +76,50 @@ def group_images(
     Reference: Krause et al. 2010 and Hu et al. 2017 for the loss; Van Gansbeke et al. 2020 for the
     neighbours.
     """
-    _check(images, num_groups, shape, steps)
-    with torch.enable_grad(), no_autocast(images.device):
-        images = images.detach().float()
+    shape = _checked(images, num_groups, shape, steps)
+    device = images.device  # of all, whatever the default is
+    with torch.inference_mode(False), torch.enable_grad(), no_autocast(device), device:
+        images = images.detach().to(torch.float32, copy=images.is_inference())
         each = max(1, steps // EXPLORING)
         last = max(1, steps - STARTS * each)
         found = _Progress(progress, STARTS * each + last)
         near = neighbours(images, NEIGHBOURS)
-        tried = []
+        least, best = math.inf, None
         for _ in range(STARTS):
             grouping = _Grouping(images, near, num_groups, shape, generator)
-            tried.append((grouping.train(each, found), grouping))
-        best = min(tried, key=lambda pair: pair[0])[1]
+            loss = grouping.train(each, found)
+            if best is None or loss < least:
+                least, best = loss, grouping
+        assert best is not None
         best.train(last, found)
-    return best.probs()
+        return best.probs()
 
 
-def _check(images: Tensor, num_groups: int, shape: tuple[int, int] | None, steps: int) -> None:
+def _checked(
+    images: Tensor, num_groups: int, shape: tuple[int, int] | None, steps: int
+) -> tuple[int, int] | None:
+    """The shape of the images, if all is as it must be."""
     check_images(images, None)
+    if not readable(images):
+        raise TypeError(
+            "images must hold numbers, got a tensor on the meta device or inside torch.func.vmap"
+        )
     check_count("num_groups", num_groups, minimum=2)
     check_count("steps", steps)
-    if shape is not None and (len(shape) != 2 or images.shape[1] % math.prod(shape)):
+    if len(images) <= NEIGHBOURS:
+        raise ValueError(f"images must be more than {NEIGHBOURS}, got {len(images)}")
+    if num_groups > len(images):
+        raise ValueError(
+            f"num_groups must be at most the number of images, {len(images)}, got {num_groups}"
+        )
+    if shape is None:
+        return None
+    height, width = check_shape("shape", shape, ("height", "width"))
+    if images.shape[1] % (height * width):
         raise ValueError(
             f"shape must be (height, width) of images of {images.shape[1]} numbers, got {shape}"
         )
-    if len(images) <= NEIGHBOURS:
-        raise ValueError(f"images must be more than {NEIGHBOURS}, got {len(images)}")
+    return height, width
 
 
 def neighbours(images: Float[Tensor, "N d"], count: int) -> Int64[Tensor, "N count"]:
@@ -154,9 +173,10 @@ class _Grouping:
     ) -> None:
         self.images, self.near, self.shape, self.generator = images, near, shape, generator
         seed = int(self._integers(2**31 - 1, 1))
-        with torch.random.fork_rng(devices=[]):
+        # On the CPU and in float32, whatever the defaults are.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             torch.manual_seed(seed)
-            self.network = nn.Sequential(
+            network = nn.Sequential(
                 nn.Linear(images.shape[1], HIDDEN),
                 nn.BatchNorm1d(HIDDEN),
                 nn.ReLU(),
@@ -164,7 +184,8 @@ class _Grouping:
                 nn.BatchNorm1d(HIDDEN // 2),
                 nn.ReLU(),
                 nn.Linear(HIDDEN // 2, num_groups),
-            ).to(images.device)
+            )
+        self.network = network.to(images.device, images.dtype)
         self.optimizer = torch.optim.Adam(self.network.parameters())
 
     def train(self, steps: int, progress: _Progress) -> float:

@@ -165,7 +165,8 @@ def _a_failed_job_is_exit_code_1_and_in_the_report(output: Path) -> None:
 def test_ctrl_c_and_again_as_a_program(tmp_path: Path) -> None:
     """The whole: two workers, stopped in the middle, called again; as without the interruption."""
     only = ("--only", *(f"table1-digits-10-{name}" for name in ("exact", "direct")))
-    arguments = ("reproduce", "figure2", *only, "--device", "cpu", "--workers", "2", "--output")
+    size = ("--epochs", "60", "--device", "cpu", "--workers", "2")
+    arguments = ("reproduce", "figure2", *only, *size, "--output")
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     process = program(*arguments, stopped)
     files = (stopped / "jobs").glob

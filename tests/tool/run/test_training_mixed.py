@@ -186,6 +186,11 @@ def test_sample_draws_a_row_a_class(run: Path, tmp_path: Path) -> None:
         model, 7, order=torch.arange(9, -1, -1), generator=torch.Generator().manual_seed(0)
     )
     assert torch.equal(turned[:7], images[63:])
+    with pytest.MonkeyPatch.context() as patch:  # of thousands of values
+        patch.setattr(pictures, "CHUNK_NUMBERS", 7 * 10 * 3 * 4)
+        patch.setattr(pictures, "MOST_VALUES", 9)
+        few = pictures.analogies(model, 7, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(few, images[:63])
     file = tmp_path / "figure.png"
     succeed("sample", run, "--output", file, "--columns", 5, "--reconstructions", 0)
     with Image.open(file) as picture:

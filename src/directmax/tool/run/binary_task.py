@@ -235,10 +235,10 @@ def check_size(config: ResolvedConfig, data: ImageData) -> None:
         raise ValueError(
             f"--labels needs images with labels, and {data.name} has none: leave --labels out"
         )
-    if config.groups and len(data.train) < FEWEST_GROUPED:
+    if config.groups and len(data.train) < max(FEWEST_GROUPED, config.values):
         raise ValueError(
-            f"--groups needs at least {FEWEST_GROUPED} training images, and {data.name} has "
-            f"{len(data.train)}: add --no-groups"
+            f"--groups needs at least {max(FEWEST_GROUPED, config.values)} training images, and "
+            f"{data.name} has {len(data.train)}: add --no-groups"
         )
     if config.labels and data.shape[0] == 1 and (config.shift or config.distortion):
         raise ValueError(

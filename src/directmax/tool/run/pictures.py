@@ -30,6 +30,10 @@ from directmax.tool.run.codes import inferred
 
 PAPER_GREY = 128
 GAP = 2
+MOST_VALUES = 100
+"""Rows of images, one a value."""
+CHUNK_NUMBERS = 2**24
+"""Of codes that are decoded at a time."""
 PARTS = {"training": "train", "validation": "validation"}
 """Images of a line of `metrics.jsonl`, by their names."""
 
@@ -82,17 +86,21 @@ def analogies(
         generator: draws the Gaussian codes from N(0, I), on the CPU.
 
     Returns:
-        Pixel probabilities `(k · columns, d)`, row by row.
+        Pixel probabilities `(k · columns, d)`, row by row; of the first 100 values where there are
+        more.
 
     Reference: Lorberbom et al. 2019, figure 4.
     """
     k, c = model.encoder.num_values, model.encoder.num_dimensions
     parameter = next(model.parameters())
-    order = torch.arange(k) if order is None else order
+    order = (torch.arange(k) if order is None else order)[:MOST_VALUES]
     noise = torch.randn(columns, c, generator=generator)
-    matrix = torch.zeros(k, columns, k, c)
-    matrix[torch.arange(k), :, order] = noise
-    return model.decoder(matrix.flatten(0, 1).to(parameter)).sigmoid().cpu()
+    images = []
+    for part in order.split(max(1, CHUNK_NUMBERS // (columns * k * c))):
+        matrix = torch.zeros(len(part), columns, k, c)
+        matrix[torch.arange(len(part)), :, part] = noise
+        images.append(model.decoder(matrix.flatten(0, 1).to(parameter)).sigmoid().cpu())
+    return torch.cat(images)
 
 
 @torch.no_grad()
