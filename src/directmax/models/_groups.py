@@ -173,19 +173,20 @@ class _Grouping:
     ) -> None:
         self.images, self.near, self.shape, self.generator = images, near, shape, generator
         seed = int(self._integers(2**31 - 1, 1))
-        # On the CPU and in float32, whatever the defaults are.
+        kind = torch.float32
+        # On the CPU, whatever the default is.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             torch.manual_seed(seed)
             network = nn.Sequential(
-                nn.Linear(images.shape[1], HIDDEN),
-                nn.BatchNorm1d(HIDDEN),
+                nn.Linear(images.shape[1], HIDDEN, dtype=kind),
+                nn.BatchNorm1d(HIDDEN, dtype=kind),
                 nn.ReLU(),
-                nn.Linear(HIDDEN, HIDDEN // 2),
-                nn.BatchNorm1d(HIDDEN // 2),
+                nn.Linear(HIDDEN, HIDDEN // 2, dtype=kind),
+                nn.BatchNorm1d(HIDDEN // 2, dtype=kind),
                 nn.ReLU(),
-                nn.Linear(HIDDEN // 2, num_groups),
+                nn.Linear(HIDDEN // 2, num_groups, dtype=kind),
             )
-        self.network = network.to(images.device, images.dtype)
+        self.network = network.to(images.device)
         self.optimizer = torch.optim.Adam(self.network.parameters())
 
     def train(self, steps: int, progress: _Progress) -> float:
@@ -219,5 +220,6 @@ class _Grouping:
         return divergence(logits, others).mean() + DECISION * indecision(logits)
 
     def _integers(self, below: int, count: int) -> Int64[Tensor, " count"]:
-        numbers = draw(torch.rand, (count,), self.generator, device=self.images.device)
+        settings = {"dtype": self.images.dtype, "device": self.images.device}
+        numbers = draw(torch.rand, (count,), self.generator, **settings)
         return (numbers * below).long().clamp_max(below - 1)  # the product may round up

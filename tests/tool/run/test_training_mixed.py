@@ -343,5 +343,6 @@ def test_groups_and_labels_exclude_each_other(tmp_path: Path) -> None:
 def test_few_images_are_not_grouped(tmp_path: Path) -> None:
     np.savez(tmp_path / "few.npz", x=np.random.default_rng(0).random((6, 16), dtype=np.float32))
     command = ("train", "--data", tmp_path / "few.npz", "--model", "mixed", "--batch-size", "2")
-    refused = refuse(*command, "--run-dir", tmp_path / "run")
-    assert "--groups needs at least 6 training images, and few has 4" in refused
+    for values, least in ((3, 6), (9, 9)):  # a group and its neighbours, and one a group
+        refused = refuse(*command, "--values", values, "--run-dir", tmp_path / "run")
+        assert f"--groups needs at least {least} training images, and few has 4" in refused
