@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from directmax.models import group_images
+from directmax.models import _groups, group_images
 from directmax.models._groups import neighbours
 
 
@@ -21,6 +21,16 @@ def test_neighbours_are_the_nearest() -> None:
     images = torch.randn(230, 7, generator=torch.Generator().manual_seed(0))
     distances = torch.cdist(images, images).fill_diagonal_(torch.inf)
     expected = distances.topk(4, largest=False).indices  # all seven components
+    assert torch.equal(neighbours(images, 4).sort().values, expected.sort().values)
+
+
+def test_neighbours_of_many_are_the_nearest_of_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_groups, "CANDIDATES", 80)
+    monkeypatch.setattr(_groups, "DISTANCES", 77 * 10)  # ten images at a time
+    images = torch.randn(230, 7, generator=torch.Generator().manual_seed(0))
+    distances = torch.cdist(images, images).fill_diagonal_(torch.inf)
+    distances[:, torch.arange(230) % 3 != 0] = torch.inf
+    expected = distances.topk(4, largest=False).indices
     assert torch.equal(neighbours(images, 4).sort().values, expected.sort().values)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from directmax.models._discrete_vae import PriorTerms as PriorTerms
     from directmax.models._distortion import distorted as distorted
     from directmax.models._groups import group_images as group_images
+    from directmax.models._groups import neighbour_pairs as neighbour_pairs
     from directmax.models._image_networks import ImageDecoder as ImageDecoder
     from directmax.models._image_networks import ImageTrunk as ImageTrunk
     from directmax.models._image_networks import named_decoder as named_decoder

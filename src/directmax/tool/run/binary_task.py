@@ -24,7 +24,7 @@ from directmax.tool.run.evaluation import (
     evaluate_images,
     max_states,
 )
-from directmax.tool.run.grouped import FEWEST_GROUPED, find_groups, load_groups, save_groups
+from directmax.tool.run.grouped import fewest_grouped, find_groups, load_groups, save_groups
 from directmax.tool.run.images import split_images
 from directmax.tool.run.labelled import LabelledBatches, label_loss, labelled_indices
 from directmax.tool.run.progress import Progress
@@ -235,10 +235,10 @@ def check_size(config: ResolvedConfig, data: ImageData) -> None:
         raise ValueError(
             f"--labels needs images with labels, and {data.name} has none: leave --labels out"
         )
-    if config.groups and len(data.train) < max(FEWEST_GROUPED, config.values):
+    if config.groups and len(data.train) < (least := fewest_grouped(config)):
         raise ValueError(
-            f"--groups needs at least {max(FEWEST_GROUPED, config.values)} training images, and "
-            f"{data.name} has {len(data.train)}: add --no-groups"
+            f"--groups needs at least {least} training images, and {data.name} has "
+            f"{len(data.train)}: add --no-groups"
         )
     if config.labels and data.shape[0] == 1 and (config.shift or config.distortion):
         raise ValueError(

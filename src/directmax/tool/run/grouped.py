@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from directmax.models import group_images
+from directmax.models import group_images, neighbour_pairs
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import ImageData
 from directmax.tool.files import RunError
@@ -21,8 +21,6 @@ from directmax.tool.run.randomness import Stream, derive_seed
 
 SURE = 0.9
 """Least probability of its group with which an image stands in for a labelled one."""
-FEWEST_GROUPED = 6
-"""Images: one and its neighbours."""
 MOST_STEPS = 5_000
 """Of grouping; it takes no more steps than the training."""
 TIMED_IMAGES, TIMED_STEPS = 10_000, 24
@@ -51,6 +49,11 @@ def find_groups(
     return groups.cpu()
 
 
+def fewest_grouped(config: ResolvedConfig) -> int:
+    """Images that can be grouped: one and its neighbours, and one a group."""
+    return max(6, config.values)
+
+
 def grouping_steps(config: ResolvedConfig, data: ImageData) -> int:
     """How many `find_groups` takes."""
     return min(MOST_STEPS, config.epochs * -(-len(data.train) // config.batch_size))
@@ -64,14 +67,15 @@ def time_groups(
     Neighbours of many images are timed for some, and for half as many: beside what is fixed, they
     take as long as there are pairs.
     """
-    count = min(len(data.train), TIMED_IMAGES)
-    _timed(config, data, device, FEWEST_GROUPED)  # what is done once
+    least = fewest_grouped(config)
+    count = min(len(data.train), max(TIMED_IMAGES, 2 * least))
+    _timed(config, data, device, least)  # what is done once
     start, step = _timed(config, data, device, count)
     if count == len(data.train):
         return start, step
     half, _ = _timed(config, data, device, count // 2)
     pairs = max(0.0, 4 / 3 * (start - half))
-    return start + pairs * ((len(data.train) / count) ** 2 - 1), step
+    return start + pairs * (neighbour_pairs(len(data.train)) / count**2 - 1), step
 
 
 def _timed(
