@@ -97,8 +97,13 @@ def train(
         config = _of_this_length(before, extend, resume)
         task, shown = make_task(config, data, fabric, workers=workers), progress or Progress()
         trainer = Trainer(task, folder, shown, compiled=compiled, log=log)
-        with _claim(folder, config, own, data, resume, before if extend else None, fabric):
-            return _train(trainer, resume=resume)
+        try:
+            with _claim(folder, config, own, data, resume, before if extend else None, fabric):
+                return _train(trainer, resume=resume)
+        except KeyboardInterrupt:
+            if not folder.config_file.exists():  # nothing to go on with
+                raise
+            raise trainer.interrupted(saved=False) from None
 
 
 def _data(
@@ -119,14 +124,11 @@ def _of_this_length(config: ResolvedConfig, extend: int, resume: bool) -> Resolv
 
 
 def _train(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
-    """The run in its folder, to its summary; whenever it is stopped it says how to go on."""
+    """The run in its folder, to its summary."""
     if trainer.fabric.device.type == "cpu":
         keep_freed_memory()
-    try:
-        with threads_of(trainer.config, trainer.task.data, trainer.fabric.device):
-            return _phases(trainer, resume=resume)
-    except KeyboardInterrupt:
-        raise trainer.interrupted(saved=False) from None
+    with threads_of(trainer.config, trainer.task.data, trainer.fabric.device):
+        return _phases(trainer, resume=resume)
 
 
 def _phases(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
