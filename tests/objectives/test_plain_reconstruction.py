@@ -58,6 +58,12 @@ def mixing(layers: nn.ModuleList, z: Tensor) -> Tensor:
     return found
 
 
+def writing(layers: nn.ModuleList, z: Tensor) -> Tensor:
+    """What it is given is changed in place."""
+    found: Tensor = layers[1](hidden(layers, z.mul_(2).sub_(1)).relu())
+    return found
+
+
 def another_end(layers: nn.ModuleList, z: Tensor) -> Tensor:
     """With few rows the last operation is another one."""
     found: Tensor = layers[1](hidden(layers, z).relu())
@@ -75,6 +81,7 @@ def other_calls(layers: nn.ModuleList, z: Tensor) -> Tensor:
 DECODERS: dict[str, Callable[[nn.ModuleList, Tensor], Tensor]] = {
     "linear at the end": lambda layers, z: layers[1](hidden(layers, z).relu()),
     "in place": residual,
+    "writes to z": writing,
     "changed in place at the end": lambda layers, z: layers[1](hidden(layers, z).tanh()).mul_(2),
     "a convolution": lambda layers, z: layers[4](hidden(layers, z).tanh()[..., None, None]).flatten(
         1
@@ -202,13 +209,31 @@ def test_an_estimate_decodes_a_change_once_and_states_once() -> None:
     assert sum(rows) == math.prod([K] * N)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_logits_of_another_type_and_inference_mode(
+    kind: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "fast_bfloat16", lambda device: True)
+    objective, z = problem("linear at the end", torch.float32, True)
+    decoder = objective.decoder
+    objective.decoder = lambda z: decoder(z).to(kind)
+    expected = by_calls(objective, z)
+    with torch.inference_mode():
+        found = answers(objective, z)
+    for each in (found, answers(objective, z)):
+        for key, table in each.items():
+            torch.testing.assert_close(table, expected[key], rtol=0, atol=0.02)
+
+
 def test_what_does_not_fit() -> None:
     objective, z = problem("linear at the end", torch.float32, True)
     for call in (objective, objective.losses_and_changes):
         with pytest.raises(ValueError, match=f"z must be for the {B} images"):
             call(z[:, :2])
     with pytest.raises(ValueError, match=f"z must be for the {B} images"):
-        objective.single_change_losses(z[:, :2, :1])
+        PlainReconstruction(
+            nn.Sequential(nn.Flatten(), nn.Linear(K, D)), objective.images
+        ).single_change_losses(z[:, :2, :1])
     few = PlainReconstruction(lambda z: z.flatten(1)[:2], torch.rand(B, D))
     with pytest.raises(ValueError, match="decoder must return pixel logits"):
         few(z)

@@ -75,7 +75,8 @@ class LinearCalls(TorchFunctionMode):
             # Copies, as a later layer may work in place.
             source, given = args[0].detach().clone(), result.detach().clone()
             self.calls.append(_Call(func, source, args[1], given))
-            self._result = result, result._version
+            # Nobody counts what is written to a tensor of inference mode.
+            self._result = None if result.is_inference() else (result, result._version)
         return result
 
     def ends_with(self, result: Tensor) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from directmax._precision import fast_bfloat16, no_autocast, widened
 from directmax._transforms import in_transforms
-from directmax._validation import check_flag, check_float_tensor, check_tensor
+from directmax._validation import check_dense, check_flag, check_float_tensor, check_tensor
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
 from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table
 from directmax.objectives._candidates import loss_changes
@@ -177,12 +177,13 @@ class PlainReconstruction:
         remembers = remembers and not torch.is_autocast_enabled(device.type)
         rows = z.flatten(0, -3)
         with LinearCalls() if remembers else nullcontext() as seen:
-            logits = _checked(self.decoder(rows), rows)  # (m, d)
+            logits = _checked(self.decoder(rows.clone()), rows)  # (m, d); it may write to z
         if seen is not None:
             seen.ends_with(logits)
         losses = self.loss(logits.unflatten(0, z.shape[:-2]), self.images)
-        images = widened(self.images).expand(*z.shape[:-2], -1).flatten(0, -2)
-        return losses, _Base(widened(logits.detach()), images, losses.detach().flatten(), seen)
+        base = widened(logits.detach())
+        images = self.images.to(base.dtype).expand(*z.shape[:-2], -1).flatten(0, -2)
+        return losses, _Base(base, images, losses.detach().flatten(), seen)
 
     @torch.no_grad()
     def _moved(
@@ -190,7 +191,7 @@ class PlainReconstruction:
     ) -> Float[Tensor, "m c"]:
         """f of c neighbours of each of the m rows, some rows and some neighbours at a time."""
         most, total = self.chunk_assignments, len(base.logits)
-        some, width = max(1, most // max(1, count)), min(count, most)
+        some, width = max(1, most // max(1, count)), max(1, min(count, most))
         out = base.losses.new_empty(total, count)
         for start in range(0, total, some):
             part = slice(start, start + some)
@@ -270,6 +271,7 @@ def _checked(logits: object, z: Tensor) -> Tensor:
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         got = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
         raise TypeError(f"decoder must return a floating-point tensor of pixel logits, got {got}")
+    check_dense("what the decoder returns", logits)
     if logits.ndim != 2 or len(logits) != len(z):
         raise ValueError(
             f"decoder must return pixel logits (m, d) for z (m, n, k) = {tuple(z.shape)}, got "
