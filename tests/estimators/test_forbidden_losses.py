@@ -20,6 +20,7 @@ from directmax import (
     ImplicitMLE,
     LabelledDirect,
     LocalExpectation,
+    LocalSearch,
     PairwiseBinary,
     PerturbedArgmax,
     Rebar,
@@ -246,3 +247,46 @@ def test_assignments_that_are_not_one_hot() -> None:
     for q in (Categorical(torch.zeros(1, 2, 2)), coupled):
         with pytest.raises(ValueError, match=r"^z must be one-hot, got \[0.5, 0.5\] at index"):
             q.log_prob(torch.tensor([[[1.0, 0.0], [0.5, 0.5]]]))
+
+
+@pytest.mark.parametrize("value", [-torch.inf, torch.nan, 1e300])
+@pytest.mark.parametrize(
+    "estimator", [Direct(), Direct(two_sided=True), LocalSearch(refined=True), ClampedArgmax()]
+)
+def test_coupled_variables_get_numbers_or_the_loss_is_named(
+    estimator: Estimator, value: float
+) -> None:
+    """What independent variables are refused: a loss of one state that leaves no gradient."""
+
+    def objective(z: Tensor) -> Tensor:
+        return torch.where(z[..., 1].prod(-1) > 0, value, z[..., 0, 0])
+
+    for seed in range(3):
+        unary = torch.zeros(2, 2, 2, dtype=torch.float64, requires_grad=True)
+        q = PairwiseBinary(unary, torch.zeros(2, 1, dtype=torch.float64))
+        torch.manual_seed(seed)
+        try:
+            estimator(q, objective).loss.sum().backward()
+        except ValueError as error:
+            assert "the objective must not be NaN" in str(error)  # noqa: PT017
+        else:
+            assert bool(unary.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("value", [-torch.inf, torch.inf, torch.nan, -1e300])
+@pytest.mark.parametrize("estimator", [Direct(), LocalSearch(), LocalSearch(refined=True)])
+def test_losses_of_coupled_states_that_cannot_be_do_not_matter(
+    estimator: Estimator, value: float
+) -> None:
+    def objective(z: Tensor) -> Tensor:
+        return torch.where(z[..., 0, 1] > 0, value, z[..., 1, 0])
+
+    unary = torch.zeros(2, 2, 2, dtype=torch.float64)
+    unary[:, 0, 1] = -torch.inf
+    found = []
+    for other in (value, 0.0):
+        value = other
+        q = PairwiseBinary(unary.clone().requires_grad_(), torch.ones(2, 1, dtype=torch.float64))
+        loss = estimator(q, objective, generator=torch.Generator().manual_seed(0)).loss
+        found.append((loss, torch.autograd.grad(loss.sum(), q.unary)[0][:, 1]))
+    torch.testing.assert_close(*found)

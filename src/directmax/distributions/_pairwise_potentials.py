@@ -84,6 +84,8 @@ class PairwisePotentials(DiscreteDistribution):
         refuse_wrapped("an estimated gradient of coupled variables", self.field, self.pairwise)
         check_real_of_shape("field", field, self._shape[:2], "batch, variables")
         check_real_of_shape("pairwise", pairwise, tuple(self.pairwise.shape), "batch, pairs")
+        if self.validate:  # as of one variable: a value is no number where its gradient is none
+            value = value + (0 * (field.sum(-1) + pairwise.sum(-1))).to(value.dtype)
         potentials = once(self.field), once(self.pairwise)
         both: Tensor = WithGradient.apply(value, *potentials, field, pairwise)
         return both

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from directmax._randomness import check_generator
 from directmax._transforms import in_transforms, recomputing
 from directmax._validation import LARGEST, check_count, check_positive
-from directmax.distributions import Categorical, DiscreteDistribution
+from directmax.distributions import Categorical, DiscreteDistribution, PairwiseBinary
 from directmax.objectives import Objective, evaluate, real, single_change_losses, state_losses
 from directmax.schedules import Schedule, at
 
@@ -348,10 +348,11 @@ def _tables(q: DiscreteDistribution, objective: Objective, z: Tensor) -> tuple[T
 
 
 def without_forbidden(q: DiscreteDistribution, changes: Tensor) -> Tensor:
-    """f̃ with ∞ for the values that independent variables may not have."""
-    if not isinstance(q, Categorical) or not q.forbids:
+    """f̃ with ∞ for the values that variables, independent or coupled, may not have."""
+    if not isinstance(q, Categorical | PairwiseBinary) or not q.forbids:
         return changes
-    return changes.masked_fill(q.logits.detach() == -torch.inf, torch.inf)
+    potentials = q.logits if isinstance(q, Categorical) else q.unary
+    return changes.masked_fill(potentials.detach() == -torch.inf, torch.inf)
 
 
 def average(samples: Float[Tensor, s * shape]) -> Float[Tensor, "*shape"]:

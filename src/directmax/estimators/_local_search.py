@@ -14,10 +14,10 @@ from directmax.estimators._base import (
     Estimate,
     losses_at,
     table_evaluations,
+    without_forbidden,
 )
 from directmax.estimators._local_divergence import LocalDivergence, divergence_gradient
 from directmax.estimators._refine import (
-    but_forbidden,
     losses_of_changes,
     moved,
     unary_noise,
@@ -133,7 +133,6 @@ class LocalSearch(LocalDivergence):
         else:
             z, first = moved(q, objective, z, self._moves(), weight, generator)
             loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)
-            changes = but_forbidden(q, changes)
         with torch.no_grad():
             log_p = (-changes / weight).log_softmax(-1)
             kl = Categorical(log_p.flatten(0, 1), validate=False).kl_to_uniform()
@@ -172,7 +171,7 @@ class LocalSearch(LocalDivergence):
         """Of one variable: the exact mean of f under its posterior, draws of that, and f̃."""
         table = _all_losses(q, objective)  # (b, k), differentiable
         with torch.no_grad():
-            changes = but_forbidden(q, table.detach()[None, :, None])
+            changes = without_forbidden(q, table.detach()[None, :, None])
             log_p = (-changes / weight).log_softmax(-1)
             z = one_hot_argmax(log_p + unary_noise(q, self.num_samples, generator))
             probs = log_p[0, :, 0].exp()

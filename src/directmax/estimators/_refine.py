@@ -10,7 +10,7 @@ from torch import Tensor
 
 from directmax._validation import check_count
 from directmax.distributions import Categorical, DiscreteDistribution, PairwiseBinary
-from directmax.estimators._base import losses_at, without_forbidden
+from directmax.estimators._base import losses_at
 from directmax.gumbel import one_hot_argmax, sample_gumbel
 from directmax.objectives import Objective, evaluate, real
 
@@ -145,14 +145,7 @@ def losses_of_changes(
     q: DiscreteDistribution, objective: Objective, z: Float[Tensor, "s b n k"]
 ) -> Float[Tensor, "s_or_1 b n k"]:
     """f of every change of one variable, ∞ where q forbids it; without gradient."""
-    return but_forbidden(q, losses_at(q, objective, z)[1].detach())
-
-
-def but_forbidden(q: DiscreteDistribution, changes: Tensor) -> Tensor:
-    """f̃ with ∞ for the values that variables, coupled or not, may not have."""
-    if isinstance(q, PairwiseBinary) and q.forbids:
-        return changes.masked_fill(q.unary.detach() == -torch.inf, torch.inf)
-    return without_forbidden(q, changes)
+    return losses_at(q, objective, z)[1].detach()
 
 
 def unary_noise(
