@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric import Fabric
-
 from directmax.tool.config import ResolvedConfig, TrainConfig, extended
 from directmax.tool.data.names import OWN
 from directmax.tool.files import RunError, write_json
@@ -97,13 +95,8 @@ def train(
         config = _of_this_length(before, extend, resume)
         task, shown = make_task(config, data, fabric, workers=workers), progress or Progress()
         trainer = Trainer(task, folder, shown, compiled=compiled, log=log)
-        try:
-            with _claim(folder, config, own, data, resume, before if extend else None, fabric):
-                return _train(trainer, resume=resume)
-        except KeyboardInterrupt:
-            if not folder.config_file.exists():  # nothing to go on with
-                raise
-            raise trainer.interrupted(saved=False) from None
+        with _stops_told(trainer), _claim(trainer, own, resume, before if extend else None):
+            return _train(trainer, resume=resume)
 
 
 def _data(
@@ -121,6 +114,17 @@ def _of_this_length(config: ResolvedConfig, extend: int, resume: bool) -> Resolv
     if extend and not resume:
         raise ValueError("--extend goes on with a run: add --resume and --run-dir")
     return extended(config, extend)
+
+
+@contextlib.contextmanager
+def _stops_told(trainer: Trainer) -> Iterator[None]:
+    """Whenever the run is stopped it says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not trainer.folder.config_file.exists():  # nothing to go on with
+            raise
+        raise trainer.interrupted(saved=False) from None
 
 
 def _train(trainer: Trainer, *, resume: bool) -> dict[str, Any]:
@@ -174,19 +178,14 @@ def _compiler(compiled: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _claim(
-    folder: RunFolder,
-    config: ResolvedConfig,
-    images: dict[str, Any] | None,
-    data: Data,
-    resume: bool,
-    before: ResolvedConfig | None,
-    fabric: Fabric,
+    trainer: Trainer, images: dict[str, Any] | None, resume: bool, before: ResolvedConfig | None
 ) -> Iterator[None]:
     """Be the only writer in the folder. The first process decides, all hear of a refusal.
 
     Args:
         before: what the configuration was extended from; None: it was not.
     """
+    folder, config, fabric = trainer.folder, trainer.config, trainer.fabric
     refusal = None
     with contextlib.ExitStack() as stack:
         if fabric.is_global_zero:
@@ -196,9 +195,8 @@ def _claim(
                 elif resume:
                     claim = folder.resume(config)
                 else:
-                    claim = folder.create(
-                        config, fabric.device, images, Described.of(data).to_dict()
-                    )
+                    described = Described.of(trainer.task.data).to_dict()
+                    claim = folder.create(config, fabric.device, images, described)
                 stack.enter_context(claim)
             except RunError as error:
                 refusal = str(error)
