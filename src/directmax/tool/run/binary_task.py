@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
@@ -27,6 +26,7 @@ from directmax.tool.run.evaluation import (
 from directmax.tool.run.grouped import FEWEST_GROUPED, find_groups, load_groups, save_groups
 from directmax.tool.run.images import split_images
 from directmax.tool.run.labelled import LabelledBatches, label_loss, labelled_indices
+from directmax.tool.run.processes import Processes
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.randomness import Stream
 from directmax.tool.run.run_folder import RunFolder
@@ -45,7 +45,7 @@ class BinaryTask(Task):
         ValueError: the configuration does not fit the data.
     """
 
-    def __init__(self, config: ResolvedConfig, data: ImageData, fabric: Fabric) -> None:
+    def __init__(self, config: ResolvedConfig, data: ImageData, fabric: Processes) -> None:
         super().__init__(config, fabric)
         check_size(config, data)
         self.data = data
