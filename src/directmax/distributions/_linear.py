@@ -17,6 +17,9 @@ from directmax.distributions._base import DiscreteDistribution
 class LinearPotentials(DiscreteDistribution):
     """What follows from h being linear in one-hot z: its score, and gradients without autograd."""
 
+    forbids: bool = True
+    """Whether some potential may be −∞."""
+
     @property
     @abstractmethod
     def potentials(self) -> Float[Tensor, "b n k"]:
@@ -58,6 +61,8 @@ class LinearPotentials(DiscreteDistribution):
         self._check_value(value)
         check_real_of_shape("gradient", gradient, self._shape, "batch, variables, values")
         potentials = once(self.potentials)
-        finite = potentials.masked_fill(potentials == -torch.inf, 0.0)
+        finite = potentials
+        if self.forbids:
+            finite = potentials.masked_fill(potentials == -torch.inf, 0.0)
         surrogate = (finite * gradient).sum((-2, -1))
         return value + (surrogate - surrogate.detach())  # adds exactly 0

@@ -145,6 +145,10 @@ class DiscreteVAE(nn.Module):
     def posterior(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
         """q(z|x). Potentials are not checked to be finite: training loops watch their loss."""
         check_images(images, num_pixels_of(self.encoder))
+        return self._posterior(images)
+
+    def _posterior(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
+        """Of images that were looked at."""
         return posterior_of(self.encoder(images), len(images))
 
     def inferred(
@@ -188,6 +192,7 @@ class DiscreteVAE(nn.Module):
         *,
         generator: torch.Generator | None = None,
         kl_gradient: bool = True,
+        validate: bool = True,
     ) -> LossTerms:
         """The terms of eq. 1 for a mini-batch.
 
@@ -195,8 +200,9 @@ class DiscreteVAE(nn.Module):
             images: x in [0, 1].
             generator: source of the Gumbel noise.
             kl_gradient: when False, the KL term is evaluated but carries no gradient.
+            validate: also look at the values of the images; for those that were looked at before.
         """
-        q = self.posterior(images)
+        q = self.posterior(images) if validate else self._posterior(images)
         estimate = self.estimator(q, self.objective(images), generator=generator)
         with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
             if self.unary_kl and isinstance(q, PairwiseBinary) and estimate.kl is None:
@@ -208,7 +214,11 @@ class DiscreteVAE(nn.Module):
         return LossTerms(reconstruction=estimate.loss, kl=kl)
 
     def prior_terms(
-        self, mean: Float[Tensor, " d"], *, generator: torch.Generator | None = None
+        self,
+        mean: Float[Tensor, " d"],
+        *,
+        generator: torch.Generator | None = None,
+        validate: bool = True,
     ) -> PriorTerms:
         """What codes of the uniform prior can teach, so that few images are not learned by heart.
 
@@ -223,6 +233,7 @@ class DiscreteVAE(nn.Module):
         Args:
             mean: m in [0, 1], `(d,)`.
             generator: source of codes and images.
+            validate: also look at the values of m.
 
         Returns:
             Both losses, in nats: one number each.
@@ -244,7 +255,8 @@ class DiscreteVAE(nn.Module):
         """
         check_generator(generator)
         check_float_tensor("mean", mean, ("pixels",), finite=False)
-        check_images(mean.unsqueeze(0), num_pixels_of(self.encoder), name="mean")
+        if validate:
+            check_images(mean.unsqueeze(0), num_pixels_of(self.encoder), name="mean")
         n, k = self._sizes(mean.unsqueeze(0))
         if n == 1 and k <= ALL_PRIOR_CODES:
             z = torch.eye(k, dtype=mean.dtype, device=mean.device).unsqueeze(1)
@@ -257,7 +269,7 @@ class DiscreteVAE(nn.Module):
             z = torch.nn.functional.one_hot(codes.to(mean.device), k).to(mean.dtype)
         logits = self.decoder(z)  # (c, d)
         images = self.pixels.draw(logits, generator).to(mean.dtype)
-        log_prob = self.posterior(images).log_prob(z)
+        log_prob = self._posterior(images).log_prob(z)
         return PriorTerms(self.pixels.loss(logits, mean.expand_as(logits)).mean(), -log_prob.mean())
 
     @torch.no_grad()

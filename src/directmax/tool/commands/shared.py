@@ -11,6 +11,7 @@ import tyro
 
 from directmax._choices import check_choice
 from directmax.tool.config.setting import short
+from directmax.tool.environment import imports_are_done
 
 if TYPE_CHECKING:
     from directmax.tool.jobs.engine import Engine
@@ -30,6 +31,7 @@ def quiet() -> None:
     from directmax.tool.run.interrupt import raise_interrupts
 
     raise_interrupts()
+    imports_are_done()
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 

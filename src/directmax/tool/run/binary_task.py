@@ -111,15 +111,16 @@ class BinaryTask(Task):
             batch.images,
             generator=generator,
             kl_gradient=config.kl_gradient == "on",
-            **self._mixed_inputs(step, weight),
+            **self._inputs(step, weight),
         )
         # Gradients are averaged over processes: this scale makes the average the mean over the
         # images of the whole batch, also where the shares differ by one.
         kl = terms.kl if weight == 1 else terms.kl * weight
         loss = (terms.reconstruction + kl).sum() * (processes / batch.size)
         if self._mean is not None:
-            prior = self.model.prior_terms(self._mean, generator=generator)
-            loss = loss + self._pseudo_weight * prior.decoder + config.dreams * prior.encoder
+            prior = self.model.prior_terms(self._mean, generator=generator, validate=False)
+            encoder = prior.encoder if config.dreams == 1 else config.dreams * prior.encoder
+            loss = loss + self._pseudo_weight * prior.decoder + encoder
         if self.labelled is not None:
             loss = loss + label_loss(config, terms, self.labelled.size, processes)
         reconstruction, kl = terms.reconstruction.detach().sum(), terms.kl.detach().sum()
@@ -170,10 +171,10 @@ class BinaryTask(Task):
             start_epochs=self.config.start_epochs,
         )
 
-    def _mixed_inputs(self, step: int, weight: float) -> dict[str, Any]:
-        """What the mixed model's forward pass takes besides."""
+    def _inputs(self, step: int, weight: float) -> dict[str, Any]:
+        """What the model's forward pass takes besides; images were looked at when they came."""
         if self.config.model != "mixed":
-            return {}
+            return {"validate": False}
         inputs: dict[str, Any] = {"kl_weight": weight}
         if self.labelled is not None:
             positions = self.labelled.positions(step)
