@@ -162,15 +162,19 @@ class DiscreteVAE(nn.Module):
         """
         check_images(images, num_pixels_of(self.encoder))
         check_flag("quick", quick)
+        return self._inferred(images, quick=quick)
+
+    def _inferred(self, images: Float[Tensor, "b d"], *, quick: bool) -> DiscreteDistribution:
+        """Of images that were looked at."""
         if not self.refined or not len(images):
-            return self.posterior(images)
+            return self._posterior(images)
         n, k = self._sizes(images)
         codes = 2 * (n * (k - 1) + 1)  # of a move
         width = max(1, TABLE_ELEMENTS // (codes * images.shape[-1]))
         candidates = 0 if quick else None
         found = [
             refine(
-                self.posterior(part), self.objective(part, reduced=False), candidates=candidates
+                self._posterior(part), self.objective(part, reduced=False), candidates=candidates
             ).logits
             for part in images.split(width)
         ]
@@ -304,10 +308,11 @@ class DiscreteVAE(nn.Module):
         """
         check_count("num_samples", num_samples)
         check_count("max_states", max_states, maximum=LARGEST)
+        check_flag("quick", quick)
         check_images(images, num_pixels_of(self.encoder))
         n, k = self._sizes(images)
-        alone = self.posterior if self.refined and not quick else None
-        inferred = functools.partial(self.inferred, quick=quick)
+        alone = self._posterior if self.refined and not quick else None
+        inferred = functools.partial(self._inferred, quick=quick)
         model = (inferred, self.decoder, self.pixels)
         if number_of_states(n, k) > max_states:
             found = sampled(*model, images, num_samples, generator)
@@ -317,10 +322,10 @@ class DiscreteVAE(nn.Module):
             terms = {"amortized": other.bound} if other.valid else {"authors": other.authors}
             return dataclasses.replace(found, **terms)
         exact = enumerated(*model, images, n, k, progress, alone=alone)
-        if not isinstance(self.posterior(images[:1]), PairwiseBinary):
+        if not isinstance(self._posterior(images[:1]), PairwiseBinary):
             return exact
         num_few = min(num_samples, NUM_AUTHORS_SAMPLES)
-        authors = sampled(self.posterior, *model[1:], images, num_few, generator)
+        authors = sampled(self._posterior, *model[1:], images, num_few, generator)
         return dataclasses.replace(exact, authors=authors.bound)
 
     def _sizes(self, images: Float[Tensor, "N d"]) -> tuple[int, int]:
