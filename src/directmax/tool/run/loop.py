@@ -236,8 +236,7 @@ class Trainer:
         self.fabric.backward(result.loss)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.state.history[step, 0] = result.reconstruction
-        self.state.history[step, 1] = result.kl
+        self.state.history[step] = torch.stack((result.reconstruction, result.kl))
 
     def _finish_epoch(self, seconds: float) -> None:
         position = self.position
