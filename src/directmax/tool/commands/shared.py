@@ -11,6 +11,7 @@ import tyro
 
 from directmax._choices import check_choice
 from directmax.tool.config.setting import short
+from directmax.tool.environment import imports_are_done
 
 if TYPE_CHECKING:
     from directmax.tool.jobs.engine import Engine
@@ -27,12 +28,11 @@ RunDir = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
 
 def quiet() -> None:
     """Imports are done: leave out Lightning's notes, and let signals end the command tidily."""
-    import lightning_fabric  # sets the level when it is imported
-
     from directmax.tool.run.interrupt import raise_interrupts
 
     raise_interrupts()
-    logging.getLogger(lightning_fabric.__name__).setLevel(logging.WARNING)
+    imports_are_done()
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
 def check_engine(engine: str, address: str | None, retries: int) -> None:

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric import Fabric
-
 from directmax.tool.config import ResolvedConfig, TrainConfig, extended
 from directmax.tool.data.names import OWN
 from directmax.tool.files import RunError, write_json
@@ -30,7 +28,7 @@ from directmax.tool.run.make import (
     record_of,
     title_of,
 )
-from directmax.tool.run.processes import joined, make_fabric
+from directmax.tool.run.processes import Processes, joined, make_fabric
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.provenance import environment
 from directmax.tool.run.report import write_report
@@ -178,7 +176,7 @@ def _claim(
     data: Data,
     resume: bool,
     before: ResolvedConfig | None,
-    fabric: Fabric,
+    fabric: Processes,
 ) -> Iterator[None]:
     """Be the only writer in the folder. The first process decides, all hear of a refusal.
 
