@@ -40,6 +40,7 @@ OTHERS = {
     "evaluate": "evaluate {train mnist}",
     "evaluate pairwise": "evaluate {train pairwise}",
     "sample": "sample {train mnist} --output sample.png",
+    "edit": "edit {train attributes} sample.png --set Warm=1 --output edited.png",
     "explore": "explore {train mnist} --output explore.html",
     "compare": "compare {train} {train mnist} --output compare.html",
     "encode": "encode {train mnist} mnist --output codes.npz",

@@ -16,6 +16,8 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "switched": ({"data": "celeba", "model": "attributes", "labels": 10}, 5),
     "normalized": ({"data": "celeba", "model": "attributes"}, False),
     "confidence": ({"data": "celeba", "model": "attributes", "labels": 10}, 0.9),
+    "sharpness": ({"data": "celeba", "model": "attributes", "labels": 10}, 2.0),
+    "patching": ({"data": "celeba", "model": "attributes", "labels": 10}, False),
     "mixing": ({"data": "celeba", "model": "attributes", "labels": 10}, False),
     "likelihood": ({"data": "celeba", "model": "attributes"}, "logistic"),
     "labels": ({"model": "mixed", "groups": False}, 10),

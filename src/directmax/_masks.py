@@ -57,13 +57,19 @@ def check_masked(
 def may_forbid(potentials: Tensor) -> bool:
     """Whether some value may be forbidden: looked up on a CPU, true where that would cost time.
 
+    Also true where potentials are so far apart that a log-probability may be −∞ all the same.
+
     Example:
         >>> may_forbid(torch.zeros(1, 1, 2)), may_forbid(torch.tensor([[[0.0, -torch.inf]]]))
         (False, True)
     """
     if potentials.device.type != "cpu" or torch.compiler.is_compiling() or in_transforms():
         return True
-    return bool((potentials.detach() <= torch.finfo(potentials.dtype).min).any())
+    if not potentials.numel():
+        return False
+    far = torch.finfo(potentials.dtype).max / 4
+    least, most = potentials.detach().aminmax()
+    return not (float(least) > -far and float(most) < far)  # also of NaN
 
 
 def _refuse(name: str, given: Tensor, masked: Tensor, largest: Tensor) -> None:

@@ -134,11 +134,16 @@ class _Once(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> Tensor:
-        if not torch.is_grad_enabled():
-            return grad
         (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        last: Tensor = _Last.apply(grad, x)
-        return last
+        return last(grad, x)
+
+
+def last(grad: Tensor, x: Tensor) -> Tensor:
+    """In a backward pass, the gradient of `x`, whose own derivative is refused as by `once`."""
+    if not torch.is_grad_enabled():
+        return grad
+    same: Tensor = _Last.apply(grad, x)
+    return same
 
 
 class _Last(torch.autograd.Function):

@@ -13,6 +13,7 @@ from directmax.distributions import DiscreteDistribution, enumerate_states
 from directmax.models import AttributeDecoder, AttributeEncoder, AttributeVAE, attribute_prior
 from directmax.models._attribute_known import Known, known_losses
 from directmax.models._attribute_prior import kl_to_prior, label_loss
+from directmax.models._attribute_terms import told_loss, told_targets
 
 SHAPE = (1, 9, 9)
 
@@ -99,7 +100,7 @@ def test_mixed_images_have_the_mean_of_both_losses() -> None:
     model, images = make(), torch.rand(6, *SHAPE, dtype=torch.float64)
     observed = torch.eye(2, dtype=torch.float64)[torch.randint(2, (6, 2))]
     loss = partial(label_loss, tilt=torch.zeros(4, dtype=torch.float64))
-    known = [Known(images[:2], observed[:2], loss), Known(images, observed, loss, mixed=True)]
+    known = [Known(images[:2], observed[:2], loss), Known(images, observed, loss, "means")]
     (plain, mixed), _ = known_losses(
         model.encoder, known, generator=torch.Generator().manual_seed(3)
     )
@@ -112,6 +113,49 @@ def test_mixed_images_have_the_mean_of_both_losses() -> None:
     expected = share * loss(q, observed) + (1 - share) * loss(q, observed[partner])
     torch.testing.assert_close(mixed, expected)
     torch.testing.assert_close(plain, loss(model.encoder.classify(images[:2]), observed[:2]))
+
+
+def test_patched_images_have_the_losses_of_what_is_seen() -> None:
+    """Share and place of the patch are read off the images that the network is shown."""
+    model, shown = make(), list[Tensor]()
+    images = torch.arange(20.0).double().view(20, 1, 1, 1).expand(20, *SHAPE) / 20
+    observed = torch.eye(2, dtype=torch.float64)[torch.randint(2, (20, 2))]
+    loss = partial(label_loss, tilt=torch.zeros(4, dtype=torch.float64))
+    model.encoder.discrete.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
+    known = [Known(images, observed, loss, "patches")]
+    (mixed,), (q,) = known_losses(model.encoder, known, generator=torch.manual_seed(4))
+    seen = (shown[0] + 1) / 2 * 20  # whose image every pixel is of
+    torch.testing.assert_close(seen[::2], images[::2] * 20)  # these stay
+    patched = 0
+    for row in range(1, 20, 2):
+        own = (seen[row] - row).abs() < 1e-9
+        others = seen[row][~own].round().long().unique().tolist()
+        if not others:  # a small one, beyond the border, or of the image itself
+            torch.testing.assert_close(mixed[row], loss(q, observed)[row])
+            continue
+        patched += 1
+        assert float(own.double().mean()) >= 0.5
+        assert len(others) == 1
+        inside = (~own[0]).nonzero()
+        sides = inside.amax(0) - inside.amin(0) + 1
+        assert int(sides.prod()) == len(inside)  # a rectangle
+        share = own.double().mean()
+        expected = share * loss(q, observed) + (1 - share) * loss(
+            q, observed[others].expand(20, 2, 2)
+        )
+        torch.testing.assert_close(mixed[row], expected[row])
+    assert patched >= 5
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("sharpness", [1.0, 1.5])
+def test_soft_targets_are_those_of_enumeration(index: int, sharpness: float) -> None:
+    q = distributions()[index]
+    told = distributions()[index].log_prob_table().flip(0)
+    targets = told_targets(distributions()[index], sharpness).flip(0)
+    t = (sharpness * told).softmax(-1)
+    expected = -(t * q.log_prob_table()).sum(-1)
+    torch.testing.assert_close(told_loss(q, targets), expected)
 
 
 def test_mean_weights_and_calibration_are_what_is_used() -> None:

@@ -54,3 +54,13 @@ def test_refused_in_one_line(wrong) -> None:
     with pytest.raises((TypeError, ValueError)) as error:
         wrong()
     assert "\n" not in str(error.value)
+
+
+def test_what_inference_keeps_serves_training() -> None:
+    matching = Matching(4, 6)  # of sizes that no other test has
+    with torch.inference_mode():
+        matching.log_partition(torch.zeros(1, *matching.shape))
+    scores = torch.zeros(1, *matching.shape, requires_grad=True)
+    matching.log_partition(scores).sum().backward()
+    assert scores.grad is not None
+    assert torch.allclose(scores.grad.sum(), torch.tensor(4.0))

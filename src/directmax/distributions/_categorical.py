@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -136,13 +138,23 @@ class Categorical(LinearPotentials):
             ValueError: `z` does not end in (b, n, k).
         """
         self._check(z, one_hot=True)
-        return chosen(self.log_probs, z)
+        if self.forbids or z.requires_grad:
+            return chosen(self.log_probs, z)
+        return (self.log_probs * z).sum((-2, -1))
 
     def entropy(self) -> Float[Tensor, " b"]:
         """−Σ_i Σ_k q_i(k) log q_i(k), in nats."""
-        log_probs = self.log_probs
-        finite = log_probs.masked_fill(log_probs == -torch.inf, 0.0)
-        return -(log_probs.exp() * finite).sum((-2, -1))
+        return -self._mean_log_prob()
+
+    def kl_to_uniform(self) -> Float[Tensor, " b"]:
+        """KL(q ‖ uniform) = n log k − entropy, in nats."""
+        return self.num_variables * math.log(self.num_values) + self._mean_log_prob()
+
+    def _mean_log_prob(self) -> Float[Tensor, " b"]:
+        log_probs = finite = self.log_probs
+        if self.forbids:
+            finite = log_probs.masked_fill(log_probs == -torch.inf, 0.0)
+        return (log_probs.exp() * finite).sum((-2, -1))
 
     def log_prob_table(self, *, max_states: int = DEFAULT_MAX_STATES) -> Float[Tensor, "b K"]:
         """log q of all K = k^n assignments, in the order of `enumerate_states`, in nats.

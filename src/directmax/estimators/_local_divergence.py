@@ -13,6 +13,7 @@ from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.estimators._base import (
     Estimate,
     Estimator,
+    average,
     check_independent,
     check_num_samples,
     check_scheduled,
@@ -119,7 +120,8 @@ def divergence_gradient(
     and m = log ρ in the limit. The second has −log q_j in place of m_j.
     """
     log_q = q.log_probs
-    log_p = (-changes / kl_weight).log_softmax(-1)
+    scores = -changes if kl_weight == 1 else -changes / kl_weight
+    log_p = scores.log_softmax(-1)
     probs = log_q.exp()
     if alpha == 0:
         products = probs * log_p  # q (log ρ + log q)
@@ -131,5 +133,5 @@ def divergence_gradient(
         products = products + probs * log_q
     if q.forbids:
         products = products.masked_fill(log_q == -torch.inf, 0.0)
-    gradient = probs * products.sum(-1, keepdim=True) - products
-    return kl_weight * gradient.mean(0)
+    gradient = average(probs * products.sum(-1, keepdim=True) - products)
+    return gradient if kl_weight == 1 else kl_weight * gradient

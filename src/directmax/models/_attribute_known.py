@@ -19,15 +19,17 @@ class Known(NamedTuple):
 
     Attributes:
         images: as they are classified, `(m, channels, height, width)`.
-        observed: one-hot, zero rows where an attribute is not known, `(m, n, 2)`.
+        observed: one-hot, zero rows where an attribute is not known, `(m, n, 2)`; or whatever else
+            `loss` takes, a row an image.
         loss: of q(z|x) and `observed`, `(m,)`.
-        mixed: whether the images are classified as means of two.
+        mixed: how images are made of two before they are classified: "means", "patches", or "" for
+            not at all.
     """
 
     images: Tensor
     observed: Tensor
     loss: Callable[[DiscreteDistribution, Tensor], Tensor]
-    mixed: bool = False
+    mixed: str = ""
 
 
 def labelled_images(
@@ -45,14 +47,14 @@ def labelled_images(
         labels: of their attributes.
         like: a q(z|x) of as many attributes.
         loss: of q(z|x) and one-hot labels.
-        mixing: see `Known`.
+        mixing: whether they are mixed, as means of two.
     """
     looked_at = like.device.type == "cpu" and not torch.compiler.is_compiling()
     shape = (len(images), like.num_variables, 2)
     observed = observed_one_hot(
         labels, shape, dtype=like.dtype, device=like.device, validate=looked_at
     )
-    return Known(images, observed, loss, mixed=mixing)
+    return Known(images, observed, loss, mixed="means" if mixing else "")
 
 
 def known_losses(
@@ -64,8 +66,9 @@ def known_losses(
     r"""The losses of several sets of images, which are classified in one pass.
 
     Mixed images are λx + (1 − λ)x', x' another image of the set and λ uniform on (0, 1), anew for
-    every image, and the loss λℓ(q, answer of x) + (1 − λ)ℓ(q, answer of x'). Every other image
-    stays as it is, λ = 1: with many labels and few steps nothing but mixtures is learned slowly.
+    every image, and the loss λℓ(q, answer of x) + (1 − λ)ℓ(q, answer of x'). Or a rectangle of x'
+    covers at most half of x, and λ is the share of x that is seen. Every other image stays as it
+    is, λ = 1: with many labels and few steps nothing but mixtures is learned slowly.
 
     Args:
         encoder: images to q(z|x).
@@ -75,11 +78,11 @@ def known_losses(
     Returns:
         The losses of every set, and q of its images, as they were classified.
 
-    Reference: Zhang et al. 2018 (mixup).
+    Reference: Zhang et al. 2018 (mixup); Yun et al. 2019 (CutMix).
     """
     shown, mixtures = [], []
     for each in known:
-        mixture = _mixture(each.images, generator) if each.mixed else None
+        mixture = _MIXTURES[each.mixed](each.images, generator) if each.mixed else None
         mixtures.append(mixture)
         shown.append(each.images if mixture is None else mixture.images)
     potentials = encoder.classifier(2 * torch.cat(shown) - 1)
@@ -101,10 +104,40 @@ class _Mixture(NamedTuple):
     share: Tensor
 
 
-def _mixture(images: Tensor, generator: torch.Generator | None) -> _Mixture:
-    settings = {"dtype": images.dtype, "device": images.device}
-    share = draw(torch.rand, (len(images),), generator, **settings)
-    share[::2] = 1.0
-    partner = draw(torch.rand, (len(images),), generator, **settings).argsort()
+def _means(images: Tensor, generator: torch.Generator | None) -> _Mixture:
+    share, partner = _share(images, generator), _partner(images, generator)
     weight = share.view(-1, 1, 1, 1)
     return _Mixture(weight * images + (1 - weight) * images[partner], partner, share)
+
+
+def _patches(images: Tensor, generator: torch.Generator | None) -> _Mixture:
+    """A rectangle of the images' own shape somewhere, cut off at the border, is of another one."""
+    kept = (1 + _share(images, generator)) / 2
+    half = (1 - kept).sqrt().view(-1, 1) / 2  # of the rectangle, in heights and widths
+    sides = []
+    for size in images.shape[-2:]:
+        middle = _uniform(images, generator).view(-1, 1)
+        places = (torch.arange(size, device=images.device, dtype=images.dtype) + 0.5) / size
+        sides.append((places - middle).abs() < half)
+    covered = (sides[0].unsqueeze(2) & sides[1].unsqueeze(1)).unsqueeze(1)
+    partner = _partner(images, generator)
+    share = 1 - covered.to(images.dtype).mean((1, 2, 3))
+    return _Mixture(torch.where(covered, images[partner], images), partner, share)
+
+
+_MIXTURES = {"means": _means, "patches": _patches}
+
+
+def _uniform(images: Tensor, generator: torch.Generator | None) -> Tensor:
+    settings = {"dtype": images.dtype, "device": images.device}
+    return draw(torch.rand, (len(images),), generator, **settings)
+
+
+def _share(images: Tensor, generator: torch.Generator | None) -> Tensor:
+    share = _uniform(images, generator)
+    share[::2] = 1.0
+    return share
+
+
+def _partner(images: Tensor, generator: torch.Generator | None) -> Tensor:
+    return _uniform(images, generator).argsort()

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._precision import widened
-from directmax._validation import check_number
-from directmax.distributions import DiscreteDistribution, enumerate_states
+from directmax._validation import check_number, check_positive
+from directmax.distributions import Categorical, DiscreteDistribution, enumerate_states
 from directmax.objectives import AttributeReconstruction, gaussian_kl
 
 
@@ -24,8 +24,8 @@ class AttributeTerms(NamedTuple):
             without gradient.
         labelled: f(labels) of the labelled images, or of the first of them, `(m,)`; None without.
         supervision: the loss of the labels, `(m,)`; None without.
-        consistency: the loss of attributes that are sure, on the distorted images, `(b,)`; None
-            without.
+        consistency: the loss of what q(z|x) says of images without label, on the distorted images,
+            `(b,)`; None without.
         switched: the loss of images decoded with other attributes, `(s,)`; None without.
 
     Example:
@@ -72,3 +72,46 @@ def sure_values(q: DiscreteDistribution, limit: float) -> Float[Tensor, "b n 2"]
     """
     marginals = q.marginals()
     return (marginals > check_number("confidence", limit)).to(marginals.dtype)
+
+
+@torch.no_grad()
+def told_targets(q: DiscreteDistribution, sharpness: float) -> Tensor:
+    r"""log t, t(z) ∝ q(z|x)^s: what the distorted image of x should be told of its attributes.
+
+    s > 1 makes the targets of unlabelled images surer than q is itself (Berthelot et al. 2019 have
+    s = 2), s = 1 takes q as it is (Tarvainen and Valpola 2017).
+
+    Args:
+        q: the attributes, as they are seen without distortion.
+        sharpness: s, more than 0.
+
+    Returns:
+        log-probabilities: of every attribute by itself, `(b, n, 2)`, where attributes are
+        independent, and of all combinations, `(b, 2^n)`, where they are coupled.
+
+    Example:
+        >>> from directmax import Categorical
+        >>> q = Categorical(torch.log(torch.tensor([[[0.8, 0.2]]])))
+        >>> told_targets(q, 2.0).exp()
+        tensor([[[0.9412, 0.0588]]])
+    """
+    check_positive("sharpness", sharpness)
+    table = q.log_probs if isinstance(q, Categorical) else q.log_prob_table()
+    return (sharpness * table).log_softmax(-1)
+
+
+def told_loss(q: DiscreteDistribution, targets: Tensor) -> Float[Tensor, " b"]:
+    r"""−E_{z ∼ t}[log q(z|x')] in nats, exactly: cross-entropy of soft targets.
+
+    Args:
+        q: of the distorted images x'.
+        targets: log t, of `told_targets`.
+
+    Example:
+        >>> from directmax import Categorical
+        >>> q = Categorical(torch.zeros(1, 1, 2))
+        >>> told_loss(q, told_targets(q, 1.5))
+        tensor([0.6931])
+    """
+    table = q.log_probs if isinstance(q, Categorical) else q.log_prob_table()
+    return -(targets.exp() * table).flatten(1).sum(-1)

@@ -26,7 +26,13 @@ from directmax.models._attribute_networks import AttributeDecoder, AttributeEnco
 from directmax.models._attribute_prior import kl_to_prior, label_loss
 from directmax.models._attribute_settled import settle_weights
 from directmax.models._attribute_switched import switched_loss
-from directmax.models._attribute_terms import AttributeTerms, mean_gaussian_kl, sure_values
+from directmax.models._attribute_terms import (
+    AttributeTerms,
+    mean_gaussian_kl,
+    sure_values,
+    told_loss,
+    told_targets,
+)
 from directmax.models._bound import Bound
 from directmax.models._checks import check_estimator, check_parts, check_sizes
 from directmax.models._convolutions import channels_last
@@ -196,7 +202,9 @@ class AttributeVAE(nn.Module):
         kl_gradient: bool = True,
         kl_weight: float = 1.0,
         distortion: float = 0.0,
+        sharpness: float = 0.0,
         confidence: float = CONFIDENCE,
+        patching: bool = False,
         mixing: bool = False,
         tilt: Float[Tensor, " states"] | None = None,
         decoded: int | None = None,
@@ -204,9 +212,8 @@ class AttributeVAE(nn.Module):
     ) -> AttributeTerms:
         """The terms of eq. 9 for a batch without labels and, where given, one with labels.
 
-        Attributes of which q(z|x), of the mean weights, is sure are taken for labels of the
-        distorted image; the others are unobserved there. Labelled images are distorted, too, before
-        they are classified. What is encoded and decoded is neither distorted nor mixed.
+        What q(z|x), of the mean weights, says of an image is the target of the distorted image.
+        Labelled images are distorted, too. What is encoded and decoded is as it was.
 
         Args:
             images: x without labels.
@@ -216,13 +223,13 @@ class AttributeVAE(nn.Module):
             kl_gradient: when False, the KL of the attributes carries no gradient.
             kl_weight: of the Gaussian KL within f; that of the other KL is the caller's.
             distortion: strength, see `distorted`; 0 leaves `consistency` out.
-            confidence: probability above which q(z|x) is sure of an attribute.
-            mixing: whether labelled images are classified as means of two, with the mean of the
-                losses of their labels.
+            sharpness: s of targets ∝ q(z|x)^s; 0: those attributes of which q(z|x) is sure.
+            confidence: the probability above which it is sure, with `sharpness` 0.
+            patching: whether half of the distorted images are covered in part by another of them.
+            mixing: whether half of the labelled images are classified as means of two.
             tilt: log w(z) of labelled images drawn in other shares, see `label_loss`.
             decoded: `labelled` is of the first so many labelled images; of all when None.
-            switched: the first so many images are also decoded with other attributes, see
-                `switched_loss`; 0 leaves `switched` out.
+            switched: so many images are also decoded with other attributes, see `switched_loss`.
 
         Raises:
             ValueError: labelled images without labels, or labels without images.
@@ -236,8 +243,8 @@ class AttributeVAE(nn.Module):
         known: list[Known] = []
         if distortion > 0:
             told = q if self.average is None else self.raw_posterior(images)
-            sure = sure_values(told, confidence)
-            known.append(Known(seen(self._unit(images)), sure, self._loss_of_labels(generator)))
+            targets = self._targets(told, sharpness, confidence, generator)
+            known.append(Known(seen(self._unit(images)), *targets, "patches" if patching else ""))
         if labelled is not None and labels is not None:
             unit = self._unit(labelled, "labelled")
             unit = seen(unit, cover=False) if distortion > 0 else unit
@@ -288,6 +295,18 @@ class AttributeVAE(nn.Module):
         objective = self.objective(labelled, kl_weight=kl_weight, generator=generator)
         z = torch.where(unknown, probable.mode()[: len(labelled)], shown)
         return terms._replace(supervision=losses[-1], labelled=objective(z))
+
+    def _targets(
+        self,
+        told: DiscreteDistribution,
+        sharpness: float,
+        confidence: float,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Callable[[DiscreteDistribution, Tensor], Tensor]]:
+        """What distorted images should be told, and the loss of that."""
+        if sharpness:
+            return told_targets(told, sharpness), told_loss
+        return sure_values(told, confidence), self._loss_of_labels(generator)
 
     def _loss_of_labels(
         self, generator: torch.Generator | None, tilt: Tensor | None = None

@@ -145,6 +145,10 @@ class DiscreteVAE(nn.Module):
     def posterior(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
         """q(z|x). Potentials are not checked to be finite: training loops watch their loss."""
         check_images(images, num_pixels_of(self.encoder))
+        return self._posterior(images)
+
+    def _posterior(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
+        """Of images that were looked at."""
         return posterior_of(self.encoder(images), len(images))
 
     def inferred(
@@ -158,15 +162,19 @@ class DiscreteVAE(nn.Module):
         """
         check_images(images, num_pixels_of(self.encoder))
         check_flag("quick", quick)
+        return self._inferred(images, quick=quick)
+
+    def _inferred(self, images: Float[Tensor, "b d"], *, quick: bool) -> DiscreteDistribution:
+        """Of images that were looked at."""
         if not self.refined or not len(images):
-            return self.posterior(images)
+            return self._posterior(images)
         n, k = self._sizes(images)
         codes = 2 * (n * (k - 1) + 1)  # of a move
         width = max(1, TABLE_ELEMENTS // (codes * images.shape[-1]))
         candidates = 0 if quick else None
         found = [
             refine(
-                self.posterior(part), self.objective(part, reduced=False), candidates=candidates
+                self._posterior(part), self.objective(part, reduced=False), candidates=candidates
             ).logits
             for part in images.split(width)
         ]
@@ -188,6 +196,7 @@ class DiscreteVAE(nn.Module):
         *,
         generator: torch.Generator | None = None,
         kl_gradient: bool = True,
+        validate: bool = True,
     ) -> LossTerms:
         """The terms of eq. 1 for a mini-batch.
 
@@ -195,8 +204,9 @@ class DiscreteVAE(nn.Module):
             images: x in [0, 1].
             generator: source of the Gumbel noise.
             kl_gradient: when False, the KL term is evaluated but carries no gradient.
+            validate: also look at the values of the images; for those that were looked at before.
         """
-        q = self.posterior(images)
+        q = self.posterior(images) if validate else self._posterior(images)
         estimate = self.estimator(q, self.objective(images), generator=generator)
         with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
             if self.unary_kl and isinstance(q, PairwiseBinary) and estimate.kl is None:
@@ -208,7 +218,11 @@ class DiscreteVAE(nn.Module):
         return LossTerms(reconstruction=estimate.loss, kl=kl)
 
     def prior_terms(
-        self, mean: Float[Tensor, " d"], *, generator: torch.Generator | None = None
+        self,
+        mean: Float[Tensor, " d"],
+        *,
+        generator: torch.Generator | None = None,
+        validate: bool = True,
     ) -> PriorTerms:
         """What codes of the uniform prior can teach, so that few images are not learned by heart.
 
@@ -223,6 +237,7 @@ class DiscreteVAE(nn.Module):
         Args:
             mean: m in [0, 1], `(d,)`.
             generator: source of codes and images.
+            validate: also look at the values of m.
 
         Returns:
             Both losses, in nats: one number each.
@@ -244,7 +259,8 @@ class DiscreteVAE(nn.Module):
         """
         check_generator(generator)
         check_float_tensor("mean", mean, ("pixels",), finite=False)
-        check_images(mean.unsqueeze(0), num_pixels_of(self.encoder), name="mean")
+        if validate:
+            check_images(mean.unsqueeze(0), num_pixels_of(self.encoder), name="mean")
         n, k = self._sizes(mean.unsqueeze(0))
         if n == 1 and k <= ALL_PRIOR_CODES:
             z = torch.eye(k, dtype=mean.dtype, device=mean.device).unsqueeze(1)
@@ -257,7 +273,7 @@ class DiscreteVAE(nn.Module):
             z = torch.nn.functional.one_hot(codes.to(mean.device), k).to(mean.dtype)
         logits = self.decoder(z)  # (c, d)
         images = self.pixels.draw(logits, generator).to(mean.dtype)
-        log_prob = self.posterior(images).log_prob(z)
+        log_prob = self._posterior(images).log_prob(z)
         return PriorTerms(self.pixels.loss(logits, mean.expand_as(logits)).mean(), -log_prob.mean())
 
     @torch.no_grad()
@@ -292,10 +308,11 @@ class DiscreteVAE(nn.Module):
         """
         check_count("num_samples", num_samples)
         check_count("max_states", max_states, maximum=LARGEST)
+        check_flag("quick", quick)
         check_images(images, num_pixels_of(self.encoder))
         n, k = self._sizes(images)
-        alone = self.posterior if self.refined and not quick else None
-        inferred = functools.partial(self.inferred, quick=quick)
+        alone = self._posterior if self.refined and not quick else None
+        inferred = functools.partial(self._inferred, quick=quick)
         model = (inferred, self.decoder, self.pixels)
         if number_of_states(n, k) > max_states:
             found = sampled(*model, images, num_samples, generator)
@@ -305,10 +322,10 @@ class DiscreteVAE(nn.Module):
             terms = {"amortized": other.bound} if other.valid else {"authors": other.authors}
             return dataclasses.replace(found, **terms)
         exact = enumerated(*model, images, n, k, progress, alone=alone)
-        if not isinstance(self.posterior(images[:1]), PairwiseBinary):
+        if not isinstance(self._posterior(images[:1]), PairwiseBinary):
             return exact
         num_few = min(num_samples, NUM_AUTHORS_SAMPLES)
-        authors = sampled(self.posterior, *model[1:], images, num_few, generator)
+        authors = sampled(self._posterior, *model[1:], images, num_few, generator)
         return dataclasses.replace(exact, authors=authors.bound)
 
     def _sizes(self, images: Float[Tensor, "N d"]) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -79,11 +80,11 @@ def _compiled(field: Tensor, pairwise: Tensor) -> Tensor:
     from directmax.solvers._exhaustive_kernel import maximise
 
     rows = field.flatten(0, 1)
-    bits = torch.empty(rows.shape, dtype=torch.uint8)
-    arrays = rows.numpy(), pairwise.numpy(), bits.numpy()
+    bits = torch.empty(rows.shape, dtype=torch.bool)
+    arrays = rows.numpy(), pairwise.numpy(), bits.numpy().view(np.uint8)
     least = _least(rows.shape[1])
     over_rows(lambda start, stop: maximise(*arrays, start, stop), len(rows), minimum=least)
-    return bits.view(field.shape).bool()
+    return bits.view(field.shape)
 
 
 @torch.no_grad()

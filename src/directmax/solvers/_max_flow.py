@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -45,11 +46,11 @@ class MaxFlow(PairwiseSolver):
 
         check_supermodular(pairwise, field.shape[-1], self.name)
         rows = field.flatten(0, 1).cpu()
-        bits = torch.empty(rows.shape, dtype=torch.uint8)
-        arrays = rows.numpy(), pairwise.cpu().numpy(), bits.numpy()
+        bits = torch.empty(rows.shape, dtype=torch.bool)
+        arrays = rows.numpy(), pairwise.cpu().numpy(), bits.numpy().view(np.uint8)
         over_rows(
             lambda start, stop: maximise(*arrays, start, stop),
             len(rows),
             minimum=max(1, 5000 // rows.shape[1] ** 2),
         )
-        return bits.view(field.shape).bool().to(field.device), Status.OPTIMAL
+        return bits.view(field.shape).to(field.device), Status.OPTIMAL

@@ -29,6 +29,7 @@ def maximise(
     label = np.empty(n, np.int64)
     queue = np.empty(n, np.int64)
     queued = np.zeros(n, np.bool_)
+    left = np.empty(n, np.int64)
     free = np.empty(n, np.int64)
     for row in range(start, stop):
         pairs = pairwise[row % pairwise.shape[0]]
@@ -52,7 +53,7 @@ def maximise(
                 residual[a, b] = half
                 total += half
             excess[a] = gain[free[a]] + total
-        _flow(residual, excess, label, queue, queued, count)
+        _flow(residual, excess, label, queue, queued, left, count)
         for a in range(count):
             bits[row, free[a]] = label[a] >= count  # on the surplus's side of the cut
 
@@ -69,11 +70,11 @@ def _fix(
     n = gain.shape[0]
     count = n
     for i in range(n):
-        total = gain[i]
-        for j in range(n):
-            total += matrix[i, j]
-        reach[i] = total
+        reach[i] = gain[i]
         free[i] = i
+    for i in range(n):  # the matrix is symmetric: rows in place of columns, several sums at once
+        for j in range(n):
+            reach[j] += matrix[i, j]
     changed = True
     while changed and count:
         changed = False
@@ -99,24 +100,35 @@ def _fix(
 
 @njit(cache=True, nogil=True)
 def _distances(
-    residual: NDArray, excess: NDArray, label: NDArray, queue: NDArray, count: int
+    residual: NDArray, excess: NDArray, label: NDArray, queue: NDArray, left: NDArray, count: int
 ) -> None:  # pragma: no cover (compiled)
     """Labels := exact distances to a node in need along residual edges; `count` where none."""
-    head = tail = 0
+    tail = 0
+    num_left = 0
     for a in range(count):
-        label[a] = count
         if excess[a] < 0.0:
             label[a] = 0
             queue[tail] = a
             tail += 1
-    while head < tail:
+        else:
+            label[a] = count
+            left[num_left] = a
+            num_left += 1
+    head = 0
+    while head < tail and num_left:
         b = queue[head]
         head += 1
-        for a in range(count):
-            if label[a] == count and residual[a, b] > 0.0:
+        kept = 0
+        for place in range(num_left):
+            a = left[place]
+            if residual[a, b] > 0.0:
                 label[a] = label[b] + 1
                 queue[tail] = a
                 tail += 1
+            else:
+                left[kept] = a
+                kept += 1
+        num_left = kept
 
 
 @njit(cache=True, nogil=True)
@@ -140,6 +152,7 @@ def _flow(
     label: NDArray,
     queue: NDArray,
     queued: NDArray,
+    left: NDArray,
     count: int,
 ) -> None:  # pragma: no cover (compiled)
     """Push surplus to need until none can arrive (Goldberg and Tarjan 1988, first phase).
@@ -147,7 +160,7 @@ def _flow(
     A push moves exactly all of the surplus or all of an edge, so no tolerance is needed. Ends with
     exact labels: `count` marks the nodes from which no need can be reached.
     """
-    _distances(residual, excess, label, queue, count)
+    _distances(residual, excess, label, queue, left, count)
     head, size = 0, _active(excess, label, queue, queued, count)
     relabels = 0
     while size:
@@ -155,30 +168,34 @@ def _flow(
         head = head + 1 if head + 1 < count else 0
         size -= 1
         queued[a] = False
-        while excess[a] > 0.0 and label[a] < count:
+        edges, surplus = residual[a], excess[a]
+        while surplus > 0.0 and label[a] < count:
             lowest = count
             for b in range(count):
-                if residual[a, b] > 0.0:
-                    if label[b] < label[a]:
-                        amount = min(excess[a], residual[a, b])
-                        residual[a, b] -= amount
-                        residual[b, a] += amount
-                        excess[a] -= amount
-                        excess[b] += amount
-                        if excess[b] > 0.0 and not queued[b]:
-                            queued[b] = True
-                            place = head + size
-                            queue[place if place < count else place - count] = b
-                            size += 1
-                        if excess[a] <= 0.0:
-                            break
-                    if residual[a, b] > 0.0 and label[b] < lowest:
-                        lowest = label[b]
-            if excess[a] > 0.0:
+                capacity = edges[b]
+                if capacity <= 0.0:
+                    continue
+                if label[b] >= label[a]:
+                    lowest = min(lowest, label[b])
+                    continue
+                amount = min(surplus, capacity)
+                edges[b] = capacity - amount
+                residual[b, a] += amount
+                surplus -= amount
+                excess[b] += amount
+                if excess[b] > 0.0 and not queued[b]:
+                    queued[b] = True
+                    place = head + size
+                    queue[place if place < count else place - count] = b
+                    size += 1
+                if surplus <= 0.0:
+                    break  # else all of the edge is used
+            if surplus > 0.0:
                 label[a] = min(lowest + 1, count)
                 relabels += 1
+        excess[a] = surplus
         if relabels > count:  # old labels misguide: measure distances again
             relabels = 0
-            _distances(residual, excess, label, queue, count)
+            _distances(residual, excess, label, queue, left, count)
             head, size = 0, _active(excess, label, queue, queued, count)
-    _distances(residual, excess, label, queue, count)
+    _distances(residual, excess, label, queue, left, count)

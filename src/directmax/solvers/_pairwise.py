@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
 from directmax._masks import check_masked, without_infinities
@@ -84,14 +87,15 @@ class PairwiseSolver(ABC):
                 f"got {shape[2]}; choose another, such as 'branch-and-bound' or 'highs'"
             )
         wide, pairs = widened(unary.detach()), widened(pairwise.detach())
-        finite = _without_infinities(wide, pairs)
-        field = (finite[..., 1] - finite[..., 0]).reshape(shape[0], shape[1], shape[2])
+        off, on = _without_infinities(wide, pairs).unbind(-1)
+        field = (on - off).reshape(shape)
         if field.numel():  # a solver may write to what it gets
             bits, status = self._maximise(field.contiguous(), pairs.clone().contiguous())
         else:
             bits, status = torch.zeros_like(field, dtype=torch.bool), Status.OPTIMAL
-        bits = bits.reshape(unary.shape[:-1])
-        value = torch.stack([~bits, bits], -1).to(unary.dtype)
+        bits = bits.reshape(off.shape)
+        one = bits.to(unary.dtype)
+        value = torch.stack([1 - one, one], -1)
         return Solution(value=value, objective=potential(wide, pairs, bits), status=status)
 
     @torch.no_grad()
@@ -165,7 +169,9 @@ def check_sampled(name: str, potentials: Tensor, *, finite: bool = True) -> None
     if not isinstance(potentials, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(potentials).__name__}")
     axes = ("samples",) * max(0, potentials.ndim - 3) + ("batch", "variables", "values")
-    check_masked(name, potentials, axes, finite)
+    check_float_tensor(name, potentials, axes, finite=False)
+    if finite:
+        check_masked(name, potentials, axes, finite)
 
 
 def check_potentials(
@@ -210,7 +216,7 @@ def _without_infinities(
     unary: Float[Tensor, "*s b n 2"], pairwise: Float[Tensor, "b P"]
 ) -> Float[Tensor, "*s b n 2"]:
     """Finite potentials with the same maximisers; as they are where nothing is forbidden."""
-    if unary.device.type == "cpu" and not bool((unary == -torch.inf).any()):
+    if unary.device.type == "cpu" and (not unary.numel() or float(unary.amin()) > -torch.inf):
         return unary
     return without_infinities(unary, coupling_reach(pairwise, unary.shape[-2]).unsqueeze(-1))
 
@@ -236,9 +242,20 @@ def pair_products(bits: Float[Tensor, "... n"]) -> Float[Tensor, "... P"]:
         >>> pair_products(torch.tensor([1.0, 0.0, 1.0])).tolist()  # (0,1), (0,2), (1,2)
         [0.0, 1.0, 0.0]
     """
-    n = bits.shape[-1]
-    first, second = torch.triu_indices(n, n, 1, device=bits.device)
+    first, second = _pairs(bits.shape[-1], bits.device)
     return bits.index_select(-1, first) * bits.index_select(-1, second)
+
+
+def _pairs(n: int, device: torch.device) -> tuple[Int64[Tensor, " P"], ...]:
+    """`torch.triu_indices(n, n, 1)`."""
+    if device.type != "cpu" or torch.compiler.is_compiling():
+        return torch.triu_indices(n, n, 1, device=device).unbind()
+    return tuple(torch.from_numpy(end) for end in _pairs_in_numpy(n))
+
+
+@functools.lru_cache(maxsize=4)
+def _pairs_in_numpy(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return np.triu_indices(n, 1)
 
 
 def potential(
@@ -258,5 +275,7 @@ def potential(
         >>> potential(unary, torch.tensor([[3.0]]), torch.tensor([[True, True]]))
         tensor([2.])
     """
-    chosen = torch.where(bits, unary[..., 1], unary[..., 0]).sum(-1)
-    return chosen + (pair_products(bits.to(pairwise.dtype)) * pairwise).sum(-1)
+    off, alone = unary.unbind(-1)
+    chosen = torch.where(bits, alone, off).sum(-1)
+    on = bits.to(pairwise.dtype)  # torch gathers booleans slowly
+    return chosen + (pair_products(on) * pairwise).sum(-1)

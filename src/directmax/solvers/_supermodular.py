@@ -23,7 +23,7 @@ def check_supermodular(
     Example:
         >>> check_supermodular(torch.tensor([[0.5, 0.0, 2.0]]), 3)
     """
-    if not pairwise.numel() or not bool((pairwise < 0).any()):
+    if not pairwise.numel() or float(pairwise.amin()) >= 0 or not bool((pairwise < 0).any()):
         return
     problem, pair = (int(i) for i in (pairwise < 0).nonzero()[0])
     first, second = torch.triu_indices(num_variables, num_variables, 1)[:, pair].tolist()

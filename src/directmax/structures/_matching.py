@@ -183,6 +183,7 @@ class Ranking(Structure):
 
 
 @functools.lru_cache(maxsize=256)
+@torch.inference_mode(False)  # what is kept must serve a later training
 def _sets(m: int, size: int) -> tuple[Int[Tensor, "S size"], Int[Tensor, "S size"]]:
     """The sets of so many of m tasks: their tasks, and the number of the set without each."""
     tasks = torch.arange(m)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import codecs
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -33,6 +34,7 @@ _OF_SCHEDULERS = (
 )
 _OF_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 _MOST_THREADS = 1024
+_COLLECTED = gc.get_threshold()
 _CACHES = ("NUMBA_CACHE_DIR", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_HOME")
 _PLAIN = {
     **{"−": "-", "–": "-", "—": "-", "·": "*", "×": "x", "…": "...", "█": "#", "ε": "epsilon"},
@@ -71,6 +73,17 @@ def prepare() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="directmax")
     _check_threads()
+
+
+def import_quickly() -> None:
+    """Look for garbage seldom: imports make half a million objects that stay."""
+    gc.set_threshold(100_000, *_COLLECTED[1:])
+
+
+def imports_are_done() -> None:
+    """Look for garbage as Python does, but not again among what the imports made."""
+    gc.freeze()
+    gc.set_threshold(*_COLLECTED)
 
 
 def by_torchrun() -> bool:

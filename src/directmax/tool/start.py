@@ -13,7 +13,7 @@ import sys
 import threading
 from types import FrameType
 
-from directmax.tool.environment import ENDING, heard_signals, is_helper, prepare
+from directmax.tool.environment import ENDING, heard_signals, import_quickly, is_helper, prepare
 
 
 def main() -> int:
@@ -21,6 +21,7 @@ def main() -> int:
     for number in heard_signals():
         signal.signal(number, _leave)
     threading.excepthook = _of_a_thread
+    import_quickly()
     try:
         prepare()
     except ValueError as error:

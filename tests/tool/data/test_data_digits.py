@@ -6,11 +6,13 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
-from directmax.tool.data import ImageData, load_images
-from directmax.tool.data.digits import split_indices
+from directmax.tool.data import ImageData, digits, load_images
+from directmax.tool.data.digits import ORDER, SIZES
 
 CHECKSUM = "0a2b5ddd99d1fb943cb30ab4806619356b2a19dec84fd8fe0fbad8ee12917059"
 
@@ -34,13 +36,18 @@ def test_sizes_types_and_ranges() -> None:
         assert split.images.max() == 1
 
 
-def test_split_is_a_stratified_partition() -> None:
+def test_split_is_that_of_scikit_learn() -> None:
     labels = load_digits().target
-    indices = split_indices(labels)
-    assert sorted(np.concatenate(indices)) == list(range(1797))
-    for index in indices:
-        expected = np.bincount(labels) * len(index) / 1797
-        assert np.abs(np.bincount(labels[index]) - expected).max() < 2
+    rest, test = train_test_split(np.arange(1797), test_size=300, stratify=labels, random_state=0)
+    train, validation = train_test_split(rest, test_size=300, stratify=labels[rest], random_state=0)
+    assert [len(train), len(validation), len(test)] == list(SIZES)
+    assert np.load(ORDER).tolist() == [*train, *validation, *test]
+
+
+def test_without_the_file_scikit_learn_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = load_images("digits")
+    monkeypatch.setattr(digits, "find_spec", lambda name: None)
+    assert torch.equal(load_images("digits").test.images, found.test.images)
 
 
 def test_images_keep_their_labels() -> None:

@@ -33,6 +33,7 @@ from directmax.tool.run import train as run
 from directmax.tool.run.binary_task import BinaryTask
 from directmax.tool.run.checkpoint import load_checkpoint
 from directmax.tool.run.loop import Trainer
+from directmax.tool.run.processes import Alone
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.tensorboard import Events
 
@@ -169,7 +170,7 @@ def test_what_is_said_when_it_is_stopped(tmp_path: Path, undisturbed: Callable[[
     """At any moment, by Ctrl-C or SIGTERM; a second Ctrl-C ends it at once."""
     folder = tmp_path / "run"
     said = (
-        ((Fabric, "broadcast", 2, terminate, False), f"{STOPPED} (after epoch 0)"),  # it has begun
+        ((Alone, "broadcast", 2, terminate, False), f"{STOPPED} (after epoch 0)"),  # it has begun
         ((Events, "open", 1, interrupt, False), f"{STOPPED} (after epoch 0)"),
         ((BinaryTask, "order", 1, interrupt, True), "stopped and saved (after epoch 0)"),
         ((Trainer, "_train_step", 1, twice, True), f"{STOPPED} (after epoch 0)"),

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import tyro
 
+from directmax.tool.environment import imports_are_done
+
 DataDir = Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
 OtherData = Annotated[
     str | None, tyro.conf.arg(metavar="NAME|PATH", help_behavior_hint="(default: the run's)")
@@ -18,12 +20,11 @@ RunDir = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
 
 def quiet() -> None:
     """Imports are done: leave out Lightning's notes, and let signals end the command tidily."""
-    import lightning_fabric  # sets the level when it is imported
-
     from directmax.tool.run.interrupt import raise_interrupts
 
     raise_interrupts()
-    logging.getLogger(lightning_fabric.__name__).setLevel(logging.WARNING)
+    imports_are_done()
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
 def end_failed(failed: Sequence[str]) -> None:

@@ -103,7 +103,6 @@ class Train:
         config = self.config()  # before torch, which takes seconds
 
         from directmax.tool.look.progress import Terminal
-        from directmax.tool.run.attribute_yardsticks import SHOWN
         from directmax.tool.run.progress import ConsoleProgress
         from directmax.tool.run.run_folder import RunFolder
         from directmax.tool.run.tables import bound_table, score_table, training_note
@@ -134,6 +133,8 @@ class Train:
             return
         console.print(bound_table({split: summary[split] for split in ("validation", "test")}))
         if "scores" in summary["test"]:
+            from directmax.tool.run.attribute_yardsticks import SHOWN
+
             console.print(score_table(summary, SHOWN))
         if note := training_note(summary, RunFolder(folder).metrics()):
             console.print(note)

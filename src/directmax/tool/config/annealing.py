@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.sparse import linalg
 from torch import Tensor
 
 from directmax.objectives import BERNOULLI
@@ -48,6 +47,8 @@ def critical_weight_of_levels(images: Float[Tensor, "N d"]) -> float:
     if least <= FEW:
         largest = float(torch.linalg.matrix_norm(centred, 2))
     else:  # the first singular value alone; the start is drawn, but always the same
+        from scipy.sparse import linalg  # slow to import
+
         start = np.random.default_rng(0).standard_normal(least)
         largest = float(linalg.svds(centred.numpy(), 1, v0=start, return_singular_vectors=False)[0])
     return max(1.0, largest**2 / total * centred.shape[1])

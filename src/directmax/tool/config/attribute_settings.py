@@ -70,9 +70,30 @@ class AttributeSettings:
         since=4,
         before=False,
     )
+    sharpness: float = setting(
+        """Attributes model with labels: the target of a distorted image without label is
+        proportional to q(z|x)^s, s this number; 0: only attributes that are sure.""",
+        lambda c: 0.0 if c.given("confidence") else with_labels(1.5, 0.0)(c),
+        "1.5; 0 where --confidence is given",
+        range=(0, 100),
+        models=_MODEL,
+        labels=_MODEL,
+        since=7,
+        before=0.0,
+    )
+    patching: bool = setting(
+        """Attributes model with labels: half of the distorted images without label are covered in
+        part by another one, with the mean of the losses of both targets.""",
+        with_labels(True, False),
+        "true with labels",
+        models=_MODEL,
+        labels=_MODEL,
+        since=7,
+        before=False,
+    )
     confidence: float = setting(
-        """Attributes model with labels: probability above which an attribute of an image without
-        label is taken for known, for its distorted image.""",
+        """Attributes model with labels and --sharpness 0: probability above which an attribute of
+        an image without label is taken for known, for its distorted image.""",
         with_labels(0.8, 0.95),
         "0.8",
         range=(0.5, 1),

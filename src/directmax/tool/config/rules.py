@@ -66,6 +66,8 @@ def unused(name: str, config: ResolvedConfig) -> str | None:
     adaptive = "epsilon" in row.uses and config.epsilon == "auto"
     if each.name == "epsilon_scale" and not adaptive:
         return "--epsilon auto; leave one of them out"
+    if each.name == "confidence" and config.sharpness:
+        return "--sharpness 0; leave one of them out"
     if each.name == "anneal_rate" and (reason := _falls_not(config)):
         return reason
     if each.name == "candidates" and (reason := _has_no_candidates(config)):

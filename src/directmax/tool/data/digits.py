@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from directmax.tool.data.locate import Places
 from directmax.tool.data.types import ImageData, Split
 
-SEED = 0
-NUM_VALIDATION = 300
-NUM_TEST = 300
+SIZES = (1197, 300, 300)
+ORDER = Path(__file__).with_name("digits_order.npy")
+"""Numbers of the images in the file, those for training first: what scikit-learn's
+`train_test_split`, stratified by class, made of `random_state=0`, twice."""
 
 
 def load(places: Places | None = None) -> ImageData:
@@ -34,13 +36,11 @@ def load(places: Places | None = None) -> ImageData:
         Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998 (its test
         set). CC BY 4.0.
     """
-    bunch = load_digits()
-    grey = torch.from_numpy((bunch.images.reshape(-1, 64) / 16).astype(np.float32))  # (N, 64)
-    labels = torch.from_numpy(bunch.target.astype(np.int64))
-    train, validation, test = (
-        Split(grey[index], labels[index])
-        for index in map(torch.from_numpy, split_indices(bunch.target))
-    )
+    rows = _rows()
+    grey = torch.from_numpy((rows[:, :-1] / 16).astype(np.float32))  # (N, 64)
+    labels = torch.from_numpy(rows[:, -1].astype(np.int64))
+    order = torch.from_numpy(np.load(ORDER, allow_pickle=False).astype(np.int64))
+    train, validation, test = (Split(grey[part], labels[part]) for part in order.split(SIZES))
     return ImageData(
         name="digits",
         shape=(8, 8),
@@ -53,18 +53,15 @@ def load(places: Places | None = None) -> ImageData:
     )
 
 
-def split_indices(
-    labels: NDArray[np.integer],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the indices of the training, validation and test images.
+def _rows() -> NDArray[np.float64]:
+    """64 grey values and the class of every image, from scikit-learn's file: to import
+    scikit-learn, which imports most of scipy, takes as long as to import torch."""
+    package = find_spec("sklearn")
+    for folder in (package and package.submodule_search_locations) or ():
+        file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        if file.is_file():
+            return np.loadtxt(file, delimiter=",")
+    from sklearn.datasets import load_digits  # another version, or one in an archive
 
-    Args:
-        labels: `(N,)`, class of every image.
-    """
-    rest, test = train_test_split(
-        np.arange(len(labels)), test_size=NUM_TEST, stratify=labels, random_state=SEED
-    )
-    train, validation = train_test_split(
-        rest, test_size=NUM_VALIDATION, stratify=labels[rest], random_state=SEED
-    )
-    return train, validation, test
+    images, labels = load_digits(return_X_y=True)
+    return np.column_stack([images, labels])

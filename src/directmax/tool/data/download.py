@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pooch
-from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.exceptions import HTTPError, RequestException, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -68,6 +66,8 @@ def fetch(remote: Remote, root: Path) -> Path:
     Raises:
         DataError: no mirror had it, or `root` cannot be written to.
     """
+    from requests import RequestException  # slow to import
+
     target = root / remote.path
     failures = []
     try:
@@ -118,13 +118,15 @@ def _retrieve(remote: Remote, url: str, path: Path) -> None:
 
 def _why(error: Exception) -> str:
     """Return in a few words why a download failed (requests' own messages fill a screen)."""
-    if isinstance(error, HTTPError) and error.response is not None:
+    from requests import exceptions
+
+    if isinstance(error, exceptions.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code} {error.response.reason or ''}".strip()
-    if isinstance(error, Timeout):
+    if isinstance(error, exceptions.Timeout):
         return "timed out"
-    if isinstance(error, RequestsConnectionError):
+    if isinstance(error, exceptions.ConnectionError):
         return "no connection"
-    if isinstance(error, RequestException):
+    if isinstance(error, exceptions.RequestException):
         return type(error).__name__
     return reason(error).split(". Deleted download")[0]
 

@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
-import scipy.io
 from numpy.typing import NDArray
 
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
@@ -61,6 +60,8 @@ class Mat:
         wanted = [name for name in names if name in self._readable]
         if not wanted:
             return {}
+        import scipy.io  # slow to import
+
         found = scipy.io.loadmat(io.BytesIO(self.content), variable_names=wanted)
         for array in found.values():
             if scipy.sparse.issparse(array):
@@ -68,6 +69,8 @@ class Mat:
         return {name: found[name] for name in wanted if name in found}
 
     def _listed(self) -> list[tuple[str, tuple[int, ...], str]]:
+        import scipy.io
+
         listed: list[tuple[str, tuple[int, ...], str]] = scipy.io.whosmat(io.BytesIO(self.content))
         return listed
 

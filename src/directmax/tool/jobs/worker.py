@@ -72,9 +72,7 @@ def main(words: str) -> int:
     task = Task(**json.loads(words))
     try:
         _end_with(task.engine)
-        import lightning_fabric  # sets the level when it is imported
-
-        logging.getLogger(lightning_fabric.__name__).setLevel(logging.WARNING)
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         return work(task)
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Int64
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from directmax._precision import sum_dtype
@@ -22,6 +21,7 @@ from directmax.tool.run.attribute_yardsticks import attribute_advice, yardsticks
 from directmax.tool.run.calibration import fitted_scale_and_shift
 from directmax.tool.run.evaluation import Metrics, mean_metrics
 from directmax.tool.run.labelled import LABELLED_SHARE, LabelledBatches
+from directmax.tool.run.processes import Processes
 from directmax.tool.run.randomness import Stream, derive_seed
 from directmax.tool.run.task import Batch, StepLoss, Task
 
@@ -95,7 +95,7 @@ class AttributeTask(Task):
     model: AttributeVAE
 
     def __init__(
-        self, config: ResolvedConfig, data: AttributeData, fabric: Fabric, *, workers: int = 0
+        self, config: ResolvedConfig, data: AttributeData, fabric: Processes, *, workers: int = 0
     ) -> None:
         super().__init__(config, fabric)
         if config.batch_size > len(data.train):
@@ -184,7 +184,9 @@ class AttributeTask(Task):
             kl_gradient=config.kl_gradient == "on",
             kl_weight=weight,
             distortion=config.distortion if self.labelled is not None else 0.0,
+            sharpness=config.sharpness,
             confidence=config.confidence,
+            patching=config.patching,
             mixing=config.mixing,
             tilt=self.tilt,
             decoded=config.decoded,

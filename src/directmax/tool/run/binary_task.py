@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
@@ -27,6 +26,7 @@ from directmax.tool.run.evaluation import (
 from directmax.tool.run.grouped import fewest_grouped, find_groups, load_groups, save_groups
 from directmax.tool.run.images import split_images
 from directmax.tool.run.labelled import LabelledBatches, label_loss, labelled_indices
+from directmax.tool.run.processes import Processes
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.randomness import Stream
 from directmax.tool.run.run_folder import RunFolder
@@ -45,7 +45,7 @@ class BinaryTask(Task):
         ValueError: the configuration does not fit the data.
     """
 
-    def __init__(self, config: ResolvedConfig, data: ImageData, fabric: Fabric) -> None:
+    def __init__(self, config: ResolvedConfig, data: ImageData, fabric: Processes) -> None:
         super().__init__(config, fabric)
         check_size(config, data)
         self.data = data
@@ -111,15 +111,16 @@ class BinaryTask(Task):
             batch.images,
             generator=generator,
             kl_gradient=config.kl_gradient == "on",
-            **self._mixed_inputs(step, weight),
+            **self._inputs(step, weight),
         )
         # Gradients are averaged over processes: this scale makes the average the mean over the
         # images of the whole batch, also where the shares differ by one.
         kl = terms.kl if weight == 1 else terms.kl * weight
         loss = (terms.reconstruction + kl).sum() * (processes / batch.size)
         if self._mean is not None:
-            prior = self.model.prior_terms(self._mean, generator=generator)
-            loss = loss + self._pseudo_weight * prior.decoder + config.dreams * prior.encoder
+            prior = self.model.prior_terms(self._mean, generator=generator, validate=False)
+            encoder = prior.encoder if config.dreams == 1 else config.dreams * prior.encoder
+            loss = loss + self._pseudo_weight * prior.decoder + encoder
         if self.labelled is not None:
             loss = loss + label_loss(config, terms, self.labelled.size, processes)
         reconstruction, kl = terms.reconstruction.detach().sum(), terms.kl.detach().sum()
@@ -170,10 +171,10 @@ class BinaryTask(Task):
             start_epochs=self.config.start_epochs,
         )
 
-    def _mixed_inputs(self, step: int, weight: float) -> dict[str, Any]:
-        """What the mixed model's forward pass takes besides."""
+    def _inputs(self, step: int, weight: float) -> dict[str, Any]:
+        """What the model's forward pass takes besides; images were looked at when they came."""
         if self.config.model != "mixed":
-            return {}
+            return {"validate": False}
         inputs: dict[str, Any] = {"kl_weight": weight}
         if self.labelled is not None:
             positions = self.labelled.positions(step)

@@ -29,6 +29,7 @@ from directmax.tool.files import (
     write_atomic,
     write_json,
 )
+from directmax.tool.run.adam import Adam
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,13 @@ def _digest(state: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(optimizer: torch.optim.Optimizer | Adam) -> dict[str, Tensor]:
     """An optimizer's state as tensors named `<parameter index>.<entry>`."""
     state = optimizer.state_dict()["state"]
     return {f"{i}.{key}": torch.as_tensor(v) for i, e in state.items() for key, v in e.items()}
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def restore_optimizer(optimizer: torch.optim.Optimizer | Adam, tensors: dict[str, Tensor]) -> None:
     """Restore what `optimizer_tensors` returned; the parameter groups stay as they are."""
     groups = optimizer.state_dict()["param_groups"]
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

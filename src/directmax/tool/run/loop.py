@@ -12,10 +12,12 @@ import torch
 from torch import nn
 
 from directmax.tool.files import RunError
+from directmax.tool.run.adam import Adam
 from directmax.tool.run.checkpoint import load_checkpoint
 from directmax.tool.run.evaluation import Metrics
 from directmax.tool.run.interrupt import Interrupted, InterruptGuard
 from directmax.tool.run.loggers import DEFAULT, Loggers
+from directmax.tool.run.processes import Alone
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.randomness import Stream
 from directmax.tool.run.run_folder import RunFolder, of_start
@@ -61,18 +63,15 @@ class Trainer:
         self.task, self.config, self.fabric = task, task.config, task.fabric
         self.folder, self.progress = folder, progress
         self.model = task.model
-        optimizer = torch.optim.Adam(
-            self.model.parameters(),
-            lr=self.config.learning_rate,
-            fused=self.fabric.device.type in ("cpu", "cuda"),
-        )
-        step: nn.Module = self.model
-        if compiled:  # evaluation is not
-            step = torch.compile(self.model)  # type: ignore[assignment]
-        self.wrapped, self.optimizer = self.fabric.setup(step, optimizer)
+        # Evaluation is not compiled.
+        step: nn.Module = torch.compile(self.model) if compiled else self.model  # type: ignore[assignment]
+        self.wrapped, self.optimizer = step, self._optimizer()
+        optimizer = self.optimizer
+        if not isinstance(self.fabric, Alone):
+            self.wrapped, self.optimizer = self.fabric.setup(step, optimizer)
         self.steps_per_epoch = math.ceil(task.num_images / self.config.batch_size)
         self.state = TrainingState(
-            self.config, self.fabric, self.model, self.optimizer.optimizer, self.steps_per_epoch
+            self.config, self.fabric, self.model, optimizer, self.steps_per_epoch
         )
         self.starts = Starts(task, self.state, folder)
         first = self.fabric.is_global_zero
@@ -82,6 +81,13 @@ class Trainer:
         self._unlogged: list[dict[str, Any]] = []  # lines of epochs that no log has yet
         self._unsaved = False  # whether epochs have ended since the last checkpoint
         self._saved_at = -math.inf
+
+    def _optimizer(self) -> Any:
+        parameters, rate = self.model.parameters(), self.config.learning_rate
+        if isinstance(self.fabric, Alone):
+            return Adam(parameters, rate)
+        fused = self.fabric.device.type in ("cpu", "cuda")
+        return torch.optim.Adam(parameters, lr=rate, fused=fused)
 
     @property
     def position(self) -> Position:
@@ -230,8 +236,7 @@ class Trainer:
         self.fabric.backward(result.loss)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.state.history[step, 0] = result.reconstruction
-        self.state.history[step, 1] = result.kl
+        self.state.history[step] = torch.stack((result.reconstruction, result.kl))
 
     def _finish_epoch(self, seconds: float) -> None:
         position = self.position

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric import Fabric
-
 from directmax._validation import check_count
 from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
@@ -16,6 +14,7 @@ from directmax.tool.data.names import OWN
 from directmax.tool.files import RunError
 from directmax.tool.run.attribute_task import AttributeTask
 from directmax.tool.run.binary_task import BinaryTask
+from directmax.tool.run.processes import Processes
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.task import Task
 
@@ -127,7 +126,7 @@ def title_of(config: ResolvedConfig, data: Data) -> str:
     return " · ".join([data.name, *config.title.split(" · ")[1:]])
 
 
-def make_task(config: ResolvedConfig, data: Data, fabric: Fabric, *, workers: int = 0) -> Task:
+def make_task(config: ResolvedConfig, data: Data, fabric: Processes, *, workers: int = 0) -> Task:
     """What is trained.
 
     Args:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -24,7 +23,6 @@ from directmax.models import DiscreteVAE, MixedVAE, StructuredEncoder
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.look import content
 from directmax.tool.look.content import Chart, Series
-from directmax.tool.look.figures import style, svg, whole_numbers
 from directmax.tool.look.palette import LIGHT
 from directmax.tool.run.codes import inferred
 
@@ -254,6 +252,10 @@ def _curve(label: str, lines: Sequence[dict[str, Any]], part: str, term: str = "
 def usage_svg(usage: Float[Tensor, "n k"]) -> str:
     """How often codes are used: for one variable sorted bars, for more one row a variable."""
     n, k = usage.shape
+    from matplotlib.figure import Figure  # slow to import
+
+    from directmax.tool.look.figures import style, svg, whole_numbers
+
     with style():
         size = (9, 2.6 if n == 1 else min(8.0, 1.6 + 0.22 * n))
         figure = Figure(figsize=size, layout="constrained")

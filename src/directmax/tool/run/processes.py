@@ -1,8 +1,13 @@
-"""Devices and processes: Lightning Fabric for a run, and what becomes of the other processes."""
+"""Devices and processes of a run, and what becomes of the other processes.
+
+Lightning Fabric imports torch's compiler, which takes as long as torch itself: where there is one
+process on a CPU in full precision, `Alone` does all that it would.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -10,18 +15,21 @@ import subprocess
 import threading
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
-from lightning_fabric.strategies.launchers import subprocess_script
+from torch import Tensor
 
 from directmax._choices import check_choice
 from directmax.tool.environment import LAUNCHER, by_torchrun, is_helper, launched
 from directmax.tool.files import RunError
 from directmax.tool.helpers import StoppedProcesses, is_stopped, say
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Processes: TypeAlias = "Fabric | Alone"
+Value = TypeVar("Value")
 STRATEGIES = ("auto", "ddp")
 MOST_PROCESSES = 64
 """On one machine; each takes some hundred megabytes before it has an image."""
@@ -38,10 +46,33 @@ class LostProcessError(RunError):
     exit_code = 1
 
 
+class Alone:
+    """What a run asks of Lightning Fabric, of one process on a CPU in full precision."""
+
+    device: ClassVar[torch.device] = torch.device("cpu")
+    world_size: ClassVar[int] = 1
+    global_rank: ClassVar[int] = 0
+    is_global_zero: ClassVar[bool] = True
+
+    def launch(self) -> None:
+        """There is no other process to start."""
+
+    def barrier(self) -> None:
+        """Nor one to wait for."""
+
+    def broadcast(self, value: Value) -> Value:
+        """What the first process says."""
+        return value
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of the loss."""
+        loss.backward()
+
+
 def make_fabric(
     device: str | torch.device, devices: int, precision: str, strategy: str = "auto"
-) -> Fabric:
-    """Lightning Fabric for a device name such as cpu, cuda or cuda:1.
+) -> Processes:
+    """The processes for a device name such as cpu, cuda or cuda:1.
 
     Raises:
         ValueError: the device or the strategy is not there, or torchrun says another number.
@@ -67,15 +98,32 @@ def make_fabric(
         devices, nodes = _torchrun(devices)
     if index and devices > 1:
         raise ValueError(f"--device {device} is one device, and there are {devices} processes")
-    return Fabric(
+    accelerated = available["cuda"] or available["mps"]
+    on_cpu = kind == "cpu" or (kind == "auto" and not accelerated)
+    if on_cpu and devices == 1 and precision == "32-true" and strategy == "auto" and not torchrun:
+        return Alone()
+    return _fabric(
+        torchrun,
         accelerator=kind,
         devices=[int(index)] if index else devices,
         num_nodes=nodes,
         strategy="ddp" if devices * nodes > 1 else strategy,
-        precision=precision,  # type: ignore[arg-type]
-        # Not whatever else the environment seems to say.
-        plugins=[TorchElasticEnvironment() if torchrun else LightningEnvironment()],
+        precision=precision,
     )
+
+
+def _fabric(torchrun: bool, **settings: Any) -> Fabric:
+    """Fabric, imported; its notes are as loud as whoever runs this has said."""
+    logger = logging.getLogger("lightning_fabric")
+    level = logger.level
+    from lightning_fabric import Fabric  # sets a level of its own
+    from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+
+    if level != logging.NOTSET:
+        logger.setLevel(level)
+    # Not whatever else the environment seems to say.
+    environment = TorchElasticEnvironment() if torchrun else LightningEnvironment()
+    return Fabric(plugins=[environment], **settings)
 
 
 def _torchrun(devices: int) -> tuple[int, int]:
@@ -105,15 +153,20 @@ def _answers(address: str, port: str) -> bool:
 
 
 @contextlib.contextmanager
-def joined(fabric: Fabric) -> Iterator[None]:
+def joined(fabric: Processes) -> Iterator[None]:
     """Start the other processes of a run and watch them: that one ended is said in one line.
 
     Raises:
         LostProcessError: another process ended, or the connection to it broke.
     """
-    watch = _Watch()
     if not is_helper():
         os.environ[LAUNCHER] = str(os.getpid())
+    if isinstance(fabric, Alone):
+        yield
+        return
+    from lightning_fabric.strategies.launchers import subprocess_script
+
+    watch = _Watch()
     if by_torchrun() or (is_helper() and launched()):
         threading.Thread(target=watch.look_at, args=(os.getppid(),), daemon=True).start()
     observer = subprocess_script._launch_process_observer

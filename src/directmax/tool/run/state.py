@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from directmax._precision import sum_dtype
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.files import RunError
+from directmax.tool.run.adam import Adam
 from directmax.tool.run.checkpoint import (
     Checkpoint,
     fitting,
@@ -23,6 +23,7 @@ from directmax.tool.run.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from directmax.tool.run.processes import Alone, Processes
 
 
 @dataclass
@@ -64,7 +65,7 @@ class TrainingState:
         config: what is trained.
         fabric: device and processes.
         model: its weights.
-        optimizer: as torch has it, without Fabric's wrapper.
+        optimizer: without Fabric's wrapper.
         steps: of an epoch.
 
     Attributes:
@@ -76,9 +77,9 @@ class TrainingState:
     def __init__(
         self,
         config: ResolvedConfig,
-        fabric: Fabric,
+        fabric: Processes,
         model: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        optimizer: torch.optim.Optimizer | Adam,
         steps: int,
     ) -> None:
         self.config, self.fabric, self.model, self.optimizer = config, fabric, model, optimizer
@@ -106,7 +107,8 @@ class TrainingState:
         restore_model(self.model, checkpoint.part("model"), folder)
         with fitting(folder):
             restore_optimizer(self.optimizer, checkpoint.part("optimizer"))
-            if scaling := checkpoint.state.get("loss_scaling"):
+            scaling = checkpoint.state.get("loss_scaling")
+            if scaling and not isinstance(self.fabric, Alone):
                 self.fabric.strategy.precision.load_state_dict(scaling)
 
     def restore_epoch(self, checkpoint: Checkpoint, folder: Path) -> None:
@@ -125,7 +127,9 @@ class TrainingState:
             "digest": self.config.digest(),
             "processes": self.fabric.world_size,
             # Of float16: the scale of the loss, and for how many steps it has held.
-            "loss_scaling": self.fabric.strategy.precision.state_dict(),
+            "loss_scaling": {}
+            if isinstance(self.fabric, Alone)
+            else self.fabric.strategy.precision.state_dict(),
         }
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from directmax.schedules import Schedule
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.run.evaluation import Metrics
+from directmax.tool.run.processes import Alone, Processes
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.randomness import Stream, derive_seed
 from directmax.tool.run.run_folder import RunFolder
@@ -69,7 +69,7 @@ class Task(ABC):
     kl_schedule: Schedule
     classes: list[int] | None = None
 
-    def __init__(self, config: ResolvedConfig, fabric: Fabric) -> None:
+    def __init__(self, config: ResolvedConfig, fabric: Processes) -> None:
         self.config, self.fabric = config, fabric
 
     @abstractmethod
@@ -144,7 +144,7 @@ class Task(ABC):
 
     def reduce(self, total: Tensor) -> Tensor:
         """The sum over processes."""
-        if self.fabric.world_size == 1:
+        if isinstance(self.fabric, Alone) or self.fabric.world_size == 1:
             return total
         reduced: Any = self.fabric.all_reduce(total, reduce_op="sum")
         return torch.as_tensor(reduced)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
 
 from directmax.tool.data.errors import DataError
@@ -44,6 +43,8 @@ def read_mat(path: Path) -> dict[str, NDArray[Any]]:
 
 def _plain(path: Path, array: Any) -> NDArray[Any] | None:
     """Numbers or words; None for anything else."""
+    import scipy.sparse  # slow to import
+
     if scipy.sparse.issparse(array):
         check_fits(path, math.prod(array.shape), 8)
         array = array.toarray()

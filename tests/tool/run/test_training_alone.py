@@ -1,0 +1,99 @@
+"""A training in one process on a CPU: without Lightning Fabric and torch's compiler."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from command_line import TINY
+from directmax.tool.run.adam import Adam
+from directmax.tool.run.checkpoint import optimizer_tensors, restore_optimizer
+from directmax.tool.run.processes import Alone, make_fabric
+
+
+def weights() -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    draw = (torch.randn(shape, generator=generator) for shape in ((5, 3), (7,), ()))
+    wide = torch.randn(4, generator=generator, dtype=torch.float64)
+    return [nn.Parameter(each) for each in (*draw, wide)]
+
+
+def descend(optimizers: list, parameters: list[list[nn.Parameter]], steps: range) -> None:
+    """The same gradients for all; the second parameter has none at first."""
+    for step in steps:
+        for optimizer, own in zip(optimizers, parameters, strict=True):
+            generator = torch.Generator().manual_seed(step)
+            for number, each in enumerate(own):
+                drawn = torch.randn(each.shape, generator=generator, dtype=each.dtype)
+                each.grad = None if number == 1 and step < 3 else drawn
+            optimizer.param_groups[0]["lr"] = 0.1 / (1 + step)
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def test_adam_is_that_of_torch() -> None:
+    ours, theirs = weights(), weights()
+    optimizers = [Adam(ours, 0.1), torch.optim.Adam(theirs, lr=0.1, fused=True)]
+    descend(optimizers, [ours, theirs], range(6))
+    others = [weights(), weights()]
+    with torch.no_grad():
+        for own in others:
+            for each, value in zip(own, ours, strict=True):
+                each.copy_(value)
+    # Each goes on from what the other one saved.
+    resumed = [Adam(others[0], 0.1), torch.optim.Adam(others[1], lr=0.1, fused=True)]
+    for new, old in zip(resumed, reversed(optimizers), strict=True):
+        saved = {name: each.clone() for name, each in optimizer_tensors(old).items()}
+        restore_optimizer(new, saved)
+    everything = [ours, theirs, *others]
+    descend([*optimizers, *resumed], everything, range(6, 9))
+    for same in zip(*everything, strict=True):
+        assert all(torch.equal(each, same[0]) for each in same)
+        assert all(each.grad is None for each in same)
+
+
+def test_adam_refuses_the_state_of_another() -> None:
+    optimizer = Adam(weights(), 0.1)
+    descend([optimizer], [optimizer.parameters], range(4))
+    tensors = optimizer_tensors(optimizer)
+    with pytest.raises(LookupError):
+        restore_optimizer(Adam(weights()[:2], 0.1), tensors)
+    with pytest.raises(LookupError):
+        restore_optimizer(optimizer, {"0.step": tensors["0.step"]})
+    with pytest.raises(ValueError, match="shape"):
+        restore_optimizer(Adam(weights()[::-1], 0.1), tensors)
+
+
+@pytest.mark.parametrize(
+    ("device", "settings", "alone"),
+    [
+        ("cpu", (1, "32-true"), True),
+        ("cpu", (2, "32-true"), False),
+        ("cpu", (1, "bf16-mixed"), False),
+        ("cpu", (1, "64-true"), False),
+        ("cpu", (1, "32-true", "ddp"), False),
+    ],
+)
+def test_where_fabric_is_needed(device: str, settings: tuple, alone: bool) -> None:
+    fabric = make_fabric(device, *settings)
+    assert isinstance(fabric, Alone) is alone
+    assert fabric.device.type == "cpu"
+    assert fabric.is_global_zero
+
+
+def test_nothing_slow_is_imported_for_it(tmp_path: Path) -> None:
+    script = """
+import sys
+from directmax.tool.cli import main
+assert main(sys.argv[1:]) == 0
+slow = {"torch._dynamo", "lightning_fabric", "sklearn", "scipy.stats", "requests"}
+assert not slow & set(sys.modules), slow & set(sys.modules)
+"""
+    command = [sys.executable, "-c", script, *TINY, "--run-dir", str(tmp_path / "run")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
