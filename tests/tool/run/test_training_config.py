@@ -206,6 +206,20 @@ def test_every_setting_counts(name: str) -> None:
     assert shortest(other).resolve() == other
 
 
+@pytest.mark.parametrize("name", ["prior", "average", "sharpness", "confidence", "switched"])
+def test_settings_of_the_attributes_model_are_refused_elsewhere(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{flag_of(name)} .*is for the attributes model"):
+        made(**{name: "labels" if name == "prior" else USED[name][1]})
+
+
+def test_sure_attributes_where_confidence_is_given() -> None:
+    faces: dict[str, Any] = {"data": "celeba", "model": "attributes", "labels": 10}
+    assert made(**faces).sharpness == 1.5
+    assert made(**faces, confidence=0.9).sharpness == 0
+    with pytest.raises(ValueError, match=r"--confidence 0\.9 is for --sharpness 0"):
+        made(**faces, confidence=0.9, sharpness=1.0)
+
+
 def test_digests_stay() -> None:
     """Of runs that were kept, and of published results."""
     assert PRESETS["paper"].resolve().digest() == "c27ca7ce1c9c"

@@ -15,6 +15,11 @@ def with_labels(value: Any, otherwise: Any) -> Any:
     return lambda c: value if c.model == "attributes" and c.labels else otherwise
 
 
+def _sharpness(c: Any) -> float:
+    labelled = c.model == "attributes" and c.labels
+    return 1.5 if labelled and c.given("confidence") is None else 0.0
+
+
 @dataclass(frozen=True)
 class AttributeSettings:
     """Of what labels of attributes do."""
@@ -73,7 +78,7 @@ class AttributeSettings:
     sharpness: float = setting(
         """Attributes model with labels: the target of a distorted image without label is
         proportional to q(z|x)^s, s this number; 0: only attributes that are sure.""",
-        lambda c: 0.0 if c.given("confidence") else with_labels(1.5, 0.0)(c),
+        _sharpness,
         "1.5; 0 where --confidence is given",
         range=(0, 100),
         models=_MODEL,
