@@ -74,6 +74,7 @@ def sampled_changes(
         losses, found = losses_and_slope(objective, z)
         if found is None:
             raise TypeError("LocalExpectation with slope=True needs an f differentiable in z")
+        losses = real(losses, q.dtype)
         predicted = found - (found * z).sum(-1, keepdim=True)
     else:
         losses = real(evaluate(objective, z), q.dtype)

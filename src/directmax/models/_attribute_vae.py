@@ -229,7 +229,7 @@ class AttributeVAE(nn.Module):
             mixing: whether half of the labelled images are classified as means of two.
             tilt: log w(z) of labelled images drawn in other shares, see `label_loss`.
             decoded: `labelled` is of the first so many labelled images; of all when None.
-            switched: so many images are also decoded with other attributes, see `switched_loss`.
+            switched: the first so many are also decoded with other attributes, see `switched_loss`.
 
         Raises:
             ValueError: labelled images without labels, or labels without images.

@@ -154,7 +154,10 @@ def neighbours(images: Float[Tensor, "N d"], count: int) -> Int64[Tensor, "N cou
 
 
 def neighbour_pairs(num_images: int) -> int:
-    """How many distances between images `group_images` computes.
+    """How many distances between images `group_images` computes: N · min(N, about 60,000).
+
+    Args:
+        num_images: N.
 
     Example:
         >>> neighbour_pairs(50_000), neighbour_pairs(1_000_000)
