@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from directmax.tool import cli
+from directmax.tool import cli, start
 from directmax.tool.cli import main
+from directmax.tool.environment import ENDING, heard_signals
 
 TINY = ("train", "--device", "cpu", "--epochs", "2", "--batch-size", "400", "--hidden", "12")
 """Two epochs of three steps on the digits: 400 + 400 + 397 images."""
@@ -93,7 +94,11 @@ class Forked:
         self._files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
         sys.stdout.flush()
         sys.stderr.flush()
+        # What arrives before the fork answers as the program does would end in the test that forked.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         self.pid = os.fork()
+        if self.pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if group:
             with contextlib.suppress(PermissionError, ProcessLookupError):  # whoever comes first
                 os.setpgid(self.pid, self.pid)
@@ -114,10 +119,15 @@ class Forked:
             sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
             sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            for number in heard_signals():
+                signal.signal(number, start._leave)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
             os.environ.update(environment)
             if prepare is not None:
                 prepare()
             code = main(arguments)
+            for number in ENDING:
+                signal.signal(number, signal.SIG_IGN)
             sys.stdout.flush()
             sys.stderr.flush()
         except BaseException:
