@@ -13,6 +13,7 @@ import directmax as dm
 from directmax import distributions, estimators, laboratory, objectives, solvers
 from wrong_calls_of_gradients import attach_calls
 from wrong_calls_of_models import images, model_calls
+from wrong_calls_of_rooms import room_calls
 from wrong_calls_of_structures import structure_calls
 from wrong_values import Call, WrongCall, always, method, wrong_values
 
@@ -203,7 +204,7 @@ def _laboratory_calls() -> Iterator[Call]:
 def calls() -> list[Call]:
     """All that is called."""
     makers = (_estimator_calls, _distribution_calls, _solver_calls, _objective_calls)
-    more = (_laboratory_calls, model_calls, _other_calls, structure_calls, attach_calls)
+    more = (_laboratory_calls, model_calls, _other_calls, structure_calls, attach_calls, room_calls)
     return [call for make in (*makers, *more) for call in make()]
 
 

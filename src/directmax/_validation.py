@@ -187,6 +187,13 @@ def check_integers(name: str, value: object) -> Tensor:
     return value
 
 
+def check_callable(name: str, value: object, *, optional: bool = False) -> None:
+    """Refuse what cannot be called; with `optional`, None may be there in its place."""
+    if not (callable(value) or (optional and value is None)):
+        words = "callable, or None" if optional else "callable"
+        raise TypeError(f"{name} must be {words}, got {shown(value)}")
+
+
 def check_flag(name: str, value: object) -> bool:
     """Return `value` if it is True or False."""
     if not isinstance(value, bool | np.bool_):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._validation import LARGEST, check_count
+from directmax._validation import LARGEST, LARGEST_SIZE, check_count
 
 DEFAULT_MAX_STATES = 2**16
 """Enumeration beyond this many states is refused unless the caller raises the limit."""
@@ -91,6 +91,10 @@ def state_block(
         >>> state_block(2, 2, 1, 3).argmax(-1).tolist()
         [[0, 1], [1, 0]]
     """
+    check_count("num_variables", num_variables)
+    check_count("num_values", num_values)
+    check_count("start", start, 0, maximum=LARGEST)
+    check_count("stop", stop, start, maximum=start + LARGEST_SIZE)
     place = num_values ** torch.arange(num_variables - 1, -1, -1, device=device)  # (n,)
     codes = torch.arange(start, stop, device=device)
     digits = codes.unsqueeze(-1) // place % num_values  # (c, n)

@@ -9,7 +9,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from directmax._masks import allowed, binary_potentials, check_masked, without_infinities
-from directmax._validation import check_count, check_flag, check_positive, check_tensor
+from directmax._validation import (
+    check_callable,
+    check_count,
+    check_flag,
+    check_positive,
+    check_tensor,
+)
 from directmax.distributions._noise import Noise, check_noise, draw
 from directmax.distributions._structured import StructuredPotentials
 from directmax.structures import Structure
@@ -102,10 +108,7 @@ class PerturbedArgmax(StructuredPotentials):
                 "unary must have at least 1 variable and 2 values, got shape "
                 f"(batch, variables, values) = {tuple(unary.shape)}"
             )
-        if not callable(maximise):
-            raise TypeError(
-                f"maximise must be a function of potentials, got {type(maximise).__name__}"
-            )
+        check_callable("maximise", maximise)
         self.maximise, self.validate = maximise, check_flag("validate", validate)
 
     def noise(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from directmax._randomness import check_generator
 from directmax._transforms import in_transforms, recomputing
-from directmax._validation import LARGEST, check_count, check_positive
+from directmax._validation import LARGEST, check_callable, check_count, check_positive
 from directmax.distributions import Categorical, DiscreteDistribution, PairwiseBinary
 from directmax.objectives import Objective, evaluate, real, single_change_losses, state_losses
 from directmax.schedules import Schedule, at
@@ -113,8 +113,7 @@ class Estimator(nn.Module, ABC):
             raise TypeError(
                 f"q must be a distribution, such as Categorical(logits), got {type(q).__name__}"
             )
-        if not callable(objective):
-            raise TypeError(f"objective must be callable, got {type(objective).__name__}")
+        check_callable("objective", objective)
         check_generator(generator)
         again = recomputing()
         if again and (generator is not None or (self.training and self._has_state())):

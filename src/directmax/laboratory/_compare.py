@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from directmax._choices import check_choice
-from directmax._validation import LARGEST, check_count, check_flag
+from directmax._validation import LARGEST, check_callable, check_count, check_flag
 from directmax.distributions import DEFAULT_MAX_STATES, DiscreteDistribution
 from directmax.estimators import Estimator
 from directmax.laboratory._gradients import Gradients, ParameterGradients, PotentialGradients
@@ -81,6 +81,7 @@ def compare_gradients(
     Reference: Lorberbom et al. 2019, figure 1; the intervals and the other columns are additions.
     """
     check_flag("timing", timing)
+    check_callable("progress", progress, optional=True)
     _check(objective, estimators, num_draws, reference, max_states, confidence, max_problems)
     gradients = _gradients(q, objective, parameters)
     draws = _Draws(gradients, num_draws, max_problems, generator, progress)
@@ -156,8 +157,7 @@ def _check(
     confidence: float,
     max_problems: int,
 ) -> None:
-    if not callable(objective):
-        raise TypeError(f"objective must be callable, got {type(objective).__name__}")
+    check_callable("objective", objective)
     if not isinstance(estimators, Mapping):
         raise TypeError(
             "estimators must be a mapping from names to estimators, such as "

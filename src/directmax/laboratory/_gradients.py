@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._validation import shown
 from directmax.distributions import (
     Categorical,
     DiscreteDistribution,
@@ -197,6 +198,11 @@ class ParameterGradients(Gradients):
             raise TypeError(
                 "with parameters, q must be a function that returns the distribution, such as "
                 f"lambda: Categorical(encoder(x)), got {type(posterior).__name__}"
+            )
+        if not isinstance(parameters, Iterable):
+            raise TypeError(
+                "parameters must be tensors, such as list(model.parameters()), got "
+                f"{shown(parameters)}"
             )
         self.parameters = list(parameters)
         for parameter in self.parameters:

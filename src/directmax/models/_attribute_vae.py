@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from directmax import objectives
 from directmax._choices import check_choice
 from directmax._randomness import draw
-from directmax._validation import check_count, check_tensor
+from directmax._validation import check_callable, check_count, check_tensor
 from directmax.distributions import (
     Categorical,
     DiscreteDistribution,
@@ -349,6 +349,7 @@ class AttributeVAE(nn.Module):
             TypeError, ValueError: `num_samples` is no integer of at least 1.
         """
         check_count("num_samples", num_samples)
+        check_callable("progress", progress, optional=True)
         self._check(images, "images")
         reconstruction, kl = [], []
         for index, part in enumerate(parts := images.split(EVALUATION_BATCH)):

@@ -12,7 +12,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from directmax._randomness import check_generator
-from directmax._validation import LARGEST, check_count, check_flag, check_float_tensor
+from directmax._validation import (
+    LARGEST,
+    check_callable,
+    check_count,
+    check_flag,
+    check_float_tensor,
+)
 from directmax.distributions import (
     DEFAULT_MAX_STATES,
     Categorical,
@@ -307,6 +313,7 @@ class DiscreteVAE(nn.Module):
             TypeError, ValueError: `num_samples` is no integer of at least 1.
         """
         check_count("num_samples", num_samples)
+        check_callable("progress", progress, optional=True)
         check_count("max_states", max_states, maximum=LARGEST)
         check_flag("quick", quick)
         check_images(images, num_pixels_of(self.encoder))

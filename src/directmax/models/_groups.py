@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from directmax._precision import no_autocast
 from directmax._randomness import draw
 from directmax._transforms import readable
-from directmax._validation import check_count, check_shape
+from directmax._validation import LARGEST, check_callable, check_count, check_shape
 from directmax.models._checks import check_images
 from directmax.models._distortion import turned
 from directmax.models._regularity import divergence, indecision
@@ -78,8 +78,8 @@ def group_images(
     Reference: Krause et al. 2010 and Hu et al. 2017 for the loss; Van Gansbeke et al. 2020 for the
     neighbours.
     """
-    shape = _checked(images, num_groups, shape, steps)
-    device = images.device  # of all, whatever the default is
+    check_callable("progress", progress, optional=True)
+    device, shape = _checked(images, num_groups, shape, steps)
     with torch.inference_mode(False), torch.enable_grad(), no_autocast(device), device:
         images = images.detach().to(torch.float32, copy=images.is_inference())
         each = max(1, steps // EXPLORING)
@@ -99,8 +99,8 @@ def group_images(
 
 def _checked(
     images: Tensor, num_groups: int, shape: tuple[int, int] | None, steps: int
-) -> tuple[int, int] | None:
-    """The shape of the images, if all is as it must be."""
+) -> tuple[torch.device, tuple[int, int] | None]:
+    """Device and shape of the images, if all is as it must be; that device is used for all."""
     check_images(images, None)
     if not readable(images):
         raise TypeError(
@@ -108,6 +108,8 @@ def _checked(
         )
     check_count("num_groups", num_groups, minimum=2)
     check_count("steps", steps)
+    if not images.shape[1]:
+        raise ValueError(f"images must have pixels, got shape {tuple(images.shape)}")
     if len(images) <= NEIGHBOURS:
         raise ValueError(f"images must be more than {NEIGHBOURS}, got {len(images)}")
     if num_groups > len(images):
@@ -115,13 +117,13 @@ def _checked(
             f"num_groups must be at most the number of images, {len(images)}, got {num_groups}"
         )
     if shape is None:
-        return None
+        return images.device, None
     height, width = check_shape("shape", shape, ("height", "width"))
     if images.shape[1] % (height * width):
         raise ValueError(
             f"shape must be (height, width) of images of {images.shape[1]} numbers, got {shape}"
         )
-    return height, width
+    return images.device, (height, width)
 
 
 def neighbours(images: Float[Tensor, "N d"], count: int) -> Int64[Tensor, "N count"]:
@@ -163,7 +165,8 @@ def neighbour_pairs(num_images: int) -> int:
         >>> neighbour_pairs(50_000), neighbour_pairs(1_000_000)
         (2500000000, 58824000000)
     """
-    return num_images * -(-num_images // -(-num_images // CANDIDATES))
+    count = check_count("num_images", num_images, maximum=LARGEST)
+    return count * -(-count // -(-count // CANDIDATES))
 
 
 class _Progress:

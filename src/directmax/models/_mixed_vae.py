@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from directmax._randomness import draw
-from directmax._validation import check_count, check_flag
+from directmax._validation import check_callable, check_count, check_flag
 from directmax.distributions import Categorical, observed_one_hot
 from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._bound import Bound
@@ -313,6 +313,7 @@ class MixedVAE(nn.Module):
             TypeError, ValueError: `num_samples` is no integer of at least 1.
         """
         check_count("num_samples", num_samples)
+        check_callable("progress", progress, optional=True)
         check_images(images, num_pixels_of(self.encoder))
         reconstruction, kl = [], []
         for index, part in enumerate(parts := images.split(EVALUATION_BATCH)):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from directmax._precision import widened
 from directmax._validation import (
+    check_callable,
     check_float_tensor,
     check_number,
     check_real,
@@ -68,8 +69,7 @@ class AttributeReconstruction:
         kl_weight: float = 1.0,
     ) -> None:
         for name, part in (("decoder", decoder), ("gaussians", gaussians), ("loss", loss)):
-            if not callable(part):
-                raise TypeError(f"{name} must be callable, got {type(part).__name__}")
+            check_callable(name, part)
         if check_tensor("images", images, (), "").ndim != 4:
             raise ValueError(
                 f"images must be (batch, channels, height, width), got {tuple(images.shape)}"

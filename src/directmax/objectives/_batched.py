@@ -7,7 +7,7 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._validation import LARGEST, check_count
+from directmax._validation import LARGEST, check_callable, check_count
 
 
 def batched(
@@ -57,8 +57,7 @@ class Batched:
         inputs: tuple[Tensor, ...],
         chunk_assignments: int | None,
     ) -> None:
-        if not callable(function):
-            raise TypeError(f"function must be callable, got {type(function).__name__}")
+        check_callable("function", function)
         for each in inputs:
             if not isinstance(each, Tensor) or each.ndim == 0:
                 raise TypeError(

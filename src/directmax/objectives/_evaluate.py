@@ -15,7 +15,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from directmax._memory import is_out_of_memory
-from directmax._validation import check_dense, check_real, check_shape
+from directmax._validation import (
+    check_callable,
+    check_dense,
+    check_integers,
+    check_real,
+    check_shape,
+)
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
 
 CHUNK_ELEMENTS = 2**22
@@ -80,8 +86,7 @@ def evaluate(objective: Objective, z: Float[Tensor, "*s b n k"]) -> Float[Tensor
 
 
 def _check(objective: object, z: object) -> None:
-    if not callable(objective):
-        raise TypeError(f"objective must be callable, got {type(objective).__name__}")
+    check_callable("objective", objective)
     z = check_real("z", z)
     if z.ndim < 3 or 0 in z.shape[-2:]:
         raise ValueError(f"z must end in (batch, variables, values), got shape {tuple(z.shape)}")
@@ -115,8 +120,9 @@ def real(losses: Tensor, dtype: torch.dtype) -> Tensor:
         >>> real(torch.tensor([True]), torch.float32)
         tensor([1.])
     """
-    if losses.is_complex():
-        raise TypeError(f"the objective must return losses of real numbers, got {losses.dtype}")
+    if not isinstance(losses, Tensor) or losses.is_complex():
+        got = losses.dtype if isinstance(losses, Tensor) else type(losses).__name__
+        raise TypeError(f"the objective must return losses of real numbers, got {got}")
     check_dense("the losses of the objective", losses)
     return losses if losses.is_floating_point() else losses.to(dtype)
 
@@ -283,6 +289,13 @@ def changed(
         tensor([[[[1., 0.],
                   [0., 1.]]]])
     """
+    check_real("z", z)
+    for name, index in (("variables", variables), ("values", values)):
+        if check_integers(name, index).shape[:-1] != z.shape[:-2]:
+            raise ValueError(
+                f"{name} must be (…, changes) for z (…, variables, values) = {tuple(z.shape)}, "
+                f"got {tuple(index.shape)}"
+            )
     k, count = z.shape[-1], values.shape[-1]
     # The new tensor depends on all three, so that torch.vmap may write to it.
     copies = z.flatten(-2).unsqueeze(-2) + torch.zeros_like(values, dtype=z.dtype).unsqueeze(-1)

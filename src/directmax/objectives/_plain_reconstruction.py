@@ -13,7 +13,14 @@ from torch import Tensor
 
 from directmax._precision import fast_bfloat16, no_autocast, widened
 from directmax._transforms import in_transforms
-from directmax._validation import check_dense, check_flag, check_float_tensor, check_tensor
+from directmax._validation import (
+    check_callable,
+    check_dense,
+    check_flag,
+    check_float_tensor,
+    check_real,
+    check_tensor,
+)
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
 from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table
 from directmax.objectives._candidates import loss_changes
@@ -69,6 +76,8 @@ class PlainReconstruction:
         reduced: bool = True,
     ) -> None:
         check_float_tensor("images", images, ("batch", "pixels"), finite=False)
+        for name, part in (("decoder", decoder), ("loss", loss), ("table", table)):
+            check_callable(name, part)
         self.decoder, self.images = decoder, images
         self.loss, self.table = loss, table
         self.reduced = check_flag("reduced", reduced)
@@ -259,6 +268,9 @@ def decoded(decoder: Any, z: Float[Tensor, "m n k"]) -> Float[Tensor, "m d"]:
         >>> decoded(torch.nn.Flatten(), torch.eye(3).unsqueeze(0)).shape
         torch.Size([1, 9])
     """
+    check_callable("decoder", decoder)
+    if check_real("z", z).ndim != 3:
+        raise ValueError(f"z must be (assignments, variables, values), got {tuple(z.shape)}")
     if is_factored(decoder):
         logits: Tensor = decoder.rest(decoder.first(z.flatten(1).to(decoder.first.weight.dtype)))
         return logits

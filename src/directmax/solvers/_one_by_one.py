@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from directmax._validation import check_count
+from directmax._validation import check_callable, check_count
 from directmax.solvers._pairwise import check_sampled
 
 Solve = Callable[[NDArray[np.float64], int], ArrayLike]
@@ -69,8 +69,7 @@ class OneByOne:
         if (solve is None) == (factory is None):
             raise TypeError("OneByOne takes a function solve, or a factory of such functions")
         for name, value in (("solve", solve), ("factory", factory)):
-            if value is not None and not callable(value):
-                raise TypeError(f"{name} must be a function, got {type(value).__name__}")
+            check_callable(name, value, optional=True)
         self.threads = check_count("threads", threads)
         self.processes = check_count("processes", processes, minimum=0)
         if threads > 1 and factory is None:

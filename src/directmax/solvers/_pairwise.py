@@ -15,7 +15,15 @@ from torch import Tensor
 from directmax._masks import check_masked, without_infinities
 from directmax._precision import widened
 from directmax._transforms import refuse_wrapped
-from directmax._validation import check_float_tensor, check_one_hot, check_tensor
+from directmax._validation import (
+    check_broadcast,
+    check_count,
+    check_flag,
+    check_float_tensor,
+    check_one_hot,
+    check_tensor,
+    shown,
+)
 from directmax.solvers._solution import Solution, Status
 
 
@@ -182,7 +190,7 @@ def check_potentials(
     Raises:
         TypeError, ValueError: as `PairwiseSolver.__call__` says.
     """
-    check_sampled("unary", unary, finite=finite)
+    check_sampled("unary", unary, finite=check_flag("finite", finite))
     hint = (
         "one entry for each pair i < j; from a matrix: matrix[:, i, j] with "
         "i, j = torch.triu_indices(n, n, 1)"
@@ -228,6 +236,9 @@ def coupling_reach(pairwise: Float[Tensor, "b P"], num_variables: int) -> Float[
         >>> coupling_reach(torch.tensor([[1.0, -2.0, 4.0]]), 3)
         tensor([[3., 5., 6.]])
     """
+    n = check_count("num_variables", num_variables)
+    check_float_tensor("pairwise", pairwise, ("batch", "pairs"), finite=False)
+    check_tensor("pairwise", pairwise, (n * (n - 1) // 2,), "pairs")
     size = pairwise.detach().abs()
     reach = size.new_zeros(len(size), num_variables)
     for end in torch.triu_indices(num_variables, num_variables, 1, device=size.device):
@@ -242,6 +253,8 @@ def pair_products(bits: Float[Tensor, "... n"]) -> Float[Tensor, "... P"]:
         >>> pair_products(torch.tensor([1.0, 0.0, 1.0])).tolist()  # (0,1), (0,2), (1,2)
         [0.0, 1.0, 0.0]
     """
+    if not isinstance(bits, Tensor) or not bits.ndim:
+        raise TypeError(f"bits must be a tensor (…, variables), got {shown(bits)}")
     first, second = _pairs(bits.shape[-1], bits.device)
     return bits.index_select(-1, first) * bits.index_select(-1, second)
 
@@ -275,6 +288,13 @@ def potential(
         >>> potential(unary, torch.tensor([[3.0]]), torch.tensor([[True, True]]))
         tensor([2.])
     """
+    if not isinstance(bits, Tensor) or bits.dtype != torch.bool or not bits.ndim:
+        raise TypeError(f"bits must be a tensor of booleans (…, variables), got {shown(bits)}")
+    n = bits.shape[-1]
+    check_tensor("unary", unary, (n, 2), "variables, 2")
+    check_tensor("pairwise", pairwise, (n * (n - 1) // 2,), "pairs")
+    check_broadcast("unary and bits", unary[..., 0], bits)
+    check_broadcast("pairwise and bits", pairwise[..., :1], bits[..., :1])
     off, alone = unary.unbind(-1)
     chosen = torch.where(bits, alone, off).sum(-1)
     on = bits.to(pairwise.dtype)  # torch gathers booleans slowly

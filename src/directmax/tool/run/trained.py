@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from directmax._randomness import check_generator
-from directmax._validation import check_count
+from directmax._validation import check_callable, check_count
 from directmax.distributions import DiscreteDistribution, PairwiseBinary
 from directmax.models import AttributeVAE, Bound, MixedVAE, StructuredEncoder
 from directmax.tool.config import ResolvedConfig
@@ -107,8 +107,7 @@ class TrainedModel:
             TypeError, ValueError: images that do not fit.
         """
         check_count("num_samples", num_samples, 0)
-        if progress is not None and not callable(progress):
-            raise TypeError(f"progress must be a function, got {type(progress).__name__}")
+        check_callable("progress", progress, optional=True)
         parts = []
         for part, share in self._batches(images, generator):
             parts.append(self._encoded(part, num_samples, generator))
