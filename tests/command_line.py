@@ -94,7 +94,7 @@ class Forked:
         self._files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
         sys.stdout.flush()
         sys.stderr.flush()
-        # What arrives before the fork answers as the program does would end in the test that forked.
+        # Before the fork answers as the program does, a signal would end the test in it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         self.pid = os.fork()
         if self.pid:

@@ -191,7 +191,7 @@ def check_callable(name: str, value: object, *, optional: bool = False) -> None:
     """Refuse what cannot be called; with `optional`, None may be there in its place."""
     if not (callable(value) or (optional and value is None)):
         words = "callable, or None" if optional else "callable"
-        raise TypeError(f"{name} must be {words}, got {shown(value)}")
+        raise TypeError(f"{name} must be {words}, got {type(value).__name__}")
 
 
 def check_flag(name: str, value: object) -> bool:

@@ -180,7 +180,7 @@ def test_wrong_arguments_are_one_line_errors() -> None:
     ):
         with pytest.raises(kind, match=message):
             PerturbedArgmax(unary, maximise)
-    with pytest.raises(TypeError, match=r"^maximise must be a function of potentials, got int"):
+    with pytest.raises(TypeError, match=r"^maximise must be callable, got int"):
         PerturbedArgmax(torch.zeros(1, 3, 2), 3)  # type: ignore[arg-type]
     q = PerturbedArgmax(torch.zeros(1, 3, 2), maximise)
     with pytest.raises(ValueError, match=r"^z must end in \(batch, variables, values\) = \(1, 3"):
@@ -191,7 +191,7 @@ def test_wrong_arguments_are_one_line_errors() -> None:
 
 
 def test_a_single_problem_s_function_has_one_line_errors_too() -> None:
-    with pytest.raises(TypeError, match=r"^solve must be a function, got str"):
+    with pytest.raises(TypeError, match=r"^solve must be callable, got str"):
         OneByOne("simplex")  # type: ignore[arg-type]
     for answer, got in (([0.0, 1.0], "float64"), ([0], r"int64 of shape \(1,\)")):
         q = PerturbedArgmax(torch.zeros(1, 2, 2), OneByOne(lambda h, b, answer=answer: answer))

@@ -119,7 +119,7 @@ def test_processes() -> None:
     [
         ({}, "takes a function solve, or a factory"),
         ({"solve": best, "factory": lambda: best}, "takes a function solve, or a factory"),
-        ({"factory": 3}, "factory must be a function, got int"),
+        ({"factory": 3}, "factory must be callable, got int"),
         ({"solve": best, "threads": 2}, "threads need a factory"),
         ({"solve": best, "threads": 0}, "threads must be an integer of at least 1"),
         ({"factory": lambda: best, "processes": 2}, "processes are for"),

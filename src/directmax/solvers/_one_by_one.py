@@ -69,7 +69,8 @@ class OneByOne:
         if (solve is None) == (factory is None):
             raise TypeError("OneByOne takes a function solve, or a factory of such functions")
         for name, value in (("solve", solve), ("factory", factory)):
-            check_callable(name, value, optional=True)
+            if value is not None:
+                check_callable(name, value)
         self.threads = check_count("threads", threads)
         self.processes = check_count("processes", processes, minimum=0)
         if threads > 1 and factory is None:
