@@ -158,6 +158,11 @@ class _Last(torch.autograd.Function):
         raise RuntimeError(ONCE)
 
 
+UNTRACED = (
+    "this estimator differentiates f, which torch.compile cannot trace: leave fullgraph=True out"
+)
+
+
 def uncompiled(function: Function) -> Function:
     """`function`, which torch.compile leaves as it is: one that differentiates inside, say.
 
@@ -172,6 +177,7 @@ def uncompiled(function: Function) -> Function:
     @functools.wraps(function)
     def call(*args: Any, **settings: Any) -> Any:
         if torch.compiler.is_compiling():
+            torch._dynamo.graph_break(msg=UNTRACED)  # what is said where none is allowed
             return torch.compiler.disable(function)(*args, **settings)
         return function(*args, **settings)
 

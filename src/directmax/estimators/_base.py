@@ -187,6 +187,10 @@ class Estimator(nn.Module, ABC):
             "∂f/∂z: ImplicitMLE, NoiseScore, GumbelSoftmax, StraightThrough, ReinMax or GumbelRao"
         )
 
+    def _now(self, value: float | Schedule) -> float:
+        """The number itself, or a schedule's value at this step, which is else not read."""
+        return at(value, self.step) if callable(value) else value
+
     def _has_state(self) -> bool:
         """Whether a call depends on earlier ones: by a schedule, here."""
         return any(callable(vars(self).get(name)) for name in ("epsilon", "scale", "temperature"))

@@ -30,7 +30,7 @@ from directmax.estimators._sampled_variables import (
     subset_of,
 )
 from directmax.objectives import LinearCost, Objective
-from directmax.schedules import Schedule, at
+from directmax.schedules import Schedule
 
 
 class Direct(Estimator):
@@ -201,7 +201,7 @@ class Direct(Estimator):
         with torch.no_grad():
             score = q.logits + noise
             behind = score.amax(-1, keepdim=True) - score  # ∞ of a forbidden value
-        losses, changes = fast(z.clone(), -behind / at(self.epsilon, self.step))
+        losses, changes = fast(z.clone(), -behind / self._now(self.epsilon))
         return checked_losses(q, average(losses), changes)
 
     def _inverse(self, epsilon: Tensor | float) -> Tensor | float:
@@ -232,7 +232,6 @@ class Direct(Estimator):
         """The mean of the difference quotient over each variable's noise."""
         return self.expected_difference(q, changes, epsilon)
 
-    @torch.no_grad()
     def expected_difference(
         self,
         q: Categorical,
@@ -241,14 +240,14 @@ class Direct(Estimator):
     ) -> Float[Tensor, "b n k"]:
         """E_γ of the difference quotient of the argmaxes, each variable given the others.
 
-        mean_s (softmax(h_i) − softmax(h_i − ε f̃_i))/ε, or its central analogue.
+        mean_s (softmax(h_i) − softmax(h_i − ε f̃_i))/ε, or its central analogue; without gradient.
         """
-        each = each_of(epsilon)
-        lower = (q.logits - each * changes).softmax(-1)
+        logits, each = q.logits.detach(), each_of(epsilon)
+        lower = (logits - each * changes).softmax(-1)
         if self.two_sided:
             push = _without_forbidden(each * changes)
-            return average((q.logits + push).softmax(-1) - lower) * (0.5 / each)
-        return average(q.logits.softmax(-1) - lower) * (1.0 / each)
+            return average((logits + push).softmax(-1) - lower) * (0.5 / each)
+        return average(logits.softmax(-1) - lower) * (1.0 / each)
 
     def _chosen(
         self,
@@ -266,19 +265,19 @@ class Direct(Estimator):
         assert isinstance(q, PerturbedArgmax)
         assert isinstance(objective, LinearCost)
         assert isinstance(epsilon, Tensor)
-        scale = at(self.scale, self.step)
+        scale = self._now(self.scale)
         return scale * crossing_step(q, objective, noise, z, changes, epsilon / scale)
 
     def _epsilon(self, changes: Float[Tensor, "s b n k"]) -> Tensor | float:
         """ε, a number, or for "auto" one of each problem, `(b,)`."""
         if self.epsilon != "auto":
-            return at(self.epsilon, self.step)
+            return self._now(self.epsilon)
         forbidden = changes == torch.inf
         branch = changes.device.type == "cpu" and not (
             torch.compiler.is_compiling() or in_transforms()
         )
         if branch and bool(forbidden.any()):
-            return at(self.scale, self.step) / self._deviation(changes, forbidden)
+            return self._now(self.scale) / self._deviation(changes, forbidden)
         finite = changes.masked_fill(forbidden, 0.0)
         centred = finite - finite.mean(-1, keepdim=True)
         # The root of the mean square; faster here than torch.var.
@@ -286,7 +285,7 @@ class Direct(Estimator):
         count = changes.numel() // max(1, norm.numel())
         # Where all losses are equal both argmaxes are too, and any ε gives the zero gradient.
         tiny = torch.finfo(norm.dtype).tiny ** 0.5
-        return at(self.scale, self.step) * math.sqrt(count) / norm.clamp_min_(tiny)
+        return self._now(self.scale) * math.sqrt(count) / norm.clamp_min_(tiny)
 
     def _deviation(self, changes: Tensor, forbidden: Tensor) -> Tensor:
         """Of the losses of allowed changes."""

@@ -20,7 +20,7 @@ from directmax.estimators._base import (
 )
 from directmax.gumbel import one_hot_argmax
 from directmax.objectives import Objective
-from directmax.schedules import Schedule, at
+from directmax.schedules import Schedule
 
 
 class GumbelSoftmax(Estimator):
@@ -92,14 +92,14 @@ class GumbelSoftmax(Estimator):
             ": its softmax would sum over all states; use Direct, or, for few binary variables, "
             'PairwiseBinary with perturbation="states"',
         )
-        temperature = self._latest = at(self.temperature, self.step)
+        temperature = self._latest = self._now(self.temperature)
         logits = once(q.logits) if self.straight_through else q.logits
         noisy = logits + q.noise(self.num_samples, generator=generator)  # (s, b, n, k)
         z = (noisy / temperature).softmax(-1)
         return one_hot_argmax(noisy) - z.detach() + z if self.straight_through else z
 
     def _over_states(self, q: PairwiseBinary, generator: torch.Generator | None) -> Tensor:
-        temperature = self._latest = at(self.temperature, self.step)
+        temperature = self._latest = self._now(self.temperature)
         noise = q.noise(self.num_samples, generator=generator)  # (s, b, 2^n)
         z = q.relaxed(noise, temperature)  # (s, b, n, 2)
         return q.argmax(noise) - z.detach() + once(z) if self.straight_through else z

@@ -102,7 +102,7 @@ class LocalDivergence(Estimator):
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
         q = check_independent("LocalDivergence", q, "; use ClampedArgmax or Direct")
-        alpha, weight = at(self.alpha, self.step), at(self.kl_weight, self.step)
+        alpha, weight = self._now(self.alpha), self._now(self.kl_weight)
         self._latest = alpha
         z = q.sample(self.num_samples, generator=generator)
         loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)

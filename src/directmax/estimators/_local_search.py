@@ -24,7 +24,7 @@ from directmax.estimators._refine import (
 )
 from directmax.gumbel import one_hot_argmax
 from directmax.objectives import Objective, evaluate, real, state_losses
-from directmax.schedules import Schedule, at
+from directmax.schedules import Schedule
 from directmax.solvers import pair_products
 
 
@@ -116,19 +116,19 @@ class LocalSearch(LocalDivergence):
         return super()._has_state() or callable(self.moves) or callable(self.refined)
 
     def _moves(self) -> int:
-        return check_count("moves", int(at(self.moves, self.step)), minimum=0)
+        return check_count("moves", int(self._now(self.moves)), minimum=0)
 
     def _estimate(
         self, q: DiscreteDistribution, objective: Objective, generator: torch.Generator | None
     ) -> Estimate:
-        alpha, weight = at(self.alpha, self.step), at(self.kl_weight, self.step)
+        alpha, weight = self._now(self.alpha), self._now(self.kl_weight)
         q = _checked(q, alpha)
         self._latest = alpha
         z = q.sample(self.num_samples, generator=generator)
         first = None
         if q.num_variables == 1:
             loss, z, changes = self._alone(q, objective, weight, generator)
-        elif at(self.refined, self.step):
+        elif self._now(self.refined):
             loss, z, changes, first = self._settled(q, objective, z, weight, generator)
         else:
             z, first = moved(q, objective, z, self._moves(), weight, generator)

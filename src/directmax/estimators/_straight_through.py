@@ -23,7 +23,7 @@ from directmax.estimators._base import (
 )
 from directmax.gumbel import conditional_gumbel
 from directmax.objectives import Objective
-from directmax.schedules import Schedule, at
+from directmax.schedules import Schedule
 
 
 class _StraightThrough(Estimator):
@@ -101,7 +101,7 @@ class StraightThrough(_StraightThrough):
     def _path(
         self, q: Categorical, z: Tensor, moving: Tensor, generator: torch.Generator | None
     ) -> Tensor:
-        temperature = at(self.temperature, self.step)
+        temperature = self._now(self.temperature)
         probs = (q.logits.detach() / temperature).softmax(-1)
         return _covariance(probs, moving / temperature).expand(z.shape)
 
@@ -186,7 +186,7 @@ class GumbelRao(_StraightThrough):
     def _path(
         self, q: Categorical, z: Tensor, moving: Tensor, generator: torch.Generator | None
     ) -> Tensor:
-        temperature = at(self.temperature, self.step)
+        temperature = self._now(self.temperature)
         with torch.no_grad():
             draws = self.num_conditional
             noise = q.noise(draws * self.num_samples, generator=generator)
