@@ -306,3 +306,14 @@ def test_a_search_of_earlier_versions_is_what_it_was() -> None:
 def test_where_nothing_is_searched_for(settings: dict[str, Any], flag: str) -> None:
     with pytest.raises(ValueError, match=f"^{flag} is for "):
         TrainConfig(estimator="local-search", **settings)
+
+
+@pytest.mark.parametrize("encoder", ["independent", "pairwise", "supermodular"])
+@pytest.mark.parametrize("given", [{}, {"moves_from": 1.0}, {"covering": 1.0}])
+def test_what_is_extended_can_be_read_again(encoder: str, given: dict[str, Any]) -> None:
+    before = made(encoder=encoder, variables=3, values=2, **given)
+    longer = extended(before, 7)
+    assert stored_config(longer.to_dict()) == longer
+    for name in given:  # the whole run stays the whole run
+        assert getattr(longer, name) == getattr(before, name)
+    assert extended(before, before.epochs).kl_fraction == before.kl_fraction / 2

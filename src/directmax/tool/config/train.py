@@ -226,10 +226,10 @@ def extended(config: ResolvedConfig, epochs: int) -> ResolvedConfig:
     """The configuration of a run that goes on for some epochs more.
 
     What happens in a share of the run (α, the weight of the KL term) stays at the steps where it
-    was; the learning rate falls anew, from where its schedule then is.
+    was, unless that is the whole run; the learning rate falls anew, from where it then is.
 
     Raises:
-        ValueError: `epochs` < 0, or too many.
+        ValueError: `epochs` < 0, too many, or a configuration that cannot be trained for longer.
 
     Example:
         >>> config = extended(TrainConfig(data="mnist").resolve(), 40)
@@ -243,8 +243,12 @@ def extended(config: ResolvedConfig, epochs: int) -> ResolvedConfig:
     total = SETTINGS["epochs"].check(config.epochs + epochs)
     share = config.epochs / total
     shares = {name: getattr(config, name) for name in _SHARES}
-    changes = {name: value * share for name, value in shares.items() if value is not None}
-    return dataclasses.replace(config, epochs=total, **changes)
+    part = {name: value for name, value in shares.items() if value is not None}
+    whole = {name for name, value in part.items() if value == 1 and name != "kl_fraction"}
+    changes = {name: value * share for name, value in part.items() if name not in whole}
+    longer = dataclasses.replace(config, epochs=total, **changes)
+    check(longer)  # before anything is written with it
+    return longer
 
 
 def shortest(config: ResolvedConfig) -> TrainConfig:
