@@ -38,6 +38,7 @@ from directmax.tool.commands import (
 from directmax.tool.config.setting import either, flag_of
 from directmax.tool.config.settings import SETTINGS
 from directmax.tool.environment import heard_signals, is_helper
+from directmax.tool.files import printable
 
 COMMANDS: dict[str, Any] = {
     "train": Train,
@@ -268,7 +269,7 @@ def _fail(message: str, code: int) -> int:
         if not _outlive_parent():
             return code
     with contextlib.suppress(OSError):  # the terminal is gone
-        print(f"directmax: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        print(f"directmax: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
     return code
 
 

@@ -28,6 +28,16 @@ class RunError(ValueError):
     """A run folder or one of its files cannot be used; one line that says why and what to do."""
 
 
+def printable(text: str) -> str:
+    r"""A stranger's text on a line: what a terminal obeys, and what is not UTF-8, as in Python.
+
+    Example:
+        >>> print(printable("é\n\x1b[31m\udcff"))
+        é\n\x1b[31m\udcff
+    """
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write `content` to `path`, so that a crash leaves the old file or the new one.
 

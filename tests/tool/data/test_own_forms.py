@@ -224,3 +224,28 @@ def test_datasets_of_torch(kind: str) -> None:
         ImageData.from_dataset([{"text": "x"}])
     with pytest.raises(ValueError, match="shapes"):
         ImageData.from_dataset([torch.zeros(1, 2, 2), torch.zeros(1, 2, 3)])
+
+
+def test_labels_of_any_bytes(tmp_path: Path) -> None:
+    """Words that are not UTF-8 stay apart, and nothing in a name speaks to the terminal."""
+    labels = np.array([b"\xff", b"\xfe", b"\x1b[31m\n"] * 4)
+    np.savez(tmp_path / "odd.npz", images=GREY[:12], labels=labels)
+    data = ImageData.from_path(tmp_path / "odd.npz")
+    assert data.label_names == (r"\x1b[31m\n", r"\xfe", r"\xff")
+    assert data.understood.isprintable()
+
+
+def test_images_lie_as_they_are_seen(tmp_path: Path) -> None:
+    """EXIF data turns an image, also where its size is compared with that of others."""
+    picture = Image.fromarray(GREY[0])
+    exif = picture.getexif()
+    exif[0x112] = 6  # to be turned by a quarter to be upright
+    for number in range(5):
+        turned = picture.transpose(Image.Transpose.ROTATE_90)
+        turned.save(tmp_path / f"{number}.png", exif=exif)
+        picture.save(tmp_path / f"{number}.tiff")
+    found = ImageData.from_path(tmp_path)
+    assert found.shape == (HEIGHT, WIDTH)
+    assert (found.train.images == found.train.images[0]).all()
+    square = ImageData.from_path(tmp_path, size=4).train.images
+    assert (square == square[0]).all()

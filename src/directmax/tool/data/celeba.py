@@ -24,7 +24,7 @@ from directmax.tool.data.celeba_lists import (
     read_partition,
 )
 from directmax.tool.data.errors import DataError, reason
-from directmax.tool.data.image_files import opened, read_square
+from directmax.tool.data.image_files import opened, read_square, upright
 from directmax.tool.data.locate import Places
 
 FOLDERS = ("celeba", "CelebA", "celebA", "celeba-dataset")
@@ -70,7 +70,7 @@ class CelebAImages(Dataset[Tensor]):
         path = self.folder / str(self.names[index])
         try:
             with opened(path) as image:
-                pixels = read_square(image, self.size)
+                pixels = read_square(upright(image), self.size)
         except DataError as error:
             raise DataError(f"{error}; {REPLACE}") from error
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()

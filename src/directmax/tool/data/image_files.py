@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from directmax.tool.data.errors import DataError, reason
 from directmax.tool.files import RunError, read_bytes
@@ -76,6 +76,19 @@ def opened_bytes(
         raise DataError(f"cannot read the image {name}: {reason(error)}") from error
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """The image as its EXIF data says that it is to be seen, as by viewers; most say nothing.
+
+    Example:
+        >>> image = Image.new("L", (4, 2))
+        >>> image.getexif()[ExifTags.Base.Orientation] = 6
+        >>> upright(image).size
+        (2, 4)
+    """
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    return ImageOps.exif_transpose(image) if turned else image
+
+
 def read_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     """Return the middle square of an image, `(size, size, 3)`.
 
@@ -106,7 +119,7 @@ def read_whole(path: Path) -> NDArray[np.uint8]:
         DataError: it cannot be read.
     """
     with opened(path) as image:
-        return np.asarray(to_rgb(ImageOps.exif_transpose(image)))
+        return np.asarray(to_rgb(upright(image)))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

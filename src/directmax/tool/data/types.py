@@ -16,7 +16,7 @@ from torch import Tensor
 from directmax.tool.data.own.axes import pictures
 from directmax.tool.data.own.datasets import read_datasets
 from directmax.tool.data.own.read import Understood, described, read_path, understood
-from directmax.tool.files import user_path
+from directmax.tool.files import printable, user_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +160,7 @@ class ImageData:
             splits[part] = Split(torch.from_numpy(images), none if labels is None else labels)
         whole = _held_out(splits)
         return cls(
-            name,
+            printable(name),
             found.shape,
             whole["train"],
             whole["validation"],

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from directmax._choices import check_choice
 from directmax.distributions import enumerate_states
 from directmax.models import AttributeVAE
 from directmax.tool.data import AttributeData
-from directmax.tool.data.image_files import opened, read_square
+from directmax.tool.data.image_files import opened, read_square, upright
 from directmax.tool.run.described import Described
 
 MOST_SWITCHED = 4
@@ -194,7 +194,7 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
         DataError: it cannot be read.
     """
     with opened(path) as image:
-        return read_square(ImageOps.exif_transpose(image), size)
+        return read_square(upright(image), size)
 
 
 def in_colours(square: NDArray[np.uint8], channels: int) -> UInt8[Tensor, "channels size size"]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from directmax.tool.data.own.found import Found
+from directmax.tool.files import printable
 
 
 @dataclass(eq=False)
@@ -52,13 +53,14 @@ def classes_of(found: Found) -> Classes:
         names, numbers = found.class_names, values  # the file names its classes from 0
     ends = np.cumsum([len(each) for each in given.values() if each is not None])[:-1]
     parts = np.split(numbers.reshape(-1).astype(np.int64), ends)
+    names = tuple(map(printable, names))
     text = f"{len(names)} classes ({_shown(names)})"
     return Classes(dict(zip(given, parts, strict=True)), names, text)
 
 
 def _plain(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind == "S":
-        return np.char.decode(values, "utf-8", "replace")
+        return np.char.decode(values, "utf-8", "backslashreplace")  # different ones stay different
     return values.astype(np.int64) if values.dtype.kind == "b" else values
 
 

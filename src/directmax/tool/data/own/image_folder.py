@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from directmax.tool.data.errors import DataError
-from directmax.tool.data.image_files import opened, read_square, to_rgb
+from directmax.tool.data.image_files import opened, read_square, to_rgb, upright
 from directmax.tool.data.own.files import check_fits
 from directmax.tool.data.own.found import PARTS, Found, Part
 from directmax.tool.data.own.words import SPLITS
@@ -106,12 +106,13 @@ def _numeric_order(names: set[str]) -> list[str]:
 def _pixels(root: Path, files: Sequence[Path], size: int | None) -> NDArray[np.uint8]:
     """`(N, height, width, 3)`, or without channels where all are grey."""
     with opened(files[0]) as first:
-        width, height = (size, size) if size else first.size
+        width, height = (size, size) if size else upright(first).size
     check_fits(root, len(files) * height * width * 3, 1)
     pixels: NDArray[np.uint8] | None = None
     grey = np.empty((len(files), height, width), np.uint8)
     for row, file in enumerate(files):
-        with opened(file) as image:
+        with opened(file) as stored:
+            image = upright(stored)
             if size is None and image.size != (width, height):
                 raise DataError(
                     f"{root} holds images of different sizes: {width}×{height} ({files[0].name}) "

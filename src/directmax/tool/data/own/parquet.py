@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from directmax.tool.data.errors import DataError
-from directmax.tool.data.image_files import opened_bytes, read_square, to_rgb
+from directmax.tool.data.image_files import opened_bytes, read_square, to_rgb, upright
 from directmax.tool.data.own.files import available, check_fits, reading
 from directmax.tool.data.own.found import PARTS, Found, Part
 from directmax.tool.data.own.words import role_of, split_of
@@ -149,7 +149,8 @@ def _images(root: Path, rows: list[Any], size: int | None) -> NDArray[Any]:
         content = row.get("bytes") if isinstance(row, dict) else row
         if content is None:
             raise DataError(f"{root}, row {number} has no image; expected its bytes in the file")
-        with opened_bytes(content, f"{root}, row {number}") as image:
+        with opened_bytes(content, f"{root}, row {number}") as stored:
+            image = upright(stored)
             values = read_square(image, size) if size else np.array(to_rgb(image))
         if pixels and values.shape != pixels[0].shape:
             height, width = pixels[0].shape[:2]

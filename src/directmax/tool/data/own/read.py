@@ -20,6 +20,7 @@ from directmax.tool.data.own.files import check_fits
 from directmax.tool.data.own.folder import read_file, read_folder
 from directmax.tool.data.own.found import PARTS, Found
 from directmax.tool.data.own.numbers import Range, range_of
+from directmax.tool.files import printable
 
 BLOCK = 1000
 """Images that are converted together."""
@@ -140,7 +141,8 @@ def described(found: Understood, sizes: Mapping[str, int]) -> str:
             f"{', '.join([*given, *rest[:-1]])} and {rest[-1]} "
             f"images ({'drawn' if len(rest) == 1 else 'both drawn'} from the training ones)"
         )
-    return "; ".join([found.text, splits, *found.notes]).replace("-1 …", "−1 …")
+    text = "; ".join([found.text, splits, *found.notes]).replace("-1 …", "−1 …")
+    return printable(text)
 
 
 def _described(shape: tuple[int, ...]) -> str:
