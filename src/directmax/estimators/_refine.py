@@ -96,8 +96,9 @@ def candidate_noise(count: int, num_variables: int, num_values: int) -> Float[Te
         torch.Size([5, 3, 2])
     """
     generator = torch.Generator().manual_seed(0)
-    noise = sample_gumbel((count, num_variables, num_values), generator=generator)
-    spread = torch.tensor(SPREADS).repeat(count // len(SPREADS) + 1)[:count]
+    kind = {"dtype": torch.float32, "device": "cpu"}  # whatever the defaults are
+    noise = sample_gumbel((count, num_variables, num_values), generator=generator, **kind)
+    spread = torch.tensor(SPREADS, **kind).repeat(count // len(SPREADS) + 1)[:count]
     return noise * spread[:, None, None]
 
 

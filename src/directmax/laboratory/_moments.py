@@ -60,13 +60,13 @@ class GroupMoments:
 
     def __init__(self, groups: int, shape: tuple[int, int], extras: int = 0) -> None:
         self.problems = shape[0]
-        self.counts = torch.zeros(groups, dtype=torch.float64)
-        self.means = torch.zeros(groups, *shape, dtype=torch.float64)
-        self.squares = torch.zeros(groups, dtype=torch.float64)
-        self.extras = torch.zeros(groups, extras, dtype=torch.float64)
-        self.seen = torch.zeros(shape[0], dtype=torch.int64)
+        self.counts = torch.zeros(groups, dtype=torch.float64, device="cpu")
+        self.means = torch.zeros(groups, *shape, dtype=torch.float64, device="cpu")
+        self.squares = torch.zeros(groups, dtype=torch.float64, device="cpu")
+        self.extras = torch.zeros(groups, extras, dtype=torch.float64, device="cpu")
+        self.seen = torch.zeros(shape[0], dtype=torch.int64, device="cpu")
         """Draws of each problem that are not 0, for who counts them."""
-        self.moved = torch.zeros(shape[0], dtype=torch.int64)
+        self.moved = torch.zeros(shape[0], dtype=torch.int64, device="cpu")
         """Draws of each problem that differ from its first."""
         self._first: Tensor | None = None
 

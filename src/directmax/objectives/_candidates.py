@@ -165,7 +165,7 @@ def _moved_relu(
     from directmax.objectives._bernoulli_kernel import moved_relu
 
     n, k, h = columns.shape
-    out = torch.empty(len(values), n * (k - 1), h, dtype=torch.bfloat16)
+    out = torch.empty(len(values), n * (k - 1), h, dtype=torch.bfloat16, device="cpu")
     arrays = tuple(t.contiguous().numpy() for t in (before, columns, values, out.view(torch.int16)))
     minimum = max(1, 64 // (n * (k - 1)))
     over_rows(lambda start, stop: moved_relu(*arrays, start, stop), len(values), minimum=minimum)
@@ -184,7 +184,7 @@ def loss_changes(
         return moved - softplus(logits).sum(-1, keepdim=True) - inner
     from directmax.objectives import _bernoulli_kernel
 
-    out = torch.empty(change.shape[:2])
+    out = torch.empty(change.shape[:2], dtype=torch.float32, device="cpu")
     bits = change.view(torch.int16) if change.dtype == torch.bfloat16 else change.float()
     arrays = tuple(t.contiguous().numpy() for t in (logits, bits, images.float(), out))
     over_rows(

@@ -167,7 +167,7 @@ def _differences(moved: Tensor, source: Tensor) -> Tensor:
         return change.bfloat16().flatten(0, 1)
     from directmax.objectives._linear_kernel import differences
 
-    out = torch.empty(moved.shape, dtype=torch.bfloat16)
+    out = torch.empty(moved.shape, dtype=torch.bfloat16, device="cpu")
     arrays = _array(moved.detach(), rows), _array(source, rows)[:, 0], _array(out, rows)
     over_rows(lambda start, stop: differences(*arrays, start, stop), rows, minimum=8)
     return out
@@ -180,7 +180,7 @@ def _added(before: Tensor, change: Tensor) -> Tensor:
         return (change.unflatten(0, (rows, -1)) + before.unsqueeze(1)).flatten(0, 1)
     from directmax.objectives._linear_kernel import sums
 
-    out = torch.empty(change.shape)
+    out = torch.empty(change.shape, dtype=torch.float32, device="cpu")
     arrays = _array(before, rows)[:, 0], _array(change, rows), _array(out, rows)
     over_rows(lambda start, stop: sums(*arrays, start, stop), rows, minimum=8)
     return out

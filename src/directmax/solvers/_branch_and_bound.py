@@ -86,7 +86,7 @@ class BranchAndBound(PairwiseSolver):
         """Assignments, and for each row how its search ended and its number of nodes."""
         from directmax.solvers import _branch_and_bound_kernel as kernel  # compiles
 
-        bits = torch.empty(rows.shape, dtype=torch.uint8)
+        bits = torch.empty(rows.shape, dtype=torch.uint8, device="cpu")
         ended = np.empty((len(rows), 2), np.int64)
         halt = np.zeros(1, np.int64)
         limit = np.iinfo(np.int64).max if self.node_limit is None else self.node_limit

@@ -61,7 +61,7 @@ class Exhaustive(PairwiseSolver):
 
         rows = (unary[..., 1] - unary[..., 0]).reshape(-1, n).contiguous()
         bits = value[..., 1].reshape(-1, n).to(torch.uint8).contiguous()
-        out = torch.empty(n, *rows.shape, dtype=torch.uint8)
+        out = torch.empty(n, *rows.shape, dtype=torch.uint8, device="cpu")
         arrays = tuple(t.numpy() for t in (rows, pairwise.contiguous(), bits, out))
         over_rows(
             lambda start, stop: alternatives(*arrays, start, stop), len(rows), minimum=_least(n)
@@ -80,7 +80,7 @@ def _compiled(field: Tensor, pairwise: Tensor) -> Tensor:
     from directmax.solvers._exhaustive_kernel import maximise
 
     rows = field.flatten(0, 1)
-    bits = torch.empty(rows.shape, dtype=torch.bool)
+    bits = torch.empty(rows.shape, dtype=torch.bool, device="cpu")
     arrays = rows.numpy(), pairwise.numpy(), bits.numpy().view(np.uint8)
     least = _least(rows.shape[1])
     over_rows(lambda start, stop: maximise(*arrays, start, stop), len(rows), minimum=least)

@@ -46,7 +46,7 @@ class MaxFlow(PairwiseSolver):
 
         check_supermodular(pairwise, field.shape[-1], self.name)
         rows = field.flatten(0, 1).cpu()
-        bits = torch.empty(rows.shape, dtype=torch.bool)
+        bits = torch.empty(rows.shape, dtype=torch.bool, device="cpu")
         arrays = rows.numpy(), pairwise.cpu().numpy(), bits.numpy().view(np.uint8)
         over_rows(
             lambda start, stop: maximise(*arrays, start, stop),

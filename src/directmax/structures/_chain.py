@@ -184,7 +184,7 @@ def _checked(
 ) -> tuple[Float[Tensor, "b_or_1 places k k"], int | None]:
     """The transitions with all four axes, and how many problems they are for."""
     if value is None:
-        return torch.zeros(1, 1, k, k), None
+        return torch.zeros(1, 1, k, k, device="cpu"), None
     if not isinstance(value, Tensor) or not value.is_floating_point():
         raise TypeError(
             "transitions must be a floating-point tensor, got "

@@ -20,7 +20,7 @@ def check_edges(edges: object, vertices: int | None = None) -> Int[Tensor, "m 2"
         torch.Size([2, 2])
     """
     try:
-        table = torch.as_tensor(edges).cpu()
+        table = torch.as_tensor(edges, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise TypeError("edges must be pairs of vertices, (tail, head)") from None
     check_integers("edges", table)

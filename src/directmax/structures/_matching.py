@@ -186,13 +186,13 @@ class Ranking(Structure):
 @torch.inference_mode(False)  # what is kept must serve a later training
 def _sets(m: int, size: int) -> tuple[Int[Tensor, "S size"], Int[Tensor, "S size"]]:
     """The sets of so many of m tasks: their tasks, and the number of the set without each."""
-    tasks = torch.arange(m)
-    masks = torch.arange(2**m)
+    tasks = torch.arange(m, device="cpu")
+    masks = torch.arange(2**m, device="cpu")
     members = (masks.unsqueeze(-1) >> tasks) & 1  # (2^m, m)
     sizes = members.sum(-1)
     number = torch.zeros_like(masks)
     for each in (size - 1, size):
-        number[sizes == each] = torch.arange(int((sizes == each).sum()))
+        number[sizes == each] = torch.arange(int((sizes == each).sum()), device="cpu")
     chosen = masks[sizes == size]
     last = members[chosen].nonzero()[:, 1].view(-1, size)
     return last, number[chosen.unsqueeze(-1) - (1 << last)]

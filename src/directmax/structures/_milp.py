@@ -185,7 +185,7 @@ class Milp(Structure):
 def _bound(name: str, value: object, rows: int, default: float) -> Float[Tensor, " c"]:
     """A bound for every row."""
     if value is None:
-        return torch.full((rows,), default, dtype=torch.float64)
+        return torch.full((rows,), default, dtype=torch.float64, device="cpu")
     value = check_float_tensor(name, value, ("constraints",), finite=False)
     if len(value) != rows or bool(value.isnan().any()):
         raise ValueError(

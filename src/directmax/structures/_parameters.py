@@ -25,7 +25,7 @@ def check_numbers(
         number = check_count(name, value, least)
         if number > most:
             raise ValueError(f"{name} must be at most {most}, got {number}")
-        return torch.tensor([number]), None
+        return torch.tensor([number], device="cpu"), None
     if check_integers(name, value).ndim != 1:
         raise TypeError(
             f"{name} must be an integer or integers (batch,), got {value.dtype} of shape "

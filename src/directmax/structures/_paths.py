@@ -87,7 +87,7 @@ class Paths(Structure):
         self._edges = tails[order].copy(), heads[order].copy(), variable.copy()
         self._first = np.searchsorted(self._edges[0], np.arange(self.num_vertices + 1))
         self._levels = [] if levels is None else _tables(self._edges, levels)
-        zeros = torch.zeros(self.batch_size or 1, *self.shape)
+        zeros = torch.zeros(self.batch_size or 1, *self.shape, device="cpu")
         _, ok = self._argmax(zeros, True)
         if ok is not None:
             raise ValueError(

@@ -63,7 +63,7 @@ def solve_others(
     refuse_wrapped(ARGMAX, rows, z)
     weights, own = rows.cpu(), z.cpu()
     other = weights.new_zeros(rows.shape[1], *rows.shape)
-    reached = torch.zeros(other.shape[:2], dtype=torch.bool)
+    reached = torch.zeros(other.shape[:2], dtype=torch.bool, device="cpu")
     tensors = weights, own, other, reached
     arrays = _arrays((*tensors, *parameters))
     over_rows(lambda start, stop: kernel(*arrays, start, stop), len(rows))

@@ -47,12 +47,12 @@ class SpanningTree(Structure):
         self, vertices: int, edges: Int[Tensor, "m 2"] | Sequence[tuple[int, int]] | None = None
     ) -> None:
         v = check_count("vertices", vertices, 2)
-        every = torch.triu_indices(v, v, 1).T.contiguous() if edges is None else edges
+        every = torch.triu_indices(v, v, 1, device="cpu").T.contiguous() if edges is None else edges
         self.edges = check_edges(every, v)
         if len(self.edges.sort(-1).values.unique(dim=0)) != len(self.edges):
             raise ValueError("edges must be different, got one of them in both directions")
         self.num_vertices, self.shape = v, (len(self.edges),)
-        if self._argmax(torch.zeros(1, *self.shape), True)[1] is not None:
+        if self._argmax(torch.zeros(1, *self.shape, device="cpu"), True)[1] is not None:
             raise ValueError("edges must connect all vertices, got a graph in several parts")
 
     def __repr__(self) -> str:

@@ -41,7 +41,7 @@ class Tours(Structure):
         if v > MOST_VERTICES:
             raise ValueError(f"vertices must be at most {MOST_VERTICES}, got {v}")
         self.num_vertices = v
-        self.edges = torch.triu_indices(v, v, 1).T.contiguous()
+        self.edges = torch.triu_indices(v, v, 1, device="cpu").T.contiguous()
         self.shape = (len(self.edges),)
 
     def __repr__(self) -> str:
@@ -50,9 +50,9 @@ class Tours(Structure):
     def _argmax(self, rows: Float[Tensor, "r m"], masked: bool) -> Answer:
         from directmax.structures._tours_kernel import maximise
 
-        number = torch.zeros(self.num_vertices, self.num_vertices, dtype=torch.int64)
+        number = torch.zeros(self.num_vertices, self.num_vertices, dtype=torch.int64, device="cpu")
         first, second = self.edges.T
-        number[first, second] = number[second, first] = torch.arange(len(self.edges))
+        number[first, second] = number[second, first] = torch.arange(len(self.edges), device="cpu")
         return solve_rows(maximise, rows, number)
 
     def _feasible(self, rows: Float[Tensor, "r m"]) -> Bool[Tensor, " r"]:

@@ -35,7 +35,7 @@ class _DirectedTrees(Structure):
             "lengths", n if lengths is None else lengths, 1, n
         )
         # Nobody is their own head.
-        self._loops = torch.eye(n, n + 1).roll(1, 1).bool()
+        self._loops = torch.eye(n, n + 1, device="cpu").roll(1, 1).bool()
 
     def __repr__(self) -> str:
         single = ", single_root=True" if self.single_root else ""
