@@ -101,9 +101,7 @@ assert not slow & set(sys.modules), slow & set(sys.modules)
 
 
 @pytest.mark.parametrize("fast", [False, True])
-def test_auto_is_what_the_device_is_faster_with(
-    fast: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_is_what_is_faster(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "fast_bfloat16", lambda device: fast)
     fabric = make_fabric("cpu", 1, "auto")
     assert isinstance(fabric, Alone) is not fast
