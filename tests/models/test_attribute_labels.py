@@ -184,7 +184,8 @@ def test_mean_weights_and_calibration_are_what_is_used() -> None:
     assert model.average is model.calibration is None
     plain_q = model.encoder.classify(model._unit(images))
     torch.testing.assert_close(plain_q.marginals()[..., 1], expected)
-    fresh = make()
+    fresh = make(averaged=True, calibrated=True)
+    fresh.settle()
     fresh.load_state_dict(model.state_dict())
     torch.testing.assert_close(fresh.posterior(images).marginals()[..., 1], expected)
 

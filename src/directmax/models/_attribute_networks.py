@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from directmax._choices import check_choice
 from directmax._validation import check_count, check_flag, check_shape
 from directmax.distributions import Categorical, DiscreteDistribution
-from directmax.models._calibration import calibrated, with_room
 from directmax.models._convolutions import STAGES, Grow, Shrink
 from directmax.models._encoders import COUPLED
 from directmax.models._networks import PairwisePotentials
@@ -92,14 +91,11 @@ class AttributeEncoder(nn.Module):
                 perturbation=perturbation,
             )
             outputs = self.coupled.num_inputs
-        self.potentials = nn.Linear(self.discrete.size, outputs)
+        self.potentials: nn.Linear | nn.Sequential = nn.Linear(self.discrete.size, outputs)
         self.continuous = Shrink(shape, widths, (2,) * STAGES)
         self.bottleneck = nn.Linear(self.continuous.size, hidden)
         self.row = nn.Linear(hidden + n, hidden)
         self.last = nn.Linear(hidden, 2 * num_dimensions)
-        self.calibration: Tensor | None
-        self.register_buffer("calibration", None)  # of a settled model
-        self.register_load_state_dict_pre_hook(with_room)
 
     def classify(
         self,
@@ -113,7 +109,7 @@ class AttributeEncoder(nn.Module):
             layers: in place of `classifier`, as of `averaged`.
         """
         potentials = (layers or self.classifier)(2 * images - 1)
-        return calibrated(self.distribution(potentials), self.calibration)
+        return self.distribution(potentials)
 
     @property
     def classifier(self) -> nn.Sequential:

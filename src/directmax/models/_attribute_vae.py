@@ -33,7 +33,7 @@ from directmax.models._attribute_terms import (
 )
 from directmax.models._bound import Bound
 from directmax.models._calibration import calibrated as calibrated_by
-from directmax.models._calibration import identity, with_both_sides
+from directmax.models._calibration import identity, with_both_sides, with_calibration
 from directmax.models._checks import check_estimator, check_parts, check_sizes
 from directmax.models._convolutions import channels_last
 from directmax.models._distortion import distorted
@@ -122,16 +122,18 @@ class AttributeVAE(nn.Module):
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Make `posterior` the encoder's own: mean weights and calibration become the encoder's.
+        """Make `posterior` the encoder's own: mean weights and calibration become layers of it.
 
-        For a model whose training has ended; it has neither afterwards.
+        For a model whose training has ended; it has neither afterwards. Its state is that of a
+        settled model: settle the one that it is loaded into first.
         """
         if self.average is not None:
             present = self.encoder.classifier.parameters()
             for own, mean in zip(present, self.average.parameters(), strict=True):
                 own.copy_(mean)
         if self.calibration is not None:
-            self.encoder.calibration = self.calibration
+            assert isinstance(self.encoder.potentials, nn.Linear)
+            self.encoder.potentials = with_calibration(self.encoder.potentials, self.calibration)
         self.average = self.calibration = None
 
     @property

@@ -60,8 +60,26 @@ def with_both_sides(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) 
         state[f"{prefix}calibration"] = found[[0, 0, 1]]
 
 
-def with_room(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Before the state of a settled encoder is loaded into a fresh one, without calibration."""
-    found = state.get(f"{prefix}calibration")
-    if isinstance(found, Tensor) and module.calibration is None:
-        module.calibration = torch.empty_like(found, device=next(module.parameters()).device)
+@torch.no_grad()
+def with_calibration(potentials: nn.Linear, calibration: Float[Tensor, "3 n"]) -> nn.Sequential:
+    """A last layer, of an (off, on) pair for each attribute, and its calibration as more layers.
+
+    Example:
+        >>> layer, parts = nn.Linear(5, 4), torch.rand(3, 2)
+        >>> features = torch.randn(7, 5)
+        >>> off, on = with_calibration(layer, parts)(features).unflatten(-1, (2, 2)).unbind(-1)
+        >>> odds = layer(features).unflatten(-1, (2, 2)).diff(dim=-1).squeeze(-1)
+        >>> torch.allclose(on - off, calibrated_odds(odds, parts), atol=1e-5)
+        True
+    """
+    n, device, dtype = calibration.shape[1], calibration.device, calibration.dtype
+    first = nn.Linear(potentials.in_features, 2 * n, device=device, dtype=dtype)  # x, then −x
+    odds = potentials.weight.unflatten(0, (n, 2)).diff(dim=1).squeeze(1)
+    constants = potentials.bias.unflatten(0, (n, 2)).diff(dim=1).squeeze(1)
+    first.weight.copy_(torch.cat([odds, -odds]))
+    first.bias.copy_(torch.cat([constants, -constants]))
+    last = nn.Linear(2 * n, 2 * n, device=device, dtype=dtype)
+    below, above, shift = calibration
+    last.weight.zero_()[1::2].copy_(torch.cat([above.diag(), -below.diag()], 1))
+    last.bias.zero_()[1::2].copy_(shift)
+    return nn.Sequential(first, nn.Softplus(), last)
