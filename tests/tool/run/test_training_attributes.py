@@ -400,5 +400,5 @@ def test_what_is_exported_is_calibrated(run: Path, tmp_path: Path) -> None:
     encoder = torch.export.load(tmp_path / "out" / "encoder.pt2").module()
     model = load_best(run, "cpu").model
     images = torch.randint(256, (3, *model.encoder.shape), dtype=torch.uint8)
-    probabilities = encoder(images=images.float() / 255)[0]
+    probabilities = encoder(images=(images + 0.5) / 256)[0]
     torch.testing.assert_close(probabilities, model.posterior(images).marginals())
