@@ -98,6 +98,12 @@ def _rectifier(module: nn.Hardtanh, shape: Shape, weights: Weights) -> tuple[lis
     return [{"op": "relu"}], shape
 
 
+def _softplus(module: nn.Softplus, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
+    if module.beta != 1:
+        raise UnknownLayerError(repr(module))
+    return [{"op": "softplus"}], shape
+
+
 def _same(op: str) -> Translation:
     return lambda module, shape, weights: ([{"op": op}], shape)
 
@@ -206,6 +212,7 @@ TRANSLATIONS: dict[type, Translation] = {
     nn.Linear: _linear,
     nn.ReLU: _same("relu"),
     nn.Hardtanh: _rectifier,
+    nn.Softplus: _softplus,
     nn.Identity: lambda module, shape, weights: ([], shape),
     nn.Conv2d: _convolution,
     nn.ConvTranspose2d: _convolution,
