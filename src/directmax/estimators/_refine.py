@@ -96,9 +96,12 @@ def candidate_noise(count: int, num_variables: int, num_values: int) -> Float[Te
         torch.Size([5, 3, 2])
     """
     generator = torch.Generator().manual_seed(0)
-    kind = {"dtype": torch.float32, "device": "cpu"}  # whatever the defaults are
-    noise = sample_gumbel((count, num_variables, num_values), generator=generator, **kind)
-    spread = torch.tensor(SPREADS, **kind).repeat(count // len(SPREADS) + 1)[:count]
+    kind, device = torch.float32, torch.device("cpu")  # whatever the defaults are
+    shape = (count, num_variables, num_values)
+    noise = sample_gumbel(shape, generator=generator, dtype=kind, device=device)
+    spread = torch.tensor(SPREADS, dtype=kind, device=device).repeat(count // len(SPREADS) + 1)[
+        :count
+    ]
     return noise * spread[:, None, None]
 
 

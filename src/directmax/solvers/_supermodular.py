@@ -26,9 +26,8 @@ def check_supermodular(
     if not pairwise.numel() or float(pairwise.amin()) >= 0 or not bool((pairwise < 0).any()):
         return
     problem, pair = (int(i) for i in (pairwise < 0).nonzero()[0])
-    first, second = torch.triu_indices(num_variables, num_variables, 1, device="cpu")[
-        :, pair
-    ].tolist()
+    pairs = torch.triu_indices(num_variables, num_variables, 1, device="cpu")
+    first, second = pairs[:, pair].tolist()
     raise ValueError(
         f"{solver} needs pairwise potentials of 0 or more, got "
         f"{pairwise[problem, pair].item():.6g} for variables ({first}, {second}) of problem "
