@@ -13,7 +13,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba.extending import overload
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
 
 FAST = {"reassoc", "nsz", "contract", "arcp", "afn"}
 """Sums may be reordered; overflow must still be seen."""
@@ -58,3 +60,23 @@ def _exp_compiled(x):  # type: ignore[no-untyped-def]
         return p * np.int64((whole + bias64) << shift64).view(np.float64)
 
     return double
+
+
+def lowest_bit(word: np.uint64) -> np.uint64:
+    """The place of the lowest bit that is set, 0 … 63, of a word that is not 0."""
+    return np.uint64((int(word) & -int(word)).bit_length() - 1)
+
+
+@overload(lowest_bit, inline="always")
+def _lowest_bit_compiled(word):  # type: ignore[no-untyped-def]
+    return lambda word: _trailing_zeros(word)
+
+
+@intrinsic
+def _trailing_zeros(typing_context, word):  # type: ignore[no-untyped-def]
+    """One instruction of a processor; of no bits, anything."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], cgutils.true_bit)
+
+    return types.uint64(types.uint64), generate
