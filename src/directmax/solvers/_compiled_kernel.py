@@ -53,16 +53,21 @@ def answer(
         start: first row.
         stop: one past the last.
     """
-    n = bits.shape[1]
+    n, count = bits.shape[1], pairwise.shape[1]
+    first, second = np.empty(count, np.uint32), np.empty(count, np.uint32)
+    pair = 0
+    for i in range(n):
+        for j in range(i + 1, n):
+            first[pair], second[pair] = i, j
+            pair += 1
+    on = np.empty(n, value.dtype)
     for row in range(start, stop):
         for i in range(n):
             one = bits[row, i]
+            on[i] = one
             value[row, i, 0] = 1 - one
             value[row, i, 1] = one
             singles[row, i] = unary[row, i, one]
-        problem, index = row % pairwise.shape[0], 0
-        for i in range(n):
-            for j in range(i + 1, n):
-                both = value[row, i, 1] * value[row, j, 1]
-                pairs[row, index] = both * pairwise[problem, index]
-                index += 1
+        problem = row % pairwise.shape[0]
+        for pair in range(count):  # not by i and j: one loop that is long is vectorised better
+            pairs[row, pair] = on[first[pair]] * on[second[pair]] * pairwise[problem, pair]

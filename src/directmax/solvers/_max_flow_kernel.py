@@ -53,17 +53,17 @@ def maximise(
             continue
         # Σ g_i z_i + Σ p_ij z_i z_j = Σ e_i z_i − Σ p_ij/2 |z_i − z_j|, e_i = g_i + Σ_j p_ij/2:
         # a cut, with a surplus at the nodes with e_i > 0 and a need at those with e_i < 0.
-        leaving[:] = 0
         for a in range(count):
             total = 0.0
-            for b in range(count):
-                half = 0.5 * matrix[free[a], free[b]]
-                residual[a, b] = half
-                total += half
-                if half > 0.0:
-                    leaving[a, b >> 6] |= _bit(b)
+            for word in range(words):
+                edges = np.uint64(0)
+                for b in range(64 * word, min(count, 64 * word + 64)):
+                    half = 0.5 * matrix[free[a], free[b]]
+                    residual[a, b] = half
+                    total += half
+                    edges |= np.uint64(half > 0.0) << np.uint64(b & 63)
+                leaving[a, word] = entering[a, word] = edges
             excess[a] = gain[free[a]] + total
-        entering[:] = leaving
         _flow(residual, leaving, entering, excess, label, level, queue, queued, count)
         for a in range(count):
             bits[row, free[a]] = label[a] >= count  # on the surplus's side of the cut
@@ -127,11 +127,14 @@ def _distances(
     for distance in range(count + 2):
         for word in range(words):
             level[distance, word] = 0
+    left = False
     for a in range(count):
-        label[a] = 0 if excess[a] < 0.0 else count
-        level[label[a], a >> 6] |= _bit(a)
+        need = excess[a] < 0.0
+        left |= not need
+        label[a] = 0 if need else count
+        level[0 if need else count, a >> 6] |= _bit(a)
     distance, some = 0, True
-    while some:
+    while some and left:
         next_one = distance + 1 if distance + 1 < count else count + 1
         for word in range(words):
             nodes, offset = level[distance, word], np.uint64(word << 6)
@@ -140,11 +143,12 @@ def _distances(
                 nodes &= nodes - np.uint64(1)
                 for each in range(words):
                     level[next_one, each] |= entering[b, each]
-        distance, some = distance + 1, False
+        distance, some, left = distance + 1, False, False
         for word in range(words):
             nodes, offset = level[next_one, word] & level[count, word], np.uint64(word << 6)
             level[next_one, word] = nodes
             level[count, word] ^= nodes
+            left |= level[count, word] != 0
             while nodes:
                 label[lowest_bit(nodes) + offset] = distance
                 nodes &= nodes - np.uint64(1)
