@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from directmax.models._normalized import NormalizedRectifier
+
 STAGES = 4
 """Halvings of height and width."""
 FEW_CHANNELS = 8
@@ -34,28 +36,6 @@ def channels_last(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 def rectifier() -> nn.Module:
     """ReLU in place; not as `Hardtanh`, of which autograd keeps a copy of what it gets."""
     return nn.ReLU(inplace=True)
-
-
-class NormalizedRectifier(nn.Module):
-    """Layer normalisation of the channels at every place of a map, then ReLU.
-
-    Of one image alone, so that q(z|x) does not depend on the other images of a batch, as with
-    batch normalisation it would. In a map that is channels-last the channels lie side by side.
-
-    Args:
-        channels: of the map.
-
-    Reference: Ba et al. 2016; Liu et al. 2022 (in convolutional networks).
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(channels)
-
-    def forward(self, maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """The map."""
-        hidden: Tensor = self.norm(maps.permute(0, 2, 3, 1))
-        return F.relu_(hidden).permute(0, 3, 1, 2)
 
 
 class Doubling(nn.ConvTranspose2d):
