@@ -80,3 +80,43 @@ def _trailing_zeros(typing_context, word):  # type: ignore[no-untyped-def]
         return builder.cttz(arguments[0], cgutils.true_bit)
 
     return types.uint64(types.uint64), generate
+
+
+def widened(number: float) -> float:
+    """A float32 from itself, or from the bits of a bfloat16, held as int16."""
+    # As it is where numba does not compile (NUMBA_DISABLE_JIT).
+    return (
+        np.int32(np.int32(number) << 16).view(np.float32)
+        if isinstance(number, np.int16)
+        else number
+    )
+
+
+@overload(widened, inline="always")
+def _widened_compiled(number):  # type: ignore[no-untyped-def]
+    if number.bitwidth == 16:
+        return lambda number: np.int32(np.int32(number) << 16).view(np.float32)
+    return lambda number: number
+
+
+def narrowed(number: np.float32, like: float) -> float:
+    """A float32 as itself, or as the bits of a bfloat16 where `like` is of these (int16).
+
+    Rounded to the nearest, ties to even, as torch does.
+    """
+    if not isinstance(like, np.int16):
+        return float(number)
+    bits = int(np.float32(number).view(np.int32))
+    return np.array((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.int16).item()
+
+
+@overload(narrowed, inline="always")
+def _narrowed_compiled(number, like):  # type: ignore[no-untyped-def]
+    if like.bitwidth == 32:
+        return lambda number, like: number
+
+    def rounded(number, like):  # type: ignore[no-untyped-def]
+        bits = np.float32(number).view(np.int32)
+        return np.int16((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16)
+
+    return rounded

@@ -70,7 +70,7 @@ def _can_be_compiled(places: Tensor, *weights: Tensor) -> bool:
 def _bits(x: Tensor) -> NDArray[Any]:
     """The rows of a tensor, of bfloat16 as whole numbers."""
     x = x.detach().contiguous().flatten(0, -2)
-    return (x.view(torch.uint16) if x.dtype == torch.bfloat16 else x).numpy()
+    return (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).numpy()
 
 
 class _Normalized(torch.autograd.Function):

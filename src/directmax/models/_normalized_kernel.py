@@ -1,54 +1,18 @@
 """Compiled: layer normalisation of rows, then ReLU, and its gradient. Imported on first use.
 
-Numbers in bfloat16 come as the 16 bits they are. Everything is computed in float32.
+Numbers in bfloat16 come as the bits they are, in int16. Everything is computed in float32.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numba.extending import overload
 from numpy.typing import NDArray
 
-from directmax._compiled_math import FAST
+from directmax._compiled_math import FAST, narrowed, widened
 
 SLICE = 2048
 """Rows whose gradients of the weights are added up first, however many threads there are."""
-
-
-def _wide(number: np.float32) -> np.float32:
-    """As float32, of either type."""
-    return (
-        np.uint32(int(number) << 16).view(np.float32) if isinstance(number, np.uint16) else number
-    )
-
-
-@overload(_wide, inline="always")
-def _wide_compiled(number):  # type: ignore[no-untyped-def]
-    if number.bitwidth == 32:
-        return lambda number: number
-    return lambda number: np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
-
-
-def _narrow(number: np.float32, like: np.float32) -> np.float32:
-    """A float32 in the type of another number, rounded to the nearest."""
-    if not isinstance(like, np.uint16):
-        return number
-    bits = int(number.view(np.uint32))
-    return np.uint16((bits + 0x7FFF + (bits >> 16 & 1)) >> 16 & 0xFFFF)
-
-
-@overload(_narrow, inline="always")
-def _narrow_compiled(number, like):  # type: ignore[no-untyped-def]
-    if like.bitwidth == 32:
-        return lambda number, like: number
-    half, one, places = np.uint32(0x7FFF), np.uint32(1), np.uint32(16)
-
-    def rounded(number, like):  # type: ignore[no-untyped-def]
-        bits = np.float32(number).view(np.uint32)
-        return np.uint16((bits + half + (bits >> places & one)) >> places)
-
-    return rounded
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -65,7 +29,7 @@ def forward(
     """Write ReLU(weight · (x − mean)/√(variance + ε) + bias), and of each row mean and 1/√….
 
     Args:
-        maps: x, `(rows, c)`, float32, or bfloat16 as uint16.
+        maps: x, `(rows, c)`, float32, or bits of bfloat16.
         weight: `(c,)`, float32.
         bias: `(c,)`, float32.
         epsilon: ε.
@@ -80,7 +44,7 @@ def forward(
     for r in range(start, stop):
         total = zero
         for c in range(channels):
-            row[c] = _wide(maps[r, c])
+            row[c] = widened(maps[r, c])
             total += row[c]
         mean = total * share
         total = zero
@@ -91,7 +55,7 @@ def forward(
         moments[r, 0], moments[r, 1] = mean, rate
         for c in range(channels):
             found = row[c] * rate * weight[c] + bias[c]
-            out[r, c] = _narrow(zero if found <= zero else found, maps[r, c])  # NaN stays
+            out[r, c] = narrowed(zero if found <= zero else found, maps[r, c])  # NaN stays
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -130,8 +94,8 @@ def backward(
             mean, rate = moments[r, 0], moments[r, 1]
             first, second = zero, zero
             for c in range(channels):
-                x[c] = (_wide(maps[r, c]) - mean) * rate
-                passed = zero if x[c] * weight[c] + bias[c] <= zero else _wide(grad[r, c])
+                x[c] = (widened(maps[r, c]) - mean) * rate
+                passed = zero if x[c] * weight[c] + bias[c] <= zero else widened(grad[r, c])
                 of_weight[c] += passed * x[c]
                 of_bias[c] += passed
                 slope[c] = passed * weight[c]
@@ -139,6 +103,6 @@ def backward(
                 second += slope[c] * x[c]
             first, second = first * share, second * share
             for c in range(channels):
-                out[r, c] = _narrow(rate * (slope[c] - first - x[c] * second), maps[r, c])
+                out[r, c] = narrowed(rate * (slope[c] - first - x[c] * second), maps[r, c])
         for c in range(channels):
             parts[part, 0, c], parts[part, 1, c] = of_weight[c], of_bias[c]
