@@ -169,14 +169,25 @@ def test_mean_weights_and_calibration_are_what_is_used() -> None:
         now = model.encoder.classify(model._unit(images)).logits
         torch.testing.assert_close(model.raw_posterior(images).logits, now)
         assert float((now - before).abs().max()) > 0.01
-        model.calibration.copy_(torch.tensor([[0.5, 2.0], [1.0, -1.0]]))
-    odds = now.diff(dim=-1).squeeze(-1)
-    expected = (odds * torch.tensor([0.5, 2.0]) + torch.tensor([1.0, -1.0])).sigmoid()
+        model.calibration.copy_(torch.tensor([[0.5, 2.0], [0.7, 0.0], [1.0, -1.0]]))
+    off, on = now.log_softmax(-1).unbind(-1)
+    slopes = torch.tensor([[0.5, 2.0], [0.7, 0.0]])
+    expected = (slopes[0] * on - slopes[1] * off + torch.tensor([1.0, -1.0])).sigmoid()
     torch.testing.assert_close(model.posterior(images).marginals()[..., 1], expected)
+    earlier = {**model.state_dict(), "calibration": torch.tensor([[0.5, 2.0], [1.0, -1.0]])}
+    same = make(averaged=True, calibrated=True)
+    same.load_state_dict(earlier)  # of a version with one slope
+    odds = same.raw_posterior(images).logits.diff(dim=-1).squeeze(-1)
+    scaled = (odds * torch.tensor([0.5, 2.0]) + torch.tensor([1.0, -1.0])).sigmoid()
+    torch.testing.assert_close(same.posterior(images).marginals()[..., 1], scaled)
     model.settle()
     assert model.average is model.calibration is None
     plain_q = model.encoder.classify(model._unit(images))
     torch.testing.assert_close(plain_q.marginals()[..., 1], expected)
+    fresh = make(averaged=True, calibrated=True)
+    fresh.settle()
+    fresh.load_state_dict(model.state_dict())
+    torch.testing.assert_close(fresh.posterior(images).marginals()[..., 1], expected)
 
 
 def test_switched_images_teach_the_decoder_alone() -> None:

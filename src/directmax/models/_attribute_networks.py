@@ -91,7 +91,7 @@ class AttributeEncoder(nn.Module):
                 perturbation=perturbation,
             )
             outputs = self.coupled.num_inputs
-        self.potentials = nn.Linear(self.discrete.size, outputs)
+        self.potentials: nn.Linear | nn.Sequential = nn.Linear(self.discrete.size, outputs)
         self.continuous = Shrink(shape, widths, (2,) * STAGES)
         self.bottleneck = nn.Linear(self.continuous.size, hidden)
         self.row = nn.Linear(hidden + n, hidden)

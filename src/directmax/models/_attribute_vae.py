@@ -15,7 +15,6 @@ from directmax._choices import check_choice
 from directmax._randomness import draw
 from directmax._validation import check_count, check_tensor
 from directmax.distributions import (
-    Categorical,
     DiscreteDistribution,
     enumerate_states,
     number_of_states,
@@ -24,7 +23,6 @@ from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._attribute_known import Known, known_losses, labelled_images
 from directmax.models._attribute_networks import AttributeDecoder, AttributeEncoder
 from directmax.models._attribute_prior import kl_to_prior, label_loss
-from directmax.models._attribute_settled import settle_weights
 from directmax.models._attribute_switched import switched_loss
 from directmax.models._attribute_terms import (
     AttributeTerms,
@@ -34,6 +32,8 @@ from directmax.models._attribute_terms import (
     told_targets,
 )
 from directmax.models._bound import Bound
+from directmax.models._calibration import calibrated as calibrated_by
+from directmax.models._calibration import identity, with_both_sides, with_calibration
 from directmax.models._checks import check_estimator, check_parts, check_sizes
 from directmax.models._convolutions import channels_last
 from directmax.models._distortion import distorted
@@ -67,7 +67,8 @@ class AttributeVAE(nn.Module):
         log_prior: log p(z) of all 2^n combinations, `(2^n,)`, see `attribute_prior`; uniform when
             None.
         averaged: whether `posterior` is that of a running mean of the weights, see `follow`.
-        calibrated: whether `posterior` is calibrated, see `calibrate`; independent attributes only.
+        calibrated: whether `posterior` has its log-odds corrected by the buffer `calibration`,
+            `(3, n)`: slopes below and above zero, and a shift; independent attributes only.
 
     Raises:
         TypeError: `estimator` is no `Estimator`.
@@ -116,16 +117,23 @@ class AttributeVAE(nn.Module):
         if calibrated and encoder.coupled is not None:
             raise ValueError("calibrated is for independent attributes, and these are coupled")
         self.calibration: Tensor | None
-        identity = torch.tensor([[1.0, 0.0]]).T.repeat(1, encoder.num_variables)
-        self.register_buffer("calibration", identity if calibrated else None)
+        self.register_buffer("calibration", identity(encoder.num_variables) if calibrated else None)
+        self.register_load_state_dict_pre_hook(with_both_sides)
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Make `posterior` the encoder's own: mean weights and calibration become its weights.
+        """Make `posterior` the encoder's own: mean weights and calibration become layers of it.
 
-        For a model whose training has ended; it has neither afterwards.
+        For a model whose training has ended; it has neither afterwards. Its state is that of a
+        settled model: settle the one that it is loaded into first.
         """
-        settle_weights(self.encoder, self.average, self.calibration)
+        if self.average is not None:
+            present = self.encoder.classifier.parameters()
+            for own, mean in zip(present, self.average.parameters(), strict=True):
+                own.copy_(mean)
+        if self.calibration is not None:
+            assert isinstance(self.encoder.potentials, nn.Linear)
+            self.encoder.potentials = with_calibration(self.encoder.potentials, self.calibration)
         self.average = self.calibration = None
 
     @property
@@ -135,13 +143,7 @@ class AttributeVAE(nn.Module):
 
     def posterior(self, images: UInt8[Tensor, "b channels height width"]) -> DiscreteDistribution:
         """q(z|x), the attributes: of the mean weights, and calibrated, where the model has that."""
-        q = self.raw_posterior(images)
-        if self.calibration is None:
-            return q
-        assert isinstance(q, Categorical)
-        scale, shift = self.calibration.to(q.dtype)
-        odds = q.logits[..., 1] - q.logits[..., 0]  # (b, n)
-        return Categorical.binary(scale * odds + shift, validate=False)
+        return calibrated_by(self.raw_posterior(images), self.calibration)
 
     def raw_posterior(
         self, images: UInt8[Tensor, "b channels height width"]

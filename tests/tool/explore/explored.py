@@ -28,6 +28,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "resnet": {"variables": 4, "values": 2, "encoder": "supermodular", "network": "resnet"},
     "mixed": {"model": "mixed", "labels": 20, "gaussian": 9},
     "attributes": {"model": "attributes", "gaussian": 3, "encoder": "pairwise"},
+    "calibrated": {"model": "attributes", "gaussian": 3, "labels": 5},
 }
 """Of trainings, whose models are explored with their first weights."""
 
@@ -62,6 +63,10 @@ class Explored:
                 model.encoder.potentials.bias.sub_(potentials.mean(0))
                 model.encoder.potentials.weight.mul_(5.0)
                 model.encoder.potentials.bias.mul_(5.0)
+            if attributes and model.calibration is not None:
+                model.calibration.copy_(torch.tensor([[0.5, 2.0], [1.5, 0.7], [0.3, -0.2]]))
+                model.follow(0.0)
+                model.settle()
         return cls(config, data, model)
 
     def page(self, folder: Path) -> Path:

@@ -84,7 +84,7 @@ class Page:
         assert found == sorted(distances)[: len(found)]
 
 
-@pytest.mark.parametrize("kind", ["several", "conv", "resnet", "mixed", "attributes"])
+@pytest.mark.parametrize("kind", ["several", "conv", "resnet", "mixed", "attributes", "calibrated"])
 def test_an_image_is_encoded_changed_and_decoded(
     browser: Browser, tmp_path: Path, kind: str
 ) -> None:

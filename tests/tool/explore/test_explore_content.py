@@ -39,6 +39,8 @@ def computed(told: dict[str, Any], name: str, x: Tensor) -> Tensor:
         return x
 
     def operation(layer: dict[str, Any], x: Tensor) -> Tensor:
+        if layer["op"] == "softplus":
+            return F.softplus(x)
         if layer["op"] == "relu":
             return x.relu()
         if layer["op"] == "norm":
@@ -85,7 +87,7 @@ def test_the_page_has_the_model(kind: str) -> None:
     assert codes.values.tolist() == told["codes"]
     assert len(codes.values.unique(dim=0)) > 1
     with torch.no_grad():
-        if kind == "attributes":
+        if explored.config.model == "attributes":
             code = torch.cat([codes.gaussian, 2 * codes.values - 1], 1)
             outputs = model.encoder.potentials(
                 model.encoder.discrete(2 * images.view(-1, 3, 20, 18) - 1)

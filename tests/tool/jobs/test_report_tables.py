@@ -72,6 +72,19 @@ def test_table_1_has_published_ours_and_difference(table1: ReportFolder) -> None
     assert row(section.tables[0], "10")["direct"] == Cell("17.00")
 
 
+def test_table_1_has_drawn_pixels_apart(table1: ReportFolder) -> None:
+    drawn = config(binarize="static")
+    table1.training(["table1"], "direct-static", drawn, 200.0, method="direct-static")
+    section = only_section(table1)
+    apart = section.tables[2]
+    assert "drawn once" in apart.title
+    assert list(row(apart, "10")) == ["k", "direct"]
+    assert row(apart, "10")["direct"] == Cell("200.00", "paper 165.26", "+34.74", "bad")
+    assert row(section.tables[1], "10")["direct"].main == "165.40 ± 0.14"
+    assert section.findings[0].startswith("In 1 of 2 cells")
+    assert section.findings[2].startswith("In 0 of 1 cells")
+
+
 def test_table_1_counts_its_aims(table1: ReportFolder) -> None:
     first, second, unbiased, relaxed = only_section(table1).findings
     assert first.startswith("In 1 of 2 cells the paper's direct method comes within 1 nat")

@@ -17,7 +17,7 @@ from directmax.tool.data import AttributeData, AttributeSplit, ImagesInMemory
 from directmax.tool.run.attribute_scores import score_sums, scores_of
 from directmax.tool.run.attribute_task import labelled_rows
 from directmax.tool.run.attribute_yardsticks import yardsticks
-from directmax.tool.run.calibration import RIDGE, fitted_scale_and_shift
+from directmax.tool.run.calibration import RIDGE, fitted_calibration
 
 
 def test_scores_are_those_by_hand() -> None:
@@ -39,20 +39,20 @@ def test_calibration_is_the_optimum() -> None:
     odds = 6 * torch.randn(400, 2, generator=g, dtype=torch.float64)
     labels = (torch.rand(400, 2, generator=g) < (odds / 3 - 1).sigmoid()).long()
     labels[:50, 0] = -1
-    found = fitted_scale_and_shift(odds, labels).T
-    for column, (scale, shift) in enumerate(found.tolist()):
+    found = fitted_calibration(odds, labels).T
+    for column, parts in enumerate(found.tolist()):
         known = labels[:, column] >= 0
         x, y = odds[known, column].numpy(), labels[known, column].numpy()
 
         def loss(w: np.ndarray, x: np.ndarray = x, y: np.ndarray = y) -> float:
-            z = w[0] * x + w[1]
-            ridge = RIDGE / 2 * ((w[0] - 1) ** 2 + w[1] ** 2)
+            z = w[1] * np.logaddexp(0, x) - w[0] * np.logaddexp(0, -x) + w[2]
+            ridge = RIDGE / 2 * ((w[0] - 1) ** 2 + (w[1] - 1) ** 2 + w[2] ** 2)
             return float((np.logaddexp(0, z) - y * z).sum() + ridge)
 
-        best = minimize(loss, np.zeros(2), method="BFGS").x
-        np.testing.assert_allclose([scale, shift], best, atol=1e-3)
-    wrong = fitted_scale_and_shift(odds, (odds < 0).long())
-    assert float(wrong[0].max()) == 0  # never the other way round
+        best = minimize(loss, np.zeros(3), method="Nelder-Mead", options={"xatol": 1e-6}).x
+        np.testing.assert_allclose(parts, best, atol=1e-3)
+    wrong = fitted_calibration(odds, (odds < 0).long())
+    assert float(wrong[:2].max()) == 0  # never the other way round
 
 
 def test_labelled_images_have_all_combinations_as_often_as_there_are() -> None:

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from command_line import TINY
+from directmax.tool.run import processes
 from directmax.tool.run.adam import Adam
 from directmax.tool.run.checkpoint import optimizer_tensors, restore_optimizer
-from directmax.tool.run.processes import Alone, make_fabric
+from directmax.tool.run.processes import Alone, make_fabric, used_precision
 
 
 def weights() -> list[nn.Parameter]:
@@ -97,3 +98,11 @@ assert not slow & set(sys.modules), slow & set(sys.modules)
     command = [sys.executable, "-c", script, *TINY, "--run-dir", str(tmp_path / "run")]
     result = subprocess.run(command, capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_auto_is_what_is_faster(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "fast_bfloat16", lambda device: fast)
+    fabric = make_fabric("cpu", 1, "auto")
+    assert isinstance(fabric, Alone) is not fast
+    assert used_precision("auto", torch.device("cpu")).startswith("bf16" if fast else "32")

@@ -53,7 +53,8 @@ class Reproduce:
     """Print the jobs and how long they would take, measured from a few steps; run nothing."""
     everything: bool = False
     """Also what the paper does not have: figures 1 and 3 by every estimator, figure 1 with binary
-    variables, table 1 by one start and without early stopping, table 2 without distorted images."""
+    variables, table 1 by one start, without early stopping and on pixels drawn once, table 2
+    without distorted images."""
     epochs: Annotated[
         int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: those of the scale)")
     ] = None

@@ -56,7 +56,7 @@ class AttributeSettings:
     )
     calibration: str = setting(
         """Attributes model with labels, independent attributes: whether the log-odds of every
-        attribute are scaled and shifted to fit the validation images, after every epoch.""",
+        attribute get slopes and a shift that fit the validation images, after every epoch.""",
         lambda c: with_labels("validation" if c.encoder == "independent" else "none", "none")(c),
         "validation; none with coupled attributes",
         choices=("validation", "none"),

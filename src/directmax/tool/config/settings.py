@@ -220,9 +220,11 @@ class Settings(AttributeSettings, ModelSettings):
     )
     seed: int = setting("Of initial weights, order of images and noise.", 0, range=(0, 2**63 - 1))
     precision: str = setting(
-        "Arithmetic: 32-true, bf16-mixed, 16-mixed (GPU) or 64-true.",
-        "32-true",
-        choices=("32-true", "bf16-mixed", "16-mixed", "64-true"),
+        """Arithmetic: 32-true, bf16-mixed, 16-mixed (GPU), 64-true, or auto, which is bf16-mixed
+        where the device is faster with it and 32-true elsewhere.""",
+        by_model(discrete="32-true", mixed="32-true", attributes="auto"),
+        "32-true, or auto with attributes",
+        choices=("auto", "32-true", "bf16-mixed", "16-mixed", "64-true"),
     )
     eval_samples: int = setting(
         """Samples an image for the bound, where the states are too many to enumerate, and of the

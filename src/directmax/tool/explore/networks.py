@@ -91,6 +91,12 @@ def _linear(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], S
     return [{"op": "linear", **sizes, **_numbers(module, weights)}], (module.out_features,)
 
 
+def _softplus(module: nn.Softplus, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
+    if module.beta != 1:
+        raise UnknownLayerError(repr(module))
+    return [{"op": "softplus"}], shape
+
+
 def _same(op: str) -> Translation:
     return lambda module, shape, weights: ([{"op": op}], shape)
 
@@ -198,6 +204,7 @@ def _decoder(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], 
 TRANSLATIONS: dict[type, Translation] = {
     nn.Linear: _linear,
     nn.ReLU: _same("relu"),
+    nn.Softplus: _softplus,
     nn.Identity: lambda module, shape, weights: ([], shape),
     nn.Conv2d: _convolution,
     nn.ConvTranspose2d: _convolution,

@@ -23,10 +23,17 @@ _OURS: dict[str, dict[str, Any]] = {
 }
 METHODS = ("exact", "direct", "gumbel-softmax", "ours")
 _MORE = ("gumbel-softmax-whole", "ours-one-start")
+STATIC = "-static"
+"""Ending of a method whose images are drawn from the grey values once, in place of a threshold."""
+_GREY = "mnist"
+"""Data that the paper calls binarized after Salakhutdinov and Murray 2008, who drew pixels so."""
 
 
 def config_of(method: str, data: str, values: int, seed: int, request: Request) -> ResolvedConfig:
     """The configuration of one cell."""
+    if method.endswith(STATIC):
+        by_threshold = config_of(method.removesuffix(STATIC), data, values, seed, request)
+        return dataclasses.replace(by_threshold, binarize="static")
     if method in _OURS:
         # An annealed run says only at its end how good it is: it has no patience.
         epochs = request.length(None, 40, None)
@@ -44,7 +51,6 @@ def config_of(method: str, data: str, values: int, seed: int, request: Request) 
 
 def trainings(request: Request, values: tuple[int, ...]) -> tuple[Job, ...]:
     """The trainings of some rows."""
-    methods = (*METHODS, *_MORE) if request.everything else METHODS
     return tuple(
         train_job(
             f"table1-{data}-{k}-{method}-{seed}",
@@ -53,9 +59,16 @@ def trainings(request: Request, values: tuple[int, ...]) -> tuple[Job, ...]:
         )
         for data in request.data
         for k in values
-        for method in methods
+        for method in _methods(data, request)
         for seed in request.seeds
     )
+
+
+def _methods(data: str, request: Request) -> tuple[str, ...]:
+    if not request.everything:
+        return METHODS
+    drawn = tuple(f"{method}{STATIC}" for method in METHODS) if data == _GREY else ()
+    return (*METHODS, *_MORE, *drawn)
 
 
 def rows(request: Request) -> tuple[int, ...]:

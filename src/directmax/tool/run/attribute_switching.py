@@ -14,6 +14,7 @@ from scipy import linalg
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from directmax._precision import fast_bfloat16
 from directmax.models import AttributeVAE, distorted
 from directmax.objectives import unit_pixels
 from directmax.tool.config import ResolvedConfig
@@ -27,6 +28,8 @@ STEPS = 1000
 """Of the training of the judge, of mini-batches of 100 images."""
 BATCH, READ = 100, 250
 LEARNING_RATE = 1e-3
+FEATURES = 128
+"""Of the judge."""
 MOST_IMAGES = 2000
 """Test images that are switched."""
 PAIRS = 10_000
@@ -34,23 +37,23 @@ PAIRS = 10_000
 
 
 class Judge(nn.Module):
-    """Convolutions like those of q(z|x), and a linear layer on their mean over places.
+    """Convolutions like those of q(z|x), a hidden layer on all places, and a linear one.
 
     Args:
-        layers: images in [−1, 1] to maps, `(b, c, h, w)`.
-        channels: c.
+        trunk: images in [−1, 1] to vectors of `size`.
+        size: of these.
         attributes: n.
     """
 
-    def __init__(self, layers: nn.Module, channels: int, attributes: int) -> None:
+    def __init__(self, trunk: nn.Module, size: int, attributes: int) -> None:
         super().__init__()
-        self.layers = layers
-        self.last = nn.Linear(channels, attributes)
+        self.trunk = trunk
+        self.hidden = nn.Linear(size, FEATURES)
+        self.last = nn.Linear(FEATURES, attributes)
 
     def features(self, images: Float[Tensor, "b ch h w"]) -> Float[Tensor, "b c"]:
         """Of images in [0, 1]."""
-        maps: Tensor = self.layers(2 * images - 1)
-        return maps.mean((-2, -1))
+        return F.relu(self.hidden(self.trunk(2 * images - 1)))
 
     def forward(self, images: Float[Tensor, "b ch h w"]) -> Float[Tensor, "b n"]:
         """Log-odds of the attributes."""
@@ -72,10 +75,8 @@ def trained_judge(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed + 1)
         encoder = build_attribute_model(config, data.shape).encoder
-        n = len(data.attribute_names)
-        with torch.no_grad():
-            channels = encoder.discrete.layers(torch.zeros(1, *data.shape)).shape[1]
-        judge = Judge(encoder.discrete.layers, channels, n).to(device)
+        trunk = encoder.discrete
+        judge = Judge(trunk, trunk.size, len(data.attribute_names)).to(device)
     generator = torch.Generator().manual_seed(config.seed + 1)
     rows = torch.randint(len(data.train), (steps, BATCH), generator=generator)
     optimizer = torch.optim.Adam(judge.parameters(), lr=LEARNING_RATE)
@@ -87,9 +88,10 @@ def trained_judge(
             labels = data.train.attributes[rows[step]].to(device)
             known = (labels >= 0).float()
             seen = distorted(images.to(device) / 255, 0.5, cover=False, generator=noise)
-            loss = F.binary_cross_entropy_with_logits(
-                judge(seen), labels.clamp_min(0).float(), reduction="none"
-            )
+            with torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16(device)):
+                odds = judge(seen)
+            target = labels.clamp_min(0).float()
+            loss = F.binary_cross_entropy_with_logits(odds.float(), target, reduction="none")
             (loss * known).sum().div(known.sum().clamp_min(1)).backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

@@ -18,7 +18,7 @@ from directmax.tool.config.build import build_attribute_model, schedule_estimato
 from directmax.tool.data import AttributeData, AttributeSplit, Augmentation, ImageStream
 from directmax.tool.run.attribute_scores import score_sums, scores_of
 from directmax.tool.run.attribute_yardsticks import attribute_advice, yardsticks
-from directmax.tool.run.calibration import fitted_scale_and_shift
+from directmax.tool.run.calibration import fitted_calibration
 from directmax.tool.run.evaluation import Metrics, mean_metrics
 from directmax.tool.run.labelled import LABELLED_SHARE, LabelledBatches
 from directmax.tool.run.processes import Processes
@@ -253,7 +253,7 @@ class AttributeTask(Task):
 
     @torch.no_grad()
     def _calibrate(self) -> None:
-        """Fit scale and shift of the log-odds to the first validation images."""
+        """Correct the log-odds by the first validation images."""
         assert self.model.calibration is not None
         part = self.data.validation
         rows = torch.arange(len(part))[self._own_rows(VALIDATION_IMAGES)]
@@ -262,7 +262,7 @@ class AttributeTask(Task):
             for images in stream.batches(rows):
                 marginals = self.model.raw_posterior(images.to(self.fabric.device)).marginals()
                 odds.append(marginals.log().diff(dim=-1).squeeze(-1).clamp(-30, 30).cpu())
-        found = fitted_scale_and_shift(torch.cat(odds), part.attributes[rows], self._reduced)
+        found = fitted_calibration(torch.cat(odds), part.attributes[rows], self._reduced)
         self.model.calibration.copy_(found)
 
     def _reduced(self, total: Tensor) -> Tensor:

@@ -1,65 +1,62 @@
-"""Log-odds of attributes scaled and shifted so that probabilities are right."""
+"""Log-odds of attributes corrected on labelled images so that probabilities are right."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 from torch import Tensor
+from torch.nn import functional as F
 
-STEPS = 30
 RIDGE = 1.0
-"""Precision of the prior around scale 1 and shift 0: what few images say counts for little."""
+"""Precision of the prior around what changes nothing: what few images say counts for little."""
 
 
-def fitted_scale_and_shift(
+def fitted_calibration(
     odds: Float[Tensor, "m n"],
     labels: Int[Tensor, "m n"],
     reduce: Callable[[Tensor], Tensor] = lambda total: total,
-) -> Float[Tensor, "2 n"]:
-    r"""The scale a ≥ 0 and the shift b of every attribute, so that σ(a · odds + b) is calibrated.
+) -> Float[Tensor, "3 n"]:
+    r"""Slopes a, b ≥ 0 and shift c of every attribute, with which its log-odds x are calibrated.
 
-    They maximise the labels' likelihood under a normal prior around 1 and 0, by Newton's steps,
-    each halved until the loss does not rise.
+    σ(b·softplus(x) − a·softplus(−x) + c) has the largest likelihood of the labels under a normal
+    prior around a = b = 1, c = 0, where it is σ(x).
 
     Args:
-        odds: log of q(on)/q(off).
+        odds: x, log of q(on)/q(off).
         labels: 1 or 0, −1 where it is not known.
         reduce: sums over processes, where each holds a share of the images.
 
     Example:
-        >>> odds = torch.tensor([4.0, 4.0, 4.0, 4.0, -4.0, -4.0, -4.0, -4.0] * 50).unsqueeze(1)
-        >>> labels = torch.tensor([1, 1, 1, 0, 0, 0, 0, 1] * 50).unsqueeze(1)
-        >>> scale, shift = fitted_scale_and_shift(odds, labels)
-        >>> bool((4 * scale).sigmoid().sub(0.75).abs() < 0.01)
+        >>> odds = torch.tensor([4.0, 4.0, 4.0, 4.0, -4.0, -4.0, -4.0, -4.0] * 500).unsqueeze(1)
+        >>> labels = torch.tensor([1, 1, 1, 0, 0, 0, 0, 0] * 500).unsqueeze(1)
+        >>> off, on, shift = fitted_calibration(odds, labels)
+        >>> bool((on * F.softplus(odds[0]) + shift).sigmoid().sub(0.75).abs() < 0.01)
         True
 
-    Reference: Platt 1999; Guo et al. 2017.
+    Reference: Kull, Silva Filho and Flach 2017 (beta calibration).
     """
     odds, known = odds.double(), (labels >= 0).double()
     on = (labels > 0).double()
-    start = odds.new_tensor([[1.0], [0.0]]).expand(2, odds.shape[1])
-    inputs = torch.stack([odds, torch.ones_like(odds)], -1)  # (m, n, 2)
+    inputs = torch.stack([-F.softplus(-odds), F.softplus(odds), torch.ones_like(odds)])
+    start = np.repeat([[1.0], [1.0], [0.0]], odds.shape[1], axis=1)
 
-    def loss_of(parts: Tensor) -> Tensor:
-        logits = parts[0] * odds + parts[1]
-        each = torch.nn.functional.binary_cross_entropy_with_logits(logits, on, reduction="none")
-        return reduce((each * known).sum(0)) + RIDGE / 2 * (parts - start).square().sum(0)
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        parts = flat.reshape(start.shape)
+        logits = torch.einsum("in,imn->mn", torch.from_numpy(parts), inputs)
+        each = F.binary_cross_entropy_with_logits(logits, on, reduction="none")
+        slopes = torch.einsum("mn,imn->in", (logits.sigmoid() - on) * known, inputs)
+        total = reduce(torch.cat([(each * known).sum().view(1), slopes.flatten()])).numpy()
+        away = (parts - start).ravel()
+        return total[0] + RIDGE / 2 * float(away @ away), total[1:] + RIDGE * away
 
-    found = start.clone()
-    loss = loss_of(found)
-    for _ in range(STEPS):
-        p = (found[0] * odds + found[1]).sigmoid()
-        gradient = reduce(torch.einsum("mn,mni->ni", (p - on) * known, inputs))
-        curvature = torch.einsum("mn,mni,mnj->nij", p * (1 - p) * known, inputs, inputs)
-        curvature = reduce(curvature) + RIDGE * torch.eye(2, dtype=odds.dtype, device=odds.device)
-        step = torch.linalg.solve(curvature, gradient + RIDGE * (found - start).T).T
-        for _ in range(STEPS):
-            tried = loss_of(found - step)
-            worse = tried > loss
-            step = torch.where(worse, step / 2, step)
-            if not bool(worse.any()):
-                break
-        found, loss = torch.where(worse, found, found - step), torch.where(worse, loss, tried)
-    return torch.stack([found[0].clamp_min(0.0), found[1]])
+    bounds = [(0.0, None)] * (2 * odds.shape[1]) + [(None, None)] * odds.shape[1]
+    settings = {"ftol": 1e-12, "gtol": 1e-6, "maxiter": 1000}
+    found = minimize(
+        loss, start.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options=settings
+    )
+    return torch.from_numpy(found.x.reshape(start.shape)).to(torch.get_default_dtype())

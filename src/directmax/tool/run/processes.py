@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from directmax._choices import check_choice
+from directmax._precision import fast_bfloat16
 from directmax.tool.environment import LAUNCHER, by_torchrun, is_helper, launched
 from directmax.tool.files import RunError
 from directmax.tool.helpers import StoppedProcesses, is_stopped, say
@@ -100,6 +101,8 @@ def make_fabric(
         raise ValueError(f"--device {device} is one device, and there are {devices} processes")
     accelerated = available["cuda"] or available["mps"]
     on_cpu = kind == "cpu" or (kind == "auto" and not accelerated)
+    where = "cpu" if on_cpu else "cuda" if kind != "mps" and available["cuda"] else "mps"
+    precision = used_precision(precision, torch.device(f"{where}:{index}" if index else where))
     if on_cpu and devices == 1 and precision == "32-true" and strategy == "auto" and not torchrun:
         return Alone()
     return _fabric(
@@ -110,6 +113,18 @@ def make_fabric(
         strategy="ddp" if devices * nodes > 1 else strategy,
         precision=precision,
     )
+
+
+def used_precision(precision: str, device: torch.device) -> str:
+    """What a word for the arithmetic means on a device.
+
+    Example:
+        >>> [used_precision(word, torch.device("mps")) for word in ("auto", "64-true")]
+        ['32-true', '64-true']
+    """
+    if precision != "auto":
+        return precision
+    return "bf16-mixed" if fast_bfloat16(device) else "32-true"
 
 
 def _fabric(torchrun: bool, **settings: Any) -> Fabric:

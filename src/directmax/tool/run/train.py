@@ -28,7 +28,7 @@ from directmax.tool.run.make import (
     record_of,
     title_of,
 )
-from directmax.tool.run.processes import joined, make_fabric
+from directmax.tool.run.processes import joined, make_fabric, used_precision
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.provenance import environment
 from directmax.tool.run.report import write_report
@@ -220,6 +220,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
         "compiled": trainer.compiled,
         "seconds_per_epoch": 0.0,
         "seed": config.seed,
+        "precision": used_precision(config.precision, trainer.fabric.device),
         **environment(trainer.fabric.device),
     }
     if trainer.fabric.is_global_zero:

@@ -61,6 +61,7 @@ ENDINGS = {
     "-annealed": ", annealed",
     "-alone": ", by the paper alone",
     "-drawn": ", pixels drawn",
+    "-static": ", pixels drawn once",
 }
 """Of methods that are another in other circumstances, and what these are called."""
 _SPARE = ("ink", "blue", "vermillion", "green", "orange", "purple", "sky")
