@@ -128,11 +128,15 @@ def _distances(
         for word in range(words):
             level[distance, word] = 0
     left = False
-    for a in range(count):
-        need = excess[a] < 0.0
-        left |= not need
-        label[a] = 0 if need else count
-        level[0 if need else count, a >> 6] |= _bit(a)
+    for word in range(words):
+        needs, others = np.uint64(0), np.uint64(0)
+        for a in range(64 * word, min(count, 64 * word + 64)):
+            need = excess[a] < 0.0
+            label[a] = 0 if need else count
+            needs |= np.uint64(need) << np.uint64(a & 63)
+            others |= np.uint64(not need) << np.uint64(a & 63)
+        level[0, word], level[count, word] = needs, others
+        left |= others != 0
     distance, some = 0, True
     while some and left:
         next_one = distance + 1 if distance + 1 < count else count + 1
