@@ -131,6 +131,16 @@ def test_what_is_compiled_around_a_search_changes_no_digit(
     assert torch.equal(found.value, plain.value.to(kind))
 
 
+def test_a_compiled_solver_with_a_search_of_ones_own_uses_it() -> None:
+    class Nothing(MaxFlow):
+        def _maximise(self, field: Tensor, pairwise: Tensor) -> tuple[Tensor, Status]:
+            return torch.zeros_like(field, dtype=torch.bool), Status.TIME_LIMIT
+
+    found = Nothing()(*supermodular(8, 5))
+    assert found.status is Status.TIME_LIMIT
+    assert not found.value[..., 1].any()
+
+
 @pytest.mark.parametrize("solver", [MaxFlow, PyMaxflow])
 def test_a_negative_coupling_is_named(solver: type[PairwiseSolver]) -> None:
     pairwise = torch.ones(8, 15)

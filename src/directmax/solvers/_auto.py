@@ -35,12 +35,12 @@ class Auto(CompiledSolver):
     name: ClassVar[str] = "auto"
     on_device: ClassVar[bool] = True
 
-    def _maximise(
+    def _elsewhere(
         self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
     ) -> tuple[Bool[Tensor, "s b n"], Status]:
-        if field.device.type != "cpu" and field.shape[-1] <= MOST:
-            return Exhaustive()._maximise(field, pairwise)
-        return super()._maximise(field, pairwise)
+        if field.shape[-1] <= MOST:
+            return Exhaustive()._elsewhere(field, pairwise)
+        return super()._elsewhere(field, pairwise)
 
     def _search(
         self, field: Float[NDArray, "r n"], pairwise: Float[NDArray, "b P"], negative: bool

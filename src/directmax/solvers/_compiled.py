@@ -41,18 +41,26 @@ class CompiledSolver(PairwiseSolver):
     def _maximise(
         self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
     ) -> tuple[Bool[Tensor, "s b n"], Status]:
-        pairs = pairwise.cpu().numpy()
-        bits, status = self._search(
-            field.flatten(0, 1).cpu().numpy(), pairs, bool((pairs < 0).any())
-        )
-        return torch.from_numpy(bits.view(bool)).view(field.shape).to(field.device), status
+        if field.device.type != "cpu":
+            return self._elsewhere(field, pairwise)
+        pairs = pairwise.numpy()
+        bits, status = self._search(field.flatten(0, 1).numpy(), pairs, bool((pairs < 0).any()))
+        return torch.from_numpy(bits.view(bool)).view(field.shape), status
+
+    def _elsewhere(
+        self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
+    ) -> tuple[Bool[Tensor, "s b n"], Status]:
+        """`_maximise` on another device; here by copies on the CPU."""
+        bits, status = self._maximise(field.cpu(), pairwise.cpu())
+        return bits.to(field.device), status
 
     @uncompiled
     def _solution(
         self, unary: Float[Tensor, "*s b n 2"], pairwise: Float[Tensor, "b P"]
     ) -> Solution:
         """As of any solver, to the digit: the order of the sums is torch's."""
-        if unary.device.type != "cpu" or not unary.numel():
+        own = type(self)._maximise is CompiledSolver._maximise
+        if unary.device.type != "cpu" or not unary.numel() or not own:
             return super()._solution(unary, pairwise)
         from directmax.solvers._compiled_kernel import answer, prepare
 

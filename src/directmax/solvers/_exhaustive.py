@@ -39,11 +39,9 @@ class Exhaustive(CompiledSolver):
     on_device: ClassVar[bool] = True
     max_variables: ClassVar[int] = 24
 
-    def _maximise(
+    def _elsewhere(
         self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
     ) -> tuple[Bool[Tensor, "s b n"], Status]:
-        if field.device.type == "cpu":
-            return super()._maximise(field, pairwise)
         return _in_torch(field, pairwise), Status.OPTIMAL
 
     def _search(
