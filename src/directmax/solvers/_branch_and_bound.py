@@ -49,6 +49,7 @@ class BranchAndBound(CompiledSolver):
         ValueError: a limit that is not above 0.
 
     Example:
+        >>> import torch
         >>> unary = torch.tensor([[[0.0, 1.0], [0.0, 1.0], [0.0, 1.5]]])
         >>> pairwise = torch.tensor([[-3.0, 0.5, -2.0]])  # (0,1), (0,2), (1,2)
         >>> solution = BranchAndBound()(unary, pairwise)
