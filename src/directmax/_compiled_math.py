@@ -13,7 +13,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba.extending import overload
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
 
 FAST = {"reassoc", "nsz", "contract", "arcp", "afn"}
 """Sums may be reordered; overflow must still be seen."""
@@ -58,3 +60,63 @@ def _exp_compiled(x):  # type: ignore[no-untyped-def]
         return p * np.int64((whole + bias64) << shift64).view(np.float64)
 
     return double
+
+
+def lowest_bit(word: np.uint64) -> np.uint64:
+    """The place of the lowest bit that is set, 0 … 63, of a word that is not 0."""
+    return np.uint64((int(word) & -int(word)).bit_length() - 1)
+
+
+@overload(lowest_bit, inline="always")
+def _lowest_bit_compiled(word):  # type: ignore[no-untyped-def]
+    return lambda word: _trailing_zeros(word)
+
+
+@intrinsic
+def _trailing_zeros(typing_context, word):  # type: ignore[no-untyped-def]
+    """One instruction of a processor; of no bits, anything."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], cgutils.true_bit)
+
+    return types.uint64(types.uint64), generate
+
+
+def widened(number: float) -> float:
+    """A float32 from itself, or from the bits of a bfloat16, held as int16."""
+    # As it is where numba does not compile (NUMBA_DISABLE_JIT).
+    return (
+        np.int32(np.int32(number) << 16).view(np.float32)
+        if isinstance(number, np.int16)
+        else number
+    )
+
+
+@overload(widened, inline="always")
+def _widened_compiled(number):  # type: ignore[no-untyped-def]
+    if number.bitwidth == 16:
+        return lambda number: np.int32(np.int32(number) << 16).view(np.float32)
+    return lambda number: number
+
+
+def narrowed(number: np.float32, like: float) -> float:
+    """A float32 as itself, or as the bits of a bfloat16 where `like` is of these (int16).
+
+    Rounded to the nearest, ties to even, as torch does.
+    """
+    if not isinstance(like, np.int16):
+        return float(number)
+    bits = int(np.float32(number).view(np.int32))
+    return np.array((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.int16).item()
+
+
+@overload(narrowed, inline="always")
+def _narrowed_compiled(number, like):  # type: ignore[no-untyped-def]
+    if like.bitwidth == 32:
+        return lambda number, like: number
+
+    def rounded(number, like):  # type: ignore[no-untyped-def]
+        bits = np.float32(number).view(np.int32)
+        return np.int16((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16)
+
+    return rounded

@@ -41,11 +41,12 @@ def check_masked(
         tensor([[[0., -inf]]])
     """
     check_float_tensor(name, potentials, axes, finite=False)
-    wide = masked = widened(potentials)
-    if may_forbid(potentials) if forbids is None else forbids:
-        lowest = wide.detach() <= torch.finfo(potentials.dtype).min
-        # An addition: its graph keeps nothing, and serves several backward passes.
-        masked = wide + torch.zeros_like(wide.detach()).masked_fill(lowest, -torch.inf)
+    wide = widened(potentials)
+    if not (may_forbid(potentials) if forbids is None else forbids):
+        return wide  # all are finite
+    lowest = wide.detach() <= torch.finfo(potentials.dtype).min
+    # An addition: its graph keeps nothing, and serves several backward passes.
+    masked = wide + torch.zeros_like(wide.detach()).masked_fill(lowest, -torch.inf)
     if not validate or not masked.numel() or not readable(masked):
         return masked
     largest = masked.amax(-1)  # NaN where one is NaN

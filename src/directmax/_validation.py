@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from directmax._transforms import readable
+from directmax._transforms import in_transforms, readable
 
 LARGEST_SIZE = 2**31 - 1
 """What is counted in a tensor or drawn: a product of two still is a size of tensors."""
@@ -64,13 +65,21 @@ def check_float_tensor(
             f"{name} must have shape ({', '.join(axes)}), got {tuple(value.shape)} "
             f"with {value.ndim} axes"
         )
-    if finite and readable(value) and not bool(torch.isfinite(value).all()):
+    if finite and readable(value) and not _all_finite(value):
         position = tuple(int(i) for i in (~torch.isfinite(value)).nonzero()[0])
         raise ValueError(
             f"{name} must be finite, got {value[position].item()} at index {position}; "
             "did the training diverge?"
         )
     return value
+
+
+def _all_finite(value: Tensor) -> bool:
+    """Whether no number is NaN or infinite."""
+    if value.device.type != "cpu" or not value.numel() or in_transforms():
+        return bool(torch.isfinite(value).all())
+    least, most = value.detach().aminmax()  # NaN where one is
+    return math.isfinite(least) and math.isfinite(most)
 
 
 def check_tensor(name: str, value: object, ending: tuple[int, ...], axes: str) -> Tensor:

@@ -100,10 +100,11 @@ def test_the_kernel_of_changes_is_torchs(num_values: int) -> None:
     torch.manual_seed(0)
     columns, before = torch.randn(N, num_values, 33), torch.randn(6, 33)
     values = torch.randint(num_values, (6, N))
-    found = _candidates._moved_relu(before, columns, values)
+    rounded, found = (_candidates._moved_relu(before, columns, values, r) for r in (True, False))
     task = _candidates.Candidates(nn.Module(), columns, values, before, before, before, True)
     expected = torch.relu(task._moved(slice(None))) - torch.relu(before).unsqueeze(1)
-    assert torch.equal(found, expected.bfloat16())
+    assert torch.equal(rounded, expected.bfloat16())
+    assert torch.equal(found, expected)
 
 
 def test_an_encoder_needs_no_attributes() -> None:

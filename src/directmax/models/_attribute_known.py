@@ -85,7 +85,7 @@ def known_losses(
         mixture = _MIXTURES[each.mixed](each.images, generator) if each.mixed else None
         mixtures.append(mixture)
         shown.append(each.images if mixture is None else mixture.images)
-    potentials = encoder.classifier(2 * torch.cat(shown) - 1)
+    potentials = encoder.classifier((2 * torch.cat(shown)).sub_(1))
     parts = potentials.split([len(each.images) for each in known])
     posteriors = [encoder.distribution(part) for part in parts]
     losses = []

@@ -108,7 +108,7 @@ class AttributeEncoder(nn.Module):
             images: x.
             layers: in place of `classifier`, as of `averaged`.
         """
-        potentials = (layers or self.classifier)(2 * images - 1)
+        potentials = (layers or self.classifier)((2 * images).sub_(1))
         return self.distribution(potentials)
 
     @property
@@ -127,7 +127,7 @@ class AttributeEncoder(nn.Module):
         self, images: Float[Tensor, "b channels height width"]
     ) -> Float[Tensor, "b hidden"]:
         """What all settings of the attributes share, of images in [0, 1]."""
-        return F.relu(self.bottleneck(self.continuous(2 * images - 1)))
+        return F.relu(self.bottleneck(self.continuous((2 * images).sub_(1))))
 
     def gaussians(
         self, features: Float[Tensor, "b hidden"], bits: Float[Tensor, "*s b n"]

@@ -55,7 +55,7 @@ def switched_loss(
     noise = draw(torch.randn, tuple(images.shape), generator, **settings)
     # The layers' own weights get no gradient here.
     frozen = {name: value.detach() for name, value in layers.named_parameters()}
-    potentials = torch.func.functional_call(layers, frozen, (2 * (seen + NOISE * noise) - 1,))
+    potentials = torch.func.functional_call(layers, frozen, ((2 * (seen + NOISE * noise)).sub_(1),))
     found = encoder.distribution(potentials)
     observed = torch.stack([1 - other, other], -1).to(found.dtype)
     return supervision(found, observed, generator=generator, validate=False).loss

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numba.extending import overload
 from numpy.typing import NDArray
 
-from directmax._compiled_math import FAST, exp
+from directmax._compiled_math import FAST, exp, narrowed, widened
 
 WIDE, NARROW = 64, 16
 """Pixels in a loop of fixed length, which the compiler turns into vector code without a rest. A
 factor 1 + e^{−|l|} is at most 2, so 64 of them fit a float32, and 15 such products a float64."""
-
-
-def _widened(x: float) -> float:
-    """A float32 from itself or from the bits of a bfloat16 (held as int16)."""
-    # As it is where numba does not compile (NUMBA_DISABLE_JIT).
-    return np.int32(np.int32(x) << 16).view(np.float32) if isinstance(x, np.int16) else x
-
-
-@overload(_widened, inline="always")
-def _widened_compiled(x):  # type: ignore[no-untyped-def]
-    if x.bitwidth == 16:
-        return lambda x: np.int32(np.int32(x) << 16).view(np.float32)
-    return lambda x: x
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, inline="always")
@@ -36,7 +22,7 @@ def _part(
     linear, product = zero, one
     for offset in range(count):
         d = first + offset
-        step = _widened(change[d])
+        step = widened(change[d])
         logit = logits[d] + step
         linear += max(logit, zero) - images[d] * step
         product *= one + exp(-abs(logit))
@@ -98,7 +84,7 @@ def loss_changes(
 def moved_relu(
     before: NDArray, columns: NDArray, values: NDArray, out: NDArray, start: int, stop: int
 ) -> None:  # pragma: no cover (compiled)
-    """out[m, i(k−1)+r−1] = relu(a_m + c_i,new − c_i,old) − relu(a_m) as the bits of a bfloat16.
+    """out[m, i(k−1)+r−1] = relu(a_m + c_i,new − c_i,old) − relu(a_m).
 
     new = old + r modulo k, r = 1 … k−1, for m in start … stop−1.
 
@@ -106,7 +92,7 @@ def moved_relu(
         before: a `(m, h)`, float32.
         columns: c `(n, k, h)`, float32.
         values: z `(m, n)`, old.
-        out: `(m, n(k−1), h)`, int16.
+        out: `(m, n(k−1), h)`, float32, or bits of bfloat16 in int16.
         start: first row.
         stop: one past the last.
     """
@@ -121,6 +107,4 @@ def moved_relu(
                     a = before[m, j]
                     moved = a + (columns[i, new, j] - columns[i, old, j])
                     change = max(moved, zero) - max(a, zero)
-                    bits = np.float32(change).view(np.int32)
-                    # Round to the nearest, ties to even, as torch does.
-                    out[m, row, j] = np.int16((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16)
+                    out[m, row, j] = narrowed(change, out[m, row, j])

@@ -152,21 +152,26 @@ class Candidates:
         hidden, before = self.decoder.hidden, self.pre_activation[part]
         plain = before.device.type == "cpu" and before.dtype == torch.float32  # no autocast
         plain = plain and not wrapped(before, self.columns, self.values)
-        if reduced and plain and hidden is torch.relu and self.others is None:
-            return _moved_relu(before, self.columns, self.values[part])
+        if plain and hidden is torch.relu and self.others is None:
+            return _moved_relu(before, self.columns, self.values[part], reduced)
         moved = hidden(self._moved(part)) - hidden(before.unsqueeze(1).clone())
         return moved.bfloat16() if reduced else moved
 
 
 def _moved_relu(
-    before: Float[Tensor, "m h"], columns: Float[Tensor, "n k h"], values: Int[Tensor, "m n"]
+    before: Float[Tensor, "m h"],
+    columns: Float[Tensor, "n k h"],
+    values: Int[Tensor, "m n"],
+    reduced: bool,
 ) -> Float[Tensor, "m c h"]:
-    """relu(a + step) − relu(a) for the n(k−1) changes of single variables, in bfloat16."""
+    """relu(a + step) − relu(a) for the n(k−1) changes of single variables; in bfloat16, or not."""
     from directmax.objectives._bernoulli_kernel import moved_relu
 
     n, k, h = columns.shape
-    out = torch.empty(len(values), n * (k - 1), h, dtype=torch.bfloat16, device="cpu")
-    arrays = tuple(t.contiguous().numpy() for t in (before, columns, values, out.view(torch.int16)))
+    kind = torch.bfloat16 if reduced else torch.float32
+    out = torch.empty(len(values), n * (k - 1), h, dtype=kind, device="cpu")
+    numbers = out.view(torch.int16) if reduced else out
+    arrays = tuple(t.contiguous().numpy() for t in (before, columns, values, numbers))
     minimum = max(1, 64 // (n * (k - 1)))
     over_rows(lambda start, stop: moved_relu(*arrays, start, stop), len(values), minimum=minimum)
     return out

@@ -28,7 +28,7 @@ def unit_pixels(
         tensor([0.0020, 0.9980])
     """
     check_tensor("images", images, (), "")
-    return (images.to(dtype) + 0.5) / LEVELS
+    return images.to(dtype, copy=True).add_(0.5).mul_(1 / LEVELS)
 
 
 def gaussian_loss(

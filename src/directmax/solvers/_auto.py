@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 from directmax.solvers._branch_and_bound import BranchAndBound
+from directmax.solvers._compiled import CompiledSolver
 from directmax.solvers._exhaustive import Exhaustive
 from directmax.solvers._max_flow import MaxFlow
-from directmax.solvers._pairwise import PairwiseSolver
 from directmax.solvers._solution import Solution, Status
 
+MOST = Exhaustive.max_variables
+"""Variables of exhaustive search, whatever the signs."""
 
-class Auto(PairwiseSolver):
+
+class Auto(CompiledSolver):
     """Chooses by size and sign, always an exact method.
 
     Few variables: exhaustive search, which is then the fastest of all. Beyond 12 of them, max-flow
@@ -31,10 +35,17 @@ class Auto(PairwiseSolver):
     name: ClassVar[str] = "auto"
     on_device: ClassVar[bool] = True
 
-    def _maximise(
+    def _elsewhere(
         self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
     ) -> tuple[Bool[Tensor, "s b n"], Status]:
-        return self._choice(field.shape[-1], pairwise, (12, 24))._maximise(field, pairwise)
+        if field.shape[-1] <= MOST:
+            return Exhaustive()._elsewhere(field, pairwise)
+        return super()._elsewhere(field, pairwise)
+
+    def _search(
+        self, field: Float[NDArray, "r n"], pairwise: Float[NDArray, "b P"], negative: bool
+    ) -> tuple[UInt8[NDArray, "r n"], Status]:
+        return _choice(field.shape[1], negative, 12, MOST)._search(field, pairwise, negative)
 
     def _alternatives(
         self,
@@ -42,19 +53,15 @@ class Auto(PairwiseSolver):
         pairwise: Float[Tensor, "b P"],
         value: Float[Tensor, "*s b n 2"],
     ) -> Solution:
-        choice = self._choice(unary.shape[-2], pairwise, (16, 21))
+        limits = (16, 21) if pairwise.device.type == "cpu" else (MOST, MOST)
+        choice = _choice(unary.shape[-2], bool((pairwise < 0).any()), *limits)
         return choice._alternatives(unary, pairwise, value)
 
-    @staticmethod
-    def _choice(
-        num_variables: int, pairwise: Tensor, exhaustive_up_to: tuple[int, int]
-    ) -> PairwiseSolver:
-        """The limits are for potentials of one sign and of any."""
-        if pairwise.device.type != "cpu":
-            exhaustive_up_to = (24, 24)
-        supermodular, any_sign = exhaustive_up_to
-        if num_variables <= supermodular:
-            return Exhaustive()
-        if not bool((pairwise < 0).any()):
-            return MaxFlow()
-        return Exhaustive() if num_variables <= any_sign else BranchAndBound()
+
+def _choice(n: int, negative: bool, most_of_one_sign: int, most: int) -> CompiledSolver:
+    """Exhaustive search of so many variables, where no pair loses and where some does."""
+    if n <= most_of_one_sign:
+        return Exhaustive()
+    if not negative:
+        return MaxFlow()
+    return Exhaustive() if n <= most else BranchAndBound()

@@ -6,17 +6,16 @@ import threading
 from typing import ClassVar
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
 
 from directmax._kernels import over_rows
 from directmax._validation import LARGEST, check_count, check_positive
-from directmax.solvers._pairwise import PairwiseSolver
+from directmax.solvers._compiled import CompiledSolver
 from directmax.solvers._solution import Status
 
 
-class BranchAndBound(PairwiseSolver):
+class BranchAndBound(CompiledSolver):
     r"""The argmax for potentials of any sign, by branch and bound; dense up to n ≈ 40, exact.
 
     In spins s = 2z − 1 the potential is a constant plus g·s + ½ sᵀJs. Depth first, from an
@@ -50,6 +49,7 @@ class BranchAndBound(PairwiseSolver):
         ValueError: a limit that is not above 0.
 
     Example:
+        >>> import torch
         >>> unary = torch.tensor([[[0.0, 1.0], [0.0, 1.0], [0.0, 1.5]]])
         >>> pairwise = torch.tensor([[-3.0, 0.5, -2.0]])  # (0,1), (0,2), (1,2)
         >>> solution = BranchAndBound()(unary, pairwise)
@@ -75,18 +75,19 @@ class BranchAndBound(PairwiseSolver):
     def __repr__(self) -> str:
         return f"BranchAndBound(time_limit={self.time_limit}, node_limit={self.node_limit})"
 
-    def _maximise(
-        self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
-    ) -> tuple[Bool[Tensor, "s b n"], Status]:
-        rows = field.flatten(0, 1).cpu().double()
-        bits, ended = self._search(rows, pairwise.cpu().double())
-        return bits.view(field.shape).to(field.device), self._status(ended)
+    def _search(
+        self, field: Float[NDArray, "r n"], pairwise: Float[NDArray, "b P"], negative: bool
+    ) -> tuple[UInt8[NDArray, "r n"], Status]:
+        bits, ended = self._trees(field.astype(np.float64), pairwise.astype(np.float64))
+        return bits, self._status(ended)
 
-    def _search(self, rows: Tensor, pairwise: Tensor) -> tuple[Tensor, np.ndarray]:
+    def _trees(
+        self, rows: Float[NDArray, "r n"], pairwise: Float[NDArray, "b P"]
+    ) -> tuple[UInt8[NDArray, "r n"], NDArray[np.int64]]:
         """Assignments, and for each row how its search ended and its number of nodes."""
         from directmax.solvers import _branch_and_bound_kernel as kernel  # compiles
 
-        bits = torch.empty(rows.shape, dtype=torch.uint8, device="cpu")
+        bits = np.empty(rows.shape, np.uint8)
         ended = np.empty((len(rows), 2), np.int64)
         halt = np.zeros(1, np.int64)
         limit = np.iinfo(np.int64).max if self.node_limit is None else self.node_limit
@@ -99,7 +100,7 @@ class BranchAndBound(PairwiseSolver):
         try:
             over_rows(
                 lambda start, stop: kernel.maximise(
-                    rows.numpy(), pairwise.numpy(), start, stop, limit, halt, bits.numpy(), ended
+                    rows, pairwise, start, stop, limit, halt, bits, ended
                 ),
                 len(rows),
                 chunk=rows_per_call,
@@ -108,9 +109,9 @@ class BranchAndBound(PairwiseSolver):
         finally:
             if timer is not None:
                 timer.cancel()
-        return bits.bool(), ended
+        return bits, ended
 
     @staticmethod
-    def _status(ended: np.ndarray) -> Status:
+    def _status(ended: NDArray[np.int64]) -> Status:
         statuses = (Status.OPTIMAL, Status.NODE_LIMIT, Status.TIME_LIMIT)
         return statuses[int(ended[:, 0].max())]

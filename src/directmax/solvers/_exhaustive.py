@@ -6,23 +6,21 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 from directmax._kernels import over_rows
 from directmax._precision import no_autocast
-from directmax.solvers._pairwise import (
-    PairwiseSolver,
-    pair_products,
-    potential,
-)
+from directmax.solvers._compiled import CompiledSolver
+from directmax.solvers._pairwise import pair_products, potential
 from directmax.solvers._solution import Solution, Status
 
 CHUNK_ELEMENTS = 2**26
 """Scores held at a time on a GPU."""
 
 
-class Exhaustive(PairwiseSolver):
+class Exhaustive(CompiledSolver):
     r"""The largest of all 2^n scores; any potentials, n ≤ 24, exact.
 
     On a CPU compiled and parallel over the batch: three tables of 2^{2n/3} entries add up to every
@@ -41,11 +39,23 @@ class Exhaustive(PairwiseSolver):
     on_device: ClassVar[bool] = True
     max_variables: ClassVar[int] = 24
 
-    def _maximise(
+    def _elsewhere(
         self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
     ) -> tuple[Bool[Tensor, "s b n"], Status]:
-        solve = _compiled if field.device.type == "cpu" else _in_torch
-        return solve(field, pairwise), Status.OPTIMAL
+        return _in_torch(field, pairwise), Status.OPTIMAL
+
+    def _search(
+        self, field: Float[NDArray, "r n"], pairwise: Float[NDArray, "b P"], negative: bool
+    ) -> tuple[UInt8[NDArray, "r n"], Status]:
+        from directmax.solvers._exhaustive_kernel import maximise
+
+        bits = np.empty(field.shape, np.uint8)
+        over_rows(
+            lambda start, stop: maximise(field, pairwise, bits, start, stop),
+            len(field),
+            minimum=_least(field.shape[1]),
+        )
+        return bits, Status.OPTIMAL
 
     def _alternatives(
         self,
@@ -74,17 +84,6 @@ class Exhaustive(PairwiseSolver):
 def _least(num_variables: int) -> int:
     """Problems that a thread is worth waking for: some 50,000 states."""
     return max(1, 50_000 >> num_variables)
-
-
-def _compiled(field: Tensor, pairwise: Tensor) -> Tensor:
-    from directmax.solvers._exhaustive_kernel import maximise
-
-    rows = field.flatten(0, 1)
-    bits = torch.empty(rows.shape, dtype=torch.bool, device="cpu")
-    arrays = rows.numpy(), pairwise.numpy(), bits.numpy().view(np.uint8)
-    least = _least(rows.shape[1])
-    over_rows(lambda start, stop: maximise(*arrays, start, stop), len(rows), minimum=least)
-    return bits.view(field.shape)
 
 
 @torch.no_grad()

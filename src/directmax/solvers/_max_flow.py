@@ -6,16 +6,16 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
 
 from directmax._kernels import over_rows
-from directmax.solvers._pairwise import PairwiseSolver
+from directmax.solvers._compiled import CompiledSolver
 from directmax.solvers._solution import Status
 from directmax.solvers._supermodular import check_supermodular
 
 
-class MaxFlow(PairwiseSolver):
+class MaxFlow(CompiledSolver):
     r"""The argmax where every pairwise potential is 0 or more, for any n, exact, O(n³).
 
     Σ u_i z_i + Σ_{i<j} p_ij z_i z_j = Σ_i e_i z_i − Σ_{i<j} p_ij/2 |z_i − z_j| with
@@ -39,18 +39,17 @@ class MaxFlow(PairwiseSolver):
     name: ClassVar[str] = "max-flow"
     supermodular_only: ClassVar[bool] = True
 
-    def _maximise(
-        self, field: Float[Tensor, "s b n"], pairwise: Float[Tensor, "b P"]
-    ) -> tuple[Bool[Tensor, "s b n"], Status]:
+    def _search(
+        self, field: Float[NDArray, "r n"], pairwise: Float[NDArray, "b P"], negative: bool
+    ) -> tuple[UInt8[NDArray, "r n"], Status]:
         from directmax.solvers._max_flow_kernel import maximise
 
-        check_supermodular(pairwise, field.shape[-1], self.name)
-        rows = field.flatten(0, 1).cpu()
-        bits = torch.empty(rows.shape, dtype=torch.bool, device="cpu")
-        arrays = rows.numpy(), pairwise.cpu().numpy(), bits.numpy().view(np.uint8)
+        if negative:
+            check_supermodular(torch.from_numpy(pairwise), field.shape[1], self.name)
+        bits = np.empty(field.shape, np.uint8)
         over_rows(
-            lambda start, stop: maximise(*arrays, start, stop),
-            len(rows),
-            minimum=max(1, 5000 // rows.shape[1] ** 2),
+            lambda start, stop: maximise(field, pairwise, bits, start, stop),
+            len(field),
+            minimum=max(1, 5000 // field.shape[1] ** 2),
         )
-        return bits.view(field.shape).to(field.device), Status.OPTIMAL
+        return bits, Status.OPTIMAL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -87,24 +88,32 @@ class PairwiseSolver(ABC):
             TypeError: no floating-point tensors.
             ValueError: shapes that do not fit, a non-finite entry, too many variables.
         """
-        shape = check_potentials(unary, pairwise, finite=validate)
+        n = check_potentials(unary, pairwise, finite=validate)
         refuse_wrapped("the argmax of coupled variables", unary, pairwise)
-        if self.max_variables is not None and shape[2] > self.max_variables:
+        if self.max_variables is not None and n > self.max_variables:
             raise ValueError(
                 f"the solver '{self.name}' takes at most {self.max_variables} variables, "
-                f"got {shape[2]}; choose another, such as 'branch-and-bound' or 'highs'"
+                f"got {n}; choose another, such as 'branch-and-bound' or 'highs'"
             )
-        wide, pairs = widened(unary.detach()), widened(pairwise.detach())
-        off, on = _without_infinities(wide, pairs).unbind(-1)
-        field = (on - off).reshape(shape)
+        found = self._solution(widened(unary.detach()), widened(pairwise.detach()))
+        if found.value.dtype == unary.dtype:
+            return found
+        return replace(found, value=found.value.to(unary.dtype))
+
+    def _solution(
+        self, unary: Float[Tensor, "*s b n 2"], pairwise: Float[Tensor, "b P"]
+    ) -> Solution:
+        """Of potentials in float32 or float64 that were looked at."""
+        off, on = _without_infinities(unary, pairwise).unbind(-1)
+        field = (on - off).reshape(off.shape[:-2].numel(), *off.shape[-2:])
         if field.numel():  # a solver may write to what it gets
-            bits, status = self._maximise(field.contiguous(), pairs.clone().contiguous())
+            bits, status = self._maximise(field.contiguous(), pairwise.clone().contiguous())
         else:
             bits, status = torch.zeros_like(field, dtype=torch.bool), Status.OPTIMAL
         bits = bits.reshape(off.shape)
         one = bits.to(unary.dtype)
         value = torch.stack([1 - one, one], -1)
-        return Solution(value=value, objective=potential(wide, pairs, bits), status=status)
+        return Solution(value=value, objective=potential(unary, pairwise, bits), status=status)
 
     @torch.no_grad()
     def alternatives(
@@ -182,10 +191,8 @@ def check_sampled(name: str, potentials: Tensor, *, finite: bool = True) -> None
         check_masked(name, potentials, axes, finite)
 
 
-def check_potentials(
-    unary: Tensor, pairwise: Tensor, *, finite: bool = True
-) -> tuple[int, int, int]:
-    """(samples, batch, variables), after a check of shapes, types and, if asked, values.
+def check_potentials(unary: Tensor, pairwise: Tensor, *, finite: bool = True) -> int:
+    """The number of variables, after a check of shapes, types and, if asked, values.
 
     Raises:
         TypeError, ValueError: as `PairwiseSolver.__call__` says.
@@ -217,7 +224,7 @@ def check_potentials(
             f"unary and pairwise must have one type and device, got {unary.dtype} on "
             f"{unary.device} and {pairwise.dtype} on {pairwise.device}"
         )
-    return unary.shape[:-3].numel(), batch, variables
+    return variables
 
 
 def _without_infinities(

@@ -91,13 +91,6 @@ def _linear(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], S
     return [{"op": "linear", **sizes, **_numbers(module, weights)}], (module.out_features,)
 
 
-def _rectifier(module: nn.Hardtanh, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
-    """ReLU by another name; see `directmax.models._convolutions.rectifier`."""
-    if (module.min_val, module.max_val) != (0.0, math.inf):
-        raise UnknownLayerError(f"Hardtanh({module.min_val}, {module.max_val})")
-    return [{"op": "relu"}], shape
-
-
 def _softplus(module: nn.Softplus, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
     if module.beta != 1:
         raise UnknownLayerError(repr(module))
@@ -211,7 +204,6 @@ def _decoder(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], 
 TRANSLATIONS: dict[type, Translation] = {
     nn.Linear: _linear,
     nn.ReLU: _same("relu"),
-    nn.Hardtanh: _rectifier,
     nn.Softplus: _softplus,
     nn.Identity: lambda module, shape, weights: ([], shape),
     nn.Conv2d: _convolution,
@@ -223,6 +215,7 @@ TRANSLATIONS: dict[type, Translation] = {
 
 OWN: dict[str, Translation] = {
     "Decoder": _decoder,
+    "Doubling": _convolution,
     "ImageDecoder": _image_decoder,
     "ImageTrunk": _image_trunk,
     "NormalizedRectifier": _place_norm,

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -40,6 +39,8 @@ def fitted_calibration(
 
     Reference: Kull, Silva Filho and Flach 2017 (beta calibration).
     """
+    from scipy.optimize import minimize  # slow to import
+
     odds, known = odds.double(), (labels >= 0).double()
     on = (labels > 0).double()
     inputs = torch.stack([-F.softplus(-odds), F.softplus(odds), torch.ones_like(odds)])
