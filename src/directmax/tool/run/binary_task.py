@@ -239,7 +239,7 @@ def check_size(config: ResolvedConfig, data: ImageData) -> None:
     if config.groups and len(data.train) < (least := fewest_grouped(config)):
         raise ValueError(
             f"--groups needs at least {least} training images, and {data.name} has "
-            f"{len(data.train)}: add --no-groups"
+            f"{len(data.train)}: add --no-groups, or give more images or fewer --values"
         )
     if config.labels and data.shape[0] == 1 and (config.shift or config.distortion):
         raise ValueError(
