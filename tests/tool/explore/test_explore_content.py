@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from directmax.tool.explore.content import content_of
 from directmax.tool.explore.model import codes_of, decoded
 from directmax.tool.explore.networks import UnknownLayerError, Weights, layers_of
 from directmax.tool.files import RunError
+from directmax.tool.run.export_parts import ExportedEncoder
 
 LACKING = ("unsolved", "matching")
 """Kinds whose codes a page cannot find."""
@@ -104,6 +106,15 @@ def test_the_page_has_the_model(kind: str) -> None:
     assert (pixels - decoded(model, codes.values, codes.gaussian)).abs().max() < 1e-5
     assert pixels.std(0).max() > 0.01
     torch.testing.assert_close(potentials, outputs, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_exported_is_calibrated() -> None:
+    explored = Explored.of("calibrated")
+    model: Any = explored.model
+    images = torch.randint(256, (3, 3, 20, 18), dtype=torch.uint8)
+    exported: Any = SimpleNamespace(model=model, config=explored.config)
+    found = ExportedEncoder(exported)((images + 0.5) / 256)[0]
+    torch.testing.assert_close(found, model.posterior(images).marginals())
 
 
 def test_codes_in_a_set() -> None:

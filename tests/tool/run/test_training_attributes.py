@@ -23,7 +23,6 @@ from directmax.tool.config import TrainConfig
 from directmax.tool.data import ImagesInMemory, load_attributes
 from directmax.tool.run import attribute_pictures, attribute_task
 from directmax.tool.run.attribute_task import AttributeTask
-from directmax.tool.run.best_model import load_best
 from directmax.tool.run.finished import edit_image, load_run, sample_run
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -392,13 +391,3 @@ def test_one_per_cent_of_the_labels_is_enough(tmp_path: Path) -> None:
         *("--data-dir", tmp_path, "--run-dir", tmp_path / "run"),
     )
     assert read(tmp_path / "run" / "summary.json")["test"]["accuracy"] >= 0.95
-
-
-@pytest.mark.slow
-def test_what_is_exported_is_calibrated(run: Path, tmp_path: Path) -> None:
-    succeed("export", run, "--output", tmp_path / "out", "--format", "torch")
-    encoder = torch.export.load(tmp_path / "out" / "encoder.pt2").module()
-    model = load_best(run, "cpu").model
-    images = torch.randint(256, (3, *model.encoder.shape), dtype=torch.uint8)
-    probabilities = encoder(images=(images + 0.5) / 256)[0]
-    torch.testing.assert_close(probabilities, model.posterior(images).marginals())

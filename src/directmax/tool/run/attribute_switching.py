@@ -52,13 +52,18 @@ class Judge(nn.Module):
         self.last = nn.Linear(FEATURES, attributes)
 
     def features(self, images: Float[Tensor, "b ch h w"]) -> Float[Tensor, "b c"]:
-        """Of images in [0, 1]."""
-        return F.relu(self.hidden(self.trunk(2 * images - 1)))
+        """Of images in [0, 1]: before the ReLU, behind which some are 0 for all real images."""
+        found: Tensor = self.hidden(self.trunk(2 * images - 1))
+        return found
+
+    def odds(self, features: Float[Tensor, "b c"]) -> Float[Tensor, "b n"]:
+        """Log-odds of the attributes."""
+        found: Tensor = self.last(F.relu(features))
+        return found
 
     def forward(self, images: Float[Tensor, "b ch h w"]) -> Float[Tensor, "b n"]:
         """Log-odds of the attributes."""
-        odds: Tensor = self.last(self.features(images))
-        return odds
+        return self.odds(self.features(images))
 
 
 def trained_judge(
@@ -156,7 +161,7 @@ def switching_scores(
         judge = trained_judge(config, data, model.scale.device, steps=steps)
     found = _looked_at(model, judge, data)
     own, error, count = found.own, found.error, len(found.own)
-    sees = [judge.last(each.to(model.scale.device)).cpu() > 0 for each in found.features]
+    sees = [judge.odds(each.to(model.scale.device)).cpu() > 0 for each in found.features]
     spread = found.features[0].std(0).clamp_min(1e-6)
     features = [each / spread for each in found.features]
     width = _median_distance(found.pixels[0])
