@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from directmax.tool.data.errors import DataError
-from directmax.tool.data.image_files import FORMATS, opened, read_square
+from directmax.tool.data.image_files import FORMATS, opened, read_square, upright
 
 RAMP = np.linspace(0, 1, 8)[None, :].repeat(8, 0)
 BYTES = (RAMP * 255).round().astype(np.uint8)
@@ -140,3 +140,21 @@ def test_damaged_in_any_place(
     else:
         return
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "jpg"])
+def test_damaged_exif_says_nothing(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"turned.{kind}"
+    for damage in (b"Exif\0\0garbage", b"\xe1M\0*", b"Exif\0\0MM\0*\xff\xff\xff\xff"):
+        Image.new("RGB", (4, 2)).save(path, exif=damage)
+        with opened(path) as image:
+            assert upright(image).size == (4, 2)
+            assert read_square(image, 2).shape == (2, 2, 3)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_exif_orientations_are_those_of_viewers(orientation: int) -> None:
+    image = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4))
+    image.getexif()[0x112] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(np.asarray(upright(image)), expected)

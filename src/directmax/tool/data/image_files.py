@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from directmax.tool.data.errors import DataError, reason
 from directmax.tool.files import RunError, read_bytes
@@ -21,6 +22,21 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MOST_PIXELS = 2**26
 """8192×8192: decoded a quarter of a gigabyte."""
 MOST_BYTES = 2**28
+DAMAGED = (
+    *(OSError, SyntaxError, ValueError, EOFError),
+    *(TypeError, LookupError, ArithmeticError, RuntimeError, struct.error),
+)
+"""What decoders of damaged files end in; it depends on the damage."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By the orientation of EXIF data, what makes an image upright."""
 
 
 @contextlib.contextmanager
@@ -69,15 +85,14 @@ def opened_bytes(
         raise DataError(
             f"{name} is no image of a known format; expected {' or '.join(formats)}"
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise DataError(f"cannot read the image {name}: {reason(error)}") from error
-    except (TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
-        # what decoders of damaged files end in depends on the damage
+    except (*DAMAGED, MemoryError, Image.DecompressionBombError) as error:
         raise DataError(f"cannot read the image {name}: {reason(error)}") from error
 
 
 def upright(image: Image.Image) -> Image.Image:
     """The image as its EXIF data says that it is to be seen, as by viewers; most say nothing.
+
+    What is damaged says nothing, too.
 
     Example:
         >>> image = Image.new("L", (4, 2))
@@ -85,8 +100,11 @@ def upright(image: Image.Image) -> Image.Image:
         >>> upright(image).size
         (2, 4)
     """
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    return ImageOps.exif_transpose(image) if turned else image
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except DAMAGED:
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def read_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
