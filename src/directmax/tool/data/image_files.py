@@ -101,7 +101,7 @@ def upright(image: Image.Image) -> Image.Image:
         (2, 4)
     """
     try:
-        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except DAMAGED:
         return image
     return image if turn is None else image.transpose(turn)
