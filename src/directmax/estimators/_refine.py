@@ -99,9 +99,8 @@ def candidate_noise(count: int, num_variables: int, num_values: int) -> Float[Te
     kind, device = torch.float32, torch.device("cpu")  # whatever the defaults are
     shape = (count, num_variables, num_values)
     noise = sample_gumbel(shape, generator=generator, dtype=kind, device=device)
-    spread = torch.tensor(SPREADS, dtype=kind, device=device).repeat(count // len(SPREADS) + 1)[
-        :count
-    ]
+    rounds = count // len(SPREADS) + 1
+    spread = torch.tensor(SPREADS, dtype=kind, device=device).repeat(rounds)[:count]
     return noise * spread[:, None, None]
 
 
