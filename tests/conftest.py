@@ -52,6 +52,12 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Every test draws the same numbers, whichever ran before it in its process."""
+    torch.manual_seed(0)
+
+
 def pytest_collection_finish() -> None:
     """Modules and tests stay to the end: collections of garbage need not look at them."""
     gc.collect()

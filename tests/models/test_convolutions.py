@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from directmax.models._convolutions import Doubling
+from directmax.models._convolutions import Convolution, Doubling
 from directmax.models._normalized import FEWEST, NormalizedRectifier
 
 
@@ -31,6 +33,40 @@ def test_doubling_is_a_transposed_convolution(after: int) -> None:
     slopes = zip(*(torch.autograd.grad(y, given, slope) for y in (found, wanted)), strict=True)
     for own, other in slopes:
         torch.testing.assert_close(own, other, rtol=0, atol=1e-11)
+
+
+def garbage() -> None:
+    """Leave NaN in the memory that is handed out next."""
+    sizes = (2**power for power in range(4, 15) for _ in range(20))
+    del [torch.full((size,), torch.nan) for size in sizes][:]
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (5, 1), (9, 2), (4, 3)])
+@pytest.mark.parametrize(
+    "layer", [Convolution(4, 16, 3, 2, 1), Convolution(4, 16, 5, 2, 2), Doubling(4, 16)]
+)
+def test_narrow_maps_in_bfloat16(
+    layer: torch.nn.Module, size: tuple[int, int], autocast: bool
+) -> None:
+    """Torch's own return memory that nobody wrote, on CPUs that have matrix units."""
+    layer = copy.deepcopy(layer) if autocast else copy.deepcopy(layer).bfloat16()
+    exact = copy.deepcopy(layer).double()
+    x = normal(20, 4, *size).bfloat16().requires_grad_()
+    for _ in range(5):
+        garbage()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            found = layer(x)
+        assert found.dtype == torch.bfloat16
+        slope = normal(*found.shape, seed=1).bfloat16()
+        garbage()
+        slopes = torch.autograd.grad(found, (x, *layer.parameters()), slope)
+        wide = x.detach().double().requires_grad_()
+        wanted = exact(wide)
+        others = torch.autograd.grad(wanted, (wide, *exact.parameters()), slope.double())
+        for own, other in zip((found, *slopes), (wanted, *others), strict=True):
+            distance = (own.double() - other).abs().max()
+            assert distance <= 0.02 * other.abs().max()  # NaN is not
 
 
 def rectified(layer: NormalizedRectifier, maps: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -15,6 +17,8 @@ STAGES = 4
 """Halvings of height and width."""
 FEW_CHANNELS = 8
 """Of a result; fewer are not worth a matrix product's registers."""
+NARROW = 2
+"""Columns of a map of which torch's strided convolutions in bfloat16 are wrong on some CPUs."""
 
 
 def grid_of(height: int, width: int, stages: int = STAGES) -> tuple[int, int]:
@@ -36,6 +40,43 @@ def channels_last(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 def rectifier() -> nn.Module:
     """ReLU in place; not as `Hardtanh`, of which autograd keeps a copy of what it gets."""
     return nn.ReLU(inplace=True)
+
+
+def _is_narrow(maps: Tensor) -> bool:
+    """Whether torch may return memory that nobody wrote: half precision, CPU, one or two columns.
+
+    Seen on CPUs with matrix units (AMX), torch 2.13: results of stride 2 that are one column wide,
+    and gradients there, whether finite or NaN; float32 is right (pytorch/pytorch#169688).
+    """
+    if maps.device.type != "cpu" or maps.shape[-1] > NARROW:
+        return False
+    return torch.is_autocast_enabled("cpu") or maps.dtype in (torch.bfloat16, torch.float16)
+
+
+def _in_float32(
+    convolve: Callable[..., Tensor],
+    maps: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *geometry: Any,
+) -> Tensor:
+    """What a convolution returns, in the type that it would have, computed in float32."""
+    autocast = torch.is_autocast_enabled("cpu")
+    dtype = torch.get_autocast_dtype("cpu") if autocast else maps.dtype
+    with torch.autocast("cpu", enabled=False):
+        bias = None if bias is None else bias.float()
+        return convolve(maps.float(), weight.float(), bias, *geometry).to(dtype)
+
+
+class Convolution(nn.Conv2d):
+    """A convolution that is right for narrow maps in bfloat16, too; see `_is_narrow`."""
+
+    def forward(self, maps: Float[Tensor, "b before h w"]) -> Float[Tensor, "b after h2 w2"]:
+        """The convolved map."""
+        if _is_narrow(maps):
+            geometry = self.stride, self.padding, self.dilation, self.groups
+            return _in_float32(F.conv2d, maps, self.weight, self.bias, *geometry)
+        return super().forward(maps)
 
 
 class Doubling(nn.ConvTranspose2d):
@@ -61,6 +102,8 @@ class Doubling(nn.ConvTranspose2d):
         assert self.bias is not None
         if maps.device.type != "cpu":
             return super().forward(maps)
+        if _is_narrow(maps):
+            return _in_float32(F.conv_transpose2d, maps, self.weight, self.bias, 2, 1)
         if self.out_channels < FEW_CHANNELS:
             return self._by_corners(maps, self.bias)
         if not torch.is_grad_enabled():
@@ -103,7 +146,7 @@ class Shrink(nn.Module):
         layers: list[nn.Module] = []
         for index, (out, stride) in enumerate(zip(widths, strides, strict=True)):
             kernel = 5 if index == 0 else 3
-            layers.append(nn.Conv2d(channels, out, kernel, stride, kernel // 2))
+            layers.append(Convolution(channels, out, kernel, stride, kernel // 2))
             layers.append(NormalizedRectifier(out) if normalized else rectifier())
             channels = out
         self.layers = nn.Sequential(*layers)

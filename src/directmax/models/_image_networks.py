@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from directmax._choices import check_choice
 from directmax._validation import check_count, check_flag, check_shape, shown
-from directmax.models._convolutions import grid_of
+from directmax.models._convolutions import Convolution, Doubling, grid_of
 from directmax.models._network_names import NETWORKS
 from directmax.models._networks import Decoder, check_codes
 
@@ -76,14 +76,14 @@ class ImageTrunk(nn.Module):
         widths, stages = _widths(self.shape, check_count("width", width))
         layers: list[nn.Module] = []
         if check_flag("residual", residual):
-            layers.append(nn.Conv2d(channels, widths[0], 3, 1, 1))
+            layers.append(Convolution(channels, widths[0], 3, 1, 1))
             channels = widths[0]
         for index, out in enumerate(widths):
             stride = 2 if index < stages else 1
             if residual:
                 layers.append(ResidualBlock(channels, out, stride))
             else:
-                layers += [nn.Conv2d(channels, out, 3, stride, 1), group_norm(out), nn.ReLU()]
+                layers += [Convolution(channels, out, 3, stride, 1), group_norm(out), nn.ReLU()]
             channels = out
         if residual:
             layers += [group_norm(channels), nn.ReLU()]
@@ -147,12 +147,10 @@ class ImageDecoder(nn.Module):
             else:
                 layers += [group_norm(channels), nn.ReLU()]
                 layers.append(
-                    nn.ConvTranspose2d(channels, out, 4, 2, 1)
-                    if doubled
-                    else nn.Conv2d(channels, out, 3, 1, 1)
+                    Doubling(channels, out) if doubled else Convolution(channels, out, 3, 1, 1)
                 )
             channels = out
-        layers += [group_norm(channels), nn.ReLU(), nn.Conv2d(channels, self.shape[0], 3, 1, 1)]
+        layers += [group_norm(channels), nn.ReLU(), Convolution(channels, self.shape[0], 3, 1, 1)]
         self.layers = nn.Sequential(*layers)
         self._largest = max(widths[-1] * 4**stages * math.prod(self.grid[1:]), 1)
 
@@ -195,13 +193,13 @@ class ResidualBlock(nn.Module):
         self.layers = nn.Sequential(
             group_norm(channels),
             nn.ReLU(),
-            nn.Conv2d(channels, out, 3, stride, 1),
+            Convolution(channels, out, 3, stride, 1),
             group_norm(out),
             nn.ReLU(),
-            nn.Conv2d(out, out, 3, 1, 1),
+            Convolution(out, out, 3, 1, 1),
         )
         same = channels == out and stride == 1
-        self.shortcut = nn.Identity() if same else nn.Conv2d(channels, out, 1, stride)
+        self.shortcut = nn.Identity() if same else Convolution(channels, out, 1, stride)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h2 w2"]:
         """The sum of both ways."""

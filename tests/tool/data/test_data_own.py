@@ -135,7 +135,7 @@ def test_the_mixed_model_without_classes(tmp_path: Path) -> None:
 
 
 def test_images_with_attributes(tmp_path: Path) -> None:
-    bytes_ = (torch.rand(40, 1, 8, 8) * 255).byte()
+    bytes_ = (torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 255).byte()
     split = AttributeSplit(ImagesInMemory(bytes_), torch.arange(40)[:, None] % 2)
     data = AttributeData("mine", ("Odd",), (1, 8, 8), split, split, split, "none")
     config = TrainConfig(

@@ -214,6 +214,7 @@ TRANSLATIONS: dict[type, Translation] = {
 """By the type of a module, what the page computes in its place."""
 
 OWN: dict[str, Translation] = {
+    "Convolution": _convolution,
     "Decoder": _decoder,
     "Doubling": _convolution,
     "ImageDecoder": _image_decoder,
