@@ -18,8 +18,13 @@ from directmax import (
     PairwiseBinary,
 )
 from directmax.distributions import enumerate_states
-from directmax.models import AttributeDecoder, AttributeEncoder, AttributeVAE
-from directmax.models import _attribute_vae as module
+from directmax.models import (
+    AttributeDecoder,
+    AttributeEncoder,
+    AttributeVAE,
+    _attribute_terms,
+    _attribute_vae,
+)
 from directmax.models._convolutions import NormalizedRectifier
 from directmax.models._distortion import distorted, turned
 from directmax.objectives import gaussian_kl, gaussian_loss
@@ -215,7 +220,7 @@ def test_bound_of_many_attributes_is_sampled_without_bias(
 ) -> None:
     model, image = make(kind=kind), pictures(1)
     images = image.expand(4000, -1, -1, -1)
-    monkeypatch.setattr(module, "MAX_STATES", 4)  # 8 are too many
+    monkeypatch.setattr(_attribute_terms, "MAX_STATES", 4)  # 8 are too many
     sampled = model.bound(images, generator=torch.Generator().manual_seed(0))
     monkeypatch.undo()
     exact = model.bound(images, generator=torch.Generator().manual_seed(1))
@@ -227,7 +232,7 @@ def test_bound_of_many_attributes_is_sampled_without_bias(
 def test_chunks_of_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """Images are gone through in order, with one stream of noise."""
     model, images, told = make(), pictures(7), []
-    monkeypatch.setattr(module, "EVALUATION_BATCH", 3)
+    monkeypatch.setattr(_attribute_vae, "EVALUATION_BATCH", 3)
     g = torch.Generator().manual_seed(0)
     whole = model.bound(images, num_samples=2, generator=g, progress=told.append)
     g = torch.Generator().manual_seed(0)

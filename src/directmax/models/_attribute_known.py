@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from directmax._randomness import draw
 from directmax.distributions import DiscreteDistribution, observed_one_hot
+from directmax.estimators import LabelledDirect
 from directmax.models._attribute_networks import AttributeEncoder
+from directmax.models._attribute_prior import label_loss
 
 
 class Known(NamedTuple):
@@ -30,6 +33,30 @@ class Known(NamedTuple):
     observed: Tensor
     loss: Callable[[DiscreteDistribution, Tensor], Tensor]
     mixed: str = ""
+
+
+class Shown(NamedTuple):
+    """How images are shown to the network of q(z|x), and what it is told of them.
+
+    Attributes are those of `AttributeVAE.forward`.
+    """
+
+    distortion: float
+    sharpness: float
+    confidence: float
+    patching: bool
+    mixing: bool
+    tilt: Tensor | None
+
+
+def loss_of_labels(
+    supervision: LabelledDirect, generator: torch.Generator | None, tilt: Tensor | None = None
+) -> Callable[[DiscreteDistribution, Tensor], Tensor]:
+    """The loss of q and of one-hot labels; of labels drawn in other shares with `tilt`."""
+    if tilt is not None:
+        return partial(label_loss, tilt=tilt)
+    supervised = partial(supervision, generator=generator, validate=False)
+    return lambda q, observed: supervised(q, observed).loss
 
 
 def labelled_images(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -10,8 +11,16 @@ from torch import Tensor
 
 from directmax._precision import widened
 from directmax._validation import check_number, check_positive
-from directmax.distributions import Categorical, DiscreteDistribution, enumerate_states
+from directmax.distributions import (
+    Categorical,
+    DiscreteDistribution,
+    enumerate_states,
+    number_of_states,
+)
 from directmax.objectives import AttributeReconstruction, gaussian_kl
+
+MAX_STATES = 16
+"""Settings that are decoded for the bound; with more, samples are."""
 
 
 class AttributeTerms(NamedTuple):
@@ -57,6 +66,27 @@ def mean_gaussian_kl(
     bits = states.unsqueeze(1).expand(-1, q.batch_size, -1)  # (K, b, n)
     each = gaussian_kl(*map(widened, objective.gaussians(bits)))
     return (q.log_prob_table().exp() * each.T).sum(-1)
+
+
+@torch.no_grad()
+def expected_parts(
+    q: DiscreteDistribution, objective: AttributeReconstruction, generator: torch.Generator | None
+) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+    """E_q of f and of the Gaussian KL, for the noise of the objective.
+
+    All settings of the attributes are decoded, or with more than 16 a sample of q.
+    """
+    n = q.num_variables
+    states = enumerate_states(n, 2, dtype=q.dtype, device=q.device)
+    table = q.log_prob_table().exp()  # (b, K)
+    if number_of_states(n, 2) > MAX_STATES:
+        chosen = torch.multinomial(table, 1, generator=generator).squeeze(-1)
+        return objective.parts(states[chosen])
+    losses, gaussian = torch.zeros_like(table[:, 0]), torch.zeros_like(table[:, 0])
+    for state, weight in zip(states, table.T, strict=True):
+        each = objective.parts(state.expand(len(table), -1, -1))
+        losses, gaussian = losses + weight * each[0], gaussian + weight * each[1]
+    return losses, gaussian
 
 
 @torch.no_grad()
@@ -115,3 +145,22 @@ def told_loss(q: DiscreteDistribution, targets: Tensor) -> Float[Tensor, " b"]:
     """
     table = q.log_probs if isinstance(q, Categorical) else q.log_prob_table()
     return -(targets.exp() * table).flatten(1).sum(-1)
+
+
+Loss = Callable[[DiscreteDistribution, Tensor], Tensor]
+
+
+def targets_of(
+    q: DiscreteDistribution, sharpness: float, confidence: float, sure: Loss
+) -> tuple[Tensor, Loss]:
+    """What distorted images should be told of their attributes, and the loss of that.
+
+    Args:
+        q: the attributes, as they are seen without distortion.
+        sharpness: see `told_targets`; 0: only the attributes of which q is sure.
+        confidence: the probability above which it is sure.
+        sure: the loss of those, one-hot.
+    """
+    if sharpness:
+        return told_targets(q, sharpness), told_loss
+    return sure_values(q, confidence), sure

@@ -15,9 +15,9 @@ from command_line import read, succeed
 from directmax.tool.config import TrainConfig
 from directmax.tool.data import AttributeData, AttributeSplit, ImagesInMemory
 from directmax.tool.run.attribute_scores import score_sums, scores_of
-from directmax.tool.run.attribute_task import labelled_rows
 from directmax.tool.run.attribute_yardsticks import yardsticks
 from directmax.tool.run.calibration import RIDGE, fitted_calibration
+from directmax.tool.run.labelled import labelled_rows
 
 
 def test_scores_are_those_by_hand() -> None:
@@ -109,7 +109,7 @@ def test_yardsticks_learn_what_is_plain_to_see() -> None:
 
     rows = labelled_rows(labels, 40, g)
     model = build_attribute_model(config, data.shape)
-    found = yardsticks(config, data, model, rows, torch.zeros(2), steps=40)
+    found = yardsticks(config, data, model, rows, torch.zeros(2), distortion=0.5, steps=40)
     assert {name: each["Lying"]["accuracy"] for name, each in found.items()} == {
         "regression": 1.0,
         "network": 1.0,

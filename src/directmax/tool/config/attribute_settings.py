@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from directmax.tool.config.defaults import TRIALS, default_trials
 from directmax.tool.config.setting import setting
 
 _MODEL = ("attributes",)
@@ -106,6 +107,18 @@ class AttributeSettings:
         labels=_MODEL,
         since=5,
         before=0.95,
+    )
+    trials: int = setting(
+        """Attributes model with labels: before the training, networks of q(z|x) alone are trained
+        for so many steps with half the --distortion, with it and with twice of it, and the strength
+        of the one that fits the validation labels best is taken; 0: --distortion itself.""",
+        default_trials,
+        f"{TRIALS} where --distortion is not given and the training is ten times as long, else 0",
+        range=(0, 1_000_000),
+        models=_MODEL,
+        labels=_MODEL,
+        since=8,
+        before=0,
     )
     decoded: int = setting(
         """Attributes model with labels: images of a step's labelled ones of which f(labels) is

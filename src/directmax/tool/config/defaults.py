@@ -22,6 +22,8 @@ LENGTH_OF_SEVERAL = 60_000
 """The same with several variables, where the bound falls for longer."""
 LENGTH_OF_ATTRIBUTES = 4_000
 """At least, with attributes: on few photographs 40 epochs would end while accuracy still rises."""
+TRIALS = 400
+"""Steps, with attributes, after which cross-entropies of distortions differ as at the end."""
 FEWEST_EPOCHS = 120
 """With other estimators, whose gradients are noisier."""
 MOST_EPOCHS = 500
@@ -117,6 +119,13 @@ def default_epochs(c: Any) -> int:
     fewest = 1 if c.estimator in FROM_POSTERIOR else FEWEST_EPOCHS
     length = LENGTH if c.variables == 1 else LENGTH_OF_SEVERAL
     return min(MOST_EPOCHS, max(fewest, math.ceil(length / steps)))
+
+
+def default_trials(c: Any) -> int:
+    if c.model != "attributes" or not c.labels or c.given("distortion") is not None:
+        return 0
+    steps = c.epochs * math.ceil((c.num_images or _NUM_IMAGES) / c.batch_size)
+    return TRIALS if steps >= 10 * TRIALS else 0
 
 
 def if_used(name: str, value: By) -> By:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,62 +21,29 @@ from directmax.tool.run.attribute_scores import score_sums, scores_of
 from directmax.tool.run.attribute_yardsticks import attribute_advice, yardsticks
 from directmax.tool.run.calibration import fitted_calibration
 from directmax.tool.run.evaluation import Metrics, mean_metrics
-from directmax.tool.run.labelled import LABELLED_SHARE, LabelledBatches
+from directmax.tool.run.labelled import LABELLED_SHARE, LabelledBatches, labelled_rows
 from directmax.tool.run.processes import Processes
+from directmax.tool.run.progress import Progress
 from directmax.tool.run.randomness import Stream, derive_seed
+from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.task import Batch, StepLoss, Task
+from directmax.tool.run.trials import (
+    READ,
+    Labelled,
+    Trials,
+    load_trials,
+    log_odds,
+    run_trials,
+    save_trials,
+    strengths,
+    trials_note,
+)
 
 VALIDATION_IMAGES = 2000
 """Looked at after every epoch, at most."""
-READ = 250
-"""Images that are read at once for an evaluation."""
 SWITCHED_SHARE = 0.1
 """Of the weight of labels, for images decoded with other attributes: with all of it, they were
 exaggerated."""
-
-
-def labelled_rows(
-    attributes: Int64[Tensor, "N n"], count: int, generator: torch.Generator
-) -> Int64[Tensor, " count"]:
-    """Images to label, drawn so that all combinations of attributes come as often as they can.
-
-    In turn one of every combination that there is, until there are enough. What is not known is
-    part of a combination; an image of which nothing is known is not drawn.
-
-    Args:
-        attributes: of the training images, 0 or 1; −1 where it is not known.
-        count: how many.
-        generator: draws them, on the CPU.
-
-    Raises:
-        ValueError: there are not so many images.
-
-    Example:
-        >>> attributes = torch.tensor([[0, 0], [0, 0], [0, 0], [1, 0], [1, 1]])
-        >>> labelled_rows(attributes, 4, torch.Generator()).sort().values[-2:]
-        tensor([3, 4])
-    """
-    there = int((attributes >= 0).any(-1).sum())
-    if count > there:
-        of = "" if there == len(attributes) else " of which anything is known"
-        raise ValueError(
-            f"--labels {count} is more than the {there} training images{of}; choose fewer"
-        )
-    mixed = torch.randperm(len(attributes), generator=generator)
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for row, bits in zip(mixed.tolist(), attributes[mixed].tolist(), strict=True):
-        if max(bits) >= 0:
-            groups.setdefault(tuple(bits), []).append(row)
-    rows: list[int] = []
-    turn = 0
-    while True:
-        members = [groups[bits][turn] for bits in sorted(groups) if turn < len(groups[bits])]
-        missing = count - len(rows)
-        if missing <= len(members):  # not always the same combinations are left out
-            chosen = torch.randperm(len(members), generator=generator)[:missing].sort().values
-            return torch.tensor(rows + [members[each] for each in chosen.tolist()])
-        rows += members
-        turn += 1
 
 
 class AttributeTask(Task):
@@ -130,6 +98,8 @@ class AttributeTask(Task):
         )
         self.labelled: LabelledBatches | None = None
         self.tilt: Tensor | None = None
+        self.distortion = config.distortion
+        self._workers = workers
         if config.labels:
             generator = torch.Generator().manual_seed(self.seed(Stream.LABELS))
             rows = labelled_rows(data.train.attributes, config.labels, generator)
@@ -148,6 +118,52 @@ class AttributeTask(Task):
         if model.log_prior is not None:
             model.log_prior.copy_(attribute_prior(self.data.train.attributes))
         return model
+
+    def prepare(self, folder: RunFolder, progress: Progress) -> None:
+        """Choose the distortion by short trainings, in the first process."""
+        if self.config.trials:
+            say = functools.partial(progress.preparing, "choosing the distortion")
+            self.once(folder.trials, lambda: save_trials(folder.trials, *self._try(say)))
+            self.tried = load_trials(folder.trials, strengths(self.config))
+            self.distortion = self.tried["chosen"]
+
+    def trials(self) -> Trials:
+        """Short trainings with other distortions, before their first step."""
+        labelled = Labelled(self._labelled_of_step, self.tilt)
+        return Trials(
+            self.config, lambda: self.fresh_model(self.config), labelled, self.fabric.device
+        )
+
+    def _try(self, say: Callable[[float], None]) -> tuple[list[float], list[float]]:
+        """The distortions that were tried, and their cross-entropies."""
+        trials, steps = self.trials(), self.config.trials
+        say(0.0)
+        seed = self.seed(Stream.TRIALS, 1)
+        with ImageStream(
+            self.data.train.images,
+            batch_size=self.config.batch_size,
+            workers=self._workers,
+            augmentation=Augmentation(seed, shift=self.config.shift),
+        ) as stream:
+            rows = self._rows_of_steps(steps, torch.Generator().manual_seed(seed))
+            batches = (each.to(self.fabric.device) for each in stream.batches(rows))
+            run_trials(trials, batches, steps, say)
+        part = self.data.validation
+        return trials.strengths, trials.scores(part, torch.arange(len(part))[:VALIDATION_IMAGES])
+
+    def _rows_of_steps(self, steps: int, generator: torch.Generator) -> Tensor:
+        """Training images in random order, again and again, enough for some whole mini-batches."""
+        count = steps * self.config.batch_size
+        passes = -(-count // self.num_images)
+        orders = [torch.randperm(self.num_images, generator=generator) for _ in range(passes)]
+        return torch.cat(orders)[:count]
+
+    def _labelled_of_step(self, step: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """Labelled images of a step, and their labels: of all processes, or a share."""
+        assert self.labelled is not None
+        positions = self.labelled.positions(step)[share]
+        images = self._labelled_images.index_select(0, positions)
+        return images, self.labelled.labels.index_select(0, positions)
 
     def close(self) -> None:
         """End the processes that read images."""
@@ -175,15 +191,14 @@ class AttributeTask(Task):
         weight = self.kl_schedule(step)
         inputs = {}
         if self.labelled is not None:
-            positions = self.labelled.positions(step)[self.fabric.global_rank :: processes]
-            inputs["labelled"] = self._labelled_images.index_select(0, positions)
-            inputs["labels"] = self.labelled.labels.index_select(0, positions)
+            own = slice(self.fabric.global_rank, None, processes)
+            inputs["labelled"], inputs["labels"] = self._labelled_of_step(step, own)
         terms = forward(
             batch.images,
             generator=generator,
             kl_gradient=config.kl_gradient == "on",
             kl_weight=weight,
-            distortion=config.distortion if self.labelled is not None else 0.0,
+            distortion=self.distortion if self.labelled is not None else 0.0,
             sharpness=config.sharpness,
             confidence=config.confidence,
             patching=config.patching,
@@ -239,6 +254,7 @@ class AttributeTask(Task):
             self.fresh_model(self.config),
             rows,
             None if tilt is None else tilt.cpu(),
+            distortion=self.distortion,
             steps=steps,
         )
 
@@ -248,8 +264,8 @@ class AttributeTask(Task):
         lines: Sequence[Mapping[str, Any]],
         starts: Sequence[Sequence[Mapping[str, Any]]],
     ) -> list[str]:
-        """Attributes that something simpler finds better."""
-        return attribute_advice(summary)
+        """The distortion that was chosen, and attributes that something simpler finds better."""
+        return [*([trials_note(self.tried)] if self.tried else []), *attribute_advice(summary)]
 
     @torch.no_grad()
     def _calibrate(self) -> None:
@@ -257,12 +273,8 @@ class AttributeTask(Task):
         assert self.model.calibration is not None
         part = self.data.validation
         rows = torch.arange(len(part))[self._own_rows(VALIDATION_IMAGES)]
-        odds = [torch.zeros(0, self.config.variables)]
-        with ImageStream(part.images, batch_size=READ) as stream:
-            for images in stream.batches(rows):
-                marginals = self.model.raw_posterior(images.to(self.fabric.device)).marginals()
-                odds.append(marginals.log().diff(dim=-1).squeeze(-1).clamp(-30, 30).cpu())
-        found = fitted_calibration(torch.cat(odds), part.attributes[rows], self._reduced)
+        odds = log_odds(self.model, part, rows, self.fabric.device)
+        found = fitted_calibration(odds, part.attributes[rows], self._reduced)
         self.model.calibration.copy_(found)
 
     def _reduced(self, total: Tensor) -> Tensor:

@@ -66,6 +66,7 @@ def yardsticks(
     rows: Int64[Tensor, " m"],
     tilt: Float[Tensor, " states"] | None,
     *,
+    distortion: float,
     steps: int,
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Scores on the test images of what the same labelled images give without the model.
@@ -74,11 +75,12 @@ def yardsticks(
     drawn in other shares than all images, the log-odds are shifted by the difference.
 
     Args:
-        config: of the run: seed, distortion, learning rate.
+        config: of the run: seed, learning rate.
         data: the images.
         fresh: an untrained model, whose network of q(z|x) is trained.
         rows: the labelled training images.
         tilt: see `label_loss`.
+        distortion: of the images that the network is trained on.
         steps: of the run; the network takes as many, at most 1,000.
 
     Returns:
@@ -90,7 +92,9 @@ def yardsticks(
     shift = _shift(labels, tilt)
     found = {
         "regression": _regression(data, images, labels, shift),
-        "network": _network(config, data, fresh, images, labels, shift, min(steps, STEPS)),
+        "network": _network(
+            config, data, fresh, images, labels, shift, min(steps, STEPS), distortion
+        ),
     }
     return {name: scores_of(sums, data.attribute_names) for name, sums in found.items()}
 
@@ -190,6 +194,7 @@ def _network(
     labels: Tensor,
     shift: Tensor,
     steps: int,
+    distortion: float,
 ) -> Tensor:
     """The layers of `classify`, with distorted images; the best of ten looks at validation."""
     layers = fresh.encoder.classifier
@@ -203,8 +208,8 @@ def _network(
             group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
         rows = torch.randint(len(images), (size,), generator=generator)
         seen = images[rows].float() / 255
-        if config.distortion:
-            seen = distorted(seen, config.distortion, cover=False, generator=generator)
+        if distortion:
+            seen = distorted(seen, distortion, cover=False, generator=generator)
         known = labels[rows] >= 0
         odds = layers(2 * seen - 1)[:, : 2 * n].unflatten(-1, (n, 2)).diff(dim=-1).squeeze(-1)
         target = labels[rows].clamp_min(0).to(odds)

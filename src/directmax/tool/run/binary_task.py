@@ -79,13 +79,13 @@ class BinaryTask(Task):
         """Find the groups that stand in for labels, in the first process."""
         if not self.config.groups:
             return
-        saved = (folder.groups / "state.json").exists()
-        self.fabric.barrier()  # all have looked before the first one writes
-        if not saved and self.fabric.is_global_zero:
-            say = functools.partial(progress.preparing, "grouping images")
+        say = functools.partial(progress.preparing, "grouping images")
+
+        def make() -> None:
             say(0.0)
             save_groups(folder.groups, find_groups(self.config, self.data, self.fabric.device, say))
-        self.fabric.barrier()
+
+        self.once(folder.groups, make)
         self._label_by(load_groups(folder.groups, self.num_images, self.config.values))
 
     def _label_by(self, groups: Tensor) -> None:

@@ -15,6 +15,37 @@ RIDGE = 1.0
 """Precision of the prior around what changes nothing: what few images say counts for little."""
 
 
+def calibrated_cross_entropy(odds: Float[Tensor, "m n"], labels: Int[Tensor, "m n"]) -> float:
+    """Of the labels, in nats per image, once the log-odds are calibrated with them.
+
+    Each attribute's is a mean over the images of which it is known; they are summed.
+
+    Args:
+        odds: log of q(on)/q(off), before calibration.
+        labels: 1 or 0, −1 where it is not known.
+
+    Example:
+        >>> odds = torch.tensor([-4.0, 4.0] * 1000).unsqueeze(1)  # sure, and no use
+        >>> round(calibrated_cross_entropy(odds, torch.tensor([0, 0, 1, 1] * 500).unsqueeze(1)), 2)
+        0.69
+    """
+    logits = _calibrated(fitted_calibration(odds, labels).double(), _inputs(odds.double()))
+    known = (labels >= 0).double()
+    on = (labels > 0).double()
+    each = F.binary_cross_entropy_with_logits(logits, on, reduction="none") * known
+    return float((each.sum(0) / known.sum(0).clamp_min(1)).sum())
+
+
+def _inputs(odds: Float[Tensor, "m n"]) -> Float[Tensor, "3 m n"]:
+    return torch.stack([-F.softplus(-odds), F.softplus(odds), torch.ones_like(odds)])
+
+
+def _calibrated(
+    parts: Float[Tensor, "3 n"], inputs: Float[Tensor, "3 m n"]
+) -> Float[Tensor, "m n"]:
+    return torch.einsum("in,imn->mn", parts, inputs)
+
+
 def fitted_calibration(
     odds: Float[Tensor, "m n"],
     labels: Int[Tensor, "m n"],
@@ -43,12 +74,12 @@ def fitted_calibration(
 
     odds, known = odds.double(), (labels >= 0).double()
     on = (labels > 0).double()
-    inputs = torch.stack([-F.softplus(-odds), F.softplus(odds), torch.ones_like(odds)])
+    inputs = _inputs(odds)
     start = np.repeat([[1.0], [1.0], [0.0]], odds.shape[1], axis=1)
 
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         parts = flat.reshape(start.shape)
-        logits = torch.einsum("in,imn->mn", torch.from_numpy(parts), inputs)
+        logits = _calibrated(torch.from_numpy(parts), inputs)
         each = F.binary_cross_entropy_with_logits(logits, on, reduction="none")
         slopes = torch.einsum("mn,imn->in", (logits.sigmoid() - on) * known, inputs)
         total = reduce(torch.cat([(each * known).sum().view(1), slopes.flatten()])).numpy()

@@ -21,6 +21,7 @@ class Stream(IntEnum):
     AUGMENTATION = 8
     WEIGHTS = 9
     GROUPS = 10
+    TRIALS = 11
 
 
 def derive_seed(seed: int, stream: Stream, *parts: int) -> int:

@@ -36,7 +36,8 @@ class RunFolder:
     """`config.json`, `metrics.jsonl`, `summary.json`, `report.html`, and `checkpoints`.
 
     Of these `last` is the state of the training, `best` the weights of the best validation, and
-    `start` the best of several starts; `groups` those that stand in for labels.
+    `start` the best of several starts; `groups` those that stand in for labels,
+    `trials` what was chosen before the first step.
 
     Args:
         path: the folder.
@@ -56,6 +57,7 @@ class RunFolder:
         self.best = self.path / "checkpoints" / "best"
         self.start = self.path / "checkpoints" / "start"
         self.groups = self.path / "checkpoints" / "groups"
+        self.trials = self.path / "checkpoints" / "trials"
 
     @contextlib.contextmanager
     def create(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -61,6 +62,7 @@ class Task(ABC):
         num_images: training images.
         kl_schedule: weight of the KL term by step.
         classes: of every value of a mixed model, once there are results; None: none were found.
+        tried: the distortion that short trainings chose, and by what; None: there were none.
     """
 
     model: Any
@@ -68,6 +70,7 @@ class Task(ABC):
     num_images: int
     kl_schedule: Schedule
     classes: list[int] | None = None
+    tried: dict[str, Any] | None = None
 
     def __init__(self, config: ResolvedConfig, fabric: Processes) -> None:
         self.config, self.fabric = config, fabric
@@ -123,6 +126,14 @@ class Task(ABC):
         Raises:
             RunError: what is there is damaged, or the folder cannot be written.
         """
+
+    def once(self, folder: Path, make: Callable[[], None]) -> None:
+        """Have the first process make what a run keeps in a folder, unless it is there."""
+        there = (folder / "state.json").exists()
+        self.fabric.barrier()  # all have looked before the first one writes
+        if not there and self.fabric.is_global_zero:
+            make()
+        self.fabric.barrier()
 
     def restart(self, start: int) -> None:
         """Give the model the initial weights of a start; data, order and noise stay as they are."""

@@ -213,6 +213,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
     summary = {
         **{split: metrics.to_dict() for split, metrics in results.items()},
         **({"classes": trainer.task.classes} if trainer.task.classes else {}),
+        **({"distortion": trainer.task.tried} if trainer.task.tried else {}),
         "best_epoch": trainer.position.best_epoch,
         "epochs": trainer.position.epoch,
         **({"start": trainer.position.start} if config.start_epochs else {}),
