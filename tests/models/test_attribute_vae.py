@@ -315,3 +315,26 @@ def test_distortion_covers_a_square_and_stays_in_range() -> None:
     strong = distorted(images, 1.0, generator=torch.Generator().manual_seed(0))
     assert 0 <= float(strong.min()) <= float(strong.max()) <= 1
     assert not strong.requires_grad
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+@pytest.mark.parametrize("sharpness", [0.0, 1.5])
+def test_classification_alone_is_that_of_the_whole(sharpness: float, averaged: bool) -> None:
+    model = make()
+    if averaged:
+        model.average = make().encoder.classifier.requires_grad_(False)
+        model.average[0].layers[0].bias.add_(0.3)  # type: ignore[index, union-attr, operator]
+    labels = torch.tensor([[1, 0, -1], [0, 1, 1]])
+    how = {"distortion": 0.5, "sharpness": sharpness, "patching": True, "mixing": True}
+    g = torch.Generator().manual_seed(5)
+    whole = model(pictures(), labelled=pictures(2, 3), labels=labels, generator=g, **how)
+    g = torch.Generator().manual_seed(5)
+    torch.randn(IMAGES, DIMENSIONS, generator=g, dtype=torch.float64)  # of the Gaussian code
+    told, known = model.classification_terms(pictures(), pictures(2, 3), labels, generator=g, **how)
+    torch.testing.assert_close(told, whole.consistency)
+    torch.testing.assert_close(known, whole.supervision)
+    own = model.encoder.classifier.parameters()
+    slopes = torch.autograd.grad(told.mean() + known.mean(), list(own))
+    assert all(bool(each.isfinite().all()) for each in slopes)
+    none, _ = model.classification_terms(pictures(), pictures(2, 3), labels, distortion=0)
+    assert torch.equal(none, torch.zeros(IMAGES, dtype=none.dtype))

@@ -185,7 +185,7 @@ def test_two_processes_give_the_gradient_of_one(tmp_path: Path, no_report: None)
 
 def test_two_processes_with_an_odd_image_and_one_label(tmp_path: Path, no_report: None) -> None:
     """Batches of 38, 38 and 4; a single label: one process has none."""
-    words = (*SMALL, "--labels", "1", "--epochs", "1", "--batch-size", "38")
+    words = (*SMALL, "--labels", "1", "--epochs", "1", "--batch-size", "38", "--trials", "2")
     first, second = two_processes(*words, "--run-dir", tmp_path / "run")
     assert (first.code, second.code) == (0, 0), (first, second)
 

@@ -19,12 +19,14 @@ from directmax.tool.jobs.job import Job
 from directmax.tool.jobs.kind import Estimate, Kind, Stage
 from directmax.tool.jobs.task import Task
 from directmax.tool.kinds.shared import flags, origin, small
+from directmax.tool.run.attribute_task import AttributeTask
 from directmax.tool.run.grouped import grouping_steps, time_groups
 from directmax.tool.run.make import Data
 from directmax.tool.run.processes import make_fabric
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.timing import time_training
 from directmax.tool.run.train import train
+from directmax.tool.run.trials import time_trials
 
 MAX_POINTS = 100
 """Of a curve; of longer ones every so many epochs is kept, and the last."""
@@ -73,7 +75,8 @@ class Training(Kind):
         step, validation = bench.seconds(_cost_key(config, data), measure)
         epoch = step * math.ceil(len(data.train) / config.batch_size)
         seconds = START_SECONDS + config.total_epochs * (epoch + validation)
-        return Estimate(epoch, seconds + _grouping(config, data, bench))
+        before = _grouping(config, data, bench) + _trials(config, data, bench)
+        return Estimate(epoch, seconds + before)
 
     def stage(self, job: Job, folder: Path) -> Stage:
         """From its metrics so far."""
@@ -158,6 +161,22 @@ def _grouping(config: ResolvedConfig, data: Data, bench: Bench) -> float:
     key = ("groups", len(data.train), math.prod(data.shape), config.values)
     start, step = bench.seconds(key, measure)
     return start + step * grouping_steps(config, data)
+
+
+def _trials(config: ResolvedConfig, data: Data, bench: Bench) -> float:
+    """Seconds in which the distortion is chosen before the training."""
+    if not config.trials or not isinstance(data, AttributeData):
+        return 0.0
+
+    def measure() -> tuple[float, float]:
+        task = AttributeTask(config, data, make_fabric(bench.device, 1, config.precision))
+        try:
+            return 0.0, time_trials(task.trials(), next(task.batches(0)).images)
+        finally:
+            task.close()
+
+    _, step = bench.seconds(("trials", *_cost_key(config, data)), measure)
+    return step * config.trials
 
 
 def _cost_key(config: ResolvedConfig, data: Data) -> Any:

@@ -7,6 +7,8 @@ labels differ after some hundred steps as they do at the end.
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +31,8 @@ FACTORS = (0.5, 1.0, 2.0)
 READ = 250
 """Images that are read at once for an evaluation."""
 MOST_ODDS = 30.0
+WARM_UP, TIMED = 2, 5
+"""Steps with which the time of a step is measured; the first ones are not counted."""
 
 
 class Labelled(NamedTuple):
@@ -146,6 +150,16 @@ def run_trials(
         trials.step(next(batches), number)
         if progress is not None:
             progress((number + 1) / steps)
+
+
+def time_trials(trials: Trials, images: Tensor) -> float:
+    """Seconds of a step of all networks, from a few steps on some images."""
+    times = []
+    for number in range(WARM_UP + TIMED):
+        began = time.perf_counter()
+        trials.step(images, number)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[WARM_UP:])
 
 
 def save_trials(folder: Path, tried: Sequence[float], scores: Sequence[float]) -> None:
