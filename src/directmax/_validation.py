@@ -153,7 +153,9 @@ def check_shape(name: str, value: object, axes: Sequence[str], minimum: int = 1)
 
 def _is_finite(value: numbers.Real) -> bool:
     """Whether a number is finite as a float: by a comparison, which torch.compile understands."""
-    return bool(abs(value) <= sys.float_info.max)  # type: ignore[operator]
+    if isinstance(value, numbers.Rational):  # an integer may have any number of digits
+        return bool(abs(value) <= sys.float_info.max)
+    return abs(float(value)) < math.inf  # not of the value: numpy would narrow the limit
 
 
 def check_positive(name: str, value: object) -> float:

@@ -242,6 +242,17 @@ def test_numbers_may_be_of_numpy() -> None:
         Direct(two_sided="no")  # type: ignore[arg-type]
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
+def test_infinite_numbers_of_numpy(kind: type) -> None:
+    assert Direct(kind(0.5)).epsilon == 0.5
+    for value in (kind("inf"), kind("nan")):
+        with pytest.raises(ValueError, match=r"^epsilon must be a finite number above 0"):
+            Direct(value)
+    with pytest.raises(ValueError, match=r"^epsilon must be a finite number above 0"):
+        Direct(10**400)
+
+
 def test_assignments_that_are_not_one_hot() -> None:
     coupled = PairwiseBinary(torch.zeros(1, 2), torch.ones(1, 1))
     for q in (Categorical(torch.zeros(1, 2, 2)), coupled):
