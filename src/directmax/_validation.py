@@ -154,7 +154,7 @@ def check_shape(name: str, value: object, axes: Sequence[str], minimum: int = 1)
 def _is_finite(value: numbers.Real) -> bool:
     """Whether a number is finite as a float: by a comparison, which torch.compile understands."""
     if isinstance(value, numbers.Rational):  # an integer may have any number of digits
-        return bool(abs(value) <= sys.float_info.max)
+        return bool(abs(value) <= sys.float_info.max)  # type: ignore[operator]
     return abs(float(value)) < math.inf  # not of the value: numpy would narrow the limit
 
 

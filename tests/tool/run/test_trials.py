@@ -52,8 +52,8 @@ def split(count: int, seed: int) -> AttributeSplit:
     return AttributeSplit(ImagesInMemory(images), labels)
 
 
-def faces() -> AttributeData:
-    parts = (split(count, seed) for seed, count in enumerate((60, 40, 20)))
+def faces(validation: int = 100) -> AttributeData:
+    parts = (split(count, seed) for seed, count in enumerate((60, validation, 20)))
     return AttributeData("mine", ("Low",), (1, SIDE, SIDE), *parts, "none")
 
 
@@ -121,6 +121,13 @@ def test_a_run_goes_on_with_what_was_chosen(tmp_path: Path) -> None:
     save_trials(folder.trials, [0.25, 0.5, 1.0], [3.0, 2.0, 1.0])
     more = train(other, folder.path, images=data, device="cpu", resume=True)
     assert more["distortion"]["chosen"] == 1
+
+
+def test_few_validation_labels_choose_nothing(tmp_path: Path) -> None:
+    summary = train(CONFIG, tmp_path / "run", images=faces(99), device="cpu")
+    assert "distortion" not in summary
+    assert summary["advice"][0].startswith("Distortion 0.5 was not chosen by short trainings")
+    assert not RunFolder(tmp_path / "run").trials.exists()
 
 
 def _interrupted(self: Any) -> None:

@@ -31,6 +31,7 @@ from directmax.tool.run.trials import (
     READ,
     Labelled,
     Trials,
+    enough_labels,
     load_trials,
     log_odds,
     run_trials,
@@ -121,7 +122,7 @@ class AttributeTask(Task):
 
     def prepare(self, folder: RunFolder, progress: Progress) -> None:
         """Choose the distortion by short trainings, in the first process."""
-        if self.config.trials:
+        if self.config.trials and enough_labels(self._validation_labels):
             say = functools.partial(progress.preparing, "choosing the distortion")
             self.once(folder.trials, lambda: save_trials(folder.trials, *self._try(say)))
             self.tried = load_trials(folder.trials, strengths(self.config))
@@ -148,8 +149,12 @@ class AttributeTask(Task):
             rows = self._rows_of_steps(steps, torch.Generator().manual_seed(seed))
             batches = (each.to(self.fabric.device) for each in stream.batches(rows))
             run_trials(trials, batches, steps, say)
-        part = self.data.validation
-        return trials.strengths, trials.scores(part, torch.arange(len(part))[:VALIDATION_IMAGES])
+        rows = torch.arange(len(self._validation_labels))
+        return trials.strengths, trials.scores(self.data.validation, rows)
+
+    @property
+    def _validation_labels(self) -> Tensor:
+        return self.data.validation.attributes[:VALIDATION_IMAGES]
 
     def _rows_of_steps(self, steps: int, generator: torch.Generator) -> Tensor:
         """Training images in random order, again and again, enough for some whole mini-batches."""
@@ -265,7 +270,8 @@ class AttributeTask(Task):
         starts: Sequence[Sequence[Mapping[str, Any]]],
     ) -> list[str]:
         """The distortion that was chosen, and attributes that something simpler finds better."""
-        return [*([trials_note(self.tried)] if self.tried else []), *attribute_advice(summary)]
+        note = [trials_note(self.distortion, self.tried)] if self.config.trials else []
+        return [*note, *attribute_advice(summary)]
 
     @torch.no_grad()
     def _calibrate(self) -> None:

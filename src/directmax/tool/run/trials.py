@@ -30,6 +30,8 @@ FACTORS = (0.5, 1.0, 2.0)
 """Of `--distortion`."""
 READ = 250
 """Images that are read at once for an evaluation."""
+FEWEST_LABELS = 100
+"""Validation images of which an attribute is known: from fewer nothing is chosen."""
 MOST_ODDS = 30.0
 WARM_UP, TIMED = 2, 5
 """Steps with which the time of a step is measured; the first ones are not counted."""
@@ -191,14 +193,28 @@ def load_trials(folder: Path, tried: Sequence[float]) -> dict[str, Any]:
     return {"chosen": tried[int(scores.argmin())], "cross_entropy": by_strength}
 
 
-def trials_note(tried: dict[str, Any]) -> str:
+def enough_labels(attributes: Int64[Tensor, "m n"]) -> bool:
+    """Whether validation labels are enough to choose by."""
+    return int((attributes >= 0).sum(0).min()) >= FEWEST_LABELS
+
+
+def trials_note(distortion: float, tried: dict[str, Any] | None) -> str:
     """What was chosen, and by what, for people.
 
+    Args:
+        distortion: that the run has.
+        tried: see `load_trials`; None where there were too few labels to choose by.
+
     Example:
-        >>> trials_note({"chosen": 0.5, "cross_entropy": {"0.25": 1.2, "0.5": 1.1}})
+        >>> trials_note(0.5, {"chosen": 0.5, "cross_entropy": {"0.25": 1.2, "0.5": 1.1}})
         'Distortion 0.5 was chosen by short trainings: cross-entropy of the validation labels \
 1.200 with 0.25, 1.100 with 0.5.'
     """
+    if tried is None:
+        return (
+            f"Distortion {distortion:g} was not chosen by short trainings: an attribute is known "
+            f"of fewer than {FEWEST_LABELS} validation images."
+        )
     found = ", ".join(f"{each:.3f} with {name}" for name, each in tried["cross_entropy"].items())
     return (
         f"Distortion {tried['chosen']:g} was chosen by short trainings: cross-entropy of the "
