@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,14 @@ from directmax.tool.kinds import train as kind
 from directmax.tool.run.interrupt import Interrupted
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.train import train
-from directmax.tool.run.trials import Labelled, Trials, load_trials, run_trials, save_trials
+from directmax.tool.run.trials import (
+    Labelled,
+    Trials,
+    load_trials,
+    run_trials,
+    save_trials,
+    trials_note,
+)
 
 SIDE = 12
 CONFIG = TrainConfig(
@@ -132,6 +140,21 @@ def test_few_validation_labels_choose_nothing(tmp_path: Path) -> None:
 
 def _interrupted(self: Any) -> None:
     raise KeyboardInterrupt
+
+
+def test_networks_that_diverge_are_not_chosen(tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, distortion=0.5).resolve()
+    trials = Trials(config, fresh, Labelled(lambda step: (None, None), None), torch.device("cpu"))
+    with torch.no_grad():
+        trials.models[0].average[1].bias.fill_(torch.nan)
+    scores = trials.scores(split(100, 8), torch.arange(100))
+    save_trials(tmp_path, trials.strengths, scores)
+    tried = load_trials(tmp_path, trials.strengths)
+    assert tried["cross_entropy"]["0.25"] is None
+    assert tried["chosen"] == 0.5  # it and 1 are equal
+    assert "none with 0.25, 0.6" in trials_note(0.5, tried)
+    save_trials(tmp_path, trials.strengths, [math.inf] * 3)
+    assert load_trials(tmp_path, trials.strengths)["chosen"] == 0.5
 
 
 @pytest.mark.parametrize(

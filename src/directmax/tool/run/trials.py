@@ -7,6 +7,7 @@ labels differ after some hundred steps as they do at the end.
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -104,9 +105,16 @@ class Trials:
             optimizer.step()
 
     def scores(self, part: AttributeSplit, rows: Int64[Tensor, " m"]) -> list[float]:
-        """Calibrated cross-entropy of the labels of images, by strength, nats per image."""
-        odds = (log_odds(model, part, rows, self.device) for model in self.models)
-        return [calibrated_cross_entropy(each, part.attributes[rows]) for each in odds]
+        """Calibrated cross-entropy of the labels of images, by strength, nats per image.
+
+        Infinite where the network has diverged.
+        """
+        labels, found = part.attributes[rows], []
+        for model in self.models:
+            odds = log_odds(model, part, rows, self.device)
+            right = bool(odds.isfinite().all())
+            found.append(calibrated_cross_entropy(odds, labels) if right else math.inf)
+        return found
 
 
 def strengths(config: ResolvedConfig) -> list[float]:
@@ -184,13 +192,16 @@ def load_trials(folder: Path, tried: Sequence[float]) -> dict[str, Any]:
     there, scores = tensors.get("distortion"), tensors.get("cross_entropy")
     wanted = torch.tensor(tried)
     right = there is not None and there.dtype == wanted.dtype and torch.equal(there, wanted)
-    if not right or scores is None or scores.shape != wanted.shape or not scores.isfinite().all():
+    if not right or scores is None or scores.shape != wanted.shape or scores.isnan().any():
         raise RunError(
             f"{folder} must hold the cross-entropies of distortions {', '.join(map(str, tried))}: "
             "restore it, or train into a new folder"
         )
-    by_strength = dict(zip(map("{:g}".format, tried), scores.tolist(), strict=True))
-    return {"chosen": tried[int(scores.argmin())], "cross_entropy": by_strength}
+    none = bool(scores.isinf().all())  # what the training itself makes of that, it will say
+    chosen = tried[len(tried) // 2 if none else int(scores.argmin())]
+    shown = [None if math.isinf(score) else score for score in scores.tolist()]
+    by_strength = dict(zip(map("{:g}".format, tried), shown, strict=True))
+    return {"chosen": chosen, "cross_entropy": by_strength}
 
 
 def enough_labels(attributes: Int64[Tensor, "m n"]) -> bool:
@@ -215,7 +226,10 @@ def trials_note(distortion: float, tried: dict[str, Any] | None) -> str:
             f"Distortion {distortion:g} was not chosen by short trainings: an attribute is known "
             f"of fewer than {FEWEST_LABELS} validation images."
         )
-    found = ", ".join(f"{each:.3f} with {name}" for name, each in tried["cross_entropy"].items())
+    found = ", ".join(
+        f"{'none' if each is None else f'{each:.3f}'} with {name}"
+        for name, each in tried["cross_entropy"].items()
+    )
     return (
         f"Distortion {tried['chosen']:g} was chosen by short trainings: cross-entropy of the "
         f"validation labels {found}."
