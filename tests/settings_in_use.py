@@ -18,6 +18,7 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "confidence": ({"data": "celeba", "model": "attributes", "labels": 10}, 0.9),
     "sharpness": ({"data": "celeba", "model": "attributes", "labels": 10}, 2.0),
     "patching": ({"data": "celeba", "model": "attributes", "labels": 10}, False),
+    "ramp": ({"data": "celeba", "model": "attributes", "labels": 10}, 7),
     "trials": ({"data": "celeba", "model": "attributes", "labels": 10}, 7),
     "mixing": ({"data": "celeba", "model": "attributes", "labels": 10}, False),
     "likelihood": ({"data": "celeba", "model": "attributes"}, "logistic"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from directmax.tool.config.defaults import TRIALS, default_trials
+from directmax.tool.config.defaults import RAMP, TRIALS, default_ramp, default_trials
 from directmax.tool.config.setting import setting
 
 _MODEL = ("attributes",)
@@ -107,6 +107,17 @@ class AttributeSettings:
         labels=_MODEL,
         since=5,
         before=0.95,
+    )
+    ramp: int = setting(
+        """Attributes model with labels: steps in which the weight of what images without label are
+        told rises from 0, as an untrained network says nothing of them; 0: it is whole at once.""",
+        default_ramp,
+        f"{RAMP}, or a quarter of a shorter training",
+        range=(0, 100_000_000),
+        models=_MODEL,
+        labels=_MODEL,
+        since=8,
+        before=0,
     )
     trials: int = setting(
         """Attributes model with labels: before the training, networks of q(z|x) alone are trained

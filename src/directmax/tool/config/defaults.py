@@ -22,6 +22,8 @@ LENGTH_OF_SEVERAL = 60_000
 """The same with several variables, where the bound falls for longer."""
 LENGTH_OF_ATTRIBUTES = 4_000
 """At least, with attributes: on few photographs 40 epochs would end while accuracy still rises."""
+RAMP = 300
+"""Steps, with attributes, in which images without label come to be told what q says of them."""
 TRIALS = 400
 """Steps, with attributes, after which cross-entropies of distortions differ as at the end."""
 FEWEST_EPOCHS = 120
@@ -121,11 +123,19 @@ def default_epochs(c: Any) -> int:
     return min(MOST_EPOCHS, max(fewest, math.ceil(length / steps)))
 
 
+def default_ramp(c: Any) -> int:
+    labelled = c.model == "attributes" and c.labels
+    return min(RAMP, _steps(c) // 4) if labelled else 0
+
+
 def default_trials(c: Any) -> int:
     if c.model != "attributes" or not c.labels or c.given("distortion") is not None:
         return 0
-    steps = c.epochs * math.ceil((c.num_images or _NUM_IMAGES) / c.batch_size)
-    return TRIALS if steps >= 10 * TRIALS else 0
+    return TRIALS if _steps(c) >= 10 * TRIALS else 0
+
+
+def _steps(c: Any) -> int:
+    return int(c.epochs * math.ceil((c.num_images or _NUM_IMAGES) / c.batch_size))
 
 
 def if_used(name: str, value: By) -> By:

@@ -21,7 +21,12 @@ from directmax.tool.run.attribute_scores import score_sums, scores_of
 from directmax.tool.run.attribute_yardsticks import attribute_advice, yardsticks
 from directmax.tool.run.calibration import fitted_calibration
 from directmax.tool.run.evaluation import Metrics, mean_metrics
-from directmax.tool.run.labelled import LABELLED_SHARE, LabelledBatches, labelled_rows
+from directmax.tool.run.labelled import (
+    LABELLED_SHARE,
+    LabelledBatches,
+    labelled_rows,
+    told_share,
+)
 from directmax.tool.run.processes import Processes
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.randomness import Stream, derive_seed
@@ -222,7 +227,8 @@ class AttributeTask(Task):
             shown = config.label_weight * terms.supervision.sum() + LABELLED_SHARE * decoded
             loss = loss + shown * each
             if terms.consistency is not None:
-                loss = loss + config.label_weight * terms.consistency.sum() * scale
+                told = told_share(step, config.ramp) * config.label_weight
+                loss = loss + told * terms.consistency.sum() * scale
             if terms.switched is not None:
                 share = len(batch.images) / max(1, len(terms.switched))
                 share *= SWITCHED_SHARE * config.label_weight

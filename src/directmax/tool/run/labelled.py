@@ -82,6 +82,24 @@ def labelled_rows(
         turn += 1
 
 
+def told_share(step: int, ramp: int) -> float:
+    """Share of its weight that the loss of what images without label are told has in a step.
+
+    What q(z|x) says before it has learned anything from labels would be confirmed, right or wrong.
+
+    Args:
+        step: from 0.
+        ramp: steps until it is whole.
+
+    Example:
+        >>> [told_share(step, 4) for step in range(5)], told_share(0, 0)
+        ([0.25, 0.5, 0.75, 1.0, 1.0], 1.0)
+
+    Reference: Laine and Aila 2017; Tarvainen and Valpola 2017 (ramp-up of consistency).
+    """
+    return min(1.0, (step + 1) / max(1, ramp))
+
+
 class LabelledBatches:
     """Mini-batches of labelled images, a function of the step alone, so that runs can be resumed.
 

@@ -24,6 +24,7 @@ from directmax.tool.data import AttributeSplit, ImageStream
 from directmax.tool.files import RunError
 from directmax.tool.run.calibration import calibrated_cross_entropy
 from directmax.tool.run.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from directmax.tool.run.labelled import told_share
 from directmax.tool.run.processes import used_precision
 from directmax.tool.run.randomness import Stream, derive_seed
 
@@ -101,7 +102,7 @@ class Trials:
                     tilt=self.labelled.tilt,
                 )
             optimizer.zero_grad(set_to_none=True)
-            (told.mean() + known.mean()).backward()
+            (told_share(number, c.ramp) * told.mean() + known.mean()).backward()
             optimizer.step()
 
     def scores(self, part: AttributeSplit, rows: Int64[Tensor, " m"]) -> list[float]:
