@@ -19,6 +19,7 @@ from directmax.tool.files import RunError
 from directmax.tool.jobs.bench import Bench, Images
 from directmax.tool.jobs.job import Job
 from directmax.tool.kinds import train as kind
+from directmax.tool.run.attribute_task import AttributeTask
 from directmax.tool.run.interrupt import Interrupted
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.train import train
@@ -94,6 +95,29 @@ def test_where_a_pixel_matters_much_distortion_is_worst() -> None:
     scores = trials.scores(split(400, 8), torch.arange(400))
     assert scores[0] < scores[2] / 1.5
     assert max(scores) < 0.7  # about log 2 at most: they are calibrated
+
+
+def test_an_untrained_network_tells_little() -> None:
+    fabric: Any = SimpleNamespace(global_rank=0, world_size=1, device=torch.device("cpu"))
+    losses = []
+    for ramp in (0, 1, 2, 4):
+        config = dataclasses.replace(CONFIG, ramp=ramp, trials=0).resolve(60)
+        task = AttributeTask(config, faces(), fabric)
+        batch = next(iter(task.batches(0)))
+        generator = torch.Generator().manual_seed(0)
+        found = task.loss(task.model, batch, 0, generator=generator)
+        losses.append(found.loss.item())
+        task.close()
+    assert losses[0] == losses[1]
+    assert losses[1] > losses[2]
+    first, half, quarter = losses[1:]
+    assert (first - half) / (first - quarter) == pytest.approx(0.5 / 0.75, rel=1e-3)
+
+
+def test_the_ramp_of_short_trainings_is_a_quarter() -> None:
+    ramps = [dataclasses.replace(CONFIG, epochs=e).resolve(60).ramp for e in (1, 8, 4000)]
+    assert ramps == [0, 6, 300]
+    assert dataclasses.replace(CONFIG, ramp=5).resolve(60).ramp == 5
 
 
 @pytest.mark.parametrize(
