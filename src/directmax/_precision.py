@@ -13,6 +13,13 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+NARROW = 2
+"""Columns of a map of which torch's strided convolutions in half precision are wrong on some CPUs.
+
+Seen on CPUs with matrix units (AMX), torch 2.13: results that are one column wide, and gradients
+there, are memory that nobody wrote, finite or NaN; float32 is right (pytorch/pytorch#169688).
+"""
+
 
 def widened(x: Tensor) -> Tensor:
     """`x` in float32 where it is of a half-precision type, else unchanged.

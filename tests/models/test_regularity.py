@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from directmax.models._distortion import turned
 from directmax.models._regularity import adversarial, divergence, indecision, shifted
 
 EXACT = {"rtol": 0, "atol": 1e-9}
@@ -96,3 +97,13 @@ def test_indecision_at_its_ends() -> None:
     one, none = sure[:1].expand(5, -1), torch.zeros(5, 4, dtype=torch.float64)
     for logits, expected in ((sure, -2 * math.log(4)), (one, 0.0), (none, -math.log(4))):
         torch.testing.assert_close(float(indecision(logits)), expected, **EXACT)
+
+
+@pytest.mark.parametrize("size", [(8, 1), (1, 8), (1, 1), (28, 28)])
+def test_half_precision_turns_images_as_float32(size: tuple[int, int]) -> None:
+    """Images come in bfloat16 where a training runs in it; places in it would be off."""
+    images = torch.rand(20, 1, *size).round()
+    for kind in (torch.bfloat16, torch.float16):
+        found = turned(images.to(kind), 1.0, generator=torch.Generator().manual_seed(0))
+        expected = turned(images, 1.0, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(found, expected.to(kind))

@@ -225,6 +225,20 @@ def test_logits_of_another_type_and_inference_mode(
             torch.testing.assert_close(table, expected[key], rtol=0, atol=0.02)
 
 
+def test_a_convolution_whose_maps_are_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch's, in bfloat16, returns memory that nobody wrote on CPUs that have matrix units."""
+    monkeypatch.setattr(module, "fast_bfloat16", lambda device: True)
+    grid = nn.Unflatten(1, (16, 40, 3))
+    decoder = nn.Sequential(nn.Flatten(), nn.Linear(N * K, 16 * 40 * 3), grid)
+    decoder.extend([nn.Conv2d(16, 32, 4, 2, 1), nn.Flatten(), nn.Linear(32 * 20, D)])
+    images, z = torch.rand(B, D).round(), Categorical(torch.randn(B, N, K)).sample()
+    exact = PlainReconstruction(decoder, images, reduced=False).single_change_losses(z)
+    for _ in range(5):
+        del [torch.full((2**power,), torch.nan) for power in range(4, 20) for _ in range(5)][:]
+        found = PlainReconstruction(decoder, images).single_change_losses(z)
+        torch.testing.assert_close(found, exact, rtol=0, atol=0.02)
+
+
 def test_what_does_not_fit() -> None:
     objective, z = problem("linear at the end", torch.float32, True)
     for call in (objective, objective.losses_and_changes):

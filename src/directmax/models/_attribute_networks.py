@@ -141,7 +141,7 @@ class AttributeEncoder(nn.Module):
         n = self.num_variables
         weight = self.row.weight
         shared = F.linear(features, weight[:, :-n], self.row.bias)  # (b, h), once
-        attribute_part = F.linear(2 * bits - 1, weight[:, -n:])
+        attribute_part = F.linear((2 * bits - 1).to(weight.dtype), weight[:, -n:])
         mean, log_variance = self.last(F.relu(shared + attribute_part)).chunk(2, -1)
         return mean, log_variance
 
@@ -185,5 +185,5 @@ class AttributeDecoder(nn.Module):
     ) -> Float[Tensor, "*s b channels height width"]:
         """Mean images."""
         both = torch.cat([code, (2 * bits - 1).to(code.dtype)], -1)
-        images: Tensor = self.layers(both.flatten(0, -2))
+        images: Tensor = self.layers(both.flatten(0, -2).to(self.layers.start.weight.dtype))
         return images.sigmoid().unflatten(0, both.shape[:-1])

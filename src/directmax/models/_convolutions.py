@@ -11,14 +11,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from directmax._precision import NARROW
 from directmax.models._normalized import NormalizedRectifier
 
 STAGES = 4
 """Halvings of height and width."""
 FEW_CHANNELS = 8
 """Of a result; fewer are not worth a matrix product's registers."""
-NARROW = 2
-"""Columns of a map of which torch's strided convolutions in bfloat16 are wrong on some CPUs."""
 
 
 def grid_of(height: int, width: int, stages: int = STAGES) -> tuple[int, int]:
@@ -43,11 +42,7 @@ def rectifier() -> nn.Module:
 
 
 def _is_narrow(maps: Tensor) -> bool:
-    """Whether torch may return memory that nobody wrote: half precision, CPU, one or two columns.
-
-    Seen on CPUs with matrix units (AMX), torch 2.13: results of stride 2 that are one column wide,
-    and gradients there, whether finite or NaN; float32 is right (pytorch/pytorch#169688).
-    """
+    """Whether torch may return memory that nobody wrote; see `NARROW`."""
     if maps.device.type != "cpu" or maps.shape[-1] > NARROW:
         return False
     return torch.is_autocast_enabled("cpu") or maps.dtype in (torch.bfloat16, torch.float16)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from directmax._precision import no_autocast
+from directmax._precision import no_autocast, widened
 from directmax._randomness import draw
 from directmax._validation import check_flag, check_float_tensor, check_number
 
@@ -48,12 +48,14 @@ def turned(
         >>> turned(torch.rand(5, 1, 8, 8), 0.5).shape
         torch.Size([5, 1, 8, 8])
     """
-    places = _affine(_draws(images, generator), strength, mirror)
+    wide = widened(images)  # half precision would move pixels, and autocast's images may have it
+    places = _affine(_draws(wide, generator), strength, mirror)
     if len(images) == 0:
         return images
-    with torch.no_grad(), no_autocast(images.device):  # half precision would move pixels
+    with torch.no_grad(), no_autocast(images.device):
         grid = F.affine_grid(places, list(images.shape), align_corners=False)
-        return F.grid_sample(images, grid, padding_mode=padding, align_corners=False)
+        moved = F.grid_sample(wide, grid, padding_mode=padding, align_corners=False)
+    return moved.to(images.dtype)
 
 
 def distorted(

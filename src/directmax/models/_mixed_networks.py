@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from directmax._precision import widened
 from directmax._validation import check_count
-from directmax.models._networks import trunk_layers
+from directmax.models._networks import check_pixels, trunk_layers
 from directmax.objectives import gaussian_kl
 
 FEATURES, ROW_FEATURES, ROW_HIDDEN = 200, 100, 66
@@ -109,19 +109,24 @@ class MixedEncoder(nn.Module):
             images: x.
             values: which row, from 0 to k − 1.
         """
-        rows = self._rows(self.base(images))
+        rows = self._rows(self._features(images))
         return self._gaussian(rows[torch.arange(len(rows), device=rows.device), values])
 
     def classify(self, images: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
         """Logits of z alone."""
-        logits: Tensor = self.discrete(self.base(images))
+        logits: Tensor = self.discrete(self._features(images))
         return logits
 
     def forward(self, images: Float[Tensor, "b d"]) -> MixedPosterior:
         """Parameters of q for every image."""
-        features = self.base(images)
+        features = self._features(images)
         logits = self.discrete(features).unsqueeze(-2)  # (b, 1, k)
         return MixedPosterior(logits, *self._gaussian(self._rows(features)))
+
+    def _features(self, images: Float[Tensor, "b d"]) -> Float[Tensor, "b f"]:
+        check_pixels(images, self.num_pixels, self)
+        features: Tensor = self.base(images)
+        return features
 
     def _rows(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b k r"]:
         rows: Tensor = self.rows(features)

@@ -285,7 +285,8 @@ class MixedVAE(nn.Module):
         mean, log_variance = self.encoder.row(images, labels)
         noise = draw(torch.randn, mean.shape, generator, dtype=mean.dtype, device=mean.device)
         row = mean + (0.5 * log_variance).exp() * noise
-        logits = self.decoder(z.transpose(-1, -2) * row.unsqueeze(-2))  # from (m, k, c)
+        matrix = z.transpose(-1, -2) * row.unsqueeze(-2)  # (m, k, c)
+        logits = self.decoder(matrix.to(self.decoder.first.weight.dtype))
         return bernoulli_loss(logits, images) + kl_weight * gaussian_kl(mean, log_variance)
 
     @torch.no_grad()

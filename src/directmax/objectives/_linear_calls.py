@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from directmax._kernels import over_rows
+from directmax._precision import NARROW
 
 _LINEAR = frozenset(
     {
@@ -43,6 +44,12 @@ class _Call:
     def reduced(self) -> Tensor:
         """The weight in bfloat16."""
         return self.weight.detach().bfloat16()
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it is a convolution that torch may do wrong in bfloat16."""
+        columns = self.result.shape[-1]
+        return self.function is not F.linear and columns <= NARROW and self.result.is_cpu
 
 
 class LinearCalls(TorchFunctionMode):
@@ -90,7 +97,8 @@ class MovedCalls(TorchFunctionMode):
     """A context for the same function at c changes of each of some rows, `(rows · c, …)`.
 
     An operation that does not fit the remembered one, of other sizes or another weight, is done as
-    always; one that does is exact but for the rounding of its change, whatever the rows mean.
+    always, as is a convolution that makes a narrow map; any other is exact but for the rounding of
+    its change, whatever the rows mean.
 
     Where the function ended with the last of the operations, that one gives zeros, which take no
     memory; if they are what the function then returns, its result has moved by `change`.
@@ -118,7 +126,8 @@ class MovedCalls(TorchFunctionMode):
         if func in _LINEAR and len(args) > 1 and _plain(*args[:2]) and self._left:
             call = self._left.pop()
             source = call.source[self._rows]
-            if call.function is func and call.weight is args[1] and _neighbours(args[0], source):
+            same = call.function is func and call.weight is args[1] and not call.is_narrow
+            if same and _neighbours(args[0], source):
                 change = _changed(call, source, args, kwargs)
                 if not (self._left or self._whole):
                     self._change, self._zeros = change, args[0].new_zeros(()).expand(change.shape)

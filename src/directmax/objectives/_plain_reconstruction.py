@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from directmax._precision import fast_bfloat16, no_autocast, widened
 from directmax._transforms import in_transforms
@@ -184,7 +184,7 @@ class PlainReconstruction:
         device = self.images.device
         remembers = remembers and self.reduced and fast_bfloat16(device)
         remembers = remembers and not torch.is_autocast_enabled(device.type)
-        rows = z.flatten(0, -3)
+        rows = _as_weights(self.decoder, z.flatten(0, -3))
         with LinearCalls() if remembers else nullcontext() as seen:
             logits = _checked(self.decoder(rows.clone()), rows)  # (m, d); it may write to z
         if seen is not None:
@@ -214,7 +214,7 @@ class PlainReconstruction:
         images, before = base.images[part], base.logits[part]
         change = self._by_difference(base, part, z)  # (p, c, d)
         if change is None:
-            rows = z.flatten(0, 1)
+            rows = _as_weights(self.decoder, z.flatten(0, 1))
             logits = widened(_checked(self.decoder(rows), rows)).unflatten(0, z.shape[:2])
             if self.loss is not bernoulli_loss:
                 return self.loss(logits.transpose(0, 1), images).T
@@ -226,7 +226,7 @@ class PlainReconstruction:
         """The change of the logits, where linear operations were remembered."""
         if base.seen is None:
             return None
-        rows = z.flatten(0, 1).clone()
+        rows = _as_weights(self.decoder, z.flatten(0, 1)).clone()
         with MovedCalls(base.seen, part) as moved:
             logits = self.decoder(rows)
         try:
@@ -274,8 +274,13 @@ def decoded(decoder: Any, z: Float[Tensor, "m n k"]) -> Float[Tensor, "m d"]:
     if is_factored(decoder):
         logits: Tensor = decoder.rest(decoder.first(z.flatten(1).to(decoder.first.weight.dtype)))
         return logits
-    weight = next(decoder.parameters(), z)
-    return _checked(decoder(z.to(weight.dtype)), z)
+    return _checked(decoder(_as_weights(decoder, z)), z)
+
+
+def _as_weights(decoder: object, z: Tensor) -> Tensor:
+    """Assignments in the type of a decoder's weights, also of a half-precision one."""
+    weight = next(decoder.parameters(), z) if isinstance(decoder, nn.Module) else z
+    return z.to(weight.dtype) if weight.is_floating_point() else z
 
 
 def _checked(logits: object, z: Tensor) -> Tensor:

@@ -175,7 +175,10 @@ def _program(name: str) -> tuple[Any, str, str | None]:
 
 
 def _check_values(arguments: list[str]) -> None:
-    """Refuse what tyro takes for nothing given: the word None, and a list without an entry."""
+    """Refuse what tyro takes for nothing given: the word None, a list without an entry, a file of
+    settings before another one."""
+    if sum(argument.partition("=")[0] == "--config" for argument in arguments) > 1:
+        raise UsageError("--config is given twice; expected one file: put all settings into it")
     command = COMMANDS.get(arguments[0])
     fields = [] if command is None else list(dataclasses.fields(command))
     for field in tuple(fields):  # settings are fields of one

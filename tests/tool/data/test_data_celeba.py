@@ -273,6 +273,8 @@ def test_one_table_beside_images_of_any_kind(tmp_path: Path) -> None:
             assert hat == values.get(words[number], -1)
             assert smile == number % 2
     assert sum(len(part) for part in parts) == len(words)
+    unknown = sum(word not in values for word in words)
+    assert data.understood.endswith(f"; not known: Hat of {unknown} images")
 
 
 @pytest.mark.parametrize("between", [";", "\t", '","'])

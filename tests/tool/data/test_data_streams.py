@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -228,6 +229,22 @@ def test_more_workers_than_cores_are_no_warning(monkeypatch: pytest.MonkeyPatch)
     with ImageStream(images, batch_size=2, workers=2) as stream, warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(list(stream.batches(torch.arange(4)))) == 2
+
+
+def test_no_workers_can_be_started(monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
+    """As where /dev/shm is missing or full: one line, and nothing at the collection of garbage."""
+
+    def missing() -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    later: list[object] = []
+    monkeypatch.setattr(torch.multiprocessing, "Queue", missing)
+    monkeypatch.setattr(sys, "unraisablehook", later.append)
+    with ImageStream(Numbered(), batch_size=5, workers=1) as stream:
+        message = fault(next, stream.batches(torch.arange(20)))
+    gc.collect()
+    assert "No such file or directory; is /dev/shm there" in message
+    assert not later
 
 
 def test_workers_leave_ctrl_c_to_the_program(tmp_path: Path) -> None:

@@ -111,6 +111,10 @@ def test_arrays_refused(tmp_path: Path, fault: Fault) -> None:
     assert "(40, 8, 6, 2)" in saved(x=np.stack([GREY, GREY], -1))
     assert "8×6" in saved(x_train=GREY, x_test=GREY.transpose(0, 2, 1))
     assert "no training images" in saved(x_test=GREY, x_valid=GREY)
+    objects = saved(x=GREY, labels=LABELS.astype(object))
+    assert "labels holds Python objects, which are never unpickled" in objects
+    assert "NaN" in saved(x_train=GREY / 255, x_test=np.where(GREY > 200, np.nan, GREY / 255))
+    assert "up to 1, and one up to 255" in saved(x_train=GREY, x_test=GREY / 255)
     np.save(tmp_path / "o.npy", np.array([None, 1]), allow_pickle=True)
     assert "never unpickled" in fault(ImageData.from_path, tmp_path / "o.npy")
     np.save(tmp_path / "o.npy", np.zeros(9, dtype=[("grey", "f4", (8, 6)), ("kind", "i8")]))
@@ -233,6 +237,13 @@ def test_labels_of_any_bytes(tmp_path: Path) -> None:
     data = ImageData.from_path(tmp_path / "odd.npz")
     assert data.label_names == (r"\x1b[31m\n", r"\xfe", r"\xff")
     assert data.understood.isprintable()
+
+
+def test_labels_beyond_integers(tmp_path: Path) -> None:
+    np.savez(tmp_path / "huge.npz", images=GREY, labels=LABELS * 1e300)
+    data = ImageData.from_path(tmp_path / "huge.npz")
+    assert data.label_names == ("0.0", "1e+300", "2e+300")
+    assert data.num_classes == 3
 
 
 def test_images_lie_as_they_are_seen(tmp_path: Path) -> None:

@@ -60,6 +60,12 @@ def test_data_of_ones_own_are_a_path(tmp_path: Path, name: str) -> None:
     assert not run.exists()
 
 
+def test_what_is_given_twice(tmp_path: Path) -> None:
+    """Of flags the last counts, so that a script may append some; a file would be lost whole."""
+    assert parsed("--values", 3, "--values", 4, "--refine", "--no-refine").values == 4
+    assert "--config is given twice" in refuse("train", "--config", "a.toml", "--config=b.toml")
+
+
 def test_words_of_yaml_that_are_no_words(tmp_path: Path) -> None:
     pytest.importorskip("yaml")
     file = tmp_path / "mine.yml"
@@ -99,6 +105,8 @@ ALIASES = f"[&a [x, x], {', '.join(f'&{b} [*{a}, *{a}]' for a, b in pairwise(asc
         ("a.toml", "[train]\nepochs = 3", "unknown setting 'train'"),
         ("a.toml", "epochs = ", "a.toml is no TOML"),
         ("a.toml", "batch-size = 3\nbatch_size = 3", "twice"),
+        ("a.json", '{"epochs": 3, "epochs": 4}', "a.json is no JSON: it has epochs twice"),
+        ("a.yaml", "epochs: 3\nepochs: 4\n", "a.yaml is no YAML: it has epochs twice"),
         ("a.toml", 'estimator = "dirct"', "did you mean 'direct'?"),
         ("a.toml", "temperature = 2.0", "a.toml"),
         ("a.toml", f"epsilon = 0x{'f' * 6000}", "a.toml: epsilon must be a finite number"),

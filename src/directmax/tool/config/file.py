@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def _parse(file: Path, kind: str) -> dict[str, Any]:
         if kind == ".toml":
             values: Any = tomllib.loads(text)
         elif kind == ".json":
-            values = json.loads(text)
+            values = json.loads(text, object_pairs_hook=_each_once)
         else:
             values = _parse_yaml(file, text)
     except RunError:
@@ -94,9 +94,22 @@ def _parse_yaml(file: Path, text: str) -> Any:
             f"{file} needs PyYAML: pip install 'directmax[yaml]', or write it as TOML"
         ) from None
     try:
+        whole = yaml.compose(text, Loader=yaml.SafeLoader)
+        if isinstance(whole, yaml.MappingNode):
+            _each_once([(key.value, None) for key, _ in whole.value])
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
+
+
+def _each_once(entries: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A table of entries, which readers of JSON and YAML make without a word of what is twice."""
+    found: dict[Any, Any] = {}
+    for key, value in entries:
+        if str(key) in found:
+            raise ValueError(f"it has {key} twice; leave one of them out")
+        found[str(key)] = value
+    return found
 
 
 def _checked(file: Path, values: Mapping[Any, Any], *, words: bool) -> dict[str, Any]:

@@ -176,9 +176,16 @@ def load_layout(layout: Layout, attributes: tuple[str, ...], size: int, name: st
         understood=(
             f"{len(files):,} images, the middle square as {size}×{size}; {len(table.names)} "
             f"attributes, of which {', '.join(attributes)}; {counts} for training, validation and "
-            f"test{' (drawn)' if layout.partition is None else ''}"
+            f"test{' (drawn)' if layout.partition is None else ''}{_unknown(attributes, values)}"
         ),
     )
+
+
+def _unknown(attributes: tuple[str, ...], values: Tensor) -> str:
+    """Of how many images an attribute is not known, in words; nothing where all are."""
+    counts = zip(attributes, (values < 0).sum(0).tolist(), strict=True)
+    lacking = [f"{attribute} of {count:,}" for attribute, count in counts if count]
+    return f"; not known: {', '.join(lacking)} images" if lacking else ""
 
 
 def find_layout(places: Places) -> Layout:

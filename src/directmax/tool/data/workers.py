@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from directmax.tool.data.errors import DataError
+from directmax._memory import is_out_of_memory
+from directmax.tool.data.errors import DataError, reason
 from directmax.tool.environment import ENDING
 from directmax.tool.helpers import StoppedProcesses, is_stopped, say
 
@@ -34,12 +35,12 @@ class Workers:
             loader: the DataLoader.
 
         Raises:
-            DataError: one of them has ended.
+            DataError: one of them has ended, or none can be started.
         """
         if self._watched:  # they are told of the next epoch, and must answer
             return self._wait(iter, loader)
         with _signals_wait(), no_advice_on_workers(), _raised_while_waiting():
-            batches = iter(loader)
+            batches = _started(loader)
         self._watched = list(getattr(batches, "_workers", ()))
         if self._watched:
             self._done = threading.Event()
@@ -90,6 +91,25 @@ class Workers:
             if not worker.is_alive():
                 return int(worker.pid)
         return None
+
+
+def _started(loader: Any) -> Any:
+    """Its iterator; one line where the system has no queues for processes, such as no /dev/shm."""
+    try:
+        return iter(loader)
+    except OSError as error:
+        if is_out_of_memory(error):
+            raise
+        trace = error.__traceback__
+        while trace is not None:  # half made, it would complain when it is collected
+            made = trace.tb_frame.f_locals.get("self")
+            if hasattr(made, "_shutdown_workers"):
+                made.__dict__.setdefault("_shutdown", True)
+            trace = trace.tb_next
+        raise DataError(
+            f"cannot start processes that read images: {reason(error)}; is /dev/shm there, with "
+            "space? Or read without them (--workers 0)"
+        ) from None
 
 
 def _wait(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.own.axes import number_first
 from directmax.tool.data.own.found import PARTS, Found, Part
-from directmax.tool.data.own.words import role_of, split_of, tokens
+from directmax.tool.data.own.words import is_names, role_of, split_of, tokens
 
 WOULD_BE_READ = (
     "expected images named x_train, train_data, images, x … and labels, if any, named y_train, "
@@ -66,7 +66,7 @@ def understand(
         key
         for key, array in arrays.items()
         if key not in used
-        and not _is_names(key)
+        and not is_names(key)
         and not any(_same_images(arrays[other], array) for other in used)
     ]
     if left:
@@ -94,10 +94,6 @@ def _upright(
             _check_counts(path, named.key, len(upright.images), key, len(values))
         parts[part] = Part(upright.images, values, named.key)
     return parts, list(dict.fromkeys(notes))
-
-
-def _is_names(key: str) -> bool:
-    return bool({"name", "names", "descr"} & set(tokens(key)))
 
 
 def _role(key: str, array: NDArray[Any]) -> str | None:

@@ -44,7 +44,8 @@ def classes_of(found: Found) -> Classes:
     if values.dtype.kind == "f":
         if not (np.isfinite(values).all() and (values == np.round(values)).all()):
             return Classes(None, (), "labels left out, as they are no whole numbers")
-        values = values.astype(np.int64)
+        if abs(values).max() < 2**63:  # others keep their values as names
+            values = values.astype(np.int64)
     kinds, numbers = np.unique(values, return_inverse=True)
     if len(kinds) > max(2, len(values) // 2):
         return Classes(None, (), f"labels left out, as {len(kinds):,} of them differ")

@@ -56,10 +56,11 @@ def range_of(path: Path, arrays: Sequence[NDArray[Any]]) -> Range:
     if not kinds <= set("biuf"):
         raise DataError(f"{path} holds images of type {arrays[0].dtype}; expected numbers")
     blocks = [block for array in arrays for block in _blocks(array)]
-    low = min(float(block.min()) for block in blocks)
-    high = max(float(block.max()) for block in blocks)
-    if not np.isfinite([low, high]).all():
+    lows, highs = ([float(end(block)) for block in blocks] for end in (np.min, np.max))
+    if not np.isfinite([*lows, *highs]).all():
         raise DataError(f"{path} holds NaN or infinite numbers; replace or leave out these images")
+    low, high = min(lows), max(highs)
+    _check_alike(path, arrays, high)
     floats = "f" in kinds
     ends = {low, high}
     whole = not floats or all((block == np.round(block)).all() for block in blocks)
@@ -86,6 +87,17 @@ def range_of(path: Path, arrays: Sequence[NDArray[Any]]) -> Range:
         f"{path} holds numbers from {low:g} to {high:g}; expected 0/1, 0 … 1, −1 … 1 or 0 … 255: "
         "scale them to 0 … 1"
     )
+
+
+def _check_alike(path: Path, arrays: Sequence[NDArray[Any]], high: float) -> None:
+    """Parts of 0 … 1 beside others of 0 … 255 would all be black."""
+    tops = [float(array.max()) for array in arrays]
+    if high > MOST_LEVELS and any(0 < top <= 1 for top in tops):
+        least = min(top for top in tops if top > 0)
+        raise DataError(
+            f"{path} has a part whose numbers go up to {least:g}, and one up to {high:g}; expected "
+            "one range for training, validation and test: scale all to 0 … 1"
+        )
 
 
 def _only(blocks: Sequence[NDArray[Any]], values: set[float]) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.own.files import available, check_fits, content, reading
+from directmax.tool.data.own.words import is_names, role_of
 from directmax.tool.files import read_bytes
 
 MOST_MEMBERS = 10_000
@@ -35,10 +36,10 @@ def read_npy(path: Path) -> NDArray[Any]:
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a `.npz` file by name, without those of no numbers.
+    """The arrays of a `.npz` file by name, without those of no numbers and of another use.
 
     Raises:
-        DataError: damaged, or too large.
+        DataError: damaged, too large, or images or labels that are no numbers.
     """
     with reading(path, "a NumPy archive"):
         packed = io.BytesIO(read_bytes(path, available()))
@@ -55,6 +56,8 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
                     array = _array(path, key, stream, member.file_size)
                 if not isinstance(array, str):
                     arrays[key] = array
+                elif role_of(key) is not None and not is_names(key):
+                    raise DataError(f"{path}: {key} holds {array}")
         return arrays
 
 

@@ -76,3 +76,13 @@ def role_of(name: str) -> str | None:
     if words & LABELS:
         return "labels"
     return "images" if words & IMAGES else None
+
+
+def is_names(name: str) -> bool:
+    """Whether a name is that of a list of names, or of a description.
+
+    Example:
+        >>> is_names("target_names"), is_names("target")
+        (True, False)
+    """
+    return bool({"name", "names", "descr"} & set(tokens(name)))
