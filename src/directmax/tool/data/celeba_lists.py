@@ -24,7 +24,7 @@ _WORDS |= {"-1": MINUS, "-1.0": MINUS, **dict.fromkeys(("", "nan", "na", "null",
 UNKNOWN = -1
 """Where it is not known whether an image has an attribute."""
 ADDRESS = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
-REPLACE = f"replace it with the one from {ADDRESS}"
+REPLACE = f"correct or replace it (CelebA's own is at {ADDRESS})"
 CORRECT = "correct it; an empty field stands for what is not known"
 
 
