@@ -193,6 +193,9 @@ def test_words_for_classes_of_a_table(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(lines(rows, ",", header))
     data = ImageData.from_path(tmp_path / "a.csv")
     assert data.label_names == ("no", "yes")
+    rows[:, 0] = ""
+    (tmp_path / "b.csv").write_text(lines(rows, ",", header))
+    assert "; 1 class ('')" in ImageData.from_path(tmp_path / "b.csv").understood
 
 
 class Items(torch.utils.data.Dataset):

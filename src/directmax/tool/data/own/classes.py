@@ -55,7 +55,7 @@ def classes_of(found: Found) -> Classes:
     ends = np.cumsum([len(each) for each in given.values() if each is not None])[:-1]
     parts = np.split(numbers.reshape(-1).astype(np.int64), ends)
     names = tuple(map(printable, names))
-    text = f"{len(names)} classes ({_shown(names)})"
+    text = f"{len(names)} class{'' if len(names) == 1 else 'es'} ({_shown(names)})"
     return Classes(dict(zip(given, parts, strict=True)), names, text)
 
 
@@ -66,5 +66,5 @@ def _plain(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _shown(names: tuple[str, ...]) -> str:
-    shown = [name if len(name) <= 20 else f"{name[:20]}…" for name in names]
+    shown = [(name if len(name) <= 20 else f"{name[:20]}…") or "''" for name in names]
     return ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", shown[-1]])
