@@ -323,7 +323,7 @@ def test_classification_alone_is_that_of_the_whole(sharpness: float, averaged: b
     model = make()
     if averaged:
         model.average = make().encoder.classifier.requires_grad_(False)
-        model.average[0].layers[0].bias.add_(0.3)  # type: ignore[index, union-attr, operator]
+        next(model.average.parameters()).add_(0.3)
     labels = torch.tensor([[1, 0, -1], [0, 1, 1]])
     how = {"distortion": 0.5, "sharpness": sharpness, "patching": True, "mixing": True}
     g = torch.Generator().manual_seed(5)

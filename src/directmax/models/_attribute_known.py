@@ -15,6 +15,8 @@ from directmax.distributions import DiscreteDistribution, observed_one_hot
 from directmax.estimators import LabelledDirect
 from directmax.models._attribute_networks import AttributeEncoder
 from directmax.models._attribute_prior import label_loss
+from directmax.models._attribute_terms import targets_of
+from directmax.models._distortion import distorted
 
 
 class Known(NamedTuple):
@@ -82,6 +84,40 @@ def labelled_images(
         labels, shape, dtype=like.dtype, device=like.device, validate=looked_at
     )
     return Known(images, observed, loss, mixed="means" if mixing else "")
+
+
+def shown_images(
+    images: Float[Tensor, "b channels height width"],
+    told: DiscreteDistribution,
+    labelled: Float[Tensor, "m channels height width"] | None,
+    labels: Int[Tensor, "m n"] | None,
+    supervision: LabelledDirect,
+    how: Shown,
+    *,
+    generator: torch.Generator | None,
+) -> list[Known]:
+    """Distorted images with what they are told, then, where given, labelled ones.
+
+    Args:
+        images: without label, in [0, 1]; left out with distortion 0.
+        told: q of these images.
+        labelled: in [0, 1].
+        labels: theirs, 0 or 1, −1 where unknown.
+        supervision: the loss of labels.
+        how: distortion, targets and mixtures.
+        generator: source of randomness.
+    """
+    seen = partial(distorted, strength=how.distortion, generator=generator)
+    known: list[Known] = []
+    if how.distortion > 0:
+        sure = loss_of_labels(supervision, generator)
+        targets = targets_of(told, how.sharpness, how.confidence, sure)
+        known.append(Known(seen(images), *targets, "patches" if how.patching else ""))
+    if labelled is not None and labels is not None:
+        labelled = seen(labelled, cover=False) if how.distortion > 0 else labelled
+        loss = loss_of_labels(supervision, generator, how.tilt)
+        known.append(labelled_images(labelled, labels, told, loss, mixing=how.mixing))
+    return known
 
 
 def known_losses(

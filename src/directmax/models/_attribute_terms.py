@@ -19,6 +19,8 @@ from directmax.distributions import (
 )
 from directmax.objectives import AttributeReconstruction, gaussian_kl
 
+Loss = Callable[[DiscreteDistribution, Tensor], Tensor]
+"""Of q(z|x) and what is known of z, a number an image."""
 MAX_STATES = 16
 """Settings that are decoded for the bound; with more, samples are."""
 
@@ -145,9 +147,6 @@ def told_loss(q: DiscreteDistribution, targets: Tensor) -> Float[Tensor, " b"]:
     """
     table = q.log_probs if isinstance(q, Categorical) else q.log_prob_table()
     return -(targets.exp() * table).flatten(1).sum(-1)
-
-
-Loss = Callable[[DiscreteDistribution, Tensor], Tensor]
 
 
 def targets_of(

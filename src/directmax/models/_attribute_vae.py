@@ -16,13 +16,7 @@ from directmax._randomness import draw
 from directmax._validation import check_callable, check_count, check_tensor
 from directmax.distributions import DiscreteDistribution
 from directmax.estimators import Estimator, LabelledDirect
-from directmax.models._attribute_known import (
-    Known,
-    Shown,
-    known_losses,
-    labelled_images,
-    loss_of_labels,
-)
+from directmax.models._attribute_known import Known, Shown, known_losses, shown_images
 from directmax.models._attribute_networks import AttributeDecoder, AttributeEncoder
 from directmax.models._attribute_prior import kl_to_prior
 from directmax.models._attribute_switched import switched_loss
@@ -30,14 +24,12 @@ from directmax.models._attribute_terms import (
     AttributeTerms,
     expected_parts,
     mean_gaussian_kl,
-    targets_of,
 )
 from directmax.models._bound import Bound
 from directmax.models._calibration import calibrated as calibrated_by
 from directmax.models._calibration import identity, with_both_sides, with_calibration
 from directmax.models._checks import check_estimator, check_parts, check_sizes
 from directmax.models._convolutions import channels_last
-from directmax.models._distortion import distorted
 from directmax.models._pixels import INITIAL_LOG_SCALE, SCALE_RATE
 from directmax.objectives import LIKELIHOODS, AttributeReconstruction, unit_pixels
 
@@ -260,9 +252,27 @@ class AttributeVAE(nn.Module):
         mixing: bool = False,
         tilt: Float[Tensor, " states"] | None = None,
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, " m"]]:
-        """`consistency` and `supervision` of `forward` alone, which takes a fraction of the time.
+        r"""−E_t[log q(z|x')] and −log q(labels|x) of `forward` alone, in a fraction of its time.
 
-        For the arguments see `forward`; with distortion 0 consistency is 0.
+        Nothing is reconstructed. t ∝ q(z|x)^s of the mean weights, x' is the image distorted. For
+        the arguments see `forward`; with distortion 0 the first is 0.
+
+        Returns:
+            `consistency` `(b,)` and `supervision` `(m,)` of `AttributeTerms`, in nats.
+
+        Raises:
+            TypeError, ValueError: images of another type or shape, labels that do not fit them.
+
+        Example:
+            >>> from directmax import LocalExpectation
+            >>> encoder = AttributeEncoder((3, 16, 16), 2, 8)
+            >>> decoder = AttributeDecoder((3, 16, 16), 2, 8)
+            >>> model = AttributeVAE(encoder, decoder, LocalExpectation())
+            >>> images = torch.randint(256, (5, 3, 16, 16), dtype=torch.uint8)
+            >>> labels = torch.tensor([[1, 0]])
+            >>> told, known = model.classification_terms(images, images[:1], labels, distortion=0.5)
+            >>> told.shape, known.shape
+            (torch.Size([5]), torch.Size([1]))
         """
         self._check(images, "images")
         images = channels_last(images)
@@ -281,20 +291,10 @@ class AttributeVAE(nn.Module):
         generator: torch.Generator | None,
         how: Shown,
     ) -> list[Known]:
-        """Distorted images, of which q(z|x) is told, then the labelled ones."""
-        seen = partial(distorted, strength=how.distortion, generator=generator)
-        known: list[Known] = []
-        if how.distortion > 0:
-            loss = loss_of_labels(self.supervision, generator)
-            targets = targets_of(told, how.sharpness, how.confidence, loss)
-            unit = seen(self._unit(images))
-            known.append(Known(unit, *targets, "patches" if how.patching else ""))
-        if labelled is not None and labels is not None:
-            unit = self._unit(labelled, "labelled")
-            unit = seen(unit, cover=False) if how.distortion > 0 else unit
-            loss = loss_of_labels(self.supervision, generator, how.tilt)
-            known.append(labelled_images(unit, labels, told, loss, mixing=how.mixing))
-        return known
+        """Images in [0, 1], of which q(z|x) is told, then the labelled ones, as they are shown."""
+        unit = None if labelled is None else self._unit(labelled, "labelled")
+        shown = (self._unit(images), told, unit, labels, self.supervision)
+        return shown_images(*shown, how, generator=generator)
 
     def _bound_terms(
         self,

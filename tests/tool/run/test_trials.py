@@ -120,6 +120,14 @@ def test_the_ramp_of_short_trainings_is_a_quarter() -> None:
     assert dataclasses.replace(CONFIG, ramp=5).resolve(60).ramp == 5
 
 
+@pytest.mark.parametrize("name", ["trials", "ramp"])
+def test_nothing_is_tried_or_told_without_distortion(name: str) -> None:
+    assert dataclasses.replace(CONFIG, trials=None, distortion=0.0).resolve(60).ramp == 0
+    changes: dict[str, Any] = {"trials": None, "distortion": 0.0, name: 5}
+    with pytest.raises(ValueError, match=rf"^--{name} 5 is for a --distortion above 0"):
+        dataclasses.replace(CONFIG, **changes).resolve(60)
+
+
 @pytest.mark.parametrize(
     ("changes", "steps"),
     [

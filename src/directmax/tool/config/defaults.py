@@ -124,12 +124,14 @@ def default_epochs(c: Any) -> int:
 
 
 def default_ramp(c: Any) -> int:
-    labelled = c.model == "attributes" and c.labels
+    labelled = c.model == "attributes" and c.labels and c.distortion
     return min(RAMP, _steps(c) // 4) if labelled else 0
 
 
 def default_trials(c: Any) -> int:
-    if c.model != "attributes" or not c.labels or c.given("distortion") is not None:
+    if c.model != "attributes" or not (c.labels and c.distortion):
+        return 0
+    if c.given("distortion") is not None:
         return 0
     return TRIALS if _steps(c) >= 10 * TRIALS else 0
 
