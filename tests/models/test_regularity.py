@@ -48,6 +48,17 @@ def test_against_the_worst_of_many_steps() -> None:
         assert float(value.detach()) > 1.5 * float(values.mean())
 
 
+@pytest.mark.parametrize("sure", [40.0, 50.0, 60.0, 80.0, 95.0, 200.0])
+def test_the_step_has_its_length_however_sure_q_is(sure: float) -> None:
+    """The square of a slope of e⁻⁵⁰ is 0 in float32; a slope of 0 gives a step of 0."""
+    layer, images = nn.Linear(4, 3), torch.rand(50, 4)
+    with torch.no_grad():
+        layer.bias.copy_(torch.tensor([0.0, 0.0, sure]))
+    length = (adversarial(layer, images, layer(images), 0.5) - images).norm(dim=-1)
+    torch.testing.assert_close(length, torch.where(length > 0, 0.5, 0.0))
+    assert sure > 60 or bool((length > 0).all())
+
+
 def test_the_target_is_a_constant() -> None:
     """The gradient against finite differences of the cross-entropy."""
     target = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
