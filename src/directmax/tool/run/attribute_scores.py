@@ -52,7 +52,8 @@ def scores_of(sums: Float[Tensor, "n m"], names: Sequence[str]) -> dict[str, dic
     - calibration_error: Σ_bins (images in bin)/(images) · |mean p − share that is on|, of ten
       equally wide bins of p (Naeini et al. 2015);
     - reliability: of every bin with images, its mean p, share that is on, and number of images;
-    - majority: accuracy of always the more frequent value.
+    - majority: accuracy of always the more frequent value;
+    - images: of how many the attribute is known.
 
     Example:
         >>> sums = score_sums(torch.tensor([[0.95], [0.75], [0.4]]), torch.tensor([[1], [0], [-1]]))
@@ -78,6 +79,7 @@ def scores_of(sums: Float[Tensor, "n m"], names: Sequence[str]) -> dict[str, dic
             "calibration_error": float((p - positive).abs().sum() / count),
             "reliability": reliability.tolist(),
             "majority": max(on, count - on) / count,
+            "images": round(count),
         }
     return found
 

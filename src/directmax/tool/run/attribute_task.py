@@ -31,6 +31,7 @@ from directmax.tool.run.processes import Processes
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.randomness import Stream, derive_seed
 from directmax.tool.run.run_folder import RunFolder
+from directmax.tool.run.selection import standard_error
 from directmax.tool.run.task import Batch, StepLoss, Task
 from directmax.tool.run.trials import (
     READ,
@@ -374,9 +375,11 @@ def evaluate_attributes(
 def _with_scores(metrics: Metrics, scores: dict[str, dict[str, Any]]) -> Metrics:
     """Metrics with the accuracy of every attribute, beside that of always its frequent value."""
     accuracies = {name: each["accuracy"] for name, each in scores.items()}
+    error = standard_error([(each["accuracy"], each["images"]) for each in scores.values()])
     return dataclasses.replace(
         metrics,
         accuracy=sum(accuracies.values()) / max(1, len(accuracies)),
+        accuracy_error=error,
         attributes=accuracies,
         majority={name: each["majority"] for name, each in scores.items()},
         scores=scores,

@@ -13,6 +13,7 @@ from directmax._precision import sum_dtype
 from directmax.models import MixedVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.run.evaluation import Metrics
+from directmax.tool.run.selection import standard_error
 
 BATCH = 4096
 
@@ -93,9 +94,12 @@ def confusion_of(
 def with_accuracy(
     metrics: Metrics, counts: Int64[Tensor, "classes k"], classes: Int64[Tensor, " k"]
 ) -> Metrics:
-    """Metrics with the accuracy and the confusion matrix added; see `confusion_of`."""
+    """Metrics with accuracy, its standard error and the confusion matrix; see `confusion_of`."""
     confusion, accuracy = confusion_of(counts, classes)
-    return dataclasses.replace(metrics, accuracy=accuracy, confusion=confusion)
+    error = standard_error([(accuracy, int(counts.sum()))])
+    return dataclasses.replace(
+        metrics, accuracy=accuracy, accuracy_error=error, confusion=confusion
+    )
 
 
 def classes_of(config: ResolvedConfig, counts: Int64[Tensor, "classes k"]) -> Int64[Tensor, " k"]:

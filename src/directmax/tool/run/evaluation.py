@@ -103,6 +103,12 @@ def epoch_validation(
     return Validation(images[:count], min(most, states - 1), QUICK_SAMPLES)
 
 
+OPTIONAL = frozenset(
+    ("accuracy", "accuracy_error", "confusion", "attributes", "majority", "scores", "amortized")
+)
+"""Metrics that not every model has."""
+
+
 @dataclass(frozen=True)
 class Metrics:
     """Means over images, in nats per image.
@@ -117,6 +123,8 @@ class Metrics:
         valid: False where `bound` is that quantity, for want of anything better.
         accuracy: mixed model: share of the images whose most probable value is their label's; with
             attributes the mean of their accuracies.
+        accuracy_error: its standard error, from the number of images, attributes taken for
+            independent.
         confusion: mixed model: images by class (rows) and predicted class (columns); a value that
             stands for no class has the last column.
         attributes: share of the images in which the most probable value of an attribute is right,
@@ -134,6 +142,7 @@ class Metrics:
     authors: float | None
     valid: bool
     accuracy: float | None = None
+    accuracy_error: float | None = None
     confusion: list[list[int]] | None = None
     attributes: dict[str, float] | None = None
     majority: dict[str, float] | None = None
@@ -142,8 +151,7 @@ class Metrics:
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dictionary; without what the model has not."""
-        optional = ("accuracy", "confusion", "attributes", "majority", "scores", "amortized")
-        absent = {name for name in optional if getattr(self, name) is None}
+        absent = {name for name in OPTIONAL if getattr(self, name) is None}
         return {name: value for name, value in self.__dict__.items() if name not in absent}
 
 

@@ -21,6 +21,7 @@ from directmax.tool.run.processes import Alone
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.randomness import Stream
 from directmax.tool.run.run_folder import RunFolder, of_start
+from directmax.tool.run.selection import keep_better
 from directmax.tool.run.starts import Starts
 from directmax.tool.run.state import Position, TrainingState
 from directmax.tool.run.task import Batch, Task
@@ -248,12 +249,8 @@ class Trainer:
         if not math.isfinite(validation.bound):
             raise self._diverged(self.steps_per_epoch, "validation bound")
         position.epoch, position.step, position.seconds = position.epoch + 1, 0, 0.0
-        # With labels accuracy is what is wanted; of epochs that are level in it, the best bound.
-        accuracy = [-(validation.accuracy or 0.0)] if self.config.labels else []
-        score = [*accuracy, validation.bound]
-        improved = position.best_score is None or score < position.best_score
-        if improved:
-            position.best_score, position.best_epoch = score, position.epoch
+        labelled = bool(self.config.labels)
+        improved = keep_better(position, validation, labelled=labelled)
         if self.log is not None:  # the first process writes
             if improved:
                 weights = self.model.state_dict()
@@ -265,7 +262,8 @@ class Trainer:
         self._unsaved = True
         if position.epoch == self.config.start_epochs:  # one that is continued goes on from there
             self._write_rest()
-            self._end_start(score)
+            accuracy = [-(validation.accuracy or 0.0)] if labelled else []
+            self._end_start([*accuracy, validation.bound])
             self._save_rest()
         elif time.perf_counter() - self._saved_at >= SECONDS_BETWEEN_SAVES:
             self._save_rest()

@@ -107,7 +107,7 @@ def _source(data: Data) -> str:
 
 
 def _lead(config: ResolvedConfig, summary: dict[str, Any]) -> str:
-    chosen = "accuracy" if config.labels else "bound"
+    chosen = "accuracy (of level epochs the bound)" if config.labels else "bound"
     return (
         f"{_length(config, summary)}, seed {config.seed}; the best validation {chosen}, epoch "
         f"{summary['best_epoch']}, chose the weights. {summary['seconds_per_epoch']:.2f} s an "

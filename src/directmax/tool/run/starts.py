@@ -39,7 +39,7 @@ class Starts:
                 state.save(self.folder.start, load_checkpoint(self.folder.best).part("model"))
         if position.start + 1 < self.config.starts:
             position.start, position.epoch = position.start + 1, 0
-            position.best_epoch, position.best_score = 0, None
+            position.best_epoch, position.best_score, position.most_accurate = 0, None, None
             self.task.restart(position.start)
             state.optimizer.state.clear()
             return None
@@ -47,7 +47,7 @@ class Starts:
         checkpoint = load_checkpoint(self.folder.start)
         state.restore(checkpoint, self.folder.start)
         chosen = Position.of(checkpoint, self.folder.start)
-        for name in ("start", "best_epoch", "best_score"):
+        for name in ("start", "best_epoch", "best_score", "most_accurate"):
             setattr(position, name, getattr(chosen, name))
         if self.fabric.is_global_zero:
             state.save_weights(self.folder.best, checkpoint.part("best"))

@@ -34,6 +34,7 @@ class Position:
     step: int = 0
     best_epoch: int = 0
     best_score: list[float] | None = None  # of no epoch yet; lower is better, the first counts most
+    most_accurate: list[float] | None = None  # highest accuracy, its standard error; with labels
     seconds: float = 0.0  # spent on the steps of this epoch before it was stopped
     start: int = 0  # that is trained
     start_score: list[float] | None = None  # of the best start

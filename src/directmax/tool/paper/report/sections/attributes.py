@@ -20,7 +20,8 @@ from directmax.tool.paper.report.sections.labels import picture_name
 
 NOTE = (
     "Test images, per cent, higher is better; the bound in nats per image, lower is better; "
-    "mean ± standard deviation over seeds, of the epoch with the best validation accuracy."
+    "mean ± standard deviation over seeds, of the epoch with the best validation bound among those "
+    "level in accuracy."
 )
 PICTURE = (
     "Each row: a test image, its reconstruction, and its Gaussian code decoded with the attributes "
