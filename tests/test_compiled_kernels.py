@@ -44,7 +44,8 @@ for kind in (torch.float32, torch.float64):
 }
 
 
-@pytest.mark.parametrize("name", ["losses", pytest.param("moments", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_compiled_and_loaded_alike(name: str, tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
 

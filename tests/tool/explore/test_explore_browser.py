@@ -19,7 +19,10 @@ from directmax.tool.explore.model import codes_of, decoded
 from directmax.tool.run.codes import inferred
 from page_checks import CONTRASTS, NAMES, WINDOWS, check_theme, check_width, picture
 
-pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
+]
 
 HOSTILE = "</script><img src=x onerror=alert(1)>{{ 7*7 }}"
 

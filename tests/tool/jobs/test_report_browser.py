@@ -11,7 +11,10 @@ import pytest
 from browser import Browser, find_chromium
 from page_checks import CONTRASTS, NAMES, WINDOWS, check_theme, check_width, picture
 
-pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -185,6 +185,7 @@ def test_two_processes_give_the_gradient_of_one(tmp_path: Path, no_report: None)
         assert two[split]["bound"] == pytest.approx(one[split]["bound"], rel=2e-3)
 
 
+@pytest.mark.slow
 def test_two_processes_with_an_odd_image_and_one_label(tmp_path: Path, no_report: None) -> None:
     """Batches of 38, 38 and 4; a single label: one process has none."""
     words = (*SMALL, "--labels", "1", "--epochs", "1", "--batch-size", "38", "--trials", "2")

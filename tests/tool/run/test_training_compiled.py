@@ -31,9 +31,8 @@ def assert_same(one: Path, two: Path) -> None:
     assert second["test"]["bound"] == pytest.approx(first["test"]["bound"], rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n == "direct" else pytest.mark.slow) for n in VARIANTS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
 def test_as_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """What the compiler captures, without the minute that it takes to compile it."""
     torch._dynamo.reset()

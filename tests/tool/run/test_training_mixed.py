@@ -244,7 +244,11 @@ def test_labels_help(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "extra",
-    [("--estimator", "gumbel-softmax"), ("--estimator", "exact"), ("--binarize", "dynamic")],
+    [
+        ("--binarize", "dynamic"),
+        pytest.param(("--estimator", "gumbel-softmax"), marks=pytest.mark.slow),
+        pytest.param(("--estimator", "exact"), marks=pytest.mark.slow),
+    ],
 )
 def test_resumed_as_if_undisturbed(tmp_path: Path, extra: tuple[str, ...], no_report: None) -> None:
     import os

@@ -32,6 +32,7 @@ def test_it_stops_and_says_so(tmp_path: Path) -> None:
     assert text == f"{len(lines)} of 300 epochs (no better one in the last {PATIENCE})"
 
 
+@pytest.mark.slow
 def test_an_interruption_does_not_change_when(tmp_path: Path) -> None:
     arguments = (*RUN, *PLAIN, "--patience", PATIENCE)
     succeed(*arguments, "--run-dir", tmp_path / "whole")

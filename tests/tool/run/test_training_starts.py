@@ -87,7 +87,7 @@ def test_the_best_is_continued_as_if_it_were_alone(whole: Path, tmp_path: Path) 
     assert not (whole / "checkpoints" / "start").exists()
 
 
-@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize("resumed", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_best_epoch_may_be_before_the_choice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: bool
 ) -> None:
