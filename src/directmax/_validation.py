@@ -34,6 +34,14 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
+def _kind(value: object) -> str:
+    """The type of what is no tensor, for a message."""
+    kind = type(value)
+    if kind.__module__ == "torch.fx.proxy":
+        return f"a {kind.__name__} of torch.fx, which cannot be checked; use torch.export.export"
+    return kind.__name__
+
+
 def check_dense(name: str, value: Tensor) -> None:
     """Refuse a sparse tensor, which most operations do not take."""
     if value.layout is not torch.strided:
@@ -56,7 +64,7 @@ def check_float_tensor(
         ValueError: another number of axes, or a non-finite entry.
     """
     if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+        raise TypeError(f"{name} must be a torch.Tensor, got {_kind(value)}")
     if not value.is_floating_point() or value.dtype.itemsize < 2:  # 8 bits are for storage
         raise TypeError(f"{name} must be floating point, got {value.dtype}; convert with .float()")
     check_dense(name, value)
@@ -96,7 +104,7 @@ def check_tensor(name: str, value: object, ending: tuple[int, ...], axes: str) -
         ValueError: another shape.
     """
     if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+        raise TypeError(f"{name} must be a torch.Tensor, got {_kind(value)}")
     if value.is_complex():
         raise TypeError(f"{name} must be of real numbers, got {value.dtype}")
     check_dense(name, value)
@@ -119,7 +127,7 @@ def check_broadcast(names: str, first: Tensor, second: Tensor) -> None:
 def check_real(name: str, value: object) -> Tensor:
     """Return `value` if it is a floating-point tensor, of any shape."""
     if not isinstance(value, Tensor) or not value.is_floating_point():
-        got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        got = value.dtype if isinstance(value, Tensor) else _kind(value)
         raise TypeError(f"{name} must be a floating-point tensor, got {got}")
     check_dense(name, value)
     return value

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from directmax._masks import binary_potentials, check_masked, chosen, may_forbid
 from directmax._precision import no_autocast
+from directmax._transforms import refuse_traced
 from directmax._validation import check_flag, check_float_tensor, check_tensor
 from directmax.distributions._enumeration import (
     DEFAULT_MAX_STATES,
@@ -47,6 +48,7 @@ class Categorical(LinearPotentials):
     """
 
     def __init__(self, logits: Float[Tensor, "b n k"], *, validate: bool = True) -> None:
+        refuse_traced("Categorical")
         self.validate = check_flag("validate", validate)
         axes = ("batch", "variables", "values")
         check_float_tensor("logits", logits, axes, finite=False)

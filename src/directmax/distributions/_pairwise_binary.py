@@ -13,6 +13,7 @@ from torch import Tensor
 from directmax._choices import check_choice
 from directmax._masks import binary_potentials, check_masked
 from directmax._precision import no_autocast, widened
+from directmax._transforms import OUTSIDE, readable, refuse_recorded
 from directmax._validation import (
     check_count,
     check_flag,
@@ -96,6 +97,7 @@ class PairwiseBinary(PairwisePotentials):
         perturbation: Perturbation = "unary",
         validate: bool = True,
     ) -> None:
+        refuse_recorded("PairwiseBinary", OUTSIDE)
         if isinstance(unary, Tensor) and unary.ndim == 2:
             unary = binary_potentials("unary", unary)
         if isinstance(unary, Tensor) and unary.is_meta:
@@ -110,7 +112,8 @@ class PairwiseBinary(PairwisePotentials):
         self.dtype, self.device = self.unary.dtype, unary.device
         self.solver = choose_solver(solver)
         self.perturbation, self.validate = perturbation, check_flag("validate", validate)
-        self.forbids = unary.device.type != "cpu" or bool((self.unary == -torch.inf).any())
+        looked_at = unary.device.type == "cpu" and readable(self.unary)
+        self.forbids = not looked_at or bool((self.unary == -torch.inf).any())
         self._cached: Moments | None = None
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from directmax._masks import allowed, binary_potentials, check_masked, without_infinities
+from directmax._transforms import OUTSIDE, refuse_recorded
 from directmax._validation import (
     check_callable,
     check_count,
@@ -95,6 +96,7 @@ class PerturbedArgmax(StructuredPotentials):
         if isinstance(maximise, Structure):
             self._set(unary, maximise, validate)
             return
+        refuse_recorded("PerturbedArgmax", OUTSIDE)
         self.structure = None
         if isinstance(unary, Tensor) and unary.ndim == 2:
             unary = binary_potentials("unary", unary)

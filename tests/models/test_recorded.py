@@ -1,0 +1,105 @@
+"""Recorded by torch.export or torch.jit.trace: the same numbers, or one line that refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from directmax import Categorical, Direct, ImplicitMLE, PerturbedArgmax, Rebar
+from directmax.models import (
+    ChainEncoder,
+    Decoder,
+    DiscreteVAE,
+    Encoder,
+    ImageDecoder,
+    PairwiseEncoder,
+    StructuredEncoder,
+)
+from directmax.structures import Subsets
+
+PIXELS = 12
+
+
+class Recorded(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def total(z: Tensor) -> Tensor:
+    return ((z * torch.arange(6.0).view(3, 2)).sum((-2, -1)) - 1.3) ** 2
+
+
+def test_a_model_is_exported_with_its_gradient() -> None:
+    """Compiled code for candidates, and looks at values, are left out."""
+    torch.manual_seed(0)
+    model = DiscreteVAE(Encoder(PIXELS, 3, 4), Decoder(3, 4, PIXELS), Direct(1.0), reduced=False)
+    images = torch.rand(5, PIXELS).round()
+    program = torch.export.export(model, (images,)).module()
+    found = []
+    for each in (model, program):
+        torch.manual_seed(1)
+        reconstruction, kl = (each(1 - images)[i] for i in (0, 1))
+        loss = (reconstruction + kl).sum()
+        found.append((loss, *torch.autograd.grad(loss, list(each.parameters()))))
+    assert len(found[0]) > 5
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_logits_that_are_looked_at() -> None:
+    """A check cannot become part of what is recorded."""
+    logits = torch.linspace(-1, 1, 12).view(2, 3, 2)
+    module = Recorded(lambda x: Categorical(x).entropy())
+    program = torch.export.export(module, (logits,)).module()
+    torch.testing.assert_close(program(2 * logits), module(2 * logits))
+
+
+REFUSED = {
+    "pairwise": (PairwiseEncoder(PIXELS, 3), "PairwiseBinary cannot be recorded"),
+    "chain": (ChainEncoder(PIXELS, 3, 2), "Chain with transitions cannot be recorded"),
+    "subset": (StructuredEncoder(PIXELS, Subsets(3, 2)), "Gibbs cannot be recorded"),
+    "argmax": (
+        Recorded(lambda x: PerturbedArgmax(x, Subsets(PIXELS, 2)).mode()),
+        "PerturbedArgmax cannot be recorded",
+    ),
+    "rsample": (
+        Recorded(lambda x: ImplicitMLE().rsample(Categorical.binary(x))),
+        "the gradient of rsample cannot be recorded",
+    ),
+    "rebar": (
+        Recorded(lambda x: Rebar()(Categorical.binary(x[:, :3]), total).loss),
+        "what differentiates f itself cannot be recorded",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    module, message = REFUSED[name]
+    with pytest.raises(TypeError, match=message):
+        torch.export.export(module, (torch.rand(2, PIXELS),))
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's: the tracer is deprecated
+def test_traced() -> None:
+    """Networks are; of a distribution the sizes would be no numbers."""
+    z = torch.eye(4).expand(5, 4, 4).contiguous()
+    decoder = ImageDecoder(4, 4, (8, 8), width=2)
+    torch.testing.assert_close(torch.jit.trace(decoder, (z,))(z[:2]), decoder(z[:2]))
+    module = Recorded(lambda x: Categorical.binary(x).sample())
+    with pytest.raises(TypeError, match=r"Categorical does not work under torch\.jit\.trace"):
+        torch.jit.trace(module, (torch.zeros(2, 3),))
+
+
+def test_symbols_are_named() -> None:
+    with pytest.raises(TypeError, match=r"got a Proxy of torch\.fx, .*use torch\.export"):
+        torch.fx.symbolic_trace(Encoder(PIXELS, 3, 4))
