@@ -8,13 +8,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from directmax import Categorical, Direct, ImplicitMLE, PerturbedArgmax, Rebar
+from directmax import (
+    Categorical,
+    Direct,
+    ImplicitMLE,
+    LocalExpectation,
+    PerturbedArgmax,
+    Rebar,
+    Reconstruction,
+    refine,
+)
 from directmax.models import (
+    AttributeEncoder,
     ChainEncoder,
     Decoder,
     DiscreteVAE,
     Encoder,
     ImageDecoder,
+    MixedEncoder,
+    MixedVAE,
     PairwiseEncoder,
     StructuredEncoder,
 )
@@ -61,6 +73,33 @@ def test_logits_that_are_looked_at() -> None:
     module = Recorded(lambda x: Categorical(x).entropy())
     program = torch.export.export(module, (logits,)).module()
     torch.testing.assert_close(program(2 * logits), module(2 * logits))
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_what_depends_on_numbers() -> None:
+    """How long a search goes on, and which codes have weight: all are looked at."""
+    torch.manual_seed(0)
+    images, decoder = torch.rand(4, PIXELS).round(), Decoder(3, 4, PIXELS)
+    f = Reconstruction(decoder, images, reduced=False)
+    search = Recorded(lambda x: refine(Categorical(x), f, candidates=0).probs)
+    logits = torch.randn(4, 3, 4)
+    program = torch.export.export(search, (torch.zeros(4, 3, 4),)).module()
+    torch.testing.assert_close(program(logits), search(logits))
+    both = torch.stack([logits, -logits])
+    torch.testing.assert_close(torch.func.vmap(search)(both)[0], search(logits))
+    model = MixedVAE(MixedEncoder(PIXELS, 4, 3), Decoder(4, 3, PIXELS), LocalExpectation())
+    program = torch.export.export(model, (1 - images,)).module()
+    found = []
+    for each in (model, program):
+        torch.manual_seed(1)
+        found.append([each(images)[i] for i in (0, 1)])
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-3)
+
+
+def test_convolutions_under_vmap() -> None:
+    encoder, images = AttributeEncoder((3, 8, 8), 3, 2, width=2), torch.rand(2, 4, 3, 8, 8)
+    found = torch.func.vmap(encoder.features)(images)
+    torch.testing.assert_close(found, encoder.features(images.flatten(0, 1)).view(found.shape))
 
 
 REFUSED = {

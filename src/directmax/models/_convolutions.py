@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from directmax._precision import NARROW
-from directmax._transforms import recorded
+from directmax._transforms import recorded, wrapped
 from directmax.models._normalized import NormalizedRectifier
 
 STAGES = 4
@@ -34,6 +34,8 @@ def grid_of(height: int, width: int, stages: int = STAGES) -> tuple[int, int]:
 
 def channels_last(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """Images as the networks have them in memory; those of other strides are compared slowly."""
+    if wrapped(images) and not recorded():  # torch.func has one layout
+        return images
     return images.contiguous(memory_format=torch.channels_last)
 
 
