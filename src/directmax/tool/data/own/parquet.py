@@ -82,7 +82,7 @@ def _table(path: Path) -> Any:
 
 
 def _plain(table: Any) -> Any:
-    """Without dictionaries, decimals, long lists and views of bytes: their values as usual types."""
+    """Without dictionaries, decimals, long lists and views: their values as usual types."""
     from pyarrow import binary, float64, list_, types
 
     for number, stored in enumerate(table.schema):
