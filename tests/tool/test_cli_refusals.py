@@ -233,7 +233,7 @@ def test_a_library_that_finds_no_memory(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(cli, "_run", fail)
     said = refuse("train")
-    assert said.startswith("directmax: out of memory (libllvmlite.so: failed to map segment")
+    assert said.startswith("out of memory (libllvmlite.so: failed to map segment")
 
 
 @pytest.mark.slow
