@@ -348,7 +348,8 @@ class Structure(Weighted, ABC):
     def _dominating(self, rows: Float[Tensor, "r ..."]) -> Float[Tensor, "r ..."]:
         """More than any two assignments can differ by."""
         finite = rows.masked_fill(rows == -torch.inf, 0).flatten(1)
-        reach = 2 * finite.abs().sum(-1) + self._offset_reach(len(rows)) + 1
+        reach = 2 * finite.abs().sum(-1) + self._offset_reach(len(rows))
+        reach = torch.where(reach > 0, reach, 1.0)  # not 1 more, in which small weights are lost
         return reach.reshape(-1, *(1,) * len(self.shape))
 
     def _offset_reach(self, rows: int) -> Tensor | float:
