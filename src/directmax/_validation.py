@@ -43,9 +43,29 @@ def _kind(value: object) -> str:
 
 
 def check_dense(name: str, value: Tensor) -> None:
-    """Refuse a sparse tensor, which most operations do not take."""
+    """Refuse a sparse tensor, and floats of 8 bits, which most operations do not take."""
     if value.layout is not torch.strided:
         raise TypeError(f"{name} must be dense, got {value.layout}; convert with .to_dense()")
+    if value.is_floating_point() and value.dtype.itemsize < 2:
+        raise TypeError(
+            f"{name} must be of a type to compute with, got {value.dtype}; convert with .float()"
+        )
+
+
+def check_place(name: str, value: Tensor, device: torch.device, like: str) -> Tensor:
+    """Return a tensor if it is where another is.
+
+    Args:
+        name: the argument's name, for the message.
+        value: the tensor.
+        device: where it should be.
+        like: what is there.
+    """
+    if value.device != device:
+        raise TypeError(
+            f"{name} must be on {device}, as {like}, got {value.device}; convert with .to()"
+        )
+    return value
 
 
 def check_float_tensor(

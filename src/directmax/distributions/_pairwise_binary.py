@@ -20,7 +20,6 @@ from directmax._validation import (
     check_float_tensor,
     check_positive,
     check_real,
-    check_tensor,
 )
 from directmax.distributions._categorical import Categorical
 from directmax.distributions._enumeration import (
@@ -160,9 +159,9 @@ class PairwiseBinary(PairwisePotentials):
         """One-hot argmax_z h(z) + γ(z) + Σ_i shift_i(z_i), without gradient."""
         if self.perturbation == "states":
             ending = self.batch_size, 2**self.num_variables
-            check_tensor("noise", noise, ending, "batch, states")
+            self._check_tensor("noise", noise, ending, "batch, states")
             return self._argmax_states(noise, None if shift is None else shift.to(self.dtype))
-        check_tensor("noise", noise, self._shape, "batch, variables, values")
+        self._check_tensor("noise", noise, self._shape, "batch, variables, values")
         self._check_shift(noise, shift)
         unary = self.unary.detach() + noise
         return self._solve(unary if shift is None else (unary + shift).to(self.dtype)).value
@@ -199,7 +198,7 @@ class PairwiseBinary(PairwisePotentials):
         """
         states = self._states(2**20)
         ending = self.batch_size, len(states)
-        check_tensor("noise", check_real("noise", noise), ending, "batch, states")
+        self._check_tensor("noise", check_real("noise", noise), ending, "batch, states")
         temperature = check_positive("temperature", temperature)
         weights = ((self._scores(states) + noise) / temperature).softmax(-1)
         with no_autocast(self.device):

@@ -168,7 +168,7 @@ class ImageDecoder(nn.Module):
 
     def forward(self, z: Float[Tensor, "... n k"]) -> Float[Tensor, "... d"]:
         """Pixel logits of p(x|z)."""
-        check_codes(z, self.num_variables, self.num_values)
+        check_codes(z, self.num_variables, self.num_values, self)
         if z.ndim < 3:
             raise ValueError(f"z must be (…, variables, values), got shape {tuple(z.shape)}")
         return self.rest(self.first(z.flatten(-2)))

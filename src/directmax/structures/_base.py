@@ -215,7 +215,10 @@ class Structure(Weighted, ABC):
         """E_q[z], the probability of every element or value: the gradient of `log_partition`."""
         graph = torch.is_grad_enabled() and self._fit(weights).requires_grad
         with torch.enable_grad():
-            leaf = weights if graph else weights.detach().requires_grad_()
+            leaf = weights
+            if not graph:  # a tensor of inference mode cannot become a leaf outside of it
+                leaf = weights.clone() if weights.is_inference() else weights.detach()
+                leaf.requires_grad_()
             total = self.log_partition(leaf).sum()
             return torch.autograd.grad(total, leaf, create_graph=graph)[0]
 
