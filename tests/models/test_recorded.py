@@ -50,8 +50,8 @@ def total(z: Tensor) -> Tensor:
     return ((z * torch.arange(6.0).view(3, 2)).sum((-2, -1)) - 1.3) ** 2
 
 
+@pytest.mark.slow
 def test_a_model_is_exported_with_its_gradient() -> None:
-    """Compiled code for candidates, and looks at values, are left out."""
     torch.manual_seed(0)
     model = DiscreteVAE(Encoder(PIXELS, 3, 4), Decoder(3, 4, PIXELS), Direct(1.0), reduced=False)
     images = torch.rand(5, PIXELS).round()
@@ -75,18 +75,35 @@ def test_logits_that_are_looked_at() -> None:
     torch.testing.assert_close(program(2 * logits), module(2 * logits))
 
 
-@pytest.mark.filterwarnings("ignore:There is a performance drop")
-def test_what_depends_on_numbers() -> None:
-    """How long a search goes on, and which codes have weight: all are looked at."""
+def test_candidates() -> None:
+    """Their compiled code is left out."""
     torch.manual_seed(0)
-    images, decoder = torch.rand(4, PIXELS).round(), Decoder(3, 4, PIXELS)
-    f = Reconstruction(decoder, images, reduced=False)
-    search = Recorded(lambda x: refine(Categorical(x), f, candidates=0).probs)
-    logits = torch.randn(4, 3, 4)
-    program = torch.export.export(search, (torch.zeros(4, 3, 4),)).module()
+    f = Reconstruction(Decoder(2, 2, 5, hidden=3), torch.rand(4, 5).round(), reduced=False)
+    z = torch.eye(2)[torch.tensor([[0, 1], [1, 1], [0, 0], [1, 0]])]
+    program = torch.export.export(Recorded(f.single_change_losses), (z,)).module()
+    torch.testing.assert_close(program(1 - z), f.single_change_losses(1 - z))
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_a_search() -> None:
+    """It goes on to its end, as nobody can ask whether it has arrived."""
+
+    def total(z: Tensor) -> Tensor:
+        return ((z * torch.arange(6.0).view(2, 3)).sum((-2, -1)) - 4.3) ** 2
+
+    search = Recorded(lambda x: refine(Categorical(x), total, candidates=0).probs)
+    logits = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0))
+    program = torch.export.export(search, (torch.zeros(4, 2, 3),)).module()
     torch.testing.assert_close(program(logits), search(logits))
     both = torch.stack([logits, -logits])
     torch.testing.assert_close(torch.func.vmap(search)(both)[0], search(logits))
+
+
+@pytest.mark.slow
+def test_a_mixed_model() -> None:
+    """All codes are decoded, as nobody can ask which have weight."""
+    torch.manual_seed(0)
+    images = torch.rand(4, PIXELS).round()
     model = MixedVAE(MixedEncoder(PIXELS, 4, 3), Decoder(4, 3, PIXELS), LocalExpectation())
     program = torch.export.export(model, (1 - images,)).module()
     found = []
