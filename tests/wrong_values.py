@@ -76,7 +76,8 @@ class WrongCall:
         value = self.value
         shown = getattr(value, "__name__", repr(value))
         if isinstance(value, Tensor):
-            shown = f"{value.dtype}{tuple(value.shape)} of {value.flatten()[:3].tolist()}"
+            inside = "nothing" if value.is_meta else value.flatten()[:3].tolist()
+            shown = f"{value.dtype}{tuple(value.shape)} of {inside}"
         return f"{self.call.name}({self.argument}={shown})"
 
 
@@ -110,6 +111,7 @@ def wrong_tensor(good: Tensor, draw: random.Random) -> object:
         *(spoilt, spoilt, torch.full_like(spoilt, spoilt.view(-1)[0].item())),
         *(good.to(torch.complex64), good.to(torch.int64) if floats else good.float() + 0.5),
         *(good > 0, torch.zeros(()), torch.zeros(0)),
+        *(good.to("meta"), good.to(torch.float8_e4m3fn), good.to(torch.float16)),
     )
     return draw.choice(kinds)
 

@@ -18,7 +18,9 @@ def main() -> int:
         print(f"directmax: {needs} ({error.name} is not installed)", file=sys.stderr)
         return 2
     except (MemoryError, ImportError, OSError) as error:
-        if not isinstance(error, MemoryError) and "map segment" not in str(error):
+        from directmax._memory import is_out_of_memory
+
+        if not is_out_of_memory(error):
             raise
         limit = "more memory is needed to start: raise the limit, as with ulimit -v"
         print(f"directmax: out of memory; {limit}", file=sys.stderr)

@@ -110,7 +110,11 @@ def without_infinities(
             short by more than twice that.
     """
     best = potentials.amax(-1, keepdim=True)
-    return torch.where(allowed(potentials), potentials, best - 2 * reach - 1)
+    finite = potentials.masked_fill(potentials == -torch.inf, 0.0)
+    # Of the size of the others, so that sums with it, in which they count, lose nothing of them.
+    size = torch.maximum(finite.abs().amax((-2, -1), keepdim=True), reach.amax(-2, keepdim=True))
+    short = 2 * reach + torch.where(size > 0, size, 1.0)
+    return torch.where(allowed(potentials), potentials, best - short)
 
 
 def binary_potentials(name: str, weights: Float[Tensor, "b n"]) -> Float[Tensor, "b n 2"]:

@@ -26,8 +26,21 @@ def is_out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")  # imported, if its error is to come
     if isinstance(error, (MemoryError, getattr(torch, "OutOfMemoryError", MemoryError))):
         return True
-    if isinstance(error, OSError):  # of the system, as where a process is started
-        return error.errno == errno.ENOMEM
+    if isinstance(error, (OSError, ImportError)):  # of a process, a file or a library
+        if getattr(error, "errno", None) == errno.ENOMEM or "map segment" in str(error):
+            return True
+        return isinstance(error.__context__, OSError) and is_out_of_memory(error.__context__)
     # The CPU's allocator raises a plain RuntimeError.
     text = str(error).lower()
     return type(error) is RuntimeError and any(words in text for words in _WORDS)
+
+
+def memory_error(error: BaseException) -> BaseException:
+    """The error that says so: llvmlite's own words leave out what the system said before.
+
+    Example:
+        >>> memory_error(MemoryError("8 GiB"))
+        MemoryError('8 GiB')
+    """
+    before = error.__context__
+    return before if isinstance(error, OSError) and isinstance(before, OSError) else error

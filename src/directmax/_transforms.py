@@ -1,4 +1,4 @@
-"""What cannot work inside torch.func transforms or torch.compile: refused, or left out."""
+"""What cannot work inside torch.func, torch.compile or torch.export: refused, or left out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+_is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # not in torch 2.6
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -23,15 +24,49 @@ def in_transforms() -> bool:
     return bool(torch._C._are_functorch_transforms_active())
 
 
+def recorded() -> bool:
+    """Whether torch.export or torch.jit.trace records operations, to repeat them on other numbers.
+
+    Example:
+        >>> recorded()
+        False
+    """
+    return torch.jit.is_tracing() or _is_exporting()
+
+
+def refuse_recorded(what: str, instead: str) -> None:
+    """Refuse to go on where operations are recorded.
+
+    Raises:
+        TypeError: they are.
+    """
+    if recorded():
+        raise TypeError(f"{what} cannot be recorded by torch.export or torch.jit.trace: {instead}")
+
+
+def refuse_traced(what: str) -> None:
+    """Refuse torch.jit.trace, for which sizes are no numbers.
+
+    Raises:
+        TypeError: it is at work.
+    """
+    if torch.jit.is_tracing():
+        raise TypeError(f"{what} does not work under torch.jit.trace: use torch.export.export")
+
+
 def readable(x: Tensor) -> bool:
-    """Whether anybody can look at the numbers in a tensor: not on the meta device, nor under vmap.
+    """Whether anybody can look at the numbers in a tensor.
+
+    Not on the meta device, nor under vmap, nor where operations are recorded.
 
     Example:
         >>> readable(torch.ones(2)), readable(torch.ones(2, device="meta"))
         (True, False)
     """
-    if x.is_meta or torch.compiler.is_compiling() or not in_transforms():
-        return not x.is_meta
+    if x.is_meta or recorded():
+        return False
+    if torch.compiler.is_compiling() or not in_transforms():
+        return True
     functorch = torch._C._functorch
     while functorch.is_functorch_wrapped_tensor(x):
         if functorch.is_batchedtensor(x):
@@ -51,12 +86,16 @@ def refuse_in_transforms(what: str, instead: str) -> None:
 
 
 def wrapped(*tensors: Tensor) -> bool:
-    """Whether a function transform looks at one of the tensors, which then has no memory.
+    """Whether one of the tensors has no memory of its own, or its numbers must not be taken.
+
+    A function transform looks at it, or operations are recorded.
 
     Example:
         >>> wrapped(torch.ones(2))
         False
     """
+    if recorded():
+        return True
     if torch.compiler.is_compiling() or not in_transforms():
         return False
     return any(torch._C._functorch.is_functorch_wrapped_tensor(each) for each in tensors)
@@ -66,8 +105,9 @@ def refuse_wrapped(what: str, *tensors: Tensor) -> None:
     """Refuse tensors that a function transform looks at, where the memory itself is needed.
 
     Raises:
-        TypeError: one is such a tensor.
+        TypeError: one is such a tensor, or operations are recorded.
     """
+    refuse_recorded(what, OUTSIDE)
     if wrapped(*tensors):
         raise TypeError(
             f"{what} does not work inside torch.func transforms: use backward(), or Exact"
@@ -158,6 +198,8 @@ class _Last(torch.autograd.Function):
         raise RuntimeError(ONCE)
 
 
+OUTSIDE = "record the layers that make its potentials, and make the distribution outside"
+
 UNTRACED = (
     "this estimator differentiates f, which torch.compile cannot trace: leave fullgraph=True out"
 )
@@ -177,6 +219,7 @@ def uncompiled(function: Function) -> Function:
     @functools.wraps(function)
     def call(*args: Any, **settings: Any) -> Any:
         if torch.compiler.is_compiling():
+            refuse_recorded("what differentiates f itself", "use an estimator that does not")
             torch._dynamo.graph_break(msg=UNTRACED)  # what is said where none is allowed
             return torch.compiler.disable(function)(*args, **settings)
         return function(*args, **settings)

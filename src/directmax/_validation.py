@@ -34,10 +34,38 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
+def _kind(value: object) -> str:
+    """The type of what is no tensor, for a message."""
+    kind = type(value)
+    if kind.__module__ == "torch.fx.proxy":
+        return f"a {kind.__name__} of torch.fx, which cannot be checked; use torch.export.export"
+    return kind.__name__
+
+
 def check_dense(name: str, value: Tensor) -> None:
-    """Refuse a sparse tensor, which most operations do not take."""
+    """Refuse a sparse tensor, and floats of 8 bits, which most operations do not take."""
     if value.layout is not torch.strided:
         raise TypeError(f"{name} must be dense, got {value.layout}; convert with .to_dense()")
+    if value.is_floating_point() and value.dtype.itemsize < 2:
+        raise TypeError(
+            f"{name} must be of a type to compute with, got {value.dtype}; convert with .float()"
+        )
+
+
+def check_place(name: str, value: Tensor, device: torch.device, like: str) -> Tensor:
+    """Return a tensor if it is where another is.
+
+    Args:
+        name: the argument's name, for the message.
+        value: the tensor.
+        device: where it should be.
+        like: what is there.
+    """
+    if value.device != device:
+        raise TypeError(
+            f"{name} must be on {device}, as {like}, got {value.device}; convert with .to()"
+        )
+    return value
 
 
 def check_float_tensor(
@@ -56,7 +84,7 @@ def check_float_tensor(
         ValueError: another number of axes, or a non-finite entry.
     """
     if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+        raise TypeError(f"{name} must be a torch.Tensor, got {_kind(value)}")
     if not value.is_floating_point() or value.dtype.itemsize < 2:  # 8 bits are for storage
         raise TypeError(f"{name} must be floating point, got {value.dtype}; convert with .float()")
     check_dense(name, value)
@@ -96,7 +124,7 @@ def check_tensor(name: str, value: object, ending: tuple[int, ...], axes: str) -
         ValueError: another shape.
     """
     if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+        raise TypeError(f"{name} must be a torch.Tensor, got {_kind(value)}")
     if value.is_complex():
         raise TypeError(f"{name} must be of real numbers, got {value.dtype}")
     check_dense(name, value)
@@ -119,7 +147,7 @@ def check_broadcast(names: str, first: Tensor, second: Tensor) -> None:
 def check_real(name: str, value: object) -> Tensor:
     """Return `value` if it is a floating-point tensor, of any shape."""
     if not isinstance(value, Tensor) or not value.is_floating_point():
-        got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        got = value.dtype if isinstance(value, Tensor) else _kind(value)
         raise TypeError(f"{name} must be a floating-point tensor, got {got}")
     check_dense(name, value)
     return value

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._randomness import draw
-from directmax._validation import check_count, check_float_tensor, check_tensor, shown
+from directmax._validation import check_count, check_float_tensor, check_place, check_tensor, shown
 
 EULER_GAMMA = 0.5772156649015329
 """Mean of the standard Gumbel distribution."""
@@ -112,8 +112,10 @@ def conditional_gumbel(
     """
     check_float_tensor("logits", logits, ("batch", "variables", "values"), finite=False)
     check_tensor("value", value, tuple(logits.shape), "batch, variables, values")
+    check_place("value", value, logits.device, "logits")
     if noise is not None:
         check_tensor("noise", noise, tuple(value.shape), "samples, batch, variables, values")
+        check_place("noise", noise, logits.device, "logits")
     else:
         noise = sample_gumbel(
             value.shape, generator=generator, dtype=logits.dtype, device=logits.device

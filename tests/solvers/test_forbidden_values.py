@@ -119,3 +119,17 @@ def _late() -> object:
     from directmax.solvers import Status
 
     return Status.TIME_LIMIT
+
+
+@pytest.mark.parametrize("solver", solvers(), ids=lambda solver: solver.name)
+def test_small_potentials_beside_a_mask(solver: PairwiseSolver) -> None:
+    """What stands for −∞ is of their size: in a sum with 1 they would be lost."""
+    unary, pairwise = (each.float() for each in masked_problem(6, seed=1))
+    small = solver(1e-9 * unary, 1e-9 * pairwise).value
+    whole = solver(unary, pairwise)
+    n = unary.shape[-2]
+    first, second = torch.triu_indices(n, n, 1)
+    on = small[..., 1]
+    scores = torch.where(small > 0, unary, 0.0).sum((-2, -1))
+    scores = scores + (pairwise * on[..., first] * on[..., second]).sum(-1)
+    torch.testing.assert_close(scores, whole.objective, rtol=1e-5, atol=1e-5)

@@ -39,3 +39,11 @@ def test_refused_in_one_line(wrong) -> None:
     with pytest.raises((TypeError, ValueError)) as error:
         wrong()
     assert "\n" not in str(error.value)
+
+
+def test_small_weights() -> None:
+    """They are pushed by their own size, not by 1, in which they would be lost."""
+    items = Knapsack(torch.tensor([1, 2, 3, 4, 2]), 6)
+    weights = torch.randn(4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = items.max_marginals(1e-30 * weights)
+    torch.testing.assert_close(1e30 * found, items.max_marginals(weights))

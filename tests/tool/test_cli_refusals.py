@@ -222,6 +222,20 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
+def test_a_library_that_finds_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """llvmlite says that its file was not found."""
+
+    def fail(arguments: list[str]) -> None:
+        try:
+            raise OSError("libllvmlite.so: failed to map segment from shared object")
+        except OSError:
+            raise OSError("Could not find/load shared object file") from None
+
+    monkeypatch.setattr(cli, "_run", fail)
+    said = refuse("train")
+    assert said.startswith("out of memory (libllvmlite.so: failed to map segment")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--hidden", "9")])
 def test_memory_that_really_is_not_there(flags: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from directmax._validation import (
     check_count,
     check_number,
     check_one_hot,
+    check_place,
     check_real,
     check_real_of_shape,
     check_tensor,
@@ -160,20 +161,25 @@ class DiscreteDistribution(ABC):
     def _shape(self) -> tuple[int, int, int]:
         return self.batch_size, self.num_variables, self.num_values
 
+    def _check_tensor(self, name: str, value: object, ending: tuple[int, ...], axes: str) -> None:
+        """As `check_tensor`, and on the device of the potentials."""
+        check_place(name, check_tensor(name, value, ending, axes), self.device, "the potentials")
+
     def _check(self, z: Tensor, *, one_hot: bool = False) -> None:
-        check_tensor("z", z, self._shape, "batch, variables, values")
+        self._check_tensor("z", z, self._shape, "batch, variables, values")
         if one_hot and self.validate and readable(z):
             check_one_hot("z", z)
 
     def _check_shift(self, noise: Tensor, shift: Tensor | None) -> None:
         """What is added to noise on the single variables, as `argmax` takes it."""
         if shift is not None:
-            check_tensor("shift", shift, self._shape, "batch, variables, values")
+            self._check_tensor("shift", shift, self._shape, "batch, variables, values")
             check_broadcast("noise and shift", noise, shift)
 
     def _check_value(self, value: Tensor) -> None:
         """A number for every problem, to which a gradient is attached."""
         check_real_of_shape("value", value, (self.batch_size,), "batch")
+        check_place("value", value, self.device, "the potentials")
 
     def _check_attached(
         self, value: Tensor, weight: Tensor | float, *, first: Tensor, second: Tensor
@@ -181,13 +187,14 @@ class DiscreteDistribution(ABC):
         """What `attach` takes; returns the weight."""
         self._check_value(value)
         for name, z in (("first", first), ("second", second)):
-            check_tensor(name, check_real(name, z), self._shape, "batch, variables, values")
+            self._check_tensor(name, check_real(name, z), self._shape, "batch, variables, values")
             if z.ndim != 4:
                 raise ValueError(f"{name} must have 4 axes, got shape {tuple(z.shape)}")
         check_broadcast("first and second", first, second)
         if not isinstance(weight, Tensor):
             return check_number("weight", weight)
-        return check_real_of_shape("weight", weight, (self.batch_size,), "batch")
+        weight = check_real_of_shape("weight", weight, (self.batch_size,), "batch")
+        return check_place("weight", weight, self.device, "the potentials")
 
     def _check_weighted(self, value: Tensor, z: Tensor, weight: Tensor) -> None:
         """What `attach_log_prob` takes."""
@@ -196,26 +203,35 @@ class DiscreteDistribution(ABC):
         if z.ndim != 4:
             raise ValueError(f"z must have 4 axes, got shape {tuple(z.shape)}")
         check_real_of_shape("weight", weight, tuple(z.shape[:2]), "samples, batch")
+        check_place("weight", weight, self.device, "the potentials")
 
     def _check_alternatives(self, noise: Tensor, z: Tensor) -> None:
         """What `alternatives` takes."""
-        check_tensor("noise", check_real("noise", noise), self._shape, "batch, variables, values")
-        check_tensor("z", z, tuple(noise.shape), "samples, batch, variables, values")
+        self._check_tensor(
+            "noise", check_real("noise", noise), self._shape, "batch, variables, values"
+        )
+        self._check_tensor("z", z, tuple(noise.shape), "samples, batch, variables, values")
+        if z.shape != noise.shape:
+            raise ValueError(
+                f"z must have the shape of noise, {tuple(noise.shape)}, got {tuple(z.shape)}"
+            )
 
     def _check_given(self, noise: Tensor, labels: Tensor) -> None:
         """Noise on the single variables, and labels, as `argmax_given` takes them."""
-        check_tensor("noise", check_real("noise", noise), self._shape, "batch, variables, values")
+        self._check_tensor(
+            "noise", check_real("noise", noise), self._shape, "batch, variables, values"
+        )
         self._check_labels(labels)
 
     def _check_labels(self, labels: Tensor) -> None:
         """One-hot rows of labels, of this batch."""
-        check_tensor("labels", labels, self._shape, "batch, variables, values")
+        self._check_tensor("labels", labels, self._shape, "batch, variables, values")
         if labels.ndim != 3:
             raise ValueError(f"labels must have 3 axes, got shape {tuple(labels.shape)}")
 
     def _check_states(self, states: Tensor) -> Tensor:
         """States in the type of q."""
-        check_tensor("states", states, self._shape[1:], "variables, values")
+        self._check_tensor("states", states, self._shape[1:], "variables, values")
         if states.ndim != 3:
             raise ValueError(
                 f"states must have shape (states, variables, values), got {tuple(states.shape)}"

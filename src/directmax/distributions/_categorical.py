@@ -10,7 +10,8 @@ from torch import Tensor
 
 from directmax._masks import binary_potentials, check_masked, chosen, may_forbid
 from directmax._precision import no_autocast
-from directmax._validation import check_flag, check_float_tensor, check_tensor
+from directmax._transforms import refuse_traced
+from directmax._validation import check_flag, check_float_tensor
 from directmax.distributions._enumeration import (
     DEFAULT_MAX_STATES,
     enumerate_states,
@@ -47,6 +48,7 @@ class Categorical(LinearPotentials):
     """
 
     def __init__(self, logits: Float[Tensor, "b n k"], *, validate: bool = True) -> None:
+        refuse_traced("Categorical")
         self.validate = check_flag("validate", validate)
         axes = ("batch", "variables", "values")
         check_float_tensor("logits", logits, axes, finite=False)
@@ -84,7 +86,7 @@ class Categorical(LinearPotentials):
         self, noise: Float[Tensor, "*s b n k"], shift: Float[Tensor, "*s b n k"] | None = None
     ) -> Float[Tensor, "*s b n k"]:
         """One-hot argmax_z Σ_i h_i(z_i) + γ_i(z_i) + shift_i(z_i), without gradient."""
-        check_tensor("noise", noise, self._shape, "batch, variables, values")
+        self._check_tensor("noise", noise, self._shape, "batch, variables, values")
         scores = self.logits.detach() + noise
         self._check_shift(noise, shift)
         return one_hot_argmax(scores if shift is None else scores + shift)

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._masks import chosen
-from directmax._validation import check_shape
+from directmax._validation import check_dense, check_shape
 from directmax.solvers import pair_products
 
 
@@ -41,8 +41,7 @@ def observed_one_hot(
         tensor([[[0., 1., 0.],
                  [0., 0., 0.]]])
     """
-    if not isinstance(labels, Tensor):
-        raise TypeError(f"labels must be a torch.Tensor, got {type(labels).__name__}")
+    _check(labels, device)
     batch, n, k = shape = check_shape("shape", shape, ("batch", "variables", "values"), minimum=0)
     if k == 2 and labels.ndim < 3:
         labels = _binary_indices(labels, validate)
@@ -73,6 +72,14 @@ def observed_one_hot(
         )
     values = torch.arange(k, device=device)
     return (labels.unsqueeze(-1) == values).to(dtype or torch.get_default_dtype())
+
+
+def _check(labels: object, device: torch.device | str | None) -> None:
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"labels must be a torch.Tensor, got {type(labels).__name__}")
+    check_dense("labels", labels)
+    if labels.is_meta and torch.device(device or "cpu").type != "meta":
+        raise TypeError("labels must have numbers, got a tensor on the meta device")
 
 
 def _binary_indices(labels: Tensor, validate: bool) -> Tensor:

@@ -13,13 +13,13 @@ from torch import Tensor
 from directmax._choices import check_choice
 from directmax._masks import binary_potentials, check_masked
 from directmax._precision import no_autocast, widened
+from directmax._transforms import OUTSIDE, readable, refuse_recorded
 from directmax._validation import (
     check_count,
     check_flag,
     check_float_tensor,
     check_positive,
     check_real,
-    check_tensor,
 )
 from directmax.distributions._categorical import Categorical
 from directmax.distributions._enumeration import (
@@ -96,6 +96,7 @@ class PairwiseBinary(PairwisePotentials):
         perturbation: Perturbation = "unary",
         validate: bool = True,
     ) -> None:
+        refuse_recorded("PairwiseBinary", OUTSIDE)
         if isinstance(unary, Tensor) and unary.ndim == 2:
             unary = binary_potentials("unary", unary)
         if isinstance(unary, Tensor) and unary.is_meta:
@@ -110,7 +111,8 @@ class PairwiseBinary(PairwisePotentials):
         self.dtype, self.device = self.unary.dtype, unary.device
         self.solver = choose_solver(solver)
         self.perturbation, self.validate = perturbation, check_flag("validate", validate)
-        self.forbids = unary.device.type != "cpu" or bool((self.unary == -torch.inf).any())
+        looked_at = unary.device.type == "cpu" and readable(self.unary)
+        self.forbids = not looked_at or bool((self.unary == -torch.inf).any())
         self._cached: Moments | None = None
 
     def __repr__(self) -> str:
@@ -157,9 +159,9 @@ class PairwiseBinary(PairwisePotentials):
         """One-hot argmax_z h(z) + γ(z) + Σ_i shift_i(z_i), without gradient."""
         if self.perturbation == "states":
             ending = self.batch_size, 2**self.num_variables
-            check_tensor("noise", noise, ending, "batch, states")
+            self._check_tensor("noise", noise, ending, "batch, states")
             return self._argmax_states(noise, None if shift is None else shift.to(self.dtype))
-        check_tensor("noise", noise, self._shape, "batch, variables, values")
+        self._check_tensor("noise", noise, self._shape, "batch, variables, values")
         self._check_shift(noise, shift)
         unary = self.unary.detach() + noise
         return self._solve(unary if shift is None else (unary + shift).to(self.dtype)).value
@@ -196,7 +198,7 @@ class PairwiseBinary(PairwisePotentials):
         """
         states = self._states(2**20)
         ending = self.batch_size, len(states)
-        check_tensor("noise", check_real("noise", noise), ending, "batch, states")
+        self._check_tensor("noise", check_real("noise", noise), ending, "batch, states")
         temperature = check_positive("temperature", temperature)
         weights = ((self._scores(states) + noise) / temperature).softmax(-1)
         with no_autocast(self.device):

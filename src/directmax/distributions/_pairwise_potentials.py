@@ -7,7 +7,7 @@ from torch import Tensor
 
 from directmax._masks import chosen, without_infinities
 from directmax._transforms import once, refuse_wrapped
-from directmax._validation import check_real_of_shape
+from directmax._validation import check_place, check_real_of_shape
 from directmax.distributions._base import DiscreteDistribution
 from directmax.distributions._gibbs import WithGradient
 from directmax.solvers import coupling_reach, pair_products
@@ -84,6 +84,8 @@ class PairwisePotentials(DiscreteDistribution):
         refuse_wrapped("an estimated gradient of coupled variables", self.field, self.pairwise)
         check_real_of_shape("field", field, self._shape[:2], "batch, variables")
         check_real_of_shape("pairwise", pairwise, tuple(self.pairwise.shape), "batch, pairs")
+        for name, gradient in (("field", field), ("pairwise", pairwise)):
+            check_place(name, gradient, self.device, "the potentials")
         if self.validate:  # as of one variable: a value is no number where its gradient is none
             value = value + (0 * (field.sum(-1) + pairwise.sum(-1))).to(value.dtype)
         potentials = once(self.field), once(self.pairwise)

@@ -9,12 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from directmax._masks import allowed, binary_potentials, check_masked, without_infinities
+from directmax._transforms import OUTSIDE, refuse_recorded
 from directmax._validation import (
     check_callable,
     check_count,
     check_flag,
     check_positive,
-    check_tensor,
 )
 from directmax.distributions._noise import Noise, check_noise, draw
 from directmax.distributions._structured import StructuredPotentials
@@ -95,6 +95,7 @@ class PerturbedArgmax(StructuredPotentials):
         if isinstance(maximise, Structure):
             self._set(unary, maximise, validate)
             return
+        refuse_recorded("PerturbedArgmax", OUTSIDE)
         self.structure = None
         if isinstance(unary, Tensor) and unary.ndim == 2:
             unary = binary_potentials("unary", unary)
@@ -168,7 +169,7 @@ class PerturbedArgmax(StructuredPotentials):
         self, noise: Float[Tensor, "*s b n k"], shift: Float[Tensor, "*s b n k"] | None = None
     ) -> Float[Tensor, "*s b n k"]:
         """One-hot argmax_{z ∈ Z} Σ_i h_i(z_i) + γ_i(z_i) + shift_i(z_i), without gradient."""
-        check_tensor("noise", noise, self._shape, "batch, variables, values")
+        self._check_tensor("noise", noise, self._shape, "batch, variables, values")
         scores = self.unary.detach() + noise
         if shift is not None:
             self._check_shift(noise, shift)

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._precision import widened
+from directmax._transforms import OUTSIDE, refuse_recorded
 from directmax._validation import check_flag
 from directmax.distributions._linear import LinearPotentials
 from directmax.structures import Structure
@@ -24,6 +25,7 @@ class StructuredPotentials(LinearPotentials):
 
     def _set(self, weights: Tensor, structure: Structure, validate: bool) -> None:
         """Check and keep."""
+        refuse_recorded(type(self).__name__, OUTSIDE)
         structure.check(weights, validate=check_flag("validate", validate))
         if weights.ndim != len(structure.shape) + 1:
             raise ValueError(

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._transforms import refuse_recorded
 from directmax.distributions import Categorical, DiscreteDistribution, PerturbedArgmax
 
 Backward = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
@@ -35,6 +36,7 @@ def with_backward(
     potentials: tuple[Tensor, ...], z: Float[Tensor, "s b n k"], rule: Backward
 ) -> Float[Tensor, "s b n k"]:
     """z, with the gradients of the potentials that the rule finds."""
+    refuse_recorded("the gradient of rsample", "use StraightThrough, or record an estimate of f")
     result: Tensor = _Layer.apply(z, rule, *potentials)
     return result
 

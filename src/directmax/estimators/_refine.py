@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._transforms import readable
 from directmax._validation import check_count
 from directmax.distributions import Categorical, DiscreteDistribution, PairwiseBinary
 from directmax.estimators._base import losses_at
@@ -133,7 +134,7 @@ def _searched(
     changes = losses_of_changes(q, objective, z)  # (s, b, n, k)
     for _ in range(moves):
         moved = moved_once(z, changes)
-        if bool((moved == z).all()):
+        if readable(z) and bool((moved == z).all()):
             break
         z = moved
         changes = losses_of_changes(q, objective, z)

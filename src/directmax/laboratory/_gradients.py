@@ -199,7 +199,7 @@ class ParameterGradients(Gradients):
                 "with parameters, q must be a function that returns the distribution, such as "
                 f"lambda: Categorical(encoder(x)), got {type(posterior).__name__}"
             )
-        if not isinstance(parameters, Iterable):
+        if not isinstance(parameters, Iterable) or not getattr(parameters, "shape", (1,)):
             raise TypeError(
                 "parameters must be tensors, such as list(model.parameters()), got "
                 f"{shown(parameters)}"

@@ -37,6 +37,8 @@ def attribute_prior(labels: Int[Tensor, "m n"]) -> Float[Tensor, " states"]:
     """
     if check_integers("labels", labels).ndim != 2:
         raise ValueError(f"labels must be (images, attributes), got shape {tuple(labels.shape)}")
+    if labels.is_meta:
+        raise TypeError("labels must have numbers, got a tensor on the meta device")
     if bool((labels > 1).any()):
         raise ValueError(f"labels must be 0 or 1, or −1 where unknown, got {int(labels.max())}")
     known = (labels >= 0).sum(0)

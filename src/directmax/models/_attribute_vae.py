@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from directmax import objectives
 from directmax._choices import check_choice
 from directmax._randomness import draw
-from directmax._validation import check_callable, check_count, check_tensor
+from directmax._validation import check_callable, check_count, check_place, check_tensor
 from directmax.distributions import DiscreteDistribution
 from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._attribute_known import Known, Shown, known_losses, shown_images
@@ -388,11 +388,11 @@ class AttributeVAE(nn.Module):
         return Bound(torch.cat(reconstruction), torch.cat(kl), nll=None, num_samples=num_samples)
 
     def _check(self, images: object, name: str) -> None:
-        shape = tuple(self.encoder.shape)
         if not isinstance(images, Tensor) or images.dtype != torch.uint8:
             got = images.dtype if isinstance(images, Tensor) else type(images).__name__
             raise TypeError(f"{name} must be 8-bit, torch.uint8 from 0 to 255, got {got}")
-        if images.shape[1:] != shape:
+        check_place(name, images, self.scale.device, "the model")
+        if images.shape[1:] != (shape := tuple(self.encoder.shape)):
             raise ValueError(f"{name} must have shape (batch, *{shape}), got {tuple(images.shape)}")
 
     def _unit(self, images: Tensor, name: str = "images") -> Tensor:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from directmax._validation import check_count, check_flag, check_real, check_tensor
-from directmax.models._networks import Decoder
+from directmax.models._networks import Decoder, check_like
 from directmax.objectives import LinearMap
 
 
@@ -83,6 +83,7 @@ class Codebook(LinearMap):
             ValueError: it does not end in n·k.
         """
         check_tensor("z", check_real("z", z), (self.num_variables * self.num_values,), "n·k")
+        check_like("z", z, self, "codebook")
         if self.projection is not None:
             return super().forward(z)
         rows = z.unflatten(-1, (self.num_variables, self.num_values)).unsqueeze(-2)  # (…, n, 1, k)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from directmax._precision import NARROW
+from directmax._transforms import recorded, wrapped
 from directmax.models._normalized import NormalizedRectifier
 
 STAGES = 4
@@ -33,6 +34,8 @@ def grid_of(height: int, width: int, stages: int = STAGES) -> tuple[int, int]:
 
 def channels_last(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """Images as the networks have them in memory; those of other strides are compared slowly."""
+    if wrapped(images) and not recorded():  # torch.func has one layout
+        return images
     return images.contiguous(memory_format=torch.channels_last)
 
 
@@ -101,7 +104,7 @@ class Doubling(nn.ConvTranspose2d):
             return _in_float32(F.conv_transpose2d, maps, self.weight, self.bias, 2, 1)
         if self.out_channels < FEW_CHANNELS:
             return self._by_corners(maps, self.bias)
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() or recorded():
             return super().forward(maps)
         larger = F.conv_transpose2d(maps, self.weight, None, 2, 1)
         return larger.add_(self.bias.to(larger.dtype).view(-1, 1, 1))

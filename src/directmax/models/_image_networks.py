@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from directmax._choices import check_choice
+from directmax._transforms import recorded
 from directmax._validation import check_count, check_flag, check_shape, shown
 from directmax.models._convolutions import Convolution, Doubling, grid_of
 from directmax.models._network_names import NETWORKS
@@ -157,7 +158,7 @@ class ImageDecoder(nn.Module):
     def rest(self, pre_activation: Float[Tensor, "... h"]) -> Float[Tensor, "... d"]:
         """From the first layer's output to pixel logits."""
         rows = pre_activation.flatten(0, -2)
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or recorded():
             logits = self._pictures(rows)
         else:
             budget = CHUNK_CUDA if rows.is_cuda else CHUNK_CPU
@@ -167,7 +168,7 @@ class ImageDecoder(nn.Module):
 
     def forward(self, z: Float[Tensor, "... n k"]) -> Float[Tensor, "... d"]:
         """Pixel logits of p(x|z)."""
-        check_codes(z, self.num_variables, self.num_values)
+        check_codes(z, self.num_variables, self.num_values, self)
         if z.ndim < 3:
             raise ValueError(f"z must be (…, variables, values), got shape {tuple(z.shape)}")
         return self.rest(self.first(z.flatten(-2)))

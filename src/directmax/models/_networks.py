@@ -27,15 +27,20 @@ def check_pixels(images: object, num_pixels: int, like: nn.Module) -> None:
     """
     pixels = check_real("images", images)
     check_tensor("images", pixels, (num_pixels,), "pixels")
+    check_like("images", pixels, like, "encoder")
+
+
+def check_like(name: str, value: Tensor, module: nn.Module, what: str) -> None:
+    """Refuse a tensor of another type, or elsewhere, than a network's weights."""
     if torch.compiler.is_compiling() or in_transforms():
         return
-    weights = _first_weights(like)
-    if weights is None or (pixels.dtype, pixels.device) == (weights.dtype, weights.device):
+    weights = _first_weights(module)
+    if weights is None or (value.dtype, value.device) == (weights.dtype, weights.device):
         return
-    if pixels.device != weights.device or not torch.is_autocast_enabled(pixels.device.type):
+    if value.device != weights.device or not torch.is_autocast_enabled(value.device.type):
         raise TypeError(
-            f"images must be {weights.dtype} on {weights.device}, as the encoder, got "
-            f"{pixels.dtype} on {pixels.device}; convert with .to()"
+            f"{name} must be {weights.dtype} on {weights.device}, as the {what}, got "
+            f"{value.dtype} on {value.device}; convert with .to()"
         )
 
 
@@ -48,9 +53,11 @@ def _first_weights(module: nn.Module) -> nn.Parameter | None:
     return next((each for each in inside if each is not None), None)
 
 
-def check_codes(z: object, num_variables: int, num_values: int) -> None:
-    """Refuse, as what a decoder is given, what are no codes of these sizes."""
-    check_tensor("z", check_real("z", z), (num_variables, num_values), "variables, values")
+def check_codes(z: object, num_variables: int, num_values: int, like: nn.Module) -> None:
+    """Refuse, as what a decoder is given, what are no codes of these sizes, or not of its type."""
+    codes = check_real("z", z)
+    check_tensor("z", codes, (num_variables, num_values), "variables, values")
+    check_like("z", codes, like, "decoder")
 
 
 def trunk_layers(trunk: object, num_pixels: int, hidden: int) -> list[nn.Module]:
@@ -374,5 +381,5 @@ class Decoder(nn.Module):
 
     def forward(self, z: Float[Tensor, "... n k"]) -> Float[Tensor, "... d"]:
         """Pixel logits of p(x|z)."""
-        check_codes(z, self.num_variables, self.num_values)
+        check_codes(z, self.num_variables, self.num_values, self)
         return self.rest(self.first(z.flatten(-2)))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._validation import LARGEST, check_callable, check_count
+from directmax._validation import LARGEST, check_callable, check_count, check_dense
 
 
 def batched(
@@ -91,4 +91,5 @@ class Batched:
                 f"of shape {(rows.numel(), *z.shape[-2:])}, got {got}; leave means over the batch "
                 "to the caller, as with reduction='none'"
             )
+        check_dense("what the function returns", losses)
         return losses.view(rows)

@@ -9,7 +9,7 @@ from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 from directmax._precision import no_autocast, widened
-from directmax._validation import check_real
+from directmax._validation import check_place, check_real
 
 
 def bernoulli_loss(
@@ -76,6 +76,7 @@ def bernoulli_table(
             "logits and images must have shapes (codes, pixels) and (batch, pixels), got "
             f"{tuple(logits.shape)} and {tuple(images.shape)}"
         )
+    images = images.to(logits.dtype)
     with no_autocast(logits.device):
         if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
             return _table(logits, images)
@@ -84,7 +85,8 @@ def bernoulli_table(
 
 
 def _checked(logits: object, images: object) -> tuple[Tensor, Tensor]:
-    return widened(check_real("logits", logits)), widened(check_real("images", images))
+    logits, images = check_real("logits", logits), check_real("images", images)
+    return widened(logits), widened(check_place("images", images, logits.device, "logits"))
 
 
 def _table(logits: Tensor, images: Tensor) -> Tensor:

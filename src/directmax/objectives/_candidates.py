@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from directmax._kernels import over_rows
 from directmax._precision import fast_bfloat16, no_autocast, widened
-from directmax._transforms import wrapped
+from directmax._transforms import recorded, wrapped
 from directmax.objectives._bernoulli import softplus
 
 CHUNK_ELEMENTS_CPU = 2**21
@@ -70,6 +70,8 @@ class Candidates:
     def in_bfloat16(self) -> bool:
         """Whether changes are multiplied in it."""
         weight = self.decoder.last.weight
+        if recorded():  # for any device
+            return False
         return self.reduced and weight.dtype == torch.float32 and fast_bfloat16(weight.device)
 
     @property

@@ -68,7 +68,7 @@ def polynomial_costs(
     mixing = (torch.rand(outputs, num_features, generator=generator) < 0.5).float()
     features = torch.randn(num, num_features, generator=generator)
     costs = (features @ mixing.T / num_features**0.5 + 3) ** degree + 1
-    factor = 1 + noise * (2 * torch.rand(num, outputs, generator=generator) - 1)
+    factor = 1 + float(noise) * (2 * torch.rand(num, outputs, generator=generator) - 1)
     return features, costs / 3.5**degree * factor
 
 
@@ -220,7 +220,7 @@ def travelling_salesman_task(
     mixing = kept * (4 * torch.rand(edges, num_features, generator=generator) - 2)
     features = torch.randn(num, num_features, generator=generator)
     detour = (features @ mixing.T / num_features**0.5 + 3) ** degree / 3 ** (degree - 1)
-    factor = 1 + noise * (2 * torch.rand(num, edges, generator=generator) - 1)
+    factor = 1 + float(noise) * (2 * torch.rand(num, edges, generator=generator) - 1)
     return DecisionTask(features, torch.pdist(places) + detour * factor, structure)
 
 

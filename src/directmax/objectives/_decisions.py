@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._randomness import draw
-from directmax._validation import check_count, check_positive, check_real
+from directmax._validation import check_count, check_place, check_positive, check_real
 from directmax.distributions import PerturbedArgmax
 from directmax.structures import Listed, Structure
 
@@ -204,6 +204,7 @@ def _check_same(name: str, value: object, other_name: str, other: object) -> Non
         check_real(each, tensor)
     assert isinstance(value, Tensor)
     assert isinstance(other, Tensor)
+    check_place(name, value, other.device, other_name)
     if value.shape != other.shape:
         raise ValueError(
             f"{name} and {other_name} must have one shape, got {tuple(value.shape)} and "

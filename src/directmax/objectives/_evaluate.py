@@ -21,6 +21,7 @@ from directmax._validation import (
     check_integers,
     check_real,
     check_shape,
+    shown,
 )
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
 
@@ -124,6 +125,8 @@ def real(losses: Tensor, dtype: torch.dtype) -> Tensor:
         got = losses.dtype if isinstance(losses, Tensor) else type(losses).__name__
         raise TypeError(f"the objective must return losses of real numbers, got {got}")
     check_dense("the losses of the objective", losses)
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype must be a torch.dtype, got {shown(dtype)}")
     return losses if losses.is_floating_point() else losses.to(dtype)
 
 

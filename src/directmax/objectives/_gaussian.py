@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax._validation import check_real, check_tensor
+from directmax._validation import check_place, check_real, check_tensor
 
 
 def gaussian_kl(
@@ -21,4 +21,5 @@ def gaussian_kl(
     for name, value in (("mean", mean), ("log_variance", log_variance)):
         check_real(name, value)
         check_tensor(name, value, tuple(mean.shape), "codes")
+    check_place("log_variance", log_variance, mean.device, "mean")
     return 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).sum(-1)

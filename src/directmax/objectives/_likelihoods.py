@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from directmax._precision import no_autocast, widened
-from directmax._validation import check_broadcast, check_real, check_tensor
+from directmax._validation import check_broadcast, check_place, check_real, check_tensor
 from directmax.objectives._bernoulli import softplus
 
 LEVELS = 256
@@ -112,7 +112,7 @@ def logistic_loss(
 def _checked(mean: object, log_scale: object, images: object) -> tuple[Tensor, Tensor]:
     """The mean images and the scale, of fitting types and shapes."""
     mean, log_scale = check_real("mean", mean), check_real("log_scale", log_scale)
-    images = check_tensor("images", images, (), "")
+    images = check_place("images", check_tensor("images", images, (), ""), mean.device, "mean")
     if mean.ndim < 4 or images.ndim != 4:
         raise ValueError(
             "mean and images must have shapes (…, batch, channels, height, width) and (batch, "

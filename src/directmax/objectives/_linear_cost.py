@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._masks import binary_potentials
-from directmax._validation import check_flag, check_real, check_tensor
+from directmax._validation import check_flag, check_place, check_real, check_tensor
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
 
 
@@ -52,6 +52,7 @@ class LinearCost:
             ValueError: z is for other sizes.
         """
         check_tensor("z", z, tuple(self.cost.shape[1:]), "variables, values")
+        check_place("z", z, self.cost.device, "cost")
         if z.ndim < 3 or len(self.cost) not in (1, z.shape[-3]):
             raise ValueError(
                 f"z must be for costs of shape {tuple(self.cost.shape)}, got shape {tuple(z.shape)}"

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._precision import widened
+from directmax._transforms import readable
 from directmax._validation import check_flag, check_float_tensor
 from directmax.distributions import DEFAULT_MAX_STATES, number_of_states
 from directmax.objectives._bernoulli import bernoulli_loss
@@ -134,6 +135,10 @@ class MixedReconstruction:
         that is one code an image in place of k. The others are decoded as changes from it.
         """
         weights = weights.detach()
+        if not readable(weights):  # nobody can ask which are 0
+            codes = weights.shape[1]
+            table = self.state_losses(1, codes, max_states=codes)
+            return (table * weights).sum(-1), table.detach()
         # Waits for a GPU. One code an image could be found by argmax, but weights do not say how
         # many there are: they are a mean over samples, and may be relaxed.
         image, code = weights.nonzero(as_tuple=True)  # (m,), ordered by image

@@ -18,6 +18,7 @@ from directmax._validation import (
     check_dense,
     check_flag,
     check_float_tensor,
+    check_place,
     check_real,
     check_tensor,
 )
@@ -176,6 +177,7 @@ class PlainReconstruction:
     def _decoded(self, z: Tensor, remembers: bool) -> tuple[Tensor, _Base]:
         """f(z) and what its neighbours need."""
         check_tensor("z", z, (), "batch, variables, values")
+        check_place("z", z, self.images.device, "images")
         if z.ndim < 3 or z.shape[-3] != len(self.images):
             raise ValueError(
                 f"z must be for the {len(self.images)} images of the objective, got shape "

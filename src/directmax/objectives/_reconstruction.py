@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from directmax._precision import widened
-from directmax._validation import check_flag, check_float_tensor, check_tensor
+from directmax._validation import check_flag, check_float_tensor, check_place, check_tensor
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states, number_of_states
 from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table
 from directmax.objectives._candidates import Candidates
@@ -101,6 +101,7 @@ class Reconstruction:
     def _first(self, z: Tensor) -> Tensor:
         """The first layer's output, in the type of its weights (of half-precision models too)."""
         check_tensor("z", z, (), "batch, variables, values")
+        check_place("z", z, self.images.device, "images")
         if z.ndim < 3 or z.shape[-3] != self.images.shape[0]:
             raise ValueError(
                 f"z must be for the {self.images.shape[0]} images of the objective, got shape "

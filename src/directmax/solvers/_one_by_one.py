@@ -88,9 +88,10 @@ class OneByOne:
     def __call__(self, potentials: Float[Tensor, "s b n k"]) -> Int[Tensor, "s b n"]:
         """The best values of every problem and sample."""
         check_sampled("potentials", potentials, finite=False)
-        if not potentials.shape[-1]:
+        if 0 in potentials.shape[-2:]:
             raise ValueError(
-                f"potentials must have at least one value, got shape {tuple(potentials.shape)}"
+                "potentials must have at least one variable and value, got shape "
+                f"{tuple(potentials.shape)}"
             )
         batch, n = potentials.shape[-3:-1]
         # A copy, and each row of its own memory: solve may write to it.

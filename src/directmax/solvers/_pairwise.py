@@ -22,6 +22,7 @@ from directmax._validation import (
     check_flag,
     check_float_tensor,
     check_one_hot,
+    check_place,
     check_tensor,
     shown,
 )
@@ -138,6 +139,7 @@ class PairwiseSolver(ABC):
         """
         check_potentials(unary, pairwise, finite=validate)
         check_tensor("value", value, tuple(unary.shape), "samples, batch, variables, 2")
+        check_place("value", value, unary.device, "unary")
         if validate:
             check_one_hot("value", value)
         unary, pairwise = widened(unary.detach()), widened(pairwise.detach())

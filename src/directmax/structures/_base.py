@@ -215,7 +215,10 @@ class Structure(Weighted, ABC):
         """E_q[z], the probability of every element or value: the gradient of `log_partition`."""
         graph = torch.is_grad_enabled() and self._fit(weights).requires_grad
         with torch.enable_grad():
-            leaf = weights if graph else weights.detach().requires_grad_()
+            leaf = weights
+            if not graph:  # a tensor of inference mode cannot become a leaf outside of it
+                leaf = weights.clone() if weights.is_inference() else weights.detach()
+                leaf.requires_grad_()
             total = self.log_partition(leaf).sum()
             return torch.autograd.grad(total, leaf, create_graph=graph)[0]
 
@@ -348,7 +351,8 @@ class Structure(Weighted, ABC):
     def _dominating(self, rows: Float[Tensor, "r ..."]) -> Float[Tensor, "r ..."]:
         """More than any two assignments can differ by."""
         finite = rows.masked_fill(rows == -torch.inf, 0).flatten(1)
-        reach = 2 * finite.abs().sum(-1) + self._offset_reach(len(rows)) + 1
+        reach = 2 * finite.abs().sum(-1) + self._offset_reach(len(rows))
+        reach = torch.where(reach > 0, reach, 1.0)  # not 1 more, in which small weights are lost
         return reach.reshape(-1, *(1,) * len(self.shape))
 
     def _offset_reach(self, rows: int) -> Tensor | float:

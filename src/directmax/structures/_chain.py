@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from directmax._precision import no_autocast
+from directmax._transforms import OUTSIDE, refuse_recorded
 from directmax._validation import check_count
 from directmax.structures._base import Structure
 from directmax.structures._parameters import check_numbers, common, per_row
@@ -196,6 +197,7 @@ def _checked(
             f"transitions must have shape ({k}, {k}), ({n - 1}, {k}, {k}) or "
             f"(batch, {n - 1}, {k}, {k}), got {tuple(value.shape)}"
         )
+    refuse_recorded("Chain with transitions", OUTSIDE)
     if not float(value.detach().max() if value.numel() else 0.0) < np.inf:
         raise ValueError("transitions must be below inf and not NaN; did the training diverge?")
     problems = len(value) if value.ndim == 4 else None

@@ -41,7 +41,8 @@ class Knapsack(Structure):
         sizes: Int[Tensor, " m"] | Int[Tensor, "b m"],
         capacity: int | Int[Tensor, " b"],
     ) -> None:
-        check_integers("sizes", sizes)
+        if check_integers("sizes", sizes).is_meta:
+            raise TypeError("sizes must have numbers, got a tensor on the meta device")
         if sizes.ndim not in (1, 2) or not sizes.numel() or int(sizes.min()) < 0:
             raise ValueError(
                 "sizes must be at least 0, of shape (items,) or (batch, items), got shape "

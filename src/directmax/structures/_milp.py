@@ -187,6 +187,8 @@ def _bound(name: str, value: object, rows: int, default: float) -> Float[Tensor,
     if value is None:
         return torch.full((rows,), default, dtype=torch.float64, device="cpu")
     value = check_float_tensor(name, value, ("constraints",), finite=False)
+    if value.is_meta:
+        raise TypeError(f"{name} must have numbers, got a tensor on the meta device")
     if len(value) != rows or bool(value.isnan().any()):
         raise ValueError(
             f"{name} must be {rows} numbers, one a constraint, got {tuple(value.shape)}"

@@ -31,6 +31,8 @@ def check_numbers(
             f"{name} must be an integer or integers (batch,), got {value.dtype} of shape "
             f"{tuple(value.shape)}"
         )
+    if value.is_meta:
+        raise TypeError(f"{name} must have numbers, got a tensor on the meta device")
     if value.numel() and (int(value.min()) < least or int(value.max()) > most):
         raise ValueError(
             f"{name} must be from {least} to {most}, got values from {int(value.min())} to "

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._precision import widened
-from directmax._validation import check_broadcast
+from directmax._validation import check_broadcast, check_dense, check_place
 from directmax.gumbel import sample_gumbel
 
 
@@ -40,6 +40,7 @@ class Weighted:
             raise TypeError(f"{name} must be a torch.Tensor, got {type(weights).__name__}")
         if not weights.is_floating_point():
             raise TypeError(f"{name} must be floating point, got {weights.dtype}; use .float()")
+        check_dense(name, weights)
         axes = len(self.shape)
         if weights.ndim <= axes or weights.shape[-axes:] != self.shape:
             wanted = ", ".join(("batch", *map(str, self.shape)))
@@ -56,7 +57,9 @@ class Weighted:
 
     def _fit_both(self, weights: object, z: object) -> None:
         """Refuse weights and assignments that are not of the same problems."""
-        check_broadcast("weights and z", self._fit(weights), self._fit(z, "z"))
+        given = self._fit(weights)
+        z = check_place("z", self._fit(z, "z"), given.device, "weights")
+        check_broadcast("weights and z", given, z)
 
     def _rows(
         self, weights: Tensor, validate: bool, name: str = "weights"
@@ -70,6 +73,8 @@ class Weighted:
     @staticmethod
     def _has_masks(weights: Tensor, name: str = "weights") -> bool:
         """Whether one is −∞, after a check that all are below ∞."""
+        if weights.is_meta:
+            raise TypeError(f"{name} must have numbers, got a tensor on the meta device")
         least, most = (float(x) for x in weights.detach().aminmax())
         if not most < torch.inf:
             raise ValueError(f"{name} must be below inf and not NaN; did the training diverge?")

@@ -89,10 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         if isinstance(error, Interrupted):  # of all processes at once
             return 130 if is_helper() else _fail(str(error), 130)
-        from directmax._memory import is_out_of_memory
+        from directmax._memory import is_out_of_memory, memory_error
 
         if is_out_of_memory(error):
-            reason = str(error) or "no more could be had"
+            reason = str(memory_error(error)) or "no more could be had"
             return _fail(f"out of memory ({reason}){_smaller(arguments)}", 2)
         if isinstance(error, OSError) and not os.environ.get("DIRECTMAX_TRACEBACK"):
             return _fail(_file_error(error), 2)

@@ -13,7 +13,7 @@ from own_files import BITS, COLOURS, COUNT, FORMS, GREY, HEIGHT, LABELS, TRAIN, 
 from PIL import Image
 
 from command_line import refuse, succeed
-from directmax.tool.data import ImageData
+from directmax.tool.data import DataError, ImageData
 from directmax.tool.data.own import files
 
 Fault = Callable[..., str]
@@ -195,7 +195,47 @@ def test_words_for_classes_of_a_table(tmp_path: Path) -> None:
     assert data.label_names == ("no", "yes")
     rows[:, 0] = ""
     (tmp_path / "b.csv").write_text(lines(rows, ",", header))
-    assert "; 1 class ('')" in ImageData.from_path(tmp_path / "b.csv").understood
+    understood = ImageData.from_path(tmp_path / "b.csv").understood
+    assert f"; labels left out, as {COUNT} images have none;" in understood
+
+
+ROWS = [",".join(map(str, range(i, i + 9))) for i in range(1, 13)]
+NAMED = ",".join("abcdefghi")
+ODD_TABLES = {
+    "test only": (["split," + NAMED, *("test," + row for row in ROWS)], "has no training rows"),
+    "a word in front": (["NA" + ROWS[0][1:], *ROWS[1:]], "row 1, column 1 holds 'NA'"),
+    "NaN in front": (["nan" + ROWS[0][1:], *ROWS[1:]], "holds NaN or infinite"),
+    "numbered columns": ([",".join(map(str, range(9))), *ROWS], "12 rows of 9"),
+    "labels twice": (["label,y," + NAMED, *("1,2," + row for row in ROWS)], "column y left out"),
+    "a label lacks": (
+        ["label," + NAMED, "," + ROWS[0], *("1," + row for row in ROWS[1:])],
+        "labels left out, as 1 image has none",
+    ),
+    "of Excel": (["sep=;", *(row.replace(",", ";") for row in ROWS)], "12 rows of 9"),
+    "bars": ([row.replace(",", "|") for row in ROWS], "12 rows of 9"),
+    "a line end of Unicode": (["label," + NAMED, *("a\u2028b," + row for row in ROWS)], "1 class"),
+    "an apostrophe": (["1,2", "1'0,4"], 'row 2, column 1 holds "1\'0"'),
+}
+
+
+@pytest.mark.parametrize("case", ODD_TABLES)
+def test_odd_tables(case: str, tmp_path: Path) -> None:
+    rows, expected = ODD_TABLES[case]
+    (tmp_path / "a.csv").write_text("\n".join(rows), encoding="utf-8")
+    try:
+        said = ImageData.from_path(tmp_path / "a.csv").understood
+    except DataError as error:
+        said = str(error)
+    assert expected in said
+
+
+def test_encodings_of_tables(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(("\ufeff" + "\n".join(ROWS)).encode("utf-32-le"))
+    assert "12 rows of 9" in ImageData.from_path(path).understood
+    path.write_bytes(("é" + NAMED + "\n" + ROWS[0]).encode("latin-1"))
+    with pytest.raises(DataError, match="no text in UTF-8: byte 0xe9 at 0; save it as UTF-8"):
+        ImageData.from_path(path)
 
 
 class Items(torch.utils.data.Dataset):

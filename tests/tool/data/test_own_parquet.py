@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,3 +61,43 @@ def test_read_and_damaged(tmp_path: Path, write: Callable[[Any, Any], None]) -> 
             refused.append(str(error))
     assert refused
     assert not any("\n" in each for each in refused)
+
+
+FOUR = {name: list(range(COUNT)) for name in "abcd"}
+ODD = {
+    "labels that are missing": (
+        {**FOUR, "label": [None, *LABELS.tolist()[1:]]},
+        "labels left out, as 1 image has none",
+    ),
+    "labels that are records": ({**FOUR, "label": [{"a": 1}] * COUNT}, "column label left out"),
+    "two labels": ({**FOUR, "label": LABELS, "target": LABELS}, "column target left out"),
+    "words": ({**FOUR, "name": ["x"] * COUNT}, "column name left out"),
+    "no number": ({**FOUR, "a": [None, *FOUR["a"][1:]]}, r"row 1, column 1 \(a\) is empty"),
+    "no rows": ({"image": pyarrow.array([], pyarrow.binary())}, "has no rows"),
+    "long lists": (
+        {"x": pyarrow.array([[0, 1]] * COUNT, pyarrow.large_list(pyarrow.int64()))},
+        "rows of 2 numbers, 0/1",
+    ),
+    "encoded": (
+        {"x": pyarrow.array([png(each) for each in GREY]).dictionary_encode()},
+        "grey images",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_columns(case: str, tmp_path: Path) -> None:
+    columns, expected = ODD[case]
+    parquet(pyarrow.table(columns), tmp_path / "a.parquet")
+    try:
+        said = ImageData.from_path(tmp_path / "a.parquet").understood
+    except DataError as error:
+        said = str(error)
+    assert re.search(expected, said)
+
+
+def test_columns_of_one_name_and_other_metadata(tmp_path: Path) -> None:
+    table = pyarrow.Table.from_arrays([pyarrow.array(FOUR["a"])] * 3, names=["p"] * 3)
+    table = table.replace_schema_metadata({b"huggingface": b"[1]"})
+    parquet(table, tmp_path / "a.parquet")
+    assert "rows of 3 numbers" in ImageData.from_path(tmp_path / "a.parquet").understood

@@ -31,7 +31,7 @@ class Classes:
 def classes_of(found: Found) -> Classes:
     """The labels of all parts as numbers from 0, in the order of their values.
 
-    Labels that are not for all parts, no whole numbers or words, or hardly ever the same twice,
+    Labels that are not for all images, no whole numbers or words, or hardly ever the same twice,
     are no classes.
     """
     given = {part: each.labels for part, each in found.parts.items()}
@@ -40,6 +40,10 @@ def classes_of(found: Found) -> Classes:
         return Classes(None, (), "no labels")
     if lacking:
         return Classes(None, (), f"labels left out, as {' and '.join(lacking)} images have none")
+    without = sum(_missing(each) for each in given.values() if each is not None)
+    if without:
+        have = "image has" if without == 1 else "images have"
+        return Classes(None, (), f"labels left out, as {without:,} {have} none")
     values = np.concatenate([_plain(each) for each in given.values() if each is not None])
     if values.dtype.kind == "f":
         if not (np.isfinite(values).all() and (values == np.round(values)).all()):
@@ -57,6 +61,17 @@ def classes_of(found: Found) -> Classes:
     names = tuple(map(printable, names))
     text = f"{len(names)} class{'' if len(names) == 1 else 'es'} ({_shown(names)})"
     return Classes(dict(zip(given, parts, strict=True)), names, text)
+
+
+def _missing(values: NDArray[Any]) -> int:
+    """How many are no label: empty, None or NaN."""
+    if values.dtype.kind == "f":
+        return int(np.isnan(values).sum())
+    if values.dtype.kind in "SU":
+        return int((np.char.str_len(values) == 0).sum())
+    if values.dtype.kind == "O":
+        return sum(each is None or each != each or each in ("", b"") for each in values.tolist())
+    return 0
 
 
 def _plain(values: NDArray[Any]) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.image_files import opened_bytes, read_square, to_rgb, upright
+from directmax.tool.data.own.arrays import one_row
+from directmax.tool.data.own.columns import columns_of, left_out
 from directmax.tool.data.own.files import available, check_fits, reading
 from directmax.tool.data.own.found import PARTS, Found, Part
 from directmax.tool.data.own.words import role_of, split_of
@@ -51,15 +54,16 @@ def read_parquet(root: Path, files: Sequence[Path], size: int | None) -> Found:
         tables = {"train": next(iter(tables.values()))}
     parts: dict[str, Part] = {}
     names: tuple[str, ...] = ()
+    notes: list[str] = []
     for part in PARTS:
         if part in tables:
             with reading(root, "a data set of Parquet or Arrow files"):
                 table = pyarrow.concat_tables(tables[part])
-                parts[part] = _part(root, table, size)
+                parts[part] = _part(root, table, size, notes)
                 names = names or _class_names(table)
     if "train" not in parts:
         raise DataError(f"{root} has no training images, only {' and '.join(parts)}; expected some")
-    return Found(parts, class_names=names)
+    return Found(parts, list(dict.fromkeys(notes)), names)
 
 
 def _table(path: Path) -> Any:
@@ -68,28 +72,50 @@ def _table(path: Path) -> Any:
 
     data = read_bytes(path, available())
     if path.suffix.lower() == ".parquet":
-        return parquet.read_table(io.BytesIO(data))
+        # Not `read_table`, for which columns must have different names.
+        return _plain(parquet.ParquetFile(io.BytesIO(data)).read())
     source = pyarrow.py_buffer(data)
     opened = pyarrow.ipc.open_file if data[:6] == b"ARROW1" else pyarrow.ipc.open_stream
     table = opened(source).read_all()
     table.validate(full=True)  # offsets beyond the data would end the process
+    return _plain(table)
+
+
+def _plain(table: Any) -> Any:
+    """Without dictionaries, decimals, long lists and views: their values as usual types."""
+    from pyarrow import binary, float64, list_, types
+
+    for number, stored in enumerate(table.schema):
+        kind = stored.type
+        if types.is_dictionary(kind):
+            kind = kind.value_type
+        if types.is_decimal(kind):
+            kind = float64()
+        elif types.is_large_list(kind):
+            kind = list_(kind.value_type)
+        elif types.is_binary_view(kind):
+            kind = binary()
+        if kind != stored.type:
+            table = table.set_column(number, stored.name, table.column(number).cast(kind))
     return table
 
 
-def _part(root: Path, table: Any, size: int | None) -> Part:
-    import pyarrow
+def _part(root: Path, table: Any, size: int | None, notes: list[str]) -> Part:
+    from pyarrow import types
 
-    columns = list(table.column_names)
-    labels = [name for name in columns if role_of(name) == "labels"]
-    others = [name for name in columns if name not in labels[:1]]
-    images = [name for name in others if _holds_images(table.schema.field(name).type)]
-    images.sort(key=lambda name: role_of(name) != "images")
+    names, kinds = list(table.column_names), [each.type for each in table.schema]
+    if not table.num_rows:
+        raise DataError(f"{root} has no rows; expected one for each image")
+    found = columns_of(names)
+    label = next((i for i, name in enumerate(names) if role_of(name) == "labels"), None)
+    others = [i for i in range(len(names)) if i != label]
+    images = [i for i in others if _holds_images(kinds[i])]
+    images.sort(key=lambda i: role_of(names[i]) != "images")
     numeric = [
-        name
-        for name in others
-        if pyarrow.types.is_integer(kind := table.schema.field(name).type)
-        or pyarrow.types.is_floating(kind)
-        or pyarrow.types.is_boolean(kind)
+        i
+        for i in found.pixels
+        if i != label
+        and any(is_(kinds[i]) for is_ in (types.is_integer, types.is_floating, types.is_boolean))
     ]
     if images:
         pixels = _of_lists(root, table.column(images[0]))
@@ -97,17 +123,41 @@ def _part(root: Path, table: Any, size: int | None) -> Part:
             pixels = _images(root, table.column(images[0]).to_pylist(), size)
     elif numeric:
         check_fits(root, table.num_rows * len(numeric), 8)
-        pixels = np.stack([_column(table, name) for name in numeric], axis=1)
+        pixels = np.stack([_numbers(root, table, i) for i in numeric], axis=1)
+        notes += left_out(names, [i for i in others if i not in numeric])
     else:
-        described = ", ".join(f"{name} {table.schema.field(name).type}" for name in columns)
+        described = ", ".join(f"{name} {kind}" for name, kind in zip(names, kinds, strict=True))
         raise DataError(
             f"{root} has the columns {described[:300]}; expected one of images or lists of numbers"
         )
-    return Part(pixels, _column(table, labels[0]) if labels else None)
+    return Part(pixels, None if label is None else _labels(table, label, notes))
 
 
-def _column(table: Any, name: str) -> NDArray[Any]:
-    return np.array(table.column(name).to_pylist())
+def _numbers(root: Path, table: Any, number: int) -> NDArray[Any]:
+    """A column of pixels."""
+    column = table.column(number)
+    if column.null_count:
+        row = column.is_null().to_pylist().index(True) + 1
+        raise DataError(
+            f"{root}: row {row}, column {number + 1} ({table.column_names[number][:40]}) is empty; "
+            "expected numbers in every row"
+        )
+    return np.array(column.to_pylist())
+
+
+def _labels(table: Any, number: int, notes: list[str]) -> NDArray[Any] | None:
+    """A column of labels; None where it holds neither numbers nor words."""
+    import pyarrow
+
+    column, values = table.column(number), None
+    if not pyarrow.types.is_nested(column.type):
+        return np.array(column.to_pylist())
+    with contextlib.suppress(ValueError):  # of different lengths
+        values = np.array(column.to_pylist())
+    values = None if values is None or values.dtype.kind not in "biuf" else one_row(values)
+    if values is None:
+        notes += left_out(table.column_names, [number])
+    return values
 
 
 def _holds_images(kind: Any) -> bool:
@@ -165,12 +215,15 @@ def _images(root: Path, rows: list[Any], size: int | None) -> NDArray[Any]:
 
 
 def _class_names(table: Any) -> tuple[str, ...]:
-    """That Hugging Face's `ClassLabel` has in the metadata."""
+    """That Hugging Face's `ClassLabel` has in the metadata; none where these are of other form."""
     stored = (table.schema.metadata or {}).get(b"huggingface")
-    if stored is None:
+    try:
+        features = json.loads(stored or b"{}")["info"]["features"].items()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ()
-    features = json.loads(stored).get("info", {}).get("features", {})
-    for name, feature in features.items():
-        if role_of(name) == "labels" and isinstance(feature, dict) and feature.get("names"):
-            return tuple(map(str, feature["names"]))
+    for name, feature in features:
+        if role_of(name) == "labels" and isinstance(feature, dict):
+            given = feature.get("names")
+            if isinstance(given, list) and given:
+                return tuple(map(str, given))
     return ()

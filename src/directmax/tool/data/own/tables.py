@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,19 @@ from numpy.typing import NDArray
 
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.own.axes import SMALLEST_SQUARE
+from directmax.tool.data.own.columns import columns_of, in_parts, left_out
 from directmax.tool.data.own.files import check_fits, content, reading
 from directmax.tool.data.own.found import Found, Part
-from directmax.tool.data.own.words import INDICES, LABELS, SPLITS
 
-SPLIT_NAMES = frozenset(("split", "set", "partition", "subset", "usage", "fold"))
 MOST_CLASSES = 1000
-_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_MARKS = (
+    *((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32")),
+    *((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")),
+)
+MISSING = frozenset(("na", "n/a", "nan", "null", "none", "?", "-", "inf", "-inf", "infinity"))
+"""Words in place of a number."""
+FEWEST_NUMBERED = 8
+"""Columns from which on 0, 1, 2, … are their names, not a row."""
 
 
 @dataclass(eq=False)
@@ -43,9 +48,9 @@ class Table:
 def read_table(path: Path) -> Found:
     """A table, a row an image.
 
-    A column named label, class, target or y has the labels, one named split the part, one named
-    id or index is left out; all others are pixels. Without names a first or last column of whole
-    numbers beside a square number of others is taken for labels.
+    A column named label, class, target or y has the labels, one named split the part, more labels
+    and one named id or index are left out; all others are pixels. Without names a first or last
+    column of whole numbers beside a square number of others is taken for labels.
 
     Raises:
         DataError: damaged, empty, rows of other lengths, or columns that are no numbers.
@@ -55,38 +60,43 @@ def read_table(path: Path) -> Found:
         check_fits(path, len(table.lines) * table.columns)
         if table.columns == 1 and (bits := _digits(table.lines)) is not None:
             return Found({"train": Part(bits)})
-        names = [name.strip().lower() for name in table.header]
-        labels = [i for i, name in enumerate(names) if name in LABELS]
-        splits = [i for i, name in enumerate(names) if name in SPLIT_NAMES]
-        indices = [i for i, name in enumerate(names) if name in INDICES]
-        apart = {*labels[:1], *splits[:1], *indices}
-        pixels = [i for i in range(table.columns) if i not in apart]
-        if not pixels:
+        columns = columns_of(table.header or ["pixel"] * table.columns)
+        if not columns.pixels:
             raise DataError(
                 f"{path} has no columns of pixels, only {', '.join(table.header)}; expected some"
             )
-        values = _numbers(path, table, pixels)
-        notes = [f"column {table.header[i] or i + 1} left out" for i in indices]
-        words = _words(table, labels[0]) if labels else None
-        if not names and (taken := _unnamed_labels(values)) is not None:
+        values = _numbers(path, table, columns.pixels)
+        notes = left_out(table.header, columns.left)
+        words = None if columns.labels is None else _words(table, columns.labels)
+        if not table.header and (taken := _unnamed_labels(values)) is not None:
             column, words = taken
             values = np.delete(values, column, axis=1)
             notes.append(f"the {'first' if column == 0 else 'last'} column taken for labels")
         whole = Part(values, words)
-        parts = _parted(path, whole, _words(table, splits[0])) if splits else {"train": whole}
-        return Found(parts, notes=notes)
+        if columns.split is None:
+            return Found({"train": whole}, notes=notes)
+        return in_parts(path, whole, _words(table, columns.split), notes)
 
 
 def _table(path: Path, data: bytes) -> Table:
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
-    lines = data.decode(encoding).splitlines()
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is no text in {encoding.upper()}: byte {data[error.start]:#04x} at "
+            f"{error.start:,}; save it as UTF-8"
+        ) from error
+    if "\0" in text:
+        raise DataError(f"{path} is no text; expected a table of numbers")
+    lines = re.split(r"\r\n?|\n", text)  # not where a label has another of Unicode's line ends
     lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if lines and re.fullmatch(r"sep=.", lines[0].strip()):  # Excel's word on the delimiter
+        lines = lines[1:]
     if not lines:
         raise DataError(f"{path} is empty; expected a row of numbers for each image")
-    if b"\0" in data[:4096] and encoding != "utf-16":
-        raise DataError(f"{path} is no text; expected a table of numbers")
     sample = " ".join(lines[:2])
-    delimiter = next((each for each in "\t;," if each in sample), None)
+    delimiter = next((each for each in "\t;,|" if each in sample), None)
     if delimiter and all(line.rstrip().endswith(delimiter) for line in lines[:2]):
         lines = [line.rstrip().removesuffix(delimiter) for line in lines]
     if delimiter in ("\t", ";") and "," in sample:  # decimal commas
@@ -94,7 +104,10 @@ def _table(path: Path, data: bytes) -> Table:
     first = _fields(lines[0], delimiter)
     numbers = [word for word in first if _is_number(word)]
     # Of a header too, but there they differ; a row of pixels that lacks one repeats others.
-    header = [] if len(numbers) == len(first) or len(set(numbers)) < len(numbers) else first
+    values = all(_is_number(word) or word.lower() in MISSING for word in first)
+    header = [] if values or len(set(numbers)) < len(numbers) else first
+    if len(first) >= FEWEST_NUMBERED and first == [str(i) for i in range(len(first))]:
+        header = first  # pandas writes them where columns have no names
     rows = lines[1:] if header else lines
     if not rows:
         raise DataError(f"{path} has a header and no rows; expected a row for each image")
@@ -147,11 +160,11 @@ def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[np.float32
     except ValueError as error:
         text = re.sub(r"; use `usecols`.*", "", " ".join(str(error).split()))
         if word := re.search(
-            r"could not convert string '(.*)' to \w+ at row (\d+), column (\d+)", text
+            r"could not convert string (['\"])(.*)\1 to \w+ at row (\d+), column (\d+)", text
         ):
-            row, column = int(word[2]) + 1, int(word[3])
-            named = f" ({table.header[column - 1]})" if table.header else ""
-            text = f"row {row}, column {column}{named} holds {word[1][:40]!r}"
+            row, column = int(word[3]) + 1, int(word[4])
+            named = f" ({table.header[column - 1][:40]})" if table.header else ""
+            text = f"row {row}, column {column}{named} holds {word[2][:40]!r}"
         raise DataError(
             f"{path}: {text}; expected numbers in every row, with words encoded as 0/1"
         ) from error
@@ -165,8 +178,9 @@ def _words(table: Table, column: int) -> NDArray[Any]:
         else (_fields(line, None) for line in table.lines)
     )
     words = [row[column].strip() for row in rows]
-    if all(map(_is_number, words)):
-        return np.array([float(word) for word in words])
+    there = [word for word in words if word and word.lower() not in MISSING]
+    if there and all(map(_is_number, there)):
+        return np.array([float(word) if _is_number(word) else np.nan for word in words])
     return np.array(words)
 
 
@@ -187,21 +201,3 @@ def _unnamed_labels(values: NDArray[np.float32]) -> tuple[int, NDArray[Any]] | N
         return None
     _, column = min(found)  # classes are about as frequent, a corner is mostly of one shade
     return column, values[:, column].astype(np.int64)
-
-
-def _parted(path: Path, whole: Part, words: NDArray[Any]) -> dict[str, Part]:
-    """By a column that names the part."""
-    parts = np.array([SPLITS.get(str(word).strip().lower(), "") for word in words.tolist()])
-    unknown = Counter(str(words[i]) for i in np.flatnonzero(parts == ""))
-    if unknown:
-        raise DataError(
-            f"{path} has {next(iter(unknown))!r} in its column of parts; expected train, valid or "
-            "test"
-        )
-    found = {}
-    for part in dict.fromkeys(SPLITS.values()):
-        rows = np.flatnonzero(parts == part)
-        if len(rows):
-            labels = None if whole.labels is None else whole.labels[rows]
-            found[part] = Part(whole.images[rows], labels, part)
-    return found

@@ -26,7 +26,12 @@ LABELS = frozenset(
         *("digit", "species", "category"),
     )
 )
-INDICES = frozenset(("", "id", "index", "idx", "unnamed: 0", "rowid", "imageid", "image_id"))
+INDICES = frozenset(
+    (
+        *("", "id", "index", "idx", "rowid", "imageid", "image_id"),
+        *("unnamed: 0", "__index_level_0__"),  # pandas'
+    )
+)
 """Columns that number the rows."""
 
 
