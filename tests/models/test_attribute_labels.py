@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from directmax import Categorical, Exact, LabelledDirect, PairwiseBinary
 from directmax.distributions import DiscreteDistribution, enumerate_states
@@ -145,6 +145,35 @@ def test_patched_images_have_the_losses_of_what_is_seen() -> None:
         )
         torch.testing.assert_close(mixed[row], expected[row])
     assert patched >= 5
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_targets_are_as_sure_as_they_are_right(averaged: bool) -> None:
+    """−Σ_i E_{t_i}[log q_i(x')] is affine in every t_i, which are those of calibrated log-odds."""
+    model, images = make(averaged=averaged, calibrated=True), pictures(4)
+    assert model.calibration is not None
+
+    def loss(off: Tensor, on: Tensor, shift: Tensor, *, used: bool = True) -> Tensor:
+        model.calibration = torch.stack([off, on, shift]).double()
+        told = {"distortion": 0.5, "sharpness": 1.5, "calibrated_targets": used}
+        terms = model(images, generator=torch.Generator().manual_seed(0), **told)
+        assert terms.consistency is not None
+        return terms.consistency.detach()
+
+    slope, sure = torch.ones(2), 100.0
+    corner, first, second = (
+        loss(slope, slope, sure * torch.tensor(signs))
+        for signs in ([-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0])
+    )
+    below, above, shift = torch.tensor([0.3, 2.0]), torch.tensor([0.7, 0.5]), torch.tensor([1, -2])
+    odds = model.raw_posterior(images).marginals().log().diff(dim=-1).squeeze(-1).detach()
+    corrected = above * nn.functional.softplus(odds) - below * nn.functional.softplus(-odds) + shift
+    t = (1.5 * corrected).sigmoid()  # of sharpness 1.5
+    expected = corner + t[:, 0] * (first - corner) + t[:, 1] * (second - corner)
+    torch.testing.assert_close(loss(below, above, shift), expected)
+    plain = loss(slope, slope, torch.zeros(2))
+    torch.testing.assert_close(loss(below, above, shift, used=False), plain)
+    assert float((plain - expected).abs().min()) > 1e-3
 
 
 @pytest.mark.parametrize("index", [0, 1])

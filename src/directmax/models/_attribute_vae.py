@@ -58,8 +58,7 @@ class AttributeVAE(nn.Module):
         log_prior: log p(z) of all 2^n combinations, `(2^n,)`, see `attribute_prior`; uniform when
             None.
         averaged: whether `posterior` is that of a running mean of the weights, see `follow`.
-        calibrated: whether `posterior` has its log-odds corrected by the buffer `calibration`,
-            `(3, n)`: slopes below and above zero, and a shift; independent attributes only.
+        calibrated: whether its log-odds are corrected by the buffer `calibration`, `(3, n)`.
 
     Raises:
         TypeError: `estimator` is no `Estimator`.
@@ -173,8 +172,7 @@ class AttributeVAE(nn.Module):
         features = self.encoder.features(self._unit(images))
         images = channels_last(images)
         shape = (len(images), self.encoder.num_dimensions)
-        settings = {"dtype": self.scale.dtype, "device": images.device}
-        noise = draw(torch.randn, shape, generator, **settings)
+        noise = draw(torch.randn, shape, generator, dtype=self.scale.dtype, device=images.device)
         loss = getattr(objectives, LIKELIHOODS[self.likelihood])
         return AttributeReconstruction(
             self.decoder,
@@ -200,13 +198,13 @@ class AttributeVAE(nn.Module):
         patching: bool = False,
         mixing: bool = False,
         tilt: Float[Tensor, " states"] | None = None,
+        calibrated_targets: bool = False,
         decoded: int | None = None,
         switched: int = 0,
     ) -> AttributeTerms:
         """The terms of eq. 9 for a batch without labels and, where given, one with labels.
 
         What q(z|x), of the mean weights, says of an image is the target of the distorted image.
-        Labelled images are distorted, too. What is encoded and decoded is as it was.
 
         Args:
             images: x without labels.
@@ -215,12 +213,13 @@ class AttributeVAE(nn.Module):
             generator: source of the Gaussian and the Gumbel noise.
             kl_gradient: when False, the KL of the attributes carries no gradient.
             kl_weight: of the Gaussian KL within f; that of the other KL is the caller's.
-            distortion: strength, see `distorted`; 0 leaves `consistency` out.
+            distortion: of what is classified, see `distorted`; 0 leaves `consistency` out.
             sharpness: s of targets ∝ q(z|x)^s; 0: those attributes of which q(z|x) is sure.
             confidence: the probability above which it is sure, with `sharpness` 0.
             patching: whether half of the distorted images are covered in part by another of them.
             mixing: whether half of the labelled images are classified as means of two.
             tilt: log w(z) of labelled images drawn in other shares, see `label_loss`.
+            calibrated_targets: whether targets are of q(z|x) after the correction `calibration`.
             decoded: `labelled` is of the first so many labelled images; of all when None.
             switched: the first so many are also decoded with other attributes, see `switched_loss`.
 
@@ -233,6 +232,7 @@ class AttributeVAE(nn.Module):
         images = channels_last(images)
         q, terms = self._bound_terms(images, generator, kl_gradient, kl_weight, switched)
         told = self.raw_posterior(images) if distortion > 0 and self.average is not None else q
+        told = calibrated_by(told, self.calibration) if calibrated_targets else told
         how = Shown(distortion, sharpness, confidence, patching, mixing, tilt)
         known = self._known(images, told, labelled, labels, generator, how)
         labelled = None if labelled is None else labelled[:decoded]

@@ -21,6 +21,12 @@ def _sharpness(c: Any) -> float:
     return 1.5 if labelled and c.given("confidence") is None else 0.0
 
 
+def _calibration(c: Any) -> str:
+    if c.model != "attributes" or not c.labels or c.encoder != "independent":
+        return "none"
+    return "targets" if c.distortion else "validation"
+
+
 @dataclass(frozen=True)
 class AttributeSettings:
     """Of what labels of attributes do."""
@@ -56,11 +62,12 @@ class AttributeSettings:
         before=0.0,
     )
     calibration: str = setting(
-        """Attributes model with labels, independent attributes: whether the log-odds of every
-        attribute get slopes and a shift that fit the validation images, after every epoch.""",
-        lambda c: with_labels("validation" if c.encoder == "independent" else "none", "none")(c),
-        "validation; none with coupled attributes",
-        choices=("validation", "none"),
+        """Attributes model with labels, independent attributes: after every epoch the log-odds of
+        every attribute get slopes and a shift that fit the validation images; targets: also where
+        images without label are told what q(z|x) says of them; validation: in results alone.""",
+        _calibration,
+        "targets; validation with --distortion 0; none with coupled attributes",
+        choices=("targets", "validation", "none"),
         models=_MODEL,
         labels=_MODEL,
         since=4,

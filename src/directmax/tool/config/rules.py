@@ -215,6 +215,11 @@ def _check_model(config: ResolvedConfig) -> None:
             f"--calibration {config.calibration} is for independent attributes, and those of "
             f"--encoder {config.encoder} are coupled: leave one of them out"
         )
+    if config.calibration == "targets" and not config.distortion:
+        raise ValueError(
+            "--calibration targets is for distorted images, and there are none with --distortion "
+            "0: choose --calibration validation"
+        )
     if config.variables > EXACT_ATTRIBUTES and config.estimator == "exact":
         raise ValueError(
             f"--estimator exact decodes all 2^{config.variables} combinations of attributes for "

@@ -215,6 +215,7 @@ class AttributeTask(Task):
             patching=config.patching,
             mixing=config.mixing,
             tilt=self.tilt,
+            calibrated_targets=config.calibration == "targets",
             decoded=config.decoded,
             switched=config.switched if self.labelled is not None else 0,
             **inputs,
