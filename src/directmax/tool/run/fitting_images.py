@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from directmax._validation import check_dense
+
 
 def unit_images(images: Any, shape: tuple[int, ...]) -> Float[Tensor, "N d"]:
     """Rows of pixels in [0, 1], in the order channels, rows, columns.
@@ -87,6 +89,9 @@ def as_tensor(name: str, values: Any) -> Tensor:
         raise TypeError(f"{name} must be a tensor or an array of numbers: {reason}") from error
     if tensor.is_complex():
         raise TypeError(f"{name} must be real numbers, got {tensor.dtype}")
+    if tensor.is_meta:
+        raise TypeError(f"{name} must hold numbers, and a tensor on the meta device has none")
+    check_dense(name, tensor)
     return tensor.detach().cpu()
 
 
