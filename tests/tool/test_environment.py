@@ -32,6 +32,18 @@ def test_what_others_left_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not environment.is_helper()
 
 
+def test_what_is_started_later_was_not_launched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a run of several processes, or of one, a program may start others."""
+    monkeypatch.setattr(os, "environ", {"RANK": "3"})
+    with environment.launching():
+        assert os.environ["DIRECTMAX_LAUNCHER"] == str(os.getpid())
+        os.environ |= {"LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}  # as Fabric does
+        del os.environ["RANK"]
+    assert os.environ == {"RANK": "3"}
+    with processes.joined(processes.Alone()):
+        assert os.environ == {"RANK": "3"}
+
+
 def test_a_build_time_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared(monkeypatch, SOURCE_DATE_EPOCH="x")
     assert "SOURCE_DATE_EPOCH" not in os.environ

@@ -13,6 +13,7 @@ import stat
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 LAUNCHER = "DIRECTMAX_LAUNCHER"
@@ -95,6 +96,23 @@ def by_torchrun() -> bool:
 def launched() -> bool:
     """Whether the first of several processes started this one."""
     return os.environ.get(LAUNCHER) == str(os.getppid())
+
+
+@contextlib.contextmanager
+def launching() -> Iterator[None]:
+    """Processes that are started inside know who started them.
+
+    Afterwards the environment is as before: whatever else this process starts is not one of them.
+    """
+    before = {name: os.environ.get(name) for name in (LAUNCHER, *_OF_SCHEDULERS)}
+    os.environ[LAUNCHER] = str(os.getpid())
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def is_helper() -> bool:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from directmax._choices import check_choice
 from directmax._precision import fast_bfloat16
-from directmax.tool.environment import LAUNCHER, by_torchrun, is_helper, launched
+from directmax.tool.environment import by_torchrun, is_helper, launched, launching
 from directmax.tool.files import RunError
 from directmax.tool.helpers import StoppedProcesses, is_stopped, say
 
@@ -174,8 +174,6 @@ def joined(fabric: Processes) -> Iterator[None]:
     Raises:
         LostProcessError: another process ended, or the connection to it broke.
     """
-    if not is_helper():
-        os.environ[LAUNCHER] = str(os.getpid())
     if isinstance(fabric, Alone):
         yield
         return
@@ -187,8 +185,9 @@ def joined(fabric: Processes) -> Iterator[None]:
     observer = subprocess_script._launch_process_observer
     subprocess_script._launch_process_observer = watch.start  # it would kill this process
     try:
-        fabric.launch()
-        yield
+        with contextlib.nullcontext() if is_helper() else launching():
+            fabric.launch()
+            yield
     except RuntimeError as error:
         if fabric.world_size == 1 or not (lost := watch.reason() or _broken(error)):
             raise
