@@ -170,6 +170,22 @@ def test_few_validation_labels_choose_nothing(tmp_path: Path) -> None:
     assert not RunFolder(tmp_path / "run").trials.exists()
 
 
+@pytest.mark.parametrize("count", [99, 100])
+def test_few_validation_labels_correct_no_targets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int
+) -> None:
+    used, forward = [], AttributeVAE.forward
+
+    def watched(self: AttributeVAE, *images: torch.Tensor, **settings: Any) -> Any:
+        used.append(settings["calibrated_targets"])
+        return forward(self, *images, **settings)
+
+    monkeypatch.setattr(AttributeVAE, "forward", watched)
+    config = dataclasses.replace(CONFIG, trials=0)
+    train(config, tmp_path / "run", images=faces(count), device="cpu")
+    assert set(used) == {count == 100}
+
+
 def _interrupted(self: Any) -> None:
     raise KeyboardInterrupt
 

@@ -64,7 +64,8 @@ class AttributeSettings:
     calibration: str = setting(
         """Attributes model with labels, independent attributes: after every epoch the log-odds of
         every attribute get slopes and a shift that fit the validation images; targets: also where
-        images without label are told what q(z|x) says of them; validation: in results alone.""",
+        images without label are told what q(z|x) says of them, given 100 validation images with
+        labels; validation: in results alone.""",
         _calibration,
         "targets; validation with --distortion 0; none with coupled attributes",
         choices=("targets", "validation", "none"),

@@ -106,6 +106,9 @@ class AttributeTask(Task):
         self.labelled: LabelledBatches | None = None
         self.tilt: Tensor | None = None
         self.distortion = config.distortion
+        # A correction from few images may be wrong, and images told of it would confirm it.
+        several = enough_labels(self._validation_labels)
+        self.calibrated_targets = config.calibration == "targets" and several
         self._workers = workers
         if config.labels:
             generator = torch.Generator().manual_seed(self.seed(Stream.LABELS))
@@ -215,7 +218,7 @@ class AttributeTask(Task):
             patching=config.patching,
             mixing=config.mixing,
             tilt=self.tilt,
-            calibrated_targets=config.calibration == "targets",
+            calibrated_targets=self.calibrated_targets,
             decoded=config.decoded,
             switched=config.switched if self.labelled is not None else 0,
             **inputs,
