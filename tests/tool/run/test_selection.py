@@ -43,3 +43,11 @@ def test_with_labels_within_a_standard_error(
 
 def test_where_all_are_right_the_lowest_bound_of_these() -> None:
     assert kept([(1.0, 5.0), (0.99, 3.0), (1.0, 4.0)], 0.0) == [1, 1, 3]
+
+
+def test_a_run_of_before_keeps_what_was_more_accurate() -> None:
+    """Its checkpoint has the best score alone."""
+    position = Position(epoch=6, best_epoch=5, best_score=[-0.8, 9.0])
+    terms = (1.0, 1.0, 0.0, None, None, None, True, 0.7, 0.02)
+    assert not keep_better(position, Metrics(*terms), labelled=True)
+    assert (position.best_epoch, position.most_accurate) == (5, [0.8, 0.02])

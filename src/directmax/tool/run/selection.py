@@ -52,11 +52,13 @@ def keep_better(position: Position, validation: Metrics, *, labelled: bool) -> b
         better = position.best_score is None or score < position.best_score
     else:
         score = [-accuracy, validation.bound]
-        highest = position.most_accurate
+        highest, best = position.most_accurate, position.best_score
+        if highest is None and best is not None:  # a run of before, whose best was the highest
+            highest = [-best[0], error or 0.0]
         if highest is None or accuracy > highest[0]:
-            position.most_accurate = highest = [accuracy, error or 0.0]
+            highest = [accuracy, error or 0.0]
+        position.most_accurate = highest
         least = highest[0] - highest[1]
-        best = position.best_score
         # An epoch that rules out the best so far is the most accurate one itself.
         better = best is None or -best[0] < least or (accuracy >= least and score[1] < best[1])
     if better:
