@@ -52,6 +52,12 @@ def check_dense(name: str, value: Tensor) -> None:
         )
 
 
+def check_has_numbers(name: str, value: Tensor) -> None:
+    """Refuse a tensor on the meta device, where its numbers are needed."""
+    if value.is_meta:
+        raise TypeError(f"{name} must have numbers, got a tensor on the meta device")
+
+
 def check_place(name: str, value: Tensor, device: torch.device, like: str) -> Tensor:
     """Return a tensor if it is where another is.
 
@@ -85,7 +91,7 @@ def check_float_tensor(
     """
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {_kind(value)}")
-    if not value.is_floating_point() or value.dtype.itemsize < 2:  # 8 bits are for storage
+    if not value.is_floating_point():
         raise TypeError(f"{name} must be floating point, got {value.dtype}; convert with .float()")
     check_dense(name, value)
     if value.ndim != len(axes):

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._masks import chosen
-from directmax._validation import check_dense, check_shape
+from directmax._validation import check_dense, check_has_numbers, check_shape
 from directmax.solvers import pair_products
 
 
@@ -78,8 +78,8 @@ def _check(labels: object, device: torch.device | str | None) -> None:
     if not isinstance(labels, Tensor):
         raise TypeError(f"labels must be a torch.Tensor, got {type(labels).__name__}")
     check_dense("labels", labels)
-    if labels.is_meta and torch.device(device or "cpu").type != "meta":
-        raise TypeError("labels must have numbers, got a tensor on the meta device")
+    if torch.device(device or "cpu").type != "meta":
+        check_has_numbers("labels", labels)
 
 
 def _binary_indices(labels: Tensor, validate: bool) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from directmax._validation import check_integers
+from directmax._validation import check_has_numbers, check_integers
 from directmax.distributions import DiscreteDistribution, enumerate_states
 
 PSEUDO_COUNT = 0.5
@@ -37,8 +37,7 @@ def attribute_prior(labels: Int[Tensor, "m n"]) -> Float[Tensor, " states"]:
     """
     if check_integers("labels", labels).ndim != 2:
         raise ValueError(f"labels must be (images, attributes), got shape {tuple(labels.shape)}")
-    if labels.is_meta:
-        raise TypeError("labels must have numbers, got a tensor on the meta device")
+    check_has_numbers("labels", labels)
     if bool((labels > 1).any()):
         raise ValueError(f"labels must be 0 or 1, or −1 where unknown, got {int(labels.max())}")
     known = (labels >= 0).sum(0)

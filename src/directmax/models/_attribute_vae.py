@@ -55,14 +55,14 @@ class AttributeVAE(nn.Module):
         likelihood: "gaussian" or "logistic" (discretised), around the mean image, with one learned
             scale.
         supervision: the loss of the labels; `LabelledDirect()` when None.
-        log_prior: log p(z) of all 2^n combinations, `(2^n,)`, see `attribute_prior`; uniform when
-            None.
+        log_prior: log p(z) of all 2^n combinations, `(2^n,)`, or uniform; see `attribute_prior`.
         averaged: whether `posterior` is that of a running mean of the weights, see `follow`.
         calibrated: whether its log-odds are corrected by the buffer `calibration`, `(3, n)`.
 
     Raises:
         TypeError: `estimator` is no `Estimator`.
-        ValueError: the sizes of encoder and decoder differ, an unknown likelihood.
+        ValueError: sizes of encoder and decoder differ, an unknown likelihood; `calibrated` with
+            coupled attributes.
 
     Example:
         >>> from directmax import LocalExpectation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from directmax._validation import check_count, check_integers
+from directmax._validation import check_count, check_has_numbers, check_integers
 from directmax.structures._base import Structure
 from directmax.structures._parameters import check_numbers, common, per_row
 from directmax.structures._rows import Answer, solve_rows
@@ -41,8 +41,7 @@ class Knapsack(Structure):
         sizes: Int[Tensor, " m"] | Int[Tensor, "b m"],
         capacity: int | Int[Tensor, " b"],
     ) -> None:
-        if check_integers("sizes", sizes).is_meta:
-            raise TypeError("sizes must have numbers, got a tensor on the meta device")
+        check_has_numbers("sizes", check_integers("sizes", sizes))
         if sizes.ndim not in (1, 2) or not sizes.numel() or int(sizes.min()) < 0:
             raise ValueError(
                 "sizes must be at least 0, of shape (items,) or (batch, items), got shape "

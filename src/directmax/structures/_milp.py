@@ -14,7 +14,7 @@ from torch import Tensor
 
 from directmax._kernels import over_rows
 from directmax._transforms import refuse_wrapped
-from directmax._validation import check_float_tensor, check_positive
+from directmax._validation import check_float_tensor, check_has_numbers, check_positive
 from directmax.solvers import Solution, Status
 from directmax.structures._base import Structure
 from directmax.structures._rows import ARGMAX, Answer
@@ -187,8 +187,7 @@ def _bound(name: str, value: object, rows: int, default: float) -> Float[Tensor,
     if value is None:
         return torch.full((rows,), default, dtype=torch.float64, device="cpu")
     value = check_float_tensor(name, value, ("constraints",), finite=False)
-    if value.is_meta:
-        raise TypeError(f"{name} must have numbers, got a tensor on the meta device")
+    check_has_numbers(name, value)
     if len(value) != rows or bool(value.isnan().any()):
         raise ValueError(
             f"{name} must be {rows} numbers, one a constraint, got {tuple(value.shape)}"

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from directmax._validation import check_count, check_integers
+from directmax._validation import check_count, check_has_numbers, check_integers
 
 
 def check_numbers(
@@ -31,8 +31,7 @@ def check_numbers(
             f"{name} must be an integer or integers (batch,), got {value.dtype} of shape "
             f"{tuple(value.shape)}"
         )
-    if value.is_meta:
-        raise TypeError(f"{name} must have numbers, got a tensor on the meta device")
+    check_has_numbers(name, value)
     if value.numel() and (int(value.min()) < least or int(value.max()) > most):
         raise ValueError(
             f"{name} must be from {least} to {most}, got values from {int(value.min())} to "

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._precision import widened
-from directmax._validation import check_broadcast, check_dense, check_place
+from directmax._validation import check_broadcast, check_dense, check_has_numbers, check_place
 from directmax.gumbel import sample_gumbel
 
 
@@ -73,8 +73,7 @@ class Weighted:
     @staticmethod
     def _has_masks(weights: Tensor, name: str = "weights") -> bool:
         """Whether one is −∞, after a check that all are below ∞."""
-        if weights.is_meta:
-            raise TypeError(f"{name} must have numbers, got a tensor on the meta device")
+        check_has_numbers(name, weights)
         least, most = (float(x) for x in weights.detach().aminmax())
         if not most < torch.inf:
             raise ValueError(f"{name} must be below inf and not NaN; did the training diverge?")

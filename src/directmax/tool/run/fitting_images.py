@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from directmax._validation import check_dense
+from directmax._validation import check_dense, check_has_numbers
 
 
 def unit_images(images: Any, shape: tuple[int, ...]) -> Float[Tensor, "N d"]:
@@ -89,8 +89,7 @@ def as_tensor(name: str, values: Any) -> Tensor:
         raise TypeError(f"{name} must be a tensor or an array of numbers: {reason}") from error
     if tensor.is_complex():
         raise TypeError(f"{name} must be real numbers, got {tensor.dtype}")
-    if tensor.is_meta:
-        raise TypeError(f"{name} must hold numbers, and a tensor on the meta device has none")
+    check_has_numbers(name, tensor)
     check_dense(name, tensor)
     return tensor.detach().cpu()
 
