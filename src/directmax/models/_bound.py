@@ -37,7 +37,7 @@ class Bound:
 
     Attributes:
         reconstruction: E_q[−log p(x|z)], `(N,)`.
-        kl: KL(q ‖ uniform prior), `(N,)`.
+        kl: KL(q ‖ prior), which is uniform where none is learned, `(N,)`.
         nll: −log p(x) by enumeration, `(N,)`; None where the states were sampled.
         num_samples: samples an image in `reconstruction`; None where it was enumerated.
         authors: structured encoders only, `(N,)`: the loss of perturb-and-MAP samples plus the KL
@@ -75,6 +75,7 @@ def enumerated(
     posterior: Posterior,
     decoder: nn.Module,
     pixels: Pixels,
+    costs: Float[Tensor, "n k"] | None,
     images: Float[Tensor, "N d"],
     n: int,
     k: int,
@@ -85,8 +86,8 @@ def enumerated(
     """Sums over all K = k^n states. A state is decoded once, whatever the number of images.
 
     E_q[f] = Σ_z q(z) f(z); −log p(x) = n log k − log Σ_z e^{−f(z)}. On a structure Z, where the
-    prior is uniform, with log |Z| for n log k and z in Z. `alone`: the encoder's q, for
-    `Bound.amortized`.
+    prior is uniform, with log |Z| for n log k and z in Z. `costs`: of a learned prior, −log p_i −
+    log k. `alone`: the encoder's q, for `Bound.amortized`.
     """
     states = number_of_states(n, k)
     block = min(states, BLOCK_STATES)
@@ -94,6 +95,7 @@ def enumerated(
     posteriors = [posterior(part) for part in parts]
     encoded = [] if alone is None else [alone(part) for part in parts]
     expected = [part.new_zeros(len(part)) for part in parts]
+    kl = [q.kl_to_uniform() for q in posteriors]
     amortized = [q.kl_to_uniform() for q in encoded]
     evidence = [part.new_full((len(part),), -torch.inf) for part in parts]
     sizes = [torch.zeros(len(part), dtype=torch.int64, device=part.device) for part in parts]
@@ -105,15 +107,20 @@ def enumerated(
         for index, (part, q) in enumerate(zip(parts, posteriors, strict=True)):
             losses = pixels.table(logits, part)  # (b, c)
             log_probs = q.log_prob_states(z)
+            cost = None if costs is None else (z * costs).sum((-2, -1))  # (c,)
+            total = losses if cost is None else losses + cost
             if isinstance(q, Gibbs):  # outside of Z there is neither posterior nor prior
                 outside = log_probs == -torch.inf
                 sizes[index] += (~outside).sum(-1)
-                inside = losses.masked_fill(outside, torch.inf)
+                inside = total.masked_fill(outside, torch.inf)
             else:
-                inside = losses
-            expected[index] += (log_probs.exp_() * losses).sum(-1)
+                inside = total
+            probs = log_probs.exp_()
+            expected[index] += (probs * losses).sum(-1)
+            if cost is not None:
+                kl[index] = kl[index] + probs @ cost
             if encoded:
-                amortized[index] += (encoded[index].log_prob_states(z).exp_() * losses).sum(-1)
+                amortized[index] += (encoded[index].log_prob_states(z).exp_() * total).sum(-1)
             evidence[index] = torch.logaddexp(evidence[index], torch.logsumexp(-inside, -1))
         if progress is not None:
             progress(min(1.0, (start + block) / states))
@@ -121,7 +128,7 @@ def enumerated(
     prior = torch.cat(sizes).to(images.dtype).log() if structured else math.log(states)
     return Bound(
         reconstruction=torch.cat(expected),
-        kl=torch.cat([q.kl_to_uniform() for q in posteriors]),
+        kl=torch.cat(kl),
         nll=prior - torch.cat(evidence),
         num_samples=None,
         amortized=torch.cat(amortized) if encoded else None,
@@ -133,6 +140,7 @@ def sampled(
     posterior: Posterior,
     decoder: nn.Module,
     pixels: Pixels,
+    costs: Float[Tensor, "n k"] | None,
     images: Float[Tensor, "N d"],
     num_samples: int,
     generator: torch.Generator | None,
@@ -148,6 +156,8 @@ def sampled(
             kl.append(q.unary_kl_to_uniform())
         else:
             kl.append(q.kl_to_uniform())
+        if costs is not None:
+            kl[-1] = kl[-1] + (z * costs).sum((-2, -1)).mean(0)
     return Bound(
         reconstruction=torch.cat(losses),
         kl=torch.cat(kl),

@@ -37,31 +37,17 @@ from directmax.models._checks import (
     posterior_of,
 )
 from directmax.models._decoding import reconstruction
-from directmax.models._networks import StructuredEncoder
 from directmax.models._pixels import pixels_of
-from directmax.objectives import BERNOULLI, Objective
-
-NUM_PRIOR_CODES = 32
-"""That `DiscreteVAE.prior_terms` draws."""
-ALL_PRIOR_CODES = 128
-"""With one variable it decodes all values where there are no more than so many."""
-
-
-class PriorTerms(NamedTuple):
-    """What codes of the prior add to a training loss, in nats.
-
-    Attributes:
-        decoder: the loss of the mean training image.
-        encoder: −log q(z|x̃) of images x̃ that the decoder draws.
-
-    Example:
-        >>> terms = PriorTerms(torch.tensor(30.0), torch.tensor(2.0))
-        >>> 0.01 * terms.decoder + terms.encoder
-        tensor(2.3000)
-    """
-
-    decoder: Tensor
-    encoder: Tensor
+from directmax.models._prior import (
+    ALL_PRIOR_CODES,
+    NUM_PRIOR_CODES,
+    PriorTerms,
+    costs_of,
+    drawn_codes,
+    said_sizes,
+    uniform_logits,
+)
+from directmax.objectives import BERNOULLI, Objective, WithCosts
 
 
 class LossTerms(NamedTuple):
@@ -83,7 +69,7 @@ class LossTerms(NamedTuple):
 
 
 class DiscreteVAE(nn.Module):
-    r"""Encoder, decoder and estimator: −log p(x) ≤ E_q[−log p(x|z)] + KL(q ‖ p), p uniform.
+    r"""Encoder, decoder and estimator: −log p(x) ≤ E_q[−log p(x|z)] + KL(q ‖ p), p(z) uniform.
 
     `forward` computes the loss terms, so that wrappers such as DistributedDataParallel see every
     parameter being used.
@@ -104,12 +90,17 @@ class DiscreteVAE(nn.Module):
             `logistic_loss` and `gaussian_loss`. These have no fast tables.
         refined: whether codes and bounds are those after a local search with the decoder that
             begins at the encoder's most probable code; see `refine`.
+        learned_prior: p(z) = Π_i p_i(z_i) with learned shares of the values, uniform at first, in
+            place of the uniform one: `prior`. Training adds −log p(z) − n log k to f, so that every
+            estimator, and the search, has it; its mean is part of `LossTerms.reconstruction` there,
+            and of `Bound.kl` here.
 
     Raises:
         TypeError: `estimator` is no `Estimator`; at a call, images, logits or pixel logits are no
             floating-point tensor.
         ValueError: encoder and decoder are of other sizes; at a call, images are, or not in [0, 1],
-            or encoder or decoder return another shape.
+            or encoder or decoder return another shape; `learned_prior` where the encoder says not
+            how many variables and values it has, or its codes are those of a structure.
 
     Example:
         >>> import torch
@@ -134,6 +125,7 @@ class DiscreteVAE(nn.Module):
         reduced: bool = True,
         likelihood: str = BERNOULLI,
         refined: bool = False,
+        learned_prior: bool = False,
     ) -> None:
         super().__init__()
         check_estimator(estimator)
@@ -147,6 +139,19 @@ class DiscreteVAE(nn.Module):
         self.pixels = pixels_of(likelihood)
         self.likelihood = likelihood
         self.refined = check_flag("refined", refined)
+        self.prior_logits: nn.Parameter | None = None
+        if check_flag("learned_prior", learned_prior):
+            self.prior_logits = uniform_logits(encoder)
+
+    @property
+    def prior(self) -> Float[Tensor, "n k"] | None:
+        """p_i of every variable, where it is learned."""
+        return None if self.prior_logits is None else self.prior_logits.softmax(-1)
+
+    @property
+    def _costs(self) -> Float[Tensor, "n k"] | None:
+        """−log p_i − log k: by how much a value is rarer than in the uniform prior, in nats."""
+        return None if self.prior_logits is None else costs_of(self.prior_logits)
 
     def posterior(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
         """q(z|x). Potentials are not checked to be finite: training loops watch their loss."""
@@ -187,14 +192,15 @@ class DiscreteVAE(nn.Module):
         return Categorical(torch.cat(found), validate=False)
 
     def objective(self, images: Float[Tensor, "b d"], *, reduced: bool | None = None) -> Objective:
-        """f(z) = −log p(x|z), in nats per image.
+        """f(z) = −log p(x|z), in nats per image; with a learned prior − log p(z) − n log k more.
 
         Args:
             images: x in [0, 1].
             reduced: in place of the model's own.
         """
         reduced = self.reduced if reduced is None else reduced
-        return reconstruction(self.decoder, images, self.pixels, reduced=reduced)
+        losses = reconstruction(self.decoder, images, self.pixels, reduced=reduced)
+        return losses if (costs := self._costs) is None else WithCosts(losses, costs)
 
     def forward(
         self,
@@ -230,7 +236,7 @@ class DiscreteVAE(nn.Module):
         generator: torch.Generator | None = None,
         validate: bool = True,
     ) -> PriorTerms:
-        """What codes of the uniform prior can teach, so that few images are not learned by heart.
+        """What codes of the prior can teach, so that few images are not learned by heart.
 
         Decoder: E_z[−log p(m|z)] of the mean training image m. Added to the training loss with
         weight w·c/N, where N is the number of training images and c = n(k − 1) + 1 that of the
@@ -268,19 +274,44 @@ class DiscreteVAE(nn.Module):
         if validate:
             check_images(mean.unsqueeze(0), num_pixels_of(self.encoder), name="mean")
         n, k = self._sizes(mean.unsqueeze(0))
+        shares: Tensor | None = None
         if n == 1 and k <= ALL_PRIOR_CODES:
             z = torch.eye(k, dtype=mean.dtype, device=mean.device).unsqueeze(1)
-        elif isinstance(self.encoder, StructuredEncoder):
-            z = self.encoder.prior_codes(NUM_PRIOR_CODES, generator=generator).to(mean)
+            shares = None if self.prior is None else self.prior.detach().squeeze(0)
         else:
-            device = mean.device if generator is None else generator.device
-            shape = (NUM_PRIOR_CODES, n)
-            codes = torch.randint(k, shape, generator=generator, device=device)
-            z = torch.nn.functional.one_hot(codes.to(mean.device), k).to(mean.dtype)
+            settings = (NUM_PRIOR_CODES, generator, mean)
+            z = drawn_codes(self.encoder, self.prior, n, k, *settings)
         logits = self.decoder(z)  # (c, d)
         images = self.pixels.draw(logits, generator).to(mean.dtype)
         log_prob = self._posterior(images).log_prob(z)
-        return PriorTerms(self.pixels.loss(logits, mean.expand_as(logits)).mean(), -log_prob.mean())
+        encoder = -log_prob.mean() if shares is None else -(shares * log_prob).sum()
+        return PriorTerms(self.pixels.loss(logits, mean.expand_as(logits)).mean(), encoder)
+
+    @torch.no_grad()
+    def prior_codes(
+        self, count: int, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "count n k"]:
+        """Codes that are drawn from the prior, one-hot: uniform, learned, or of a structure's set.
+
+        Args:
+            count: how many.
+            generator: source of randomness, on any device.
+
+        Raises:
+            TypeError, ValueError: `count` is no integer of at least 1; the encoder does not say how
+                many variables and values it has.
+
+        Example:
+            >>> from directmax import Decoder, Direct, Encoder
+            >>> model = DiscreteVAE(Encoder(64, 3, 10), Decoder(3, 10, 64), Direct())
+            >>> model.decoder(model.prior_codes(5)).shape
+            torch.Size([5, 64])
+        """
+        check_count("count", count)
+        check_generator(generator)
+        like = next(self.parameters())
+        sizes = said_sizes(self.encoder)
+        return drawn_codes(self.encoder, self.prior, *sizes, count, generator, like)
 
     @torch.no_grad()
     def bound(
@@ -320,7 +351,7 @@ class DiscreteVAE(nn.Module):
         n, k = self._sizes(images)
         alone = self._posterior if self.refined and not quick else None
         inferred = functools.partial(self._inferred, quick=quick)
-        model = (inferred, self.decoder, self.pixels)
+        model = (inferred, self.decoder, self.pixels, self._costs)
         if number_of_states(n, k) > max_states:
             found = sampled(*model, images, num_samples, generator)
             if alone is None:

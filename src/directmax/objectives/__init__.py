@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from directmax.objectives._pool import SolutionPool as SolutionPool
     from directmax.objectives._reconstruction import FactoredDecoder as FactoredDecoder
     from directmax.objectives._reconstruction import Reconstruction as Reconstruction
+    from directmax.objectives._with_costs import WithCosts as WithCosts
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)
 

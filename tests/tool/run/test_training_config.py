@@ -212,6 +212,17 @@ def test_settings_of_the_attributes_model_are_refused_elsewhere(name: str) -> No
         made(**{name: "labels" if name == "prior" else USED[name][1]})
 
 
+def test_a_learned_prior_is_for_the_discrete_model() -> None:
+    assert made(prior="learned", encoder="pairwise", variables=4, values=2).prior == "learned"
+    with pytest.raises(ValueError, match="--prior learned is for the"):
+        made(prior="learned", model="mixed", labels=10)
+    faces: dict[str, Any] = {"data": "fashion-mnist", "model": "attributes", "labels": 10}
+    with pytest.raises(ValueError, match="--prior learned is for the discrete model"):
+        made(prior="learned", **faces)
+    with pytest.raises(ValueError, match="codes of --encoder subset are those of a structure"):
+        made(prior="learned", encoder="subset", variables=4)
+
+
 def test_sure_attributes_where_confidence_is_given() -> None:
     faces: dict[str, Any] = {"data": "celeba", "model": "attributes", "labels": 10}
     assert made(**faces).sharpness == 1.5

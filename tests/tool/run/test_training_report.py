@@ -283,6 +283,13 @@ def test_curves_say_whose_codes_they_are_of() -> None:
     assert labels(variables=3) == ["training, where the search ends", "validation, refined"]
 
 
+def test_usage_beside_a_learned_prior() -> None:
+    usage = torch.tensor([[0.2, 0.7, 0.1]])
+    text = pictures.usage_svg(usage, torch.tensor([[0.25, 0.6, 0.15]]))
+    assert "learned prior" in text
+    assert "uniform prior" in pictures.usage_svg(usage)
+
+
 @pytest.mark.parametrize("shape", [(1, 2), (1, 300), (3, 4), (40, 2)])
 def test_usage(shape: tuple[int, int]) -> None:
     text = pictures.usage_svg(torch.full(shape, 1 / shape[1]))

@@ -40,12 +40,13 @@ class AttributeSettings:
         before=False,
     )
     prior: str = setting(
-        """Attributes model with labels: p(z), uniform, or that of the labels: the shares in which
-        combinations come among the training images that the labelled ones are drawn from.""",
+        """p(z): uniform; learned (discrete model): a share of every value of every variable; labels
+        (attributes model with labels): the shares in which combinations come among the training
+        images that the labelled ones are drawn from.""",
         with_labels("labels", "uniform"),
-        "labels; uniform without labels",
-        choices=("labels", "uniform"),
-        models=_MODEL,
+        "labels in the attributes model with labels, else uniform",
+        choices=("labels", "uniform", "learned"),
+        models=("attributes", "discrete"),
         labels=_MODEL,
         since=4,
         before="uniform",

@@ -106,6 +106,7 @@ def build_model(config: ResolvedConfig, shape: Sequence[int]) -> DiscreteVAE | M
         reduced=config.candidates == "auto",
         likelihood=config.likelihood,
         refined=config.refine,
+        learned_prior=config.prior == "learned",
     )
 
 

@@ -197,6 +197,12 @@ def _check_model(config: ResolvedConfig) -> None:
             "--model mixed has one variable: leave out --variables and --encoder, and choose "
             "its values with --values"
         )
+    fitting = {"labels": "attributes", "learned": "discrete"}.get(config.prior, config.model)
+    if config.model != fitting:
+        raise ValueError(
+            f"--prior {config.prior} is for the {fitting} model: add --model {fitting}, or choose "
+            "--prior uniform"
+        )
     if config.labels and config.groups:
         raise ValueError("--groups stands in for labels: leave out --groups or --labels")
     if config.model != "attributes":
@@ -239,6 +245,11 @@ def _check_independent(config: ResolvedConfig) -> None:
 def _check_set(config: ResolvedConfig) -> None:
     """Sizes that make a structure, of which the sums are exact."""
     encoder, n, k = config.encoder, config.variables, config.values
+    if config.prior == "learned":
+        raise ValueError(
+            f"--prior learned is of independent variables, and codes of --encoder {encoder} are "
+            "those of a structure: leave it out"
+        )
     if config.model != "discrete":
         raise ValueError(
             f"--encoder {encoder} is for the discrete model: leave out --model {config.model}, or "

@@ -20,9 +20,10 @@ _PROTOCOL: dict[str, dict[str, Any]] = {
 _OURS: dict[str, dict[str, Any]] = {
     "ours": {"estimator": "direct"},
     "ours-one-start": {"estimator": "direct", "starts": 1, "kl_fraction": 2 / 3},
+    "ours-learned": {"estimator": "direct", "prior": "learned"},
 }
 METHODS = ("exact", "direct", "gumbel-softmax", "ours")
-_MORE = ("gumbel-softmax-whole", "ours-one-start")
+_MORE = ("gumbel-softmax-whole", "ours-one-start", "ours-learned")
 STATIC = "-static"
 """Ending of a method whose images are drawn from the grey values once, in place of a threshold."""
 _GREY = "mnist"

@@ -45,7 +45,7 @@ def decoded_codes(
     Args:
         model: a trained model.
         count: the largest number of images.
-        generator: draws the random codes, uniformly, on the CPU.
+        generator: draws the random codes, of the prior, on the CPU.
 
     Returns:
         Pixel probabilities `(c, d)`.
@@ -58,12 +58,8 @@ def decoded_codes(
             structure = model.encoder.structure
             inside = structure.is_feasible(structure.from_one_hot(codes).unsqueeze(1))
             codes = codes[inside.squeeze(1)]
-    elif isinstance(model.encoder, StructuredEncoder):  # uniform on the set
-        codes = model.encoder.prior_codes(count, generator=generator)
     else:
-        values = torch.randint(k, (count, n), generator=generator)
-        codes = torch.zeros(count, n, k, dtype=parameter.dtype)
-        codes.scatter_(-1, values.unsqueeze(-1), 1.0)
+        codes = model.prior_codes(count, generator=generator)
     return model.decoder(codes.to(parameter.device)).sigmoid().cpu()
 
 
@@ -249,8 +245,13 @@ def _curve(label: str, lines: Sequence[dict[str, Any]], part: str, term: str = "
     return Series(label, epochs, values, color=color, marker="" if len(epochs) > 1 else "o")
 
 
-def usage_svg(usage: Float[Tensor, "n k"]) -> str:
-    """How often codes are used: for one variable sorted bars, for more one row a variable."""
+def usage_svg(usage: Float[Tensor, "n k"], prior: Float[Tensor, "n k"] | None = None) -> str:
+    """How often codes are used: for one variable sorted bars, for more one row a variable.
+
+    Args:
+        usage: shares of images.
+        prior: the learned one; uniform when None.
+    """
     n, k = usage.shape
     from matplotlib.figure import Figure  # slow to import
 
@@ -261,9 +262,13 @@ def usage_svg(usage: Float[Tensor, "n k"]) -> str:
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         if n == 1:
-            heights = usage[0].sort(descending=True).values.tolist()
-            axes.bar(range(1, k + 1), heights, color=LIGHT["blue"])
-            axes.axhline(1 / k, color=LIGHT["orange"], linestyle="--", label="uniform prior")
+            places, (heights, order) = range(1, k + 1), usage[0].sort(descending=True)
+            axes.bar(places, heights.tolist(), color=LIGHT["blue"])
+            if prior is None:
+                axes.axhline(1 / k, color=LIGHT["orange"], linestyle="--", label="uniform prior")
+            else:
+                shares, orange = prior[0][order].tolist(), LIGHT["orange"]
+                axes.step(places, shares, where="mid", color=orange, label="learned prior")
             axes.set(xlabel="code, most used first", ylabel="share of validation images")
             axes.legend()
         else:

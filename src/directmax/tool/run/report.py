@@ -80,7 +80,8 @@ def render(
     if not isinstance(model, AttributeVAE):
         assert isinstance(data, ImageData)
         used = pictures.code_usage(model, split_images(config, data, "validation"))
-        usage = pictures.usage_svg(used)
+        prior = model.prior if isinstance(model, DiscreteVAE) else None
+        usage = pictures.usage_svg(used, None if prior is None else prior.detach().cpu())
     return render_page(
         "run.html",
         title=f"directmax: {title_of(config, data)}",

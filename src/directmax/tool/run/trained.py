@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from directmax._randomness import check_generator
 from directmax._validation import check_callable, check_count
 from directmax.distributions import DiscreteDistribution, PairwiseBinary
-from directmax.models import AttributeVAE, Bound, MixedVAE, StructuredEncoder
+from directmax.models import AttributeVAE, Bound, DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import binarize
 from directmax.tool.run.best_model import BestModel, load_best
@@ -148,7 +148,9 @@ class TrainedModel:
     def sample(
         self, num_images: int, *, generator: torch.Generator | None = None
     ) -> Float[Tensor, m * shape]:
-        """Mean images of codes that are drawn from the prior: uniform z, standard normal Gaussians.
+        """Mean images of codes that are drawn from the prior.
+
+        That is uniform or learned, and standard normal for Gaussian codes.
 
         Args:
             num_images: m.
@@ -157,12 +159,9 @@ class TrainedModel:
         n, k = self.config.variables, self.config.values
         count = check_count("num_images", num_images)
         check_generator(generator)
-        encoder = self.model.encoder
-        if isinstance(encoder, StructuredEncoder):  # uniform on its set
-            return self.decode(encoder.prior_codes(count, generator=generator))
+        if isinstance(self.model, DiscreteVAE):
+            return self.decode(self.model.prior_codes(count, generator=generator))
         z = torch.randint(k, (count, n), generator=generator)
-        if self.config.model == "discrete":
-            return self.decode(z)
         return self.decode(
             z, gaussian=torch.randn(count, self.config.gaussian, generator=generator)
         )

@@ -62,6 +62,7 @@ ENDINGS = {
     "-alone": ", by the paper alone",
     "-drawn": ", pixels drawn",
     "-static": ", pixels drawn once",
+    "-learned": ", prior learned",
 }
 """Of methods that are another in other circumstances, and what these are called."""
 _SPARE = ("ink", "blue", "vermillion", "green", "orange", "purple", "sky")
