@@ -14,6 +14,8 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "calibration": ({"data": "celeba", "model": "attributes", "labels": 10}, "none"),
     "decoded": ({"data": "celeba", "model": "attributes", "labels": 10}, 5),
     "switched": ({"data": "celeba", "model": "attributes", "labels": 10}, 5),
+    "switched_share": ({"data": "celeba", "model": "attributes", "labels": 10}, 0.5),
+    "decided": ({"data": "celeba", "model": "attributes", "labels": 10}, 2.0),
     "normalized": ({"data": "celeba", "model": "attributes"}, False),
     "confidence": ({"data": "celeba", "model": "attributes", "labels": 10}, 0.9),
     "sharpness": ({"data": "celeba", "model": "attributes", "labels": 10}, 2.0),

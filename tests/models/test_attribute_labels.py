@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from directmax import Categorical, Exact, LabelledDirect, PairwiseBinary
+from directmax import Categorical, ClampedArgmax, Exact, LabelledDirect, PairwiseBinary
 from directmax.distributions import DiscreteDistribution, enumerate_states
 from directmax.models import AttributeDecoder, AttributeEncoder, AttributeVAE, attribute_prior
 from directmax.models._attribute_known import Known, known_losses
 from directmax.models._attribute_prior import kl_to_prior, label_loss
-from directmax.models._attribute_terms import told_loss, told_targets
+from directmax.models._attribute_terms import decided, told_loss, told_targets
 
 SHAPE = (1, 9, 9)
 
@@ -232,3 +234,45 @@ def test_calibration_needs_independent_attributes() -> None:
     encoder = AttributeEncoder(SHAPE, 2, 2, width=3, kind="pairwise")
     with pytest.raises(ValueError, match="calibrated is for independent attributes"):
         AttributeVAE(encoder, AttributeDecoder(SHAPE, 2, 2, width=3), Exact(), calibrated=True)
+
+
+@pytest.mark.parametrize("kind", ["independent", "pairwise", "supermodular"])
+def test_decided_is_a_power_of_q(kind: str) -> None:
+    torch.manual_seed(0)
+    encoder = AttributeEncoder((1, 8, 8), 3, 2, kind=kind).double()
+    q = encoder.classify(torch.rand(4, 1, 8, 8).double())
+    table, found = q.log_prob_table(), decided(q, 3.0).log_prob_table()
+    torch.testing.assert_close(found, (3 * table).log_softmax(-1))
+    assert decided(q, 1.0) is q
+
+
+@pytest.mark.parametrize("kind", ["independent", "pairwise"])
+def test_bound_of_what_is_decided(kind: str) -> None:
+    """The same as of a model whose potentials are so many times as large."""
+    torch.manual_seed(0)
+    encoder = AttributeEncoder((1, 8, 8), 2, 2, kind=kind).double()
+    decoder = AttributeDecoder((1, 8, 8), 2, 2).double()
+    images = torch.randint(256, (5, 1, 8, 8), dtype=torch.uint8)
+
+    def terms(model: AttributeVAE) -> tuple[Any, Any]:
+        made = model(images, generator=torch.Generator().manual_seed(1))
+        return made, model.bound(images, generator=torch.Generator().manual_seed(1))
+
+    estimator = Exact() if kind == "independent" else ClampedArgmax()
+    ours, bound = terms(AttributeVAE(encoder, decoder, estimator, decided=8.0).double())
+    larger = copy.deepcopy(encoder)
+    with torch.no_grad():
+        for weight in larger.potentials.parameters():
+            weight *= 8
+    theirs, other = terms(AttributeVAE(larger, decoder, estimator).double())
+    torch.testing.assert_close(ours.reconstruction, theirs.reconstruction)
+    torch.testing.assert_close(ours.kl, theirs.kl)
+    torch.testing.assert_close(bound.bound, other.bound)
+    plain = terms(AttributeVAE(encoder, decoder, estimator).double())[0]
+    assert not torch.allclose(ours.kl, plain.kl)
+
+
+def test_decided_must_be_above_zero() -> None:
+    parts = AttributeEncoder((1, 8, 8), 2, 2), AttributeDecoder((1, 8, 8), 2, 2)
+    with pytest.raises(ValueError, match="decided must be"):
+        AttributeVAE(*parts, Exact(), decided=0.0)

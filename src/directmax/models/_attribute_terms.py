@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -14,6 +14,7 @@ from directmax._validation import check_number, check_positive
 from directmax.distributions import (
     Categorical,
     DiscreteDistribution,
+    PairwiseBinary,
     enumerate_states,
     number_of_states,
 )
@@ -89,6 +90,41 @@ def expected_parts(
         each = objective.parts(state.expand(len(table), -1, -1))
         losses, gaussian = losses + weight * each[0], gaussian + weight * each[1]
     return losses, gaussian
+
+
+@torch.no_grad()
+def mean_parts(
+    q: DiscreteDistribution,
+    objectives: Iterable[AttributeReconstruction],
+    generator: torch.Generator | None,
+) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+    """`expected_parts`, averaged over objectives of other noise."""
+    parts = [expected_parts(q, objective, generator) for objective in objectives]
+    losses, gaussian = (torch.stack(each).mean(0) for each in zip(*parts, strict=True))
+    return losses, gaussian
+
+
+def decided(q: DiscreteDistribution, power: float) -> DiscreteDistribution:
+    r"""t(z) ∝ q(z)^power of independent or coupled attributes, with gradient.
+
+    Example:
+        >>> from directmax import Categorical
+        >>> q = Categorical(torch.log(torch.tensor([[[0.8, 0.2]]])))
+        >>> decided(q, 2.0).marginals()
+        tensor([[[0.9412, 0.0588]]])
+    """
+    if check_positive("decided", power) == 1:
+        return q
+    if isinstance(q, PairwiseBinary):
+        return PairwiseBinary(
+            power * q.unary,
+            power * q.pairwise,
+            solver=q.solver,
+            perturbation=q.perturbation,
+            validate=q.validate,
+        )
+    assert isinstance(q, Categorical)
+    return Categorical(power * q.logits, validate=q.validate)
 
 
 @torch.no_grad()

@@ -13,22 +13,18 @@ from torch import Tensor, nn
 from directmax import objectives
 from directmax._choices import check_choice
 from directmax._randomness import draw
-from directmax._validation import check_callable, check_count, check_place, check_tensor
+from directmax._validation import check_callable, check_count, check_positive, check_tensor
 from directmax.distributions import DiscreteDistribution
 from directmax.estimators import Estimator, LabelledDirect
 from directmax.models._attribute_known import Known, Shown, known_losses, shown_images
 from directmax.models._attribute_networks import AttributeDecoder, AttributeEncoder
 from directmax.models._attribute_prior import kl_to_prior
 from directmax.models._attribute_switched import switched_loss
-from directmax.models._attribute_terms import (
-    AttributeTerms,
-    expected_parts,
-    mean_gaussian_kl,
-)
+from directmax.models._attribute_terms import AttributeTerms, decided, mean_gaussian_kl, mean_parts
 from directmax.models._bound import Bound
 from directmax.models._calibration import calibrated as calibrated_by
 from directmax.models._calibration import identity, with_both_sides, with_calibration
-from directmax.models._checks import check_estimator, check_parts, check_sizes
+from directmax.models._checks import check_bytes, check_estimator, check_parts, check_sizes
 from directmax.models._convolutions import channels_last
 from directmax.models._pixels import INITIAL_LOG_SCALE, SCALE_RATE
 from directmax.objectives import LIKELIHOODS, AttributeReconstruction, unit_pixels
@@ -42,7 +38,7 @@ EVALUATION_BATCH = 250
 
 
 class AttributeVAE(nn.Module):
-    r"""−log P(x) ≤ E_{q(z|x)}[f(z)] + KL(q(z|x) ‖ p(z)) for n binary attributes z.
+    r"""−log P(x) ≤ E_{t(z|x)}[f(z)] + KL(t(z|x) ‖ p(z)) for n binary attributes z, t ∝ q^s.
 
     f(z) = E_{ε ∼ N(μ_z, σ_z²)}[−log P(x | z, ε)] + KL(N(μ_z, σ_z²) ‖ N(0, I)), as in `MixedVAE`,
     but with one Gaussian code whose mean and variance depend on z, and 8-bit images. While training
@@ -58,6 +54,8 @@ class AttributeVAE(nn.Module):
         log_prior: log p(z) of all 2^n combinations, `(2^n,)`, or uniform; see `attribute_prior`.
         averaged: whether `posterior` is that of a running mean of the weights, see `follow`.
         calibrated: whether its log-odds are corrected by the buffer `calibration`, `(3, n)`.
+        decided: s of the bound, see `decided`. What labels say of an attribute may leave q(z|x) in
+            doubt where the image does not: decoded with both values, it would show neither.
 
     Raises:
         TypeError: `estimator` is no `Estimator`.
@@ -89,6 +87,7 @@ class AttributeVAE(nn.Module):
         log_prior: Float[Tensor, " states"] | None = None,
         averaged: bool = False,
         calibrated: bool = False,
+        decided: float = 1.0,
     ) -> None:
         super().__init__()
         check_estimator(estimator)
@@ -96,7 +95,7 @@ class AttributeVAE(nn.Module):
         check_choice("likelihood", likelihood, tuple(LIKELIHOODS))
         check_sizes(encoder, decoder, ("shape", "num_variables", "num_dimensions"))
         self.encoder, self.decoder, self.estimator = encoder, decoder, estimator
-        self.likelihood = likelihood
+        self.likelihood, self.decided = likelihood, check_positive("decided", decided)
         self.supervision = LabelledDirect() if supervision is None else supervision
         self.scale = nn.Parameter(torch.tensor(INITIAL_LOG_SCALE / SCALE_RATE))
         if log_prior is not None:
@@ -307,10 +306,11 @@ class AttributeVAE(nn.Module):
         """q(z|x) of images without labels, the terms of their bound, and that of switched ones."""
         q = self.encoder.classify(self._unit(images))
         objective = self.objective(images, kl_weight=kl_weight, generator=generator)
-        estimate = self.estimator(q, objective, generator=generator)
+        t = decided(q, self.decided)
+        estimate = self.estimator(t, objective, generator=generator)
         with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
-            kl = kl_to_prior(q, self.log_prior)
-        gaussian = mean_gaussian_kl(q, objective, estimate.sample)
+            kl = kl_to_prior(t, self.log_prior)
+        gaussian = mean_gaussian_kl(t, objective, estimate.sample)
         terms = AttributeTerms(estimate.loss, kl, gaussian)
         if not switched:
             return q, terms
@@ -365,7 +365,7 @@ class AttributeVAE(nn.Module):
 
         Returns:
             A `Bound`, in nats per image; `kl` is the sum of both parts, the Gaussian one averaged
-            over q(z|x). `nll` is None.
+            over t(z|x). `nll` is None.
 
         Raises:
             TypeError, ValueError: `num_samples` is no integer of at least 1.
@@ -375,25 +375,17 @@ class AttributeVAE(nn.Module):
         self._check(images, "images")
         reconstruction, kl = [], []
         for index, part in enumerate(parts := images.split(EVALUATION_BATCH)):
-            q = self.posterior(part)
-            losses = gaussian = torch.zeros(len(part), dtype=q.dtype, device=q.device)
-            for _ in range(num_samples):
-                objective = self.objective(part, generator=generator)
-                each = expected_parts(q, objective, generator)
-                losses, gaussian = losses + each[0], gaussian + each[1]
-            reconstruction.append(losses / num_samples)
-            kl.append(kl_to_prior(q, self.log_prior) + gaussian / num_samples)
+            t = decided(self.posterior(part), self.decided)
+            objectives = (self.objective(part, generator=generator) for _ in range(num_samples))
+            losses, gaussian = mean_parts(t, objectives, generator)
+            reconstruction.append(losses)
+            kl.append(kl_to_prior(t, self.log_prior) + gaussian)
             if progress is not None:
                 progress((index + 1) / len(parts))
         return Bound(torch.cat(reconstruction), torch.cat(kl), nll=None, num_samples=num_samples)
 
     def _check(self, images: object, name: str) -> None:
-        if not isinstance(images, Tensor) or images.dtype != torch.uint8:
-            got = images.dtype if isinstance(images, Tensor) else type(images).__name__
-            raise TypeError(f"{name} must be 8-bit, torch.uint8 from 0 to 255, got {got}")
-        check_place(name, images, self.scale.device, "the model")
-        if images.shape[1:] != (shape := tuple(self.encoder.shape)):
-            raise ValueError(f"{name} must have shape (batch, *{shape}), got {tuple(images.shape)}")
+        check_bytes(name, images, self.encoder.shape, self.scale.device)
 
     def _unit(self, images: Tensor, name: str = "images") -> Tensor:
         self._check(images, name)

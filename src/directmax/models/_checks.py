@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from directmax._transforms import in_transforms
-from directmax._validation import check_float_tensor
+from directmax._validation import check_float_tensor, check_place
 from directmax.distributions import Categorical, DiscreteDistribution
 from directmax.estimators import Estimator
 
@@ -118,3 +118,17 @@ def num_pixels_of(encoder: nn.Module) -> int | None:
     layers = getattr(encoder, "layers", getattr(encoder, "base", None))
     first = layers[0] if isinstance(layers, nn.Sequential) and len(layers) else None
     return first.in_features if isinstance(first, nn.Linear) else None
+
+
+def check_bytes(
+    name: str, images: object, shape: tuple[int, int, int], device: torch.device
+) -> None:
+    """Refuse what are no 8-bit images `(batch, *shape)` where the model is."""
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8:
+        got = images.dtype if isinstance(images, Tensor) else type(images).__name__
+        raise TypeError(f"{name} must be 8-bit, torch.uint8 from 0 to 255, got {got}")
+    check_place(name, images, device, "the model")
+    if tuple(images.shape[1:]) != tuple(shape):
+        raise ValueError(
+            f"{name} must have shape (batch, *{tuple(shape)}), got {tuple(images.shape)}"
+        )

@@ -136,6 +136,7 @@ def build_attribute_model(config: ResolvedConfig, shape: tuple[int, int, int]) -
             log_prior=_uniform(config.variables) if config.prior == "labels" else None,
             averaged=config.average > 0,
             calibrated=config.calibration != "none",
+            decided=config.decided,
         )
 
 

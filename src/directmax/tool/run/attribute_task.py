@@ -48,9 +48,6 @@ from directmax.tool.run.trials import (
 
 VALIDATION_IMAGES = 2000
 """Looked at after every epoch, at most."""
-SWITCHED_SHARE = 0.1
-"""Of the weight of labels, for images decoded with other attributes: with all of it, they were
-exaggerated."""
 
 
 class AttributeTask(Task):
@@ -236,7 +233,7 @@ class AttributeTask(Task):
                 loss = loss + told * terms.consistency.sum() * scale
             if terms.switched is not None:
                 share = len(batch.images) / max(1, len(terms.switched))
-                share *= SWITCHED_SHARE * config.label_weight
+                share *= config.switched_share * config.label_weight
                 loss = loss + share * terms.switched.sum() * scale
         gaussian = terms.gaussian_kl.sum()
         reconstruction = terms.reconstruction.detach().sum() - weight * gaussian
