@@ -104,17 +104,15 @@ def enumerated(
             n, k, start, min(start + block, states), dtype=images.dtype, device=images.device
         )
         logits = decoded(decoder, z)  # (c, d)
+        cost = None if costs is None else (z * costs).sum((-2, -1))  # (c,)
         for index, (part, q) in enumerate(zip(parts, posteriors, strict=True)):
             losses = pixels.table(logits, part)  # (b, c)
             log_probs = q.log_prob_states(z)
-            cost = None if costs is None else (z * costs).sum((-2, -1))  # (c,)
-            total = losses if cost is None else losses + cost
+            total = inside = losses if cost is None else losses + cost
             if isinstance(q, Gibbs):  # outside of Z there is neither posterior nor prior
                 outside = log_probs == -torch.inf
                 sizes[index] += (~outside).sum(-1)
                 inside = total.masked_fill(outside, torch.inf)
-            else:
-                inside = total
             probs = log_probs.exp_()
             expected[index] += (probs * losses).sum(-1)
             if cost is not None:
