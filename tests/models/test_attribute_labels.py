@@ -16,6 +16,7 @@ from directmax.models import AttributeDecoder, AttributeEncoder, AttributeVAE, a
 from directmax.models._attribute_known import Known, known_losses
 from directmax.models._attribute_prior import kl_to_prior, label_loss
 from directmax.models._attribute_terms import decided, told_loss, told_targets
+from directmax.models._calibration import calibrated_odds
 
 SHAPE = (1, 9, 9)
 
@@ -234,6 +235,29 @@ def test_calibration_needs_independent_attributes() -> None:
     encoder = AttributeEncoder(SHAPE, 2, 2, width=3, kind="pairwise")
     with pytest.raises(ValueError, match="calibrated is for independent attributes"):
         AttributeVAE(encoder, AttributeDecoder(SHAPE, 2, 2, width=3), Exact(), calibrated=True)
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_mirrored_sees_both_sides_alike(settled: bool) -> None:
+    """What is corrected is the mean of the log-odds of an image and its mirror image."""
+    model = make(averaged=True, calibrated=True)
+    images = pictures(4)
+
+    def odds(images: Tensor) -> Tensor:
+        return model.raw_posterior(images).logits.diff(dim=-1).squeeze(-1)  # type: ignore[attr-defined]
+
+    one, other = odds(images), odds(images.flip(-1))
+    assert not torch.allclose(one, other)
+    model.encoder.mirrored = True
+    torch.testing.assert_close(odds(images), (one + other) / 2)
+    torch.testing.assert_close(odds(images.flip(-1)), odds(images))
+    assert model.calibration is not None
+    model.calibration.copy_(torch.tensor([[0.5, 2.0], [1.5, 0.7], [0.3, -0.2]]))
+    expected = calibrated_odds((one + other) / 2, model.calibration)
+    if settled:
+        model.settle()
+    found = model.posterior(images).logits.diff(dim=-1).squeeze(-1)  # type: ignore[attr-defined]
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("kind", ["independent", "pairwise", "supermodular"])

@@ -39,6 +39,8 @@ class AttributeEncoder(nn.Module):
         kind: independent; pairwise or supermodular for couplings, see `PairwiseEncoder`.
         solver: of the argmax, where attributes are coupled.
         perturbation: of coupled attributes, "unary" or "states"; see `PairwiseBinary`.
+        mirrored: whether potentials are those of the mean features of an image and its mirror
+            image: for attributes that do not tell left from right.
 
     Raises:
         TypeError, ValueError: a size that is no integer or too small, an unknown kind or solver.
@@ -69,8 +71,10 @@ class AttributeEncoder(nn.Module):
         kind: str = "independent",
         solver: str | PairwiseSolver = "auto",
         perturbation: Literal["unary", "states"] = "unary",
+        mirrored: bool = False,
     ) -> None:
         super().__init__()
+        self.mirrored = check_flag("mirrored", mirrored)
         check_choice("encoder", kind, ("independent", *COUPLED))
         n = self.num_variables = check_count("num_variables", num_variables)
         self.num_dimensions = check_count("num_dimensions", num_dimensions)
@@ -108,8 +112,21 @@ class AttributeEncoder(nn.Module):
             images: x.
             layers: in place of `classifier`, as of `averaged`.
         """
-        potentials = (layers or self.classifier)((2 * images).sub_(1))
-        return self.distribution(potentials)
+        trunk, potentials = self.classifier if layers is None else layers
+        return self.distribution(potentials(self.seen((2 * images).sub_(1), trunk)))
+
+    def seen(
+        self, inputs: Float[Tensor, "b channels height width"], trunk: nn.Module | None = None
+    ) -> Float[Tensor, "b m"]:
+        """What the potentials are linear in, of images in [−1, 1]: with `mirrored` of both sides.
+
+        Args:
+            inputs: 2x − 1.
+            trunk: in place of the encoder's own.
+        """
+        trunk = self.discrete if trunk is None else trunk
+        features: Tensor = trunk(inputs)
+        return (features + trunk(inputs.flip(-1))) / 2 if self.mirrored else features
 
     @property
     def classifier(self) -> nn.Sequential:

@@ -304,7 +304,7 @@ class AttributeVAE(nn.Module):
         switched: int,
     ) -> tuple[DiscreteDistribution, AttributeTerms]:
         """q(z|x) of images without labels, the terms of their bound, and that of switched ones."""
-        q = self.encoder.classify(self._unit(images))
+        q = self.encoder.distribution(self.encoder.classifier(2 * self._unit(images) - 1))
         objective = self.objective(images, kl_weight=kl_weight, generator=generator)
         t = decided(q, self.decided)
         estimate = self.estimator(t, objective, generator=generator)

@@ -91,10 +91,13 @@ def test_the_page_has_the_model(kind: str) -> None:
     with torch.no_grad():
         if explored.config.model == "attributes":
             code = torch.cat([codes.gaussian, 2 * codes.values - 1], 1)
-            outputs = model.encoder.potentials(
-                model.encoder.discrete(2 * images.view(-1, 3, 20, 18) - 1)
-            )
-            potentials = computed(told, "potentials", 2 * images - 1)
+            signed = 2 * images - 1
+            other = signed.view(-1, 3, 20, 18).flip(-1).flatten(1)
+            outputs = model.encoder.potentials(model.encoder.seen(signed.view(-1, 3, 20, 18)))
+            if model.encoder.mirrored:
+                both = computed(told, "trunk", signed) + computed(told, "trunk", other)
+                signed = both / 2
+            potentials = computed(told, "potentials", signed)
         elif kind == "mixed":
             rows = F.one_hot(codes.values, 10).float().transpose(1, 2) * codes.gaussian[:, None]
             code, outputs = rows.flatten(1), model.encoder.classify(images)

@@ -247,7 +247,7 @@ def test_digests_stay() -> None:
     faces: dict[str, Any] = {"data": "fashion-mnist", "model": "attributes", "labels": 160}
     faces |= {"prior": "uniform", "average": 0.0, "calibration": "none", "mixing": False}
     faces |= {"decoded": 100, "switched": 0, "distortion": 0.5, "normalized": False}
-    faces |= {"confidence": 0.95, "patching": False, "ramp": 0, "decided": 1.0}
+    faces |= {"confidence": 0.95, "patching": False, "ramp": 0, "decided": 1.0, "mirrored": False}
     assert made(**faces, epochs=1, precision="bf16-mixed").digest() == "0689ffdb9d61"
 
 

@@ -185,3 +185,13 @@ class AttributeSettings:
         since=9,
         before=1.0,
     )
+    mirrored: bool = setting(
+        """Attributes model with labels: what q(z|x) says of an image is what it says of the mean
+        features of the image and its mirror image, which training shows alike.""",
+        with_labels(True, False),
+        "true with labels",
+        models=_MODEL,
+        labels=_MODEL,
+        since=9,
+        before=False,
+    )

@@ -127,6 +127,7 @@ def build_attribute_model(config: ResolvedConfig, shape: tuple[int, int, int]) -
                 kind=config.encoder,
                 solver=config.solver,
                 perturbation=config.perturbation,  # type: ignore[arg-type]
+                mirrored=config.mirrored,
             ),
             AttributeDecoder(shape, config.variables, config.gaussian),
             build_estimator(config),

@@ -149,12 +149,14 @@ def _encoder(model: Model, shape: Sequence[int], weights: Weights) -> dict[str, 
         }
     if isinstance(model, AttributeVAE):
         image = tuple(encoder.shape)
-        discrete = (encoder.discrete.layers, encoder.potentials)
+        trunk, features = layers_of(encoder.discrete.layers, shape=image, weights=weights)
+        potentials = layers_of(encoder.potentials, shape=features, weights=weights)[0]
+        both = {"trunk": trunk, "potentials": potentials}  # by itself where it sees both sides
         continuous = (encoder.continuous.layers, encoder.bottleneck, nn.ReLU())
         row = (encoder.row, nn.ReLU(), encoder.last)
         size = (encoder.row.in_features,)
         return {
-            "potentials": layers_of(*discrete, shape=image, weights=weights)[0],
+            **(both if encoder.mirrored else {"potentials": trunk + potentials}),
             "features": layers_of(*continuous, shape=image, weights=weights)[0],
             "gaussian": layers_of(*row, shape=size, weights=weights)[0],
         }

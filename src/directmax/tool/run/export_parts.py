@@ -50,7 +50,7 @@ class ExportedEncoder(nn.Module):
 
     def _logits(self, images: Tensor) -> Tensor:
         if self.attributes:
-            potentials = self.encoder.potentials(self.encoder.discrete(2 * images - 1))
+            potentials = self.encoder.potentials(self.encoder.seen(2 * images - 1))
             pairs: Tensor = potentials.unflatten(-1, (self.encoder.num_variables, 2))
             return pairs
         output = self.encoder(images)
@@ -59,7 +59,7 @@ class ExportedEncoder(nn.Module):
 
     def _potentials(self, images: Tensor) -> tuple[Tensor, Tensor]:
         if self.attributes:
-            outputs = self.encoder.potentials(self.encoder.discrete(2 * images - 1))
+            outputs = self.encoder.potentials(self.encoder.seen(2 * images - 1))
             coupled = self.encoder.coupled
         else:
             outputs, coupled = self.encoder.layers(images), self.encoder.potentials

@@ -259,6 +259,15 @@ function gaussianOf(pixels, values) {
   return run("gaussian", both).slice(0, told.gaussian.size);
 }
 
+// What the potentials are made of: the image, or mean features of it and of its mirror image.
+function seen(pixels) {
+  if (!("trunk" in told.networks)) return pixels;
+  const width = told.shape.at(-1);
+  const mirrored = pixels.map((_, i) => pixels[i - i % width + width - 1 - i % width]);
+  const other = run("trunk", mirrored);
+  return run("trunk", pixels).map((value, i) => (value + other[i]) / 2);
+}
+
 // Values, their probabilities and the Gaussian code of pixels in [0, 1]; values may be known.
 function encode(pixels, values = null) {
   const nothing = {values, probabilities: null, gaussian: new Float32Array(0)};
@@ -266,7 +275,7 @@ function encode(pixels, values = null) {
   if (!told.lacking) {
     if (told.kind === "mixed") found = posterior(run("potentials", run("base", pixels)));
     else if (told.kind === "discrete") found = posterior(run("potentials", pixels));
-    else found = posterior(run("potentials", pixels.map(value => 2 * value - 1)));
+    else found = posterior(run("potentials", seen(pixels.map(value => 2 * value - 1))));
     if (told.refined) found = refined(pixels, found);
   }
   const known = found.values !== null && "gaussian" in told.networks;
