@@ -270,6 +270,16 @@ def test_decided_is_a_power_of_q(kind: str) -> None:
     assert decided(q, 1.0) is q
 
 
+def test_gradient_of_what_is_decided_is_not_larger() -> None:
+    logits = torch.randn(4, 2, 2, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(4, 2, 2, dtype=torch.float64)
+    t = decided(Categorical(logits), 8.0)
+    (ours,) = torch.autograd.grad((t.probs * weights).sum(), logits)
+    larger = (8 * logits).detach().requires_grad_()
+    (theirs,) = torch.autograd.grad((larger.softmax(-1) * weights).sum(), larger)
+    torch.testing.assert_close(ours, theirs)
+
+
 @pytest.mark.parametrize("kind", ["independent", "pairwise"])
 def test_bound_of_what_is_decided(kind: str) -> None:
     """The same as of a model whose potentials are so many times as large."""

@@ -105,7 +105,10 @@ def mean_parts(
 
 
 def decided(q: DiscreteDistribution, power: float) -> DiscreteDistribution:
-    r"""t(z) ∝ q(z)^power of independent or coupled attributes, with gradient.
+    r"""t(z) ∝ q(z)^power of independent or coupled attributes.
+
+    The gradient that reaches the potentials of t is that of the potentials of q as it is, not power
+    times as large: what reconstructs an image would else outweigh what labels say of it.
 
     Example:
         >>> from directmax import Categorical
@@ -117,14 +120,19 @@ def decided(q: DiscreteDistribution, power: float) -> DiscreteDistribution:
         return q
     if isinstance(q, PairwiseBinary):
         return PairwiseBinary(
-            power * q.unary,
-            power * q.pairwise,
+            _times(q.unary, power),
+            _times(q.pairwise, power),
             solver=q.solver,
             perturbation=q.perturbation,
             validate=q.validate,
         )
     assert isinstance(q, Categorical)
-    return Categorical(power * q.logits, validate=q.validate)
+    return Categorical(_times(q.logits, power), validate=q.validate)
+
+
+def _times(potentials: Tensor, power: float) -> Tensor:
+    """With the gradient of the potentials themselves."""
+    return potentials + (power - 1) * potentials.detach()
 
 
 @torch.no_grad()
