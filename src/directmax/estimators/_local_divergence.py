@@ -103,7 +103,7 @@ class LocalDivergence(Estimator):
     ) -> Estimate:
         q = check_independent("LocalDivergence", q, "; use ClampedArgmax or Direct")
         alpha, weight = self._now(self.alpha), self._now(self.kl_weight)
-        self._latest = alpha
+        vars(self)["_latest"] = alpha  # past a module's look at what is set
         z = q.sample(self.num_samples, generator=generator)
         loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)
         gradient = divergence_gradient(q, changes, alpha, weight)

@@ -53,30 +53,15 @@ class Adam:
         self.state: dict[nn.Parameter, dict[str, Tensor]] = {}
         self._together: tuple[list[int], list[_Together]] = ([], [])  # those of the latest step
 
-    @torch.no_grad()
     def step(self) -> None:
         """Move every parameter that has a gradient."""
         gradients = [each.grad for each in self.parameters]
         numbers = [number for number, each in enumerate(gradients) if each is not None]
         if numbers != self._together[0] or not self.state:  # which another start clears
             self._together = (numbers, self._alike(numbers))
-        for numbers, parameters, means, squares, count in self._together[1]:
-            count.add_(1)
-            torch._fused_adam_(
-                parameters,
-                [gradients[number] for number in numbers],
-                means,
-                squares,
-                [],
-                [count] * len(numbers),
-                lr=self.param_groups[0]["lr"],
-                beta1=0.9,
-                beta2=0.999,
-                weight_decay=0.0,
-                eps=1e-8,
-                amsgrad=False,
-                maximize=False,
-            )
+        with torch.no_grad():
+            for each in self._together[1]:
+                self._move(each, gradients)
 
     def zero_grad(self, *, set_to_none: bool = True) -> None:
         """Forget the gradients, as torch's optimizers do by default."""
@@ -122,6 +107,24 @@ class Adam:
             found.squares.append(state["exp_avg_sq"])
             state["step"] = found.count
         return list(alike.values())
+
+    def _move(self, moved: _Together, gradients: list[Tensor | None]) -> None:
+        given: list[Any] = [gradients[number] for number in moved.numbers]
+        torch._fused_adam_(
+            moved.parameters,
+            given,
+            moved.means,
+            moved.squares,
+            [],
+            [moved.count.add_(1)] * len(given),
+            lr=self.param_groups[0]["lr"],
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=0.0,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+        )
 
     def _begin(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         moments = {name: torch.zeros_like(parameter) for name in ENTRIES[1:]}
