@@ -16,7 +16,7 @@ class _Together(NamedTuple):
     """Parameters that one call moves: their numbers, they, their moments, and how often it was."""
 
     numbers: list[int]
-    parameters: list[nn.Parameter]
+    parameters: list[Any]
     means: list[Tensor]
     squares: list[Tensor]
     count: Tensor

@@ -32,7 +32,6 @@ from directmax.tool.run.randomness import Stream
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.task import Batch, StepLoss, Task
 
-
 GATHERED = 2**17
 """Numbers of images that are gathered at once, for some mini-batches: they stay in the cache."""
 ALIGNMENT = 64
