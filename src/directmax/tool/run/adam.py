@@ -19,7 +19,7 @@ class _Together(NamedTuple):
     parameters: list[Any]
     means: list[Tensor]
     squares: list[Tensor]
-    count: Tensor
+    steps: Tensor
 
 
 class Adam:
@@ -105,7 +105,7 @@ class Adam:
             found.parameters.append(parameter)
             found.means.append(state["exp_avg"])
             found.squares.append(state["exp_avg_sq"])
-            state["step"] = found.count
+            state["step"] = found.steps
         return list(alike.values())
 
     def _move(self, moved: _Together, gradients: list[Tensor | None]) -> None:
@@ -116,7 +116,7 @@ class Adam:
             moved.means,
             moved.squares,
             [],
-            [moved.count.add_(1)] * len(given),
+            [moved.steps.add_(1)] * len(given),
             lr=self.param_groups[0]["lr"],
             beta1=0.9,
             beta2=0.999,
