@@ -96,6 +96,16 @@ def test_other_types_are_refused(dtype: torch.dtype) -> None:
         sample_gumbel((2,), dtype=dtype)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_the_argmax_is_that_of_torch(dtype: torch.dtype, generator: torch.Generator) -> None:
+    scores = torch.randn(4, 50, 3, generator=generator).round().to(dtype)  # with ties
+    scores[0, 0, 1] = scores[1, 1, 0] = math.nan
+    scores[2, 2], scores[3, 3] = -math.inf, math.inf
+    for each in (scores, scores.transpose(0, 1), scores[:, :0]):
+        expected = torch.nn.functional.one_hot(each.argmax(-1), 3).to(dtype)
+        assert torch.equal(one_hot_argmax(each), expected)
+
+
 def test_one_hot_argmax() -> None:
     scores = torch.tensor([[1.0, 3.0, 3.0], [-math.inf, -math.inf, -math.inf]], requires_grad=True)
     result = one_hot_argmax(scores)

@@ -210,6 +210,8 @@ def check_number(name: str, value: object) -> float:
 
 def check_count(name: str, value: object, minimum: int = 1, *, maximum: int = LARGEST_SIZE) -> int:
     """Return `value` as an int if it is an integer from `minimum` to `maximum`."""
+    if type(value) is int and minimum <= value <= maximum:
+        return value  # at once: an abstract class takes its time to know its instances
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer of at least {minimum}, got {shown(value)}")
     if value < minimum:

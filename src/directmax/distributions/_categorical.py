@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._masks import binary_potentials, check_masked, chosen, may_forbid
-from directmax._precision import no_autocast
+from directmax._precision import no_autocast, widened
 from directmax._transforms import refuse_traced
 from directmax._validation import check_flag, check_float_tensor
 from directmax.distributions._enumeration import (
@@ -53,7 +53,9 @@ class Categorical(LinearPotentials):
         axes = ("batch", "variables", "values")
         check_float_tensor("logits", logits, axes, finite=False)
         self.forbids = may_forbid(logits)
-        self.logits = check_masked("logits", logits, axes, validate, forbids=self.forbids)
+        self.logits = widened(logits)
+        if self.forbids:
+            self.logits = check_masked("logits", logits, axes, validate, forbids=True)
         self.batch_size, self.num_variables, self.num_values = logits.shape
         self.dtype, self.device = self.logits.dtype, logits.device
         if self.num_variables < 1 or self.num_values < 2:

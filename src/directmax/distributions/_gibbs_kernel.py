@@ -1,7 +1,8 @@
 """Compiled parts of the sums over all states, see `_gibbs_sums`. Imported on first use.
 
 All take rows start … stop−1 of a few problems, whose tables are `(rows, X, Y)`, X and Y the states
-of two of three groups of variables: the pairs AB, AC and BC, in this order.
+of two of three groups of variables: the pairs AB, AC and BC, in this order. Numbers and vectors are
+of all problems, of which row 0 is the one called `begin`.
 """
 
 from __future__ import annotations
@@ -26,20 +27,22 @@ def prepare(
     bound: NDArray,
     lowest: float,
     top: float,
+    begin: int,
     start: int,
     stop: int,
 ) -> None:  # pragma: no cover (compiled)
     """The tables L, and the factors top · e^L, 0 where L is not above `lowest`.
 
     Args:
-        field: `(rows, n)`.
-        pairwise: `(rows, P)`.
+        field: `(b, n)`.
+        pairwise: `(b, P)`.
         groups: how many variables are in A, B and C.
         logs: out, L, with largest entry 0 each.
         factors: out.
-        bound: out, `(rows,)`: by how much h is more than the sum of its three entries of L.
+        bound: out, `(b,)`: by how much h is more than the sum of its three entries of L.
         lowest: of the tables' type.
         top: of the tables' type.
+        begin: problem of row 0.
         start: first row.
         stop: one past the last.
     """
@@ -47,8 +50,8 @@ def prepare(
     work = np.empty(2 * (a + b + c), field.dtype)
     for row in range(start, stop):
         ab, ac, bc = logs[0][row], logs[1][row], logs[2][row]
-        highest = of_groups(field[row], pairwise[row], groups, ab, ac, bc, work)
-        bound[row] = highest
+        highest = of_groups(field[begin + row], pairwise[begin + row], groups, ab, ac, bc, work)
+        bound[begin + row] = highest
         for x in range(b):
             shift(bc[x], -highest)
         for i in range(3):
@@ -80,6 +83,7 @@ def centre(
     logs: Three,
     total: NDArray,
     mean: NDArray,
+    begin: int,
     start: int,
     stop: int,
 ) -> None:  # pragma: no cover (compiled)
@@ -89,8 +93,9 @@ def centre(
         factors: M.
         others: the sums over the third group, of products of the two other factors.
         logs: L; out, the products.
-        total: out, `(rows,)`, the sum of all states' products of three factors.
-        mean: out, `(rows,)`, E[L_AB + L_AC + L_BC].
+        total: out, `(b,)`, the sum of all states' products of three factors.
+        mean: out, `(b,)`, E[L_AB + L_AC + L_BC].
+        begin: problem of row 0.
         start: first row.
         stop: one past the last.
     """
@@ -99,15 +104,15 @@ def centre(
         sum_ = first[0, 0] - first[0, 0]
         for x in range(len(first)):
             sum_ += _dot(first[x], second[x])
-        total[row] = sum_
-        mean[row] = 0
+        total[begin + row] = sum_
+        mean[begin + row] = 0
         for i in range(3):
             factor, other, log = factors[i][row], others[i][row], logs[i][row]
             average = sum_ - sum_
             for x in range(len(factor)):
                 average += _dot3(factor[x], other[x], log[x])
             average /= sum_
-            mean[row] += average
+            mean[begin + row] += average
             for x in range(len(factor)):
                 _centred(log[x], factor[x], average)
 
@@ -146,6 +151,7 @@ def features(
     first_covariance: NDArray,
     second: NDArray,
     second_covariance: NDArray,
+    begin: int,
     start: int,
     stop: int,
 ) -> None:  # pragma: no cover (compiled)
@@ -156,12 +162,13 @@ def features(
         others: as in `centre`; lost, as `mixed` is.
         products: M (L − E[L]).
         mixed: the sums over the third group of one factor times one product.
-        total: `(rows,)`.
+        total: `(b,)`.
         groups: how many variables are in A, B and C.
-        first: out, `(rows, n)`, E[z_i].
-        first_covariance: out, `(rows, n)`, Cov(h, z_i).
-        second: out, `(rows, P)`, E[z_i z_j].
-        second_covariance: out, `(rows, P)`, Cov(h, z_i z_j).
+        first: out, `(b, n)`, E[z_i].
+        first_covariance: out, `(b, n)`, Cov(h, z_i).
+        second: out, `(b, P)`, E[z_i z_j].
+        second_covariance: out, `(b, P)`, Cov(h, z_i z_j).
+        begin: problem of row 0.
         start: first row.
         stop: one past the last.
     """
@@ -169,7 +176,8 @@ def features(
     of_a, on = np.empty(1 << groups[0], first.dtype), np.empty(n, first.dtype)
     scratch = np.empty_like(of_a)
     for row in range(start, stop):
-        each = 1 / total[row]
+        problem = begin + row
+        each = 1 / total[problem]
         for i in range(3):
             factor, other, mix = factors[i][row], others[i][row], mixed[i][row]
             product = products[i][row]
@@ -177,8 +185,8 @@ def features(
                 _finish(factor[x], other[x], product[x], mix[x], each)
         for q in range(2):
             tables = others if q == 0 else mixed
-            one = first[row] if q == 0 else first_covariance[row]
-            two = second[row] if q == 0 else second_covariance[row]
+            one = first[problem] if q == 0 else first_covariance[problem]
+            two = second[problem] if q == 0 else second_covariance[problem]
             ab, ac, bc = tables[0][row], tables[1][row], tables[2][row]
             for a in range(len(ab)):
                 of_a[a] = _total(ab[a], 0, ab.shape[1])

@@ -34,13 +34,15 @@ and no denormal numbers, which a CPU is slow with."""
 CHUNK_ELEMENTS = 2**24
 """Scores held at a time where states are summed one by one, entries of a table elsewhere."""
 
-CHUNK_ELEMENTS_CPU = 2**17
-"""Entries of a table at a time on a CPU: what is in use stays in its cache."""
+CHUNK_ELEMENTS_CPU = 2**15
+"""Entries of a table at a time, of each thread of a CPU: what is in use stays in its cache."""
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
 
 Tables = list[Float[Tensor, "b X Y"]]
 """Of the pairs of groups AB, AC and BC."""
+Pairs = list[tuple[Tensor, Tensor]]
+"""Matrices to multiply, for each pair of groups."""
 
 
 class Moments(NamedTuple):
@@ -73,19 +75,19 @@ def summed(field: Float[Tensor, "b n"], pairwise: Float[Tensor, "b P"]) -> Momen
     refuse_wrapped("the entropy of coupled variables", field, pairwise)
     groups = ((n + 2) // 3, (n + 1) // 3, n // 3)
     compiled = field.device.type == "cpu"
-    size = CHUNK_ELEMENTS_CPU if compiled else CHUNK_ELEMENTS
+    size = CHUNK_ELEMENTS_CPU * torch.get_num_threads() if compiled else CHUNK_ELEMENTS
     rows = max(1, min(batch, size >> (groups[0] + groups[1])))
     problem = field.contiguous(), pairwise.contiguous()
     result = _empty(*problem)
-    right = torch.empty(batch, dtype=torch.bool, device=field.device)
-    work = _work(rows, groups, field) if compiled else []
     with no_autocast(field.device):
-        for start in range(0, batch, rows):
-            some = slice(start, start + rows)
-            given = problem[0][some], problem[1][some]
-            out = Moments(*(part[some] for part in result))
-            fill = functools.partial(_compiled, work) if compiled else _in_torch
-            right[some] = _enough(fill(given, out, groups), n)
+        if compiled:
+            log_total = _compiled(problem, result, groups, rows)
+        else:
+            chunks = zip(*(part.split(rows) for part in (*problem, *result)), strict=True)
+            log_total = torch.cat(
+                [_in_torch(chunk[:2], Moments(*chunk[2:]), groups) for chunk in chunks]
+            )
+        right = _enough(log_total, n)
         if not bool(right.all()):
             again = (~right).nonzero().squeeze(-1)
             better = _otherwise(problem[0][again], problem[1][again], groups)
@@ -139,46 +141,70 @@ def _work(rows: int, groups: tuple[int, ...], like: Tensor) -> list[Tables]:
 
 
 def _compiled(
-    work: list[Tables], given: tuple[Tensor, Tensor], out: Moments, groups: tuple[int, ...]
+    given: tuple[Tensor, Tensor], out: Moments, groups: tuple[int, ...], rows: int
 ) -> Float[Tensor, " b"]:
-    """Fills `out`; the logarithm of all states' weights relative to the bound, `(b,)`."""
+    """Fills `out`; the logarithm of all states' weights relative to the bound, `(b,)`.
+
+    So many rows at a time. What does not change from some to the next is made once: else it took a
+    tenth of the time.
+    """
     from directmax.distributions._gibbs_kernel import centre, features, prepare
 
-    count = len(given[0])
-    logs, factors, others, mixed = ([table[:count] for table in kind] for kind in work)
+    batch = len(given[0])
+    work = _work(rows, groups, given[0])
     log, factor, other, mix = (tuple(table.numpy() for table in kind) for kind in work)
     field, pairwise = (part.numpy() for part in given)
     bound, mean, total = (torch.empty_like(out.energy) for _ in range(3))
     to_bound, to_total, to_mean = bound.numpy(), total.numpy(), mean.numpy()
-    least = max(1, 2**15 >> (groups[0] + groups[1]))
-    lowest, top = (field.dtype.type(each) for each in _limits(given[0].dtype))
-
-    over_rows(
-        lambda i, j: prepare(field, pairwise, groups, log, factor, to_bound, lowest, top, i, j),
-        count,
-        minimum=least,
-    )
-    _products(factors, factors, others)
-    over_rows(
-        lambda i, j: centre(factor, other, log, to_total, to_mean, i, j), count, minimum=least
-    )
-    _products(logs, factors, mixed)
-    _products(factors, logs, mixed, add=True)
     parts = tuple(part.numpy() for part in out[2:])
-    over_rows(
-        lambda i, j: features(factor, other, log, mix, to_total, groups, *parts, i, j),
-        count,
-        minimum=least,
-    )
+    lowest, top = (field.dtype.type(each) for each in _limits(given[0].dtype))
+    each = functools.partial(over_rows, minimum=max(1, 2**15 >> (groups[0] + groups[1])))
+
+    first, count = 0, rows  # of the problems whose turn it is
+
+    def fill(i: int, j: int) -> None:
+        prepare(field, pairwise, groups, log, factor, to_bound, lowest, top, first, i, j)
+
+    def middle(i: int, j: int) -> None:
+        centre(factor, other, log, to_total, to_mean, first, i, j)
+
+    def write(i: int, j: int) -> None:
+        features(factor, other, log, mix, to_total, groups, *parts, first, i, j)
+
+    products = _of_work(work)
+    for first in range(0, batch, rows):
+        if first + rows > batch:
+            count = batch - first
+            products = _of_work([[table[:count] for table in kind] for kind in work])
+        each(fill, count)
+        _products(*products[0])
+        each(middle, count)
+        _products(*products[1])
+        _products(*products[2], add=True)
+        each(write, count)
     log_total = total.mul_(_scale(total.dtype)).log_()
     torch.add(bound, log_total, out=out.log_normalizer)
     torch.add(bound, mean, out=out.energy)
     return log_total
 
 
-def _products(one: Tables, two: Tables, out: Tables, *, add: bool = False) -> None:
-    """The sums over the third group, of products of one table of each, times `_scale`."""
-    pairs = (one[1], two[2].mT), (one[0], two[2]), (one[0].mT, two[1])
+def _of_work(work: list[Tables]) -> list[tuple[Pairs, Tables]]:
+    """The products that `_compiled` takes, and where to."""
+    logs, factors, others, mixed = work
+    return [
+        (_pairs(factors, factors), others),
+        (_pairs(logs, factors), mixed),
+        (_pairs(factors, logs), mixed),
+    ]
+
+
+def _pairs(one: Tables, two: Tables) -> Pairs:
+    """One table of each, so that their product is a sum over the third group."""
+    return [(one[1], two[2].mT), (one[0], two[2]), (one[0].mT, two[1])]
+
+
+def _products(pairs: Pairs, out: Tables, *, add: bool = False) -> None:
+    """The products, times `_scale`."""
     beta, alpha = float(add), _scale(out[0].dtype)
     for table, (left, right) in zip(out, pairs, strict=True):
         torch.baddbmm(table, left, right, beta=beta, alpha=alpha, out=table)
@@ -193,7 +219,7 @@ def _in_torch(
     bound = _at_most_zero(logs)
     factors = [F.threshold(log, lowest, -torch.inf).exp_().mul_(top) for log in logs]
     others, mixed = ([torch.empty_like(log) for log in logs] for _ in range(2))
-    _products(factors, factors, others)
+    _products(_pairs(factors, factors), others)
     total = (factors[0] * others[0]).sum((-2, -1))
     each = 1 / total[:, None, None]
     probability = [
@@ -205,8 +231,8 @@ def _in_torch(
         energy += mean
         log -= mean[:, None, None]  # else digits are lost to a difference of large numbers
     products = [factor * log for factor, log in zip(factors, logs, strict=True)]
-    _products(products, factors, mixed)
-    _products(factors, products, mixed, add=True)
+    _products(_pairs(products, factors), mixed)
+    _products(_pairs(factors, products), mixed, add=True)
     for i, table in enumerate(mixed):
         table.mul_(factors[i]).addcmul_(products[i], others[i]).mul_(each)
     log_total = (total * _scale(total.dtype)).log()

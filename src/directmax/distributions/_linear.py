@@ -72,6 +72,8 @@ def _surrogate(
     potentials: Float[Tensor, "b n k"], gradient: Float[Tensor, "b n k"], forbids: bool
 ) -> Float[Tensor, " b"]:
     """0 with this gradient, however large the potentials are; NaN where one is no number."""
+    if not forbids and not potentials.requires_grad:  # all are finite
+        return (gradient * 0.0).sum((-2, -1))
     if forbids:
         potentials = potentials.masked_fill(potentials == -torch.inf, 0.0)
     return ((potentials - potentials.detach()) * gradient).sum((-2, -1))

@@ -132,10 +132,10 @@ class Estimator(nn.Module, ABC):
     def _count(self) -> None:
         """One step more. torch.func.grad lets nobody write to what was made outside of it."""
         if torch.compiler.is_compiling() or not in_transforms():
-            self._step += 1
+            self._step.add_(1)
             return
         try:
-            self._step += 1
+            self._step.add_(1)
         except RuntimeError:
             if self._has_state():
                 raise TypeError(

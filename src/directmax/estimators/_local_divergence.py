@@ -103,7 +103,7 @@ class LocalDivergence(Estimator):
     ) -> Estimate:
         q = check_independent("LocalDivergence", q, "; use ClampedArgmax or Direct")
         alpha, weight = self._now(self.alpha), self._now(self.kl_weight)
-        self._latest = alpha
+        vars(self)["_latest"] = alpha  # past a module's look at what is set
         z = q.sample(self.num_samples, generator=generator)
         loss, changes = losses_at(q, objective, z)  # (b,), (s, b, n, k)
         gradient = divergence_gradient(q, changes, alpha, weight)
@@ -120,17 +120,17 @@ def divergence_gradient(
     and m = log ρ in the limit. The second has −log q_j in place of m_j.
     """
     log_q = q.log_probs
-    scores = -changes if kl_weight == 1 else -changes / kl_weight
+    scores = -changes if kl_weight == 1 else changes / -kl_weight
     log_p = scores.log_softmax(-1)
     probs = log_q.exp()
     if alpha == 0:
         products = probs * log_p  # q (log ρ + log q)
     else:
-        power = alpha * (log_p - log_q)
+        power = (log_p - log_q).mul_(alpha)
         # ρ^α overflows where q is tiny and p is not; p^α q^{1−α} does not.
-        far = (log_q + power).exp() - probs
-        products = torch.where(power > 1, far, probs * power.clamp(max=1).expm1()) / alpha
-        products = products + probs * log_q
+        far = (log_q + power).exp_().sub_(probs)
+        near = power.clamp(max=1).expm1_().mul_(probs)
+        products = torch.where(power > 1, far, near).div_(alpha).add_(probs * log_q)
     if q.forbids:
         products = products.masked_fill(log_q == -torch.inf, 0.0)
     gradient = average(probs * products.sum(-1, keepdim=True) - products)

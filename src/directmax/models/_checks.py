@@ -102,7 +102,7 @@ def posterior_of(output: object, batch: int) -> DiscreteDistribution:
             "encoder must return logits (batch, variables, values) or a DiscreteDistribution, got "
             f"{got}"
         )
-    if output.ndim != 3 or len(output) != batch or output.shape[2] < 2:
+    if output.ndim != 3 or output.shape[0] != batch or output.shape[2] < 2:
         raise ValueError(
             f"encoder must return logits (batch, variables, values) of the {batch} images, with "
             f"2 values or more, got shape {tuple(output.shape)}"

@@ -160,7 +160,7 @@ class DiscreteVAE(nn.Module):
 
     def _posterior(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
         """Of images that were looked at."""
-        return posterior_of(self.encoder(images), len(images))
+        return posterior_of(self.encoder(images), images.shape[0])
 
     def inferred(
         self, images: Float[Tensor, "b d"], *, quick: bool = False
@@ -368,7 +368,8 @@ class DiscreteVAE(nn.Module):
 
     def _sizes(self, images: Float[Tensor, "N d"]) -> tuple[int, int]:
         """n and k, as the encoder says them or as its output has them."""
-        n, k = (getattr(self.encoder, name, None) for name in ("num_variables", "num_values"))
+        encoder = self.encoder
+        n, k = getattr(encoder, "num_variables", None), getattr(encoder, "num_values", None)
         if isinstance(n, int) and isinstance(k, int):
             return n, k
         q = self.posterior(images[:1])

@@ -49,8 +49,11 @@ def _first_weights(module: nn.Module) -> nn.Parameter | None:
     for parameter in module._parameters.values():
         if parameter is not None:
             return parameter
-    inside = (_first_weights(each) for each in module._modules.values() if each is not None)
-    return next((each for each in inside if each is not None), None)
+    for inside in module._modules.values():
+        found = None if inside is None else _first_weights(inside)
+        if found is not None:
+            return found
+    return None
 
 
 def check_codes(z: object, num_variables: int, num_values: int, like: nn.Module) -> None:

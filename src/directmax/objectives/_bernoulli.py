@@ -35,10 +35,9 @@ def bernoulli_loss(
             "logits and images must have shapes (…, batch, pixels) and (batch, pixels), got "
             f"{tuple(logits.shape)} and {tuple(images.shape)}"
         )
-    if logits.shape[-2:-1] != images.shape[-2:-1] and 1 not in (*logits.shape[-2:-1], len(images)):
-        raise ValueError(
-            f"logits must be for the {len(images)} images, got shape {tuple(logits.shape)}"
-        )
+    codes, count = logits.shape[-2], images.shape[0]
+    if codes != count and 1 not in (codes, count):
+        raise ValueError(f"logits must be for the {count} images, got shape {tuple(logits.shape)}")
     if logits.shape[-1] != images.shape[-1]:
         raise ValueError(
             f"the decoder must return a logit for each of the {images.shape[-1]} pixels of the "

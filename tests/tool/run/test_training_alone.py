@@ -58,6 +58,20 @@ def test_adam_is_that_of_torch() -> None:
         assert all(each.grad is None for each in same)
 
 
+def test_adam_begins_anew_once_its_state_is_cleared() -> None:
+    """As another start of a training does."""
+    ours, theirs = weights(), weights()
+    optimizers = [Adam(ours, 0.1), torch.optim.Adam(theirs, lr=0.1, fused=True)]
+    descend(optimizers, [ours, theirs], range(3, 6))
+    for optimizer in optimizers:
+        optimizer.state.clear()
+    descend(optimizers, [ours, theirs], range(3, 6))
+    assert all(torch.equal(*both) for both in zip(ours, theirs, strict=True))
+    counts = [each for name, each in optimizer_tensors(optimizers[0]).items() if "step" in name]
+    assert counts == [3.0] * 4
+    assert len({each.data_ptr() for each in counts}) == 4  # a file has no memory twice
+
+
 def test_adam_refuses_the_state_of_another() -> None:
     optimizer = Adam(weights(), 0.1)
     descend([optimizer], [optimizer.parameters], range(4))

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 ENTRIES = ("step", "exp_avg", "exp_avg_sq")
 """Of a parameter's state, under torch's names."""
+
+
+class _Together(NamedTuple):
+    """Parameters that one call moves: their numbers, they, their moments, and how often it was."""
+
+    numbers: list[int]
+    parameters: list[Any]
+    means: list[Tensor]
+    squares: list[Tensor]
+    steps: Tensor
 
 
 class Adam:
@@ -41,31 +51,17 @@ class Adam:
         self.parameters = list(parameters)
         self.param_groups: list[dict[str, Any]] = [{"params": self.parameters, "lr": learning_rate}]
         self.state: dict[nn.Parameter, dict[str, Tensor]] = {}
+        self._together: tuple[list[int], list[_Together]] = ([], [])  # those of the latest step
 
-    @torch.no_grad()
     def step(self) -> None:
         """Move every parameter that has a gradient."""
-        moved = [each for each in self.parameters if each.grad is not None]
-        for dtype in {each.dtype for each in moved}:
-            same: list[Any] = [each for each in moved if each.dtype == dtype]
-            states = [self.state.get(each) or self._begin(each) for each in same]
-            steps, means, squares = ([state[name] for state in states] for name in ENTRIES)
-            torch._foreach_add_(steps, 1)
-            torch._fused_adam_(
-                same,
-                [each.grad for each in same if each.grad is not None],
-                means,
-                squares,
-                [],
-                steps,
-                lr=self.param_groups[0]["lr"],
-                beta1=0.9,
-                beta2=0.999,
-                weight_decay=0.0,
-                eps=1e-8,
-                amsgrad=False,
-                maximize=False,
-            )
+        gradients = [each.grad for each in self.parameters]
+        numbers = [number for number, each in enumerate(gradients) if each is not None]
+        if numbers != self._together[0] or not self.state:  # which another start clears
+            self._together = (numbers, self._alike(numbers))
+        with torch.no_grad():
+            for each in self._together[1]:
+                self._move(each, gradients)
 
     def zero_grad(self, *, set_to_none: bool = True) -> None:
         """Forget the gradients, as torch's optimizers do by default."""
@@ -75,7 +71,10 @@ class Adam:
     def state_dict(self) -> dict[str, Any]:
         """As torch's optimizers have it: parameters by their number."""
         numbers = {each: number for number, each in enumerate(self.parameters)}
-        state = {numbers[each]: dict(entries) for each, entries in self.state.items()}
+        state = {
+            numbers[each]: {**entries, "step": entries["step"].clone()}  # not one for several
+            for each, entries in self.state.items()
+        }
         return {"state": state, "param_groups": [{"lr": self.param_groups[0]["lr"]}]}
 
     def load_state_dict(self, found: Mapping[str, Any]) -> None:
@@ -92,6 +91,40 @@ class Adam:
             state[parameter] = {name: entries[name] for name in ENTRIES}
         self.state.clear()
         self.state.update(state)
+        self._together = ([], [])
+
+    def _alike(self, numbers: list[int]) -> list[_Together]:
+        """Parameters of one type that have moved as often, from now on with one count of steps."""
+        alike: dict[tuple[torch.dtype, float], _Together] = {}
+        for number in numbers:
+            parameter = self.parameters[number]
+            state: Any = self.state.get(parameter) or self._begin(parameter)
+            key = (parameter.dtype, float(state["step"]))
+            found = alike.setdefault(key, _Together([], [], [], [], state["step"].clone()))
+            found.numbers.append(number)
+            found.parameters.append(parameter)
+            found.means.append(state["exp_avg"])
+            found.squares.append(state["exp_avg_sq"])
+            state["step"] = found.steps
+        return list(alike.values())
+
+    def _move(self, moved: _Together, gradients: list[Tensor | None]) -> None:
+        given: list[Any] = [gradients[number] for number in moved.numbers]
+        torch._fused_adam_(
+            moved.parameters,
+            given,
+            moved.means,
+            moved.squares,
+            [],
+            [moved.steps.add_(1)] * len(given),
+            lr=self.param_groups[0]["lr"],
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=0.0,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+        )
 
     def _begin(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         moments = {name: torch.zeros_like(parameter) for name in ENTRIES[1:]}

@@ -32,6 +32,11 @@ from directmax.tool.run.randomness import Stream
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.task import Batch, StepLoss, Task
 
+GATHERED = 2**17
+"""Numbers of images that are gathered at once, for some mini-batches: they stay in the cache."""
+ALIGNMENT = 64
+"""Bytes: of torch's memory."""
+
 
 class BinaryTask(Task):
     """Training of `DiscreteVAE` and `MixedVAE`.
@@ -97,9 +102,26 @@ class BinaryTask(Task):
         """The mini-batches of an epoch from a step on; the same at every call."""
         self._images = self._train_images(epoch)
         order = self.order(epoch).to(self.fabric.device)
-        for batch in order.split(self.config.batch_size)[start:]:
-            rows = batch[self.fabric.global_rank :: self.fabric.world_size]
-            yield Batch(self._images.index_select(0, rows), len(batch))
+        batches = order.split(self.config.batch_size)[start:]
+        shares = [each[self.fabric.global_rank :: self.fabric.world_size] for each in batches]
+        at_once = self._batches_at_once(shares)
+        for first in range(0, len(batches), at_once):
+            some = slice(first, first + at_once)
+            images = self._images.index_select(0, torch.cat(shares[some]))
+            parts = images.split([len(each) for each in shares[some]])
+            for part, batch in zip(parts, batches[some], strict=True):
+                yield Batch(part, len(batch))
+
+    def _batches_at_once(self, shares: Sequence[Tensor]) -> int:
+        """How many mini-batches of small images are gathered in one go.
+
+        Only where each begins at a multiple of the alignment of all memory, as one that is gathered
+        by itself does: products of matrices may be rounded otherwise elsewhere.
+        """
+        size = shares[0].numel() * self._images.shape[1] if shares else 1
+        if size * self._images.element_size() % ALIGNMENT:
+            return 1
+        return max(1, GATHERED // max(1, size))
 
     def loss(
         self, forward: nn.Module, batch: Batch, step: int, *, generator: torch.Generator
@@ -115,12 +137,12 @@ class BinaryTask(Task):
         )
         # Gradients are averaged over processes: this scale makes the average the mean over the
         # images of the whole batch, also where the shares differ by one.
-        kl = terms.kl if weight == 1 else terms.kl * weight
-        loss = (terms.reconstruction + kl).sum() * (processes / batch.size)
+        loss = torch.add(terms.reconstruction, terms.kl, alpha=weight).sum()
+        loss = loss * (processes / batch.size)
         if self._mean is not None:
             prior = self.model.prior_terms(self._mean, generator=generator, validate=False)
             encoder = prior.encoder if config.dreams == 1 else config.dreams * prior.encoder
-            loss = loss + self._pseudo_weight * prior.decoder + encoder
+            loss = torch.add(loss, prior.decoder, alpha=self._pseudo_weight) + encoder
         if self.labelled is not None:
             loss = loss + label_loss(config, terms, self.labelled.size, processes)
         reconstruction, kl = terms.reconstruction.detach().sum(), terms.kl.detach().sum()

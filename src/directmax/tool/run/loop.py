@@ -172,6 +172,7 @@ class Trainer:
             self._endless = _endless(self.task)
         for step, batch in itertools.islice(self._endless, number):
             self._train_step(batch, step)
+        self.state.write_history()
         self.state.history.sum().item()
 
     def interrupted(self, *, saved: bool = True) -> Interrupted:
@@ -237,7 +238,7 @@ class Trainer:
         self.fabric.backward(result.loss)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.state.history[step] = torch.stack((result.reconstruction, result.kl))
+        self.state.noted.append((step, result.reconstruction, result.kl))
 
     def _finish_epoch(self, seconds: float) -> None:
         position = self.position
@@ -292,6 +293,7 @@ class Trainer:
             self.log.restart(chosen[: self.position.epoch])
 
     def _check_finite(self, steps: int) -> None:
+        self.state.write_history()
         history = self.task.reduce(self.state.history[:steps].clone())
         if math.isfinite(history.sum().item()):
             return

@@ -73,6 +73,7 @@ class TrainingState:
         position: where the run is.
         generator: source of the noise; seeded at the start of an epoch.
         history: sums of reconstruction and KL term of every step of the epoch.
+        noted: steps whose sums are not in the history yet, and these.
     """
 
     def __init__(
@@ -88,12 +89,22 @@ class TrainingState:
         self.position = Position()
         self.generator = torch.Generator(device)
         self.history = torch.zeros(steps, 2, dtype=sum_dtype(device), device=device)
+        self.noted: list[tuple[int, Tensor, Tensor]] = []
+
+    def write_history(self) -> None:
+        """Put what was noted into the history: of many steps at once, as one takes as long."""
+        if self.noted:
+            steps, *sums = zip(*self.noted, strict=True)
+            columns = torch.stack([torch.stack(each) for each in sums], -1)
+            self.history[list(steps)] = columns.to(self.history.dtype)
+            self.noted.clear()
 
     def save(self, folder: Path, best: dict[str, Tensor] | None = None) -> None:
         """Write all of it; `best` are weights to keep beside its own."""
         tensors = {**_under("best", best or {}), **_under("model", self.model.state_dict())}
         tensors |= _under("optimizer", optimizer_tensors(self.optimizer))
         if self.position.step:
+            self.write_history()
             tensors["history"] = self.history
             tensors["generator"] = self.generator.get_state()
         save_checkpoint(folder, Checkpoint(tensors, self._record()))
