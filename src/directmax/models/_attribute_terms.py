@@ -107,8 +107,8 @@ def mean_parts(
 def decided(q: DiscreteDistribution, power: float) -> DiscreteDistribution:
     r"""t(z) ∝ q(z)^power of independent or coupled attributes.
 
-    The gradient that reaches the potentials of t is that of the potentials of q as it is, not power
-    times as large: what reconstructs an image would else outweigh what labels say of it.
+    Without gradient, but for power 1: what reconstructs an image would else move q where labels
+    leave it in doubt, and the more so the more power there is.
 
     Example:
         >>> from directmax import Categorical
@@ -120,19 +120,14 @@ def decided(q: DiscreteDistribution, power: float) -> DiscreteDistribution:
         return q
     if isinstance(q, PairwiseBinary):
         return PairwiseBinary(
-            _times(q.unary, power),
-            _times(q.pairwise, power),
+            power * q.unary.detach(),
+            power * q.pairwise.detach(),
             solver=q.solver,
             perturbation=q.perturbation,
             validate=q.validate,
         )
     assert isinstance(q, Categorical)
-    return Categorical(_times(q.logits, power), validate=q.validate)
-
-
-def _times(potentials: Tensor, power: float) -> Tensor:
-    """With the gradient of the potentials themselves."""
-    return potentials + (power - 1) * potentials.detach()
+    return Categorical(power * q.logits.detach(), validate=q.validate)
 
 
 @torch.no_grad()

@@ -55,7 +55,8 @@ class AttributeVAE(nn.Module):
         averaged: whether `posterior` is that of a running mean of the weights, see `follow`.
         calibrated: whether its log-odds are corrected by the buffer `calibration`, `(3, n)`.
         decided: s of the bound, see `decided`. What labels say of an attribute may leave q(z|x) in
-            doubt where the image does not: decoded with both values, it would show neither.
+            doubt where the image does not: decoded with both values, it would show neither. But for
+            s = 1 this bound has no gradient of q(z|x): labels alone, and images with them, do.
 
     Raises:
         TypeError: `estimator` is no `Estimator`.

@@ -165,8 +165,7 @@ class AttributeSettings:
     switched_share: float = setting(
         """Attributes model with labels: weight of what --switched images must show, as a share of
         --label-weight.""",
-        lambda c: 0.3 if c.model == "attributes" and c.labels and c.switched else 0.1,
-        "0.3",
+        0.1,
         range=(0, 1000),
         models=_MODEL,
         labels=_MODEL,
@@ -175,10 +174,9 @@ class AttributeSettings:
     )
     decided: float = setting(
         """Attributes model with labels: images without label are reconstructed with attributes of
-        a distribution proportional to q(z|x)^s, s this number, and that is the one of the bound:
-        what is decoded with both values of an attribute shows neither.""",
-        with_labels(8.0, 1.0),
-        "8",
+        a distribution proportional to q(z|x)^s, s this number, which is then the one of the bound,
+        and teaches the decoder alone; 1: q(z|x) itself, with the gradient of the estimator.""",
+        1.0,
         above_zero_to=1e6,
         models=_MODEL,
         labels=_MODEL,
