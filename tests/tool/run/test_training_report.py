@@ -105,6 +105,7 @@ def test_what_it_shows(finished: Path) -> None:
     }
     changed = text[text.index("Configuration") : text.index("Settings that are the default")]
     assert ("hidden" in changed, "seed" in changed) == (True, False)
+    assert "attributes" not in shown  # there are none
     assert [attributes["alt"] for attributes in page.images] == [
         "All 10 codes, decoded",
         "Validation images and their reconstructions",

@@ -190,7 +190,7 @@ def _settings(config: ResolvedConfig) -> list[Table]:
     standard |= {"data": None, "model": None, "attributes": None, "encoder": "independent"}
     shown = config.to_dict() | {"likelihood": config.likelihood}  # files have a word for none
     standard["likelihood"] = plain.resolve().likelihood
-    values = {name: value for name, value in shown.items() if value is not None}
+    values = {name: value for name, value in shown.items() if value is not None and value != []}
     changed = [
         [name, _short(value)] for name, value in values.items() if value != standard.get(name)
     ]
