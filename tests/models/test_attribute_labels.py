@@ -243,21 +243,21 @@ def test_mirrored_sees_both_sides_alike(settled: bool) -> None:
     model = make(averaged=True, calibrated=True)
     images = pictures(4)
 
-    def odds(images: Tensor) -> Tensor:
-        return model.raw_posterior(images).logits.diff(dim=-1).squeeze(-1)  # type: ignore[attr-defined]
+    def odds(q: DiscreteDistribution) -> Tensor:
+        assert isinstance(q, Categorical)
+        return q.logits.diff(dim=-1).squeeze(-1)
 
-    one, other = odds(images), odds(images.flip(-1))
+    one, other = (odds(model.raw_posterior(each)) for each in (images, images.flip(-1)))
     assert not torch.allclose(one, other)
     model.encoder.mirrored = True
-    torch.testing.assert_close(odds(images), (one + other) / 2)
-    torch.testing.assert_close(odds(images.flip(-1)), odds(images))
+    for each in (images, images.flip(-1)):
+        torch.testing.assert_close(odds(model.raw_posterior(each)), (one + other) / 2)
     assert model.calibration is not None
     model.calibration.copy_(torch.tensor([[0.5, 2.0], [1.5, 0.7], [0.3, -0.2]]))
     expected = calibrated_odds((one + other) / 2, model.calibration)
     if settled:
         model.settle()
-    found = model.posterior(images).logits.diff(dim=-1).squeeze(-1)  # type: ignore[attr-defined]
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(odds(model.posterior(images)), expected)
 
 
 @pytest.mark.parametrize("kind", ["independent", "pairwise", "supermodular"])

@@ -11,18 +11,18 @@ from torch import Tensor
 from directmax import Decoder, Direct, DiscreteVAE, Encoder, Exact, LocalSearch
 from directmax.distributions import enumerate_states
 from directmax.models import StructuredEncoder
-from directmax.objectives import PlainReconstruction, Reconstruction, WithCosts
+from directmax.objectives import LinearCost, PlainReconstruction, Reconstruction, WithCost
 from directmax.structures import Subsets
 
 D, N, K = 12, 3, 4
 
 
-def made(kind: type, n: int = N) -> tuple[WithCosts, Any]:
+def made(kind: type, n: int = N) -> tuple[WithCost, Any, Tensor]:
     torch.manual_seed(0)
     decoder = Decoder(n, K, D, hidden=8).double()
     images = torch.rand(5, D, dtype=torch.float64).round()
     costs = torch.randn(n, K, dtype=torch.float64, requires_grad=True)
-    objective = WithCosts(kind(decoder, images, reduced=False), costs)
+    objective = WithCost(kind(decoder, images, reduced=False), LinearCost(costs))
 
     def plain(z: Tensor) -> Tensor:
         logits = decoder(z.flatten(0, -3)).view(*z.shape[:-2], D)
@@ -31,7 +31,7 @@ def made(kind: type, n: int = N) -> tuple[WithCosts, Any]:
         )
         return loss.sum(-1) + (z * costs).sum((-2, -1))
 
-    return objective, plain
+    return objective, plain, costs
 
 
 def codes(samples: int, n: int = N) -> Tensor:
@@ -42,7 +42,7 @@ def codes(samples: int, n: int = N) -> Tensor:
 @pytest.mark.parametrize("kind", [Reconstruction, PlainReconstruction])
 @pytest.mark.parametrize("n", [1, N])
 def test_losses_are_those_of_the_sum(kind: type, n: int) -> None:
-    objective, plain = made(kind, n)
+    objective, plain, _ = made(kind, n)
     z = codes(2, n)
     torch.testing.assert_close(objective(z), plain(z))
     states = enumerate_states(n, K, dtype=torch.float64)
@@ -67,10 +67,10 @@ def test_losses_are_those_of_the_sum(kind: type, n: int) -> None:
 
 @pytest.mark.parametrize("kind", [Reconstruction, PlainReconstruction])
 def test_gradient_of_the_costs(kind: type) -> None:
-    objective, plain = made(kind)
+    objective, plain, costs = made(kind)
     z = codes(1)
     for losses in (objective(z), objective.losses_and_changes(z)[0], plain(z)):
-        (gradient,) = torch.autograd.grad(losses.sum(), objective.costs)
+        (gradient,) = torch.autograd.grad(losses.sum(), costs)
         torch.testing.assert_close(gradient, z.sum((0, 1)))
 
 
@@ -192,3 +192,11 @@ def test_what_has_no_learned_prior() -> None:
 
     with pytest.raises(ValueError, match="num_variables and num_values"):
         DiscreteVAE(Bare(D, 4), Decoder(1, 4, D), Direct(), learned_prior=True)
+
+
+def test_what_gets_no_cost() -> None:
+    objective, _, _ = made(Reconstruction)
+    with pytest.raises(TypeError, match="objective must be a Reconstruction"):
+        WithCost(lambda z: z.sum(), objective.cost)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="cost must be a LinearCost"):
+        WithCost(objective.objective, torch.zeros(N, K))  # type: ignore[arg-type]

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from directmax.models._codebook import CodebookDecoder as CodebookDecoder
     from directmax.models._discrete_vae import DiscreteVAE as DiscreteVAE
     from directmax.models._discrete_vae import LossTerms as LossTerms
-    from directmax.models._discrete_vae import PriorTerms as PriorTerms
     from directmax.models._distortion import distorted as distorted
     from directmax.models._groups import group_images as group_images
     from directmax.models._groups import neighbour_pairs as neighbour_pairs
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from directmax.models._networks import Encoder as Encoder
     from directmax.models._networks import PairwiseEncoder as PairwiseEncoder
     from directmax.models._networks import StructuredEncoder as StructuredEncoder
+    from directmax.models._prior import PriorTerms as PriorTerms
     from directmax.models._structured_encoders import ChainEncoder as ChainEncoder
     from directmax.models._structured_encoders import structured_encoder as structured_encoder
 

@@ -54,9 +54,9 @@ class AttributeVAE(nn.Module):
         log_prior: log p(z) of all 2^n combinations, `(2^n,)`, or uniform; see `attribute_prior`.
         averaged: whether `posterior` is that of a running mean of the weights, see `follow`.
         calibrated: whether its log-odds are corrected by the buffer `calibration`, `(3, n)`.
-        decided: s of the bound, see `decided`. What labels say of an attribute may leave q(z|x) in
-            doubt where the image does not: decoded with both values, it would show neither. But for
-            s = 1 this bound has no gradient of q(z|x): labels alone, and images with them, do.
+        decided: s. What labels say of an attribute may leave q(z|x) in doubt where the image does
+            not: decoded with both values, it would show neither. But for s = 1 the bound has no
+            gradient with respect to q(z|x).
 
     Raises:
         TypeError: `estimator` is no `Estimator`.
@@ -305,7 +305,7 @@ class AttributeVAE(nn.Module):
         switched: int,
     ) -> tuple[DiscreteDistribution, AttributeTerms]:
         """q(z|x) of images without labels, the terms of their bound, and that of switched ones."""
-        q = self.encoder.distribution(self.encoder.classifier(2 * self._unit(images) - 1))
+        q = self.encoder.distribution(self.encoder.classifier((2 * self._unit(images)).sub_(1)))
         objective = self.objective(images, kl_weight=kl_weight, generator=generator)
         t = decided(q, self.decided)
         estimate = self.estimator(t, objective, generator=generator)

@@ -19,7 +19,7 @@ from directmax.distributions import (
 )
 from directmax.models._decoding import reconstruction
 from directmax.models._pixels import Pixels
-from directmax.objectives import decoded, evaluate
+from directmax.objectives import LinearCost, decoded, evaluate
 
 TABLE_ELEMENTS = 2**24
 """Losses of (state, image) pairs held at a time."""
@@ -37,7 +37,7 @@ class Bound:
 
     Attributes:
         reconstruction: E_q[−log p(x|z)], `(N,)`.
-        kl: KL(q ‖ prior), which is uniform where none is learned, `(N,)`.
+        kl: KL(q ‖ prior), which is uniform unless the model has another one, `(N,)`.
         nll: −log p(x) by enumeration, `(N,)`; None where the states were sampled.
         num_samples: samples an image in `reconstruction`; None where it was enumerated.
         authors: structured encoders only, `(N,)`: the loss of perturb-and-MAP samples plus the KL
@@ -75,7 +75,7 @@ def enumerated(
     posterior: Posterior,
     decoder: nn.Module,
     pixels: Pixels,
-    costs: Float[Tensor, "n k"] | None,
+    prior_cost: LinearCost | None,
     images: Float[Tensor, "N d"],
     n: int,
     k: int,
@@ -86,8 +86,8 @@ def enumerated(
     """Sums over all K = k^n states. A state is decoded once, whatever the number of images.
 
     E_q[f] = Σ_z q(z) f(z); −log p(x) = n log k − log Σ_z e^{−f(z)}. On a structure Z, where the
-    prior is uniform, with log |Z| for n log k and z in Z. `costs`: of a learned prior, −log p_i −
-    log k. `alone`: the encoder's q, for `Bound.amortized`.
+    prior is uniform, with log |Z| for n log k and z in Z. `prior_cost`: of a learned prior, −log
+    p_i − log k. `alone`: the encoder's q, for `Bound.amortized`.
     """
     states = number_of_states(n, k)
     block = min(states, BLOCK_STATES)
@@ -104,7 +104,7 @@ def enumerated(
             n, k, start, min(start + block, states), dtype=images.dtype, device=images.device
         )
         logits = decoded(decoder, z)  # (c, d)
-        cost = None if costs is None else (z * costs).sum((-2, -1))  # (c,)
+        cost = None if prior_cost is None else prior_cost(z.unsqueeze(1)).squeeze(1)  # (c,)
         for index, (part, q) in enumerate(zip(parts, posteriors, strict=True)):
             losses = pixels.table(logits, part)  # (b, c)
             log_probs = q.log_prob_states(z)
@@ -138,7 +138,7 @@ def sampled(
     posterior: Posterior,
     decoder: nn.Module,
     pixels: Pixels,
-    costs: Float[Tensor, "n k"] | None,
+    prior_cost: LinearCost | None,
     images: Float[Tensor, "N d"],
     num_samples: int,
     generator: torch.Generator | None,
@@ -154,8 +154,8 @@ def sampled(
             kl.append(q.unary_kl_to_uniform())
         else:
             kl.append(q.kl_to_uniform())
-        if costs is not None:
-            kl[-1] = kl[-1] + (z * costs).sum((-2, -1)).mean(0)
+        if prior_cost is not None:
+            kl[-1] = kl[-1] + prior_cost(z).mean(0)
     return Bound(
         reconstruction=torch.cat(losses),
         kl=torch.cat(kl),

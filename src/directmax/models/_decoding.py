@@ -8,12 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax.models._pixels import BinaryPixels, Pixels
-from directmax.objectives import Objective, PlainReconstruction, Reconstruction, is_factored
+from directmax.objectives import PlainReconstruction, Reconstruction, is_factored
 
 
 def reconstruction(
     decoder: Any, images: Float[Tensor, "b d"], pixels: Pixels, *, reduced: bool = True
-) -> Objective:
+) -> Reconstruction | PlainReconstruction:
     """f(z) = −log p(x|z) of a decoder, in nats per image.
 
     Args:

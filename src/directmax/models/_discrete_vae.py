@@ -42,19 +42,21 @@ from directmax.models._prior import (
     ALL_PRIOR_CODES,
     NUM_PRIOR_CODES,
     PriorTerms,
-    costs_of,
+    cost_of,
     drawn_codes,
+    needed_sizes,
     said_sizes,
     uniform_logits,
 )
-from directmax.objectives import BERNOULLI, Objective, WithCosts
+from directmax.objectives import BERNOULLI, LinearCost, Objective, WithCost
 
 
 class LossTerms(NamedTuple):
     """The two terms of the bound for a mini-batch, in nats, with gradients.
 
     Attributes:
-        reconstruction: E_q[−log p(x|z)] of each image, `(b,)`, by the estimator.
+        reconstruction: E_q[−log p(x|z)] of each image, `(b,)`, by the estimator; with a learned
+            prior E_q[−log p(x|z) − log p(z)] − n log k.
         kl: KL(q ‖ uniform prior) of each image, `(b,)`; where the estimator samples from a refined
             posterior, with the value of that one.
 
@@ -149,9 +151,9 @@ class DiscreteVAE(nn.Module):
         return None if self.prior_logits is None else self.prior_logits.softmax(-1)
 
     @property
-    def _costs(self) -> Float[Tensor, "n k"] | None:
-        """−log p_i − log k: by how much a value is rarer than in the uniform prior, in nats."""
-        return None if self.prior_logits is None else costs_of(self.prior_logits)
+    def _prior_cost(self) -> LinearCost | None:
+        """Of a learned prior."""
+        return None if self.prior_logits is None else cost_of(self.prior_logits)
 
     def posterior(self, images: Float[Tensor, "b d"]) -> DiscreteDistribution:
         """q(z|x). Potentials are not checked to be finite: training loops watch their loss."""
@@ -200,7 +202,7 @@ class DiscreteVAE(nn.Module):
         """
         reduced = self.reduced if reduced is None else reduced
         losses = reconstruction(self.decoder, images, self.pixels, reduced=reduced)
-        return losses if (costs := self._costs) is None else WithCosts(losses, costs)
+        return losses if (cost := self._prior_cost) is None else WithCost(losses, cost)
 
     def forward(
         self,
@@ -310,7 +312,7 @@ class DiscreteVAE(nn.Module):
         check_count("count", count)
         check_generator(generator)
         like = next(self.parameters())
-        sizes = said_sizes(self.encoder)
+        sizes = needed_sizes(self.encoder)
         return drawn_codes(self.encoder, self.prior, *sizes, count, generator, like)
 
     @torch.no_grad()
@@ -351,7 +353,7 @@ class DiscreteVAE(nn.Module):
         n, k = self._sizes(images)
         alone = self._posterior if self.refined and not quick else None
         inferred = functools.partial(self._inferred, quick=quick)
-        model = (inferred, self.decoder, self.pixels, self._costs)
+        model = (inferred, self.decoder, self.pixels, self._prior_cost)
         if number_of_states(n, k) > max_states:
             found = sampled(*model, images, num_samples, generator)
             if alone is None:
@@ -368,9 +370,7 @@ class DiscreteVAE(nn.Module):
 
     def _sizes(self, images: Float[Tensor, "N d"]) -> tuple[int, int]:
         """n and k, as the encoder says them or as its output has them."""
-        encoder = self.encoder
-        n, k = getattr(encoder, "num_variables", None), getattr(encoder, "num_values", None)
-        if isinstance(n, int) and isinstance(k, int):
-            return n, k
+        if (said := said_sizes(self.encoder)) is not None:
+            return said
         q = self.posterior(images[:1])
         return q.num_variables, q.num_values

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from directmax.models._networks import StructuredEncoder
+from directmax.objectives import LinearCost
 
 NUM_PRIOR_CODES = 32
 """That `DiscreteVAE.prior_terms` draws."""
@@ -35,19 +36,24 @@ class PriorTerms(NamedTuple):
     encoder: Tensor
 
 
-def said_sizes(encoder: nn.Module) -> tuple[int, int]:
-    """n and k, as the encoder says them.
+def said_sizes(encoder: nn.Module) -> tuple[int, int] | None:
+    """n and k, as the encoder says them; None where it does not."""
+    n, k = getattr(encoder, "num_variables", None), getattr(encoder, "num_values", None)
+    return (n, k) if isinstance(n, int) and isinstance(k, int) else None
+
+
+def needed_sizes(encoder: nn.Module) -> tuple[int, int]:
+    """n and k.
 
     Raises:
-        ValueError: it does not.
+        ValueError: the encoder does not say them.
     """
-    n, k = (getattr(encoder, name, None) for name in ("num_variables", "num_values"))
-    if not isinstance(n, int) or not isinstance(k, int):
+    if (said := said_sizes(encoder)) is None:
         raise ValueError(
             "the prior needs an encoder that says how many variables and values it has, by "
             f"attributes num_variables and num_values; {type(encoder).__name__} has none"
         )
-    return n, k
+    return said
 
 
 def uniform_logits(encoder: nn.Module) -> nn.Parameter:
@@ -61,12 +67,12 @@ def uniform_logits(encoder: nn.Module) -> nn.Parameter:
             "learned_prior is of independent variables, and the codes of "
             f"{type(encoder).__name__} are those of a structure; leave it out"
         )
-    return nn.Parameter(torch.zeros(said_sizes(encoder)))
+    return nn.Parameter(torch.zeros(needed_sizes(encoder)))
 
 
-def costs_of(logits: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+def cost_of(logits: Float[Tensor, "n k"]) -> LinearCost:
     """−log p_i − log k: by how much a value is rarer than in the uniform prior, in nats."""
-    return -logits.log_softmax(-1) - math.log(logits.shape[-1])
+    return LinearCost(-logits.log_softmax(-1) - math.log(logits.shape[-1]))
 
 
 @torch.no_grad()

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from directmax.objectives._pool import SolutionPool as SolutionPool
     from directmax.objectives._reconstruction import FactoredDecoder as FactoredDecoder
     from directmax.objectives._reconstruction import Reconstruction as Reconstruction
-    from directmax.objectives._with_costs import WithCosts as WithCosts
+    from directmax.objectives._with_cost import WithCost as WithCost
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)
 

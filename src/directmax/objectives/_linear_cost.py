@@ -8,7 +8,7 @@ from torch import Tensor
 
 from directmax._masks import binary_potentials
 from directmax._validation import check_flag, check_place, check_real, check_tensor
-from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
+from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states, number_of_states
 
 
 class LinearCost:
@@ -62,7 +62,14 @@ class LinearCost:
     def state_losses(
         self, num_variables: int, num_values: int, *, max_states: int = DEFAULT_MAX_STATES
     ) -> Float[Tensor, "b K"]:
-        """f of all k^n assignments, differentiable."""
+        """f of all k^n assignments, differentiable.
+
+        Raises:
+            ValueError: k^n > `max_states`.
+        """
+        if num_variables == 1:  # no identity matrix: k may be large
+            number_of_states(1, num_values, max_states)
+            return self.cost.squeeze(1)
         states = enumerate_states(
             num_variables,
             num_values,
