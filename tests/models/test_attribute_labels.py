@@ -307,6 +307,18 @@ def test_bound_of_what_is_decided(kind: str) -> None:
     assert not torch.allclose(ours.kl, plain.kl)
 
 
+def test_before_it_decides_the_bound_is_that_of_q() -> None:
+    images, noise = pictures(4), lambda: torch.Generator().manual_seed(1)
+    plain, later = make(), make(decided=8.0)
+    later.load_state_dict(plain.state_dict())
+    before = later(images, generator=noise(), deciding=False)
+    for one, other in zip(before[:3], plain(images, generator=noise())[:3], strict=True):
+        assert torch.equal(one, other)
+    (before.reconstruction + before.kl).mean().backward()
+    assert any(each.grad is not None for each in later.encoder.classifier.parameters())
+    assert not torch.equal(before.kl, later(images, generator=noise()).kl)
+
+
 def test_decided_must_be_above_zero() -> None:
     parts = AttributeEncoder((1, 8, 8), 2, 2), AttributeDecoder((1, 8, 8), 2, 2)
     with pytest.raises(ValueError, match="decided must be"):

@@ -26,7 +26,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
 
 
 def test_what_others_left_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    prepared(monkeypatch, **STRAY, DIRECTMAX_LAUNCHER="1", OMP_NUM_THREADS="2")
+    prepared(monkeypatch, **STRAY, DIRECTMAX_LAUNCHER=str(os.getpid()), OMP_NUM_THREADS="2")
     assert not set(os.environ) & set(STRAY)
     assert os.environ["OMP_NUM_THREADS"] == "2"
     assert not environment.is_helper()

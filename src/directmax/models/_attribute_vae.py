@@ -201,6 +201,7 @@ class AttributeVAE(nn.Module):
         calibrated_targets: bool = False,
         decoded: int | None = None,
         switched: int = 0,
+        deciding: bool = True,
     ) -> AttributeTerms:
         """The terms of eq. 9 for a batch without labels and, where given, one with labels.
 
@@ -222,6 +223,7 @@ class AttributeVAE(nn.Module):
             calibrated_targets: whether targets are of q(z|x) after the correction `calibration`.
             decoded: `labelled` is of the first so many labelled images; of all when None.
             switched: the first so many are also decoded with other attributes, see `switched_loss`.
+            deciding: whether the bound is that of t(z|x), as `bound` says it, or of q(z|x).
 
         Raises:
             ValueError: labelled images without labels, or labels without images.
@@ -230,7 +232,9 @@ class AttributeVAE(nn.Module):
             raise ValueError("labelled images and labels go together: give both or neither")
         self._check(images, "images")
         images = channels_last(images)
-        q, terms = self._bound_terms(images, generator, kl_gradient, kl_weight, switched)
+        q, terms = self._bound_terms(
+            images, generator, kl_gradient, kl_weight, switched, self.decided if deciding else 1.0
+        )
         told = self.raw_posterior(images) if distortion > 0 and self.average is not None else q
         told = calibrated_by(told, self.calibration) if calibrated_targets else told
         how = Shown(distortion, sharpness, confidence, patching, mixing, tilt)
@@ -303,11 +307,12 @@ class AttributeVAE(nn.Module):
         kl_gradient: bool,
         kl_weight: float,
         switched: int,
+        power: float,
     ) -> tuple[DiscreteDistribution, AttributeTerms]:
         """q(z|x) of images without labels, the terms of their bound, and that of switched ones."""
         q = self.encoder.distribution(self.encoder.classifier((2 * self._unit(images)).sub_(1)))
         objective = self.objective(images, kl_weight=kl_weight, generator=generator)
-        t = decided(q, self.decided)
+        t = decided(q, power)
         estimate = self.estimator(t, objective, generator=generator)
         with torch.set_grad_enabled(kl_gradient and torch.is_grad_enabled()):
             kl = kl_to_prior(t, self.log_prior)

@@ -114,6 +114,22 @@ def test_an_untrained_network_tells_little() -> None:
     assert (first - half) / (first - quarter) == pytest.approx(0.5 / 0.75, rel=1e-3)
 
 
+def test_attributes_are_decided_in_the_last_third() -> None:
+    fabric: Any = SimpleNamespace(global_rank=0, world_size=1, device=torch.device("cpu"))
+    found: dict[float, list[float]] = {}
+    for power in (1.0, 8.0):
+        config = dataclasses.replace(CONFIG, epochs=2, decided=power, trials=0).resolve(60)
+        torch.manual_seed(0)
+        task = AttributeTask(config, faces(), fabric)  # of six steps
+        batch = next(iter(task.batches(0)))
+        found[power] = [
+            task.loss(task.model, batch, step, generator=torch.Generator().manual_seed(0)).kl.item()
+            for step in range(6)
+        ]
+        task.close()
+    assert [a == b for a, b in zip(*found.values(), strict=True)] == [True] * 4 + [False] * 2
+
+
 def test_the_ramp_of_short_trainings_is_a_quarter() -> None:
     ramps = [dataclasses.replace(CONFIG, epochs=e).resolve(60).ramp for e in (1, 8, 4000)]
     assert ramps == [0, 6, 300]

@@ -173,9 +173,10 @@ class AttributeSettings:
         before=0.1,
     )
     decided: float = setting(
-        """Attributes model with labels: images without label are reconstructed with attributes of
-        a distribution proportional to q(z|x)^s, s this number, which is then the one of the bound,
-        and teaches the decoder alone; 1: q(z|x) itself, with the gradient of the estimator.""",
+        """Attributes model with labels: in the last third of the training, images without label are
+        reconstructed with attributes of a distribution proportional to q(z|x)^s, s this number,
+        which is then the one of the bound, and teaches the decoder alone; 1: q(z|x) itself, with
+        the gradient of the estimator.""",
         1.0,
         above_zero_to=1e6,
         models=_MODEL,

@@ -57,7 +57,8 @@ def unused(name: str, config: ResolvedConfig) -> str | None:
     if each.encoders and config.encoder not in each.encoders:
         flags = either([f"--encoder {name}" for name in each.encoders])
         return f"other encoders: add {flags}, or leave it out"
-    if config.model in each.labels and not (config.labels or config.groups):
+    another = name == "prior" and config.prior == "learned"  # of another model, with labels or not
+    if config.model in each.labels and not (config.labels or config.groups) and not another:
         return "runs with labels: add --labels, or leave it out"
     estimators = users(each.name)
     if estimators and config.estimator not in estimators:

@@ -24,6 +24,7 @@ from directmax.tool.run.evaluation import Metrics, mean_metrics
 from directmax.tool.run.labelled import (
     LABELLED_SHARE,
     LabelledBatches,
+    decides,
     labelled_rows,
     told_share,
 )
@@ -218,6 +219,7 @@ class AttributeTask(Task):
             calibrated_targets=self.calibrated_targets,
             decoded=config.decoded,
             switched=config.switched if self.labelled is not None else 0,
+            deciding=decides(step, self._steps),
             **inputs,
         )
         scale = batch.weight * processes / batch.size
@@ -259,7 +261,6 @@ class AttributeTask(Task):
         """Of the same labelled images: a regression, and the network of q(z|x) by itself."""
         if self.labelled is None:
             return {}
-        steps = self.config.epochs * -(-self.num_images // self.config.batch_size)
         rows, tilt = self.labelled.indices.cpu(), self.tilt
         return yardsticks(
             self.config,
@@ -268,8 +269,13 @@ class AttributeTask(Task):
             rows,
             None if tilt is None else tilt.cpu(),
             distortion=self.distortion,
-            steps=steps,
+            steps=self._steps,
         )
+
+    @property
+    def _steps(self) -> int:
+        """Of the whole training."""
+        return self.config.epochs * -(-self.num_images // self.config.batch_size)
 
     def advice(
         self,

@@ -165,3 +165,19 @@ def label_loss(config: ResolvedConfig, terms: MixedTerms, size: int, processes: 
     if terms.regularity is not None:
         total = total + config.label_weight * terms.regularity.mean()
     return total
+
+
+def decides(step: int, steps: int) -> bool:
+    """Whether images are decoded with decided attributes: in the last third of a training.
+
+    Before, the gradient of the bound teaches q(z|x) as well, which decided attributes have not.
+
+    Args:
+        step: from 0.
+        steps: of the whole training.
+
+    Example:
+        >>> [decides(step, 6) for step in range(6)]
+        [False, False, False, False, True, True]
+    """
+    return 3 * step >= 2 * steps
