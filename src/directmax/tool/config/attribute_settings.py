@@ -164,7 +164,7 @@ class AttributeSettings:
     )
     switched_share: float = setting(
         """Attributes model with labels: weight of what --switched images must show, as a share of
-        --label-weight.""",
+        --label-weight; three times that where attributes are decided (--decided).""",
         0.1,
         range=(0, 1000),
         models=_MODEL,
@@ -177,7 +177,8 @@ class AttributeSettings:
         reconstructed with attributes of a distribution proportional to q(z|x)^s, s this number,
         which is then the one of the bound, and teaches the decoder alone; 1: q(z|x) itself, with
         the gradient of the estimator.""",
-        1.0,
+        with_labels(8.0, 1.0),
+        "8",
         above_zero_to=1e6,
         models=_MODEL,
         labels=_MODEL,

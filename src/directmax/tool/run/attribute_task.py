@@ -23,6 +23,7 @@ from directmax.tool.run.calibration import fitted_calibration
 from directmax.tool.run.evaluation import Metrics, mean_metrics
 from directmax.tool.run.labelled import (
     LABELLED_SHARE,
+    OBEYED,
     LabelledBatches,
     decides,
     labelled_rows,
@@ -200,7 +201,7 @@ class AttributeTask(Task):
         """The bound and, with labels, their loss and that of attributes that are sure."""
         config, processes = self.config, self.fabric.world_size
         self.model.follow(min(config.average, step / (step + 1)))
-        weight = self.kl_schedule(step)
+        weight, deciding = self.kl_schedule(step), decides(step, self._steps)
         inputs = {}
         if self.labelled is not None:
             own = slice(self.fabric.global_rank, None, processes)
@@ -219,7 +220,7 @@ class AttributeTask(Task):
             calibrated_targets=self.calibrated_targets,
             decoded=config.decoded,
             switched=config.switched if self.labelled is not None else 0,
-            deciding=decides(step, self._steps),
+            deciding=deciding,
             **inputs,
         )
         scale = batch.weight * processes / batch.size
@@ -236,6 +237,7 @@ class AttributeTask(Task):
             if terms.switched is not None:
                 share = len(batch.images) / max(1, len(terms.switched))
                 share *= config.switched_share * config.label_weight
+                share *= OBEYED if deciding and config.decided != 1 else 1
                 loss = loss + share * terms.switched.sum() * scale
         gaussian = terms.gaussian_kl.sum()
         reconstruction = terms.reconstruction.detach().sum() - weight * gaussian
