@@ -300,12 +300,12 @@ def _check_one(
         if other is not None:
             raise DataError(
                 f"{layout.images} has {path} and {other}, and {table} has {file}, expected one "
-                f"image: write the folder into the table, as in {path}, or move the other away"
+                f"image; write the folder into the table, as in {path}, or move the other away"
             )
         if path in rows:
             raise DataError(
                 f"{table} has {rows[path]} and {file}, which are both {path}, expected one row of "
-                "an image: take one out"
+                "an image; take one out"
             )
         rows[path] = file
 
@@ -327,9 +327,9 @@ def _names(folder: Path, *, deep: bool) -> tuple[dict[str, str], dict[str, str]]
         inner = Path(place).relative_to(folder)
         for name in sorted(names):
             path = (inner / name).as_posix()
-            keys = (name, path)
+            keys = [name, path]
             if Path(name).suffix.lower() in SUFFIXES:  # not what lies beside them, such as .json
-                keys += (_stem(name), _stem(path))
+                keys += _stem(name), _stem(path)
             for key in keys:
                 other = found.setdefault(key, path)
                 if "/" not in key and "/" in other and not other.startswith(f"{inner.as_posix()}/"):

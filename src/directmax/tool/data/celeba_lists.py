@@ -194,7 +194,8 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     except (OSError, UnicodeDecodeError, RunError, EOFError) as error:
         raise DataError(f"cannot read {path}: {reason(error)}; {REPLACE}") from error
     lines = text.splitlines()
-    first, rows = 0, (line.split() for line in lines)
+    first = 0
+    rows: Iterator[list[str]] = (line.split() for line in lines)
     try:
         if path.suffix.lower() == ".csv":
             head = next(filter(str.strip, lines), "")
