@@ -52,6 +52,8 @@ def test_prior_of_labels_some_of_which_are_missing() -> None:
     expected = (torch.tensor([6.0, 0.0, 2.0, 1.0]) + share) / 10
     torch.testing.assert_close(attribute_prior(labels).exp(), expected)
     nothing = attribute_prior(torch.full((4, 3), -1))
+    rare = attribute_prior(torch.zeros(2000, 16, dtype=torch.int64))  # 2,000^-16 is no float32
+    assert rare.isfinite().all()
     torch.testing.assert_close(nothing.exp(), torch.full((8,), 1 / 8))
 
 

@@ -109,6 +109,19 @@ def test_a_linear_cost_has_the_tables_of_its_function(shape: tuple[int, int, int
     assert torch.equal(LinearCost(cost[..., 1], binary=True).cost[..., 0], torch.zeros(shape[:2]))
 
 
+def test_a_linear_cost_has_the_derivative_of_its_function_at_values_that_z_has_not() -> None:
+    """Straight-through estimators take it there; a forbidden value gives none, and not NaN."""
+    cost = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z = one_hot(2, 4, 3, 2).requires_grad_()
+    (found,) = torch.autograd.grad(LinearCost(cost)(z).sum(), z)
+    torch.testing.assert_close(found, cost.expand_as(z), **EXACT)
+    forbidden = cost.masked_fill(z[0].detach() == 0, torch.inf)
+    losses = LinearCost(forbidden)(z[:1])
+    (found,) = torch.autograd.grad(losses.sum(), z)
+    assert losses.isfinite().all()
+    assert found.isfinite().all()
+
+
 def test_the_second_argmax_of_a_linear_cost_is_exact() -> None:
     """h + γ − ε c, up to a constant of each variable."""
     cost = torch.randn(5, 6, 2, generator=torch.Generator().manual_seed(3))

@@ -13,6 +13,8 @@ from directmax.distributions import DiscreteDistribution, enumerate_states
 
 PSEUDO_COUNT = 0.5
 """Of either value of an attribute that labels are counted with (Krichevsky and Trofimov 1981)."""
+LEAST_SHARE = 1e-30
+"""Of a combination of independent attributes: what many rare ones make of it is no float32."""
 
 
 def attribute_prior(labels: Int[Tensor, "m n"]) -> Float[Tensor, " states"]:
@@ -43,7 +45,7 @@ def attribute_prior(labels: Int[Tensor, "m n"]) -> Float[Tensor, " states"]:
     known = (labels >= 0).sum(0)
     share = ((labels > 0).sum(0) + PSEUDO_COUNT) / (known + 2 * PSEUDO_COUNT)  # (n,)
     bits = enumerate_states(labels.shape[1], 2, device=labels.device)[..., 1]  # (K, n)
-    independent = torch.where(bits > 0, share, 1 - share).prod(-1)
+    independent = torch.where(bits > 0, share, 1 - share).prod(-1).clamp(min=LEAST_SHARE)
     whole = labels[(labels >= 0).all(-1)]
     place = 2 ** torch.arange(labels.shape[1] - 1, -1, -1, device=labels.device)
     counts = torch.bincount((whole * place).sum(-1), minlength=len(bits))

@@ -57,7 +57,7 @@ class LinearCost:
             raise ValueError(
                 f"z must be for costs of shape {tuple(self.cost.shape)}, got shape {tuple(z.shape)}"
             )
-        return (torch.where(z == 0, 0.0, self.cost) * z).sum((-2, -1))
+        return self._terms(z).sum((-2, -1))
 
     def state_losses(
         self, num_variables: int, num_values: int, *, max_states: int = DEFAULT_MAX_STATES
@@ -89,6 +89,14 @@ class LinearCost:
         """f(z), differentiable, and f̃."""
         losses = self(z)
         with torch.no_grad():
-            own = (torch.where(z == 0, 0.0, self.cost) * z).sum(-1, keepdim=True)
+            own = self._terms(z).sum(-1, keepdim=True)
             changes = losses[..., None, None] - own + self.cost
         return losses, changes
+
+    def _terms(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:
+        """c·z, 0 for a forbidden value that z has not.
+
+        Only where ∞ · 0 would be: the derivative by z at a value that it has not is its cost, which
+        straight-through estimators take.
+        """
+        return torch.where((z == 0) & ~self.cost.isfinite(), 0.0, self.cost) * z

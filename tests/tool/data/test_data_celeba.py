@@ -297,3 +297,51 @@ def test_columns_that_are_no_attributes_are_refused_when_they_are_asked_for(
     assert "line 2: age of 0.jpg is '20', expected 1 or" in message
     (tmp_path / "other.csv").write_text("file,Hat\n")
     assert "has 2 tables, mine.csv and other.csv" in fault(load_attributes, tmp_path, ["Hat"])
+
+
+def twelve(folder: Path, header: str, row: str, image: str, table: str = "mine.csv") -> None:
+    """Image j is of shade 10 j and has a hat where j is odd; row i is that of image i + 5."""
+    lines = [header]
+    for index in range(12):
+        j = (index + 5) % 12
+        path = folder / image.format(j=j)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (9, 9), 10 * j).save(path)
+        lines.append(row.format(index=index, j=j, hat=j % 2, word=("no", "Yes")[j % 2]))
+    (folder / table).write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "image", "table"),
+    [
+        (",file,Hat", "{index},{j}.png,{hat}", "{j}.png", "mine.csv"),  # of pandas
+        (",Hat,Scarf", "{j},{hat},1", "{j}.png", "mine.csv"),  # the images' numbers
+        ("file,Hat", "{j}.png,{word}", "{j}.png", "mine.CSV"),
+        ("file,Hat", "images/{j}.png,{hat}", "images/{j}.png", "mine.csv"),
+        ("file,Hat", "more\\{j}.png,{hat}", "more/{j}.png", "mine.csv"),
+        ("file,Hat", "{j},{hat}", "{j}.png", "mine.csv"),
+    ],
+)
+def test_habits_of_tables(tmp_path: Path, header: str, row: str, image: str, table: str) -> None:
+    twelve(tmp_path, header, row, image, table)
+    for index in range(12):
+        (tmp_path / image.format(j=index)).with_suffix(".json").write_text("{}")  # of a labelling
+    (tmp_path / ".thumbnails").mkdir()
+    (tmp_path / ".thumbnails" / "3.png").touch()
+    data = load_attributes(tmp_path, ["Hat"], size=8)
+    for part in (data.train, data.validation, data.test):
+        for i, (hat,) in enumerate(part.attributes.tolist()):
+            assert hat == int(part.images[i].float().mean()) // 10 % 2
+
+
+def test_a_row_of_two_images_and_two_rows_of_an_image(tmp_path: Path, fault: Fault) -> None:
+    twelve(tmp_path, "file,Hat", "{j}.png,{hat}", "cats/{j}.png")
+    (tmp_path / "dogs").mkdir()
+    Image.new("L", (9, 9)).save(tmp_path / "dogs" / "3.png")
+    message = fault(load_attributes, tmp_path, ["Hat"], size=8)
+    assert "has cats/3.png and dogs/3.png, and mine.csv has 3.png" in message
+    (tmp_path / "dogs" / "3.png").unlink()
+    with (tmp_path / "mine.csv").open("a") as file:
+        file.write("\n3.jpg,0")
+    message = fault(load_attributes, tmp_path, ["Hat"], size=8)
+    assert "has 3.png and 3.jpg, which are both cats/3.png" in message

@@ -15,7 +15,7 @@ from command_line import read, succeed
 from directmax.tool.config import TrainConfig
 from directmax.tool.data import AttributeData, AttributeSplit, ImagesInMemory
 from directmax.tool.run.attribute_scores import score_sums, scores_of
-from directmax.tool.run.attribute_yardsticks import yardsticks
+from directmax.tool.run.attribute_yardsticks import attribute_advice, yardsticks
 from directmax.tool.run.calibration import RIDGE, fitted_calibration
 from directmax.tool.run.labelled import labelled_rows
 
@@ -93,27 +93,34 @@ def test_images_without_labels_are_not_drawn() -> None:
 
 
 def test_yardsticks_learn_what_is_plain_to_see() -> None:
-    """Upright or lying stripes; one image in four is unlabelled."""
+    """Upright or lying stripes, fading to a side; one image in four is unlabelled."""
     g = torch.Generator().manual_seed(0)
-    truth = torch.randint(2, (160, 1), generator=g)
+    truth = torch.randint(2, (160, 2), generator=g)
     stripes = (torch.arange(16) % 4 < 2).float() * 200
-    images = torch.where(truth[:, :, None] > 0, stripes[None, :, None], stripes[None, None])
+    lying, left = truth.T[..., None, None] > 0
+    images = torch.where(lying, stripes[None, :, None], stripes[None, None])
+    images = images * torch.where(left == (torch.arange(16) < 8), 1.0, 0.3)
     images = (images + 50 * torch.rand(160, 16, 16, generator=g)).to(torch.uint8).unsqueeze(1)
     labels = truth.clone()
     labels[::4] = -1
     split = AttributeSplit(ImagesInMemory(images), labels)
-    data = AttributeData("stripes", ("Lying",), (1, 16, 16), split, split, split, "drawn")
-    settings = {"data": "celeba", "model": "attributes", "attributes": ("Lying",), "labels": 40}
+    data = AttributeData("stripes", ("Lying", "Left"), (1, 16, 16), split, split, split, "")
+    settings = {"data": "celeba", "model": "attributes", "attributes": ("Lying", "Left")}
+    settings |= {"labels": 40}
     config = TrainConfig(**settings, image_size=16).resolve()
     from directmax.tool.config.build import build_attribute_model
 
     rows = labelled_rows(labels, 40, g)
     model = build_attribute_model(config, data.shape)
-    found = yardsticks(config, data, model, rows, torch.zeros(2), distortion=0.5, steps=40)
+    found = yardsticks(config, data, model, rows, torch.zeros(4), distortion=0.5, steps=40)
     assert {name: each["Lying"]["accuracy"] for name, each in found.items()} == {
         "regression": 1.0,
         "network": 1.0,
     }
+    assert found["regression"]["Left"]["balanced"] > 0.9
+    assert found["regression"]["Left"]["mirrored"] < 0.1
+    (line,) = attribute_advice({"test": {}, "yardsticks": {"regression": found["regression"]}})
+    assert line.startswith("Left tells left from right: logistic regression on")
 
 
 def test_a_run_on_photographs_of_ones_own(tmp_path: Path) -> None:

@@ -32,6 +32,14 @@ def test_export(finished: Path, here: Path) -> None:
     torch.testing.assert_close(decoder(z=z), model.decode(code))
 
 
+def test_a_learned_prior_is_in_the_description(here: Path) -> None:
+    succeed(*TINY, "--prior", "learned", "--run-dir", here / "run")
+    succeed("export", here / "run", "--format", "torch", "--output", here / "files")
+    about = json.loads((here / "files" / "model.json").read_text())
+    prior = directmax.load(here / "run", device="cpu").model.prior
+    torch.testing.assert_close(torch.tensor(about["prior"]), prior.detach())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ["torch", "onnx"])
 @pytest.mark.parametrize(

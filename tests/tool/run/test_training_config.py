@@ -214,12 +214,11 @@ def test_settings_of_the_attributes_model_are_refused_elsewhere(name: str) -> No
 
 def test_a_learned_prior_is_for_the_discrete_model() -> None:
     assert made(prior="learned", encoder="pairwise", variables=4, values=2).prior == "learned"
-    with pytest.raises(ValueError, match="--prior learned is for the"):
-        made(prior="learned", model="mixed", labels=10)
     faces: dict[str, Any] = {"data": "fashion-mnist", "model": "attributes"}
     for labels in (0, 10):
-        with pytest.raises(ValueError, match="--prior learned is for the discrete model"):
-            made(prior="learned", labels=labels, **faces)
+        for other in (faces, {"model": "mixed"}):
+            with pytest.raises(ValueError, match="is for the discrete model: add --model discrete"):
+                made(prior="learned", labels=labels, **other)
     with pytest.raises(ValueError, match="codes of --encoder subset are those of a structure"):
         made(prior="learned", encoder="subset", variables=4)
 

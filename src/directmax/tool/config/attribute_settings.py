@@ -187,7 +187,8 @@ class AttributeSettings:
     )
     mirrored: bool = setting(
         """Attributes model with labels: what q(z|x) says of an image is what it says of the mean
-        features of the image and its mirror image, which training shows alike.""",
+        features of the image and its mirror image. Training images are mirrored in either case, so
+        that what tells left from right is not learned.""",
         with_labels(True, False),
         "true with labels",
         models=_MODEL,

@@ -50,15 +50,15 @@ def unused(name: str, config: ResolvedConfig) -> str | None:
     each = SETTINGS[name]
     if name == "image_size" and config.data == OWN:
         return None
-    if each.models and config.model not in each.models:
-        models = [f"--model {model}" for model in each.models]
-        names = " or the ".join(each.models)
+    fitting = _models_of_prior(config) if name == "prior" else each.models
+    if fitting and config.model not in fitting:
+        models = [f"--model {model}" for model in fitting]
+        names = " or the ".join(fitting)
         return f"the {names} model: add {either(models)}, or leave it out"
     if each.encoders and config.encoder not in each.encoders:
         flags = either([f"--encoder {name}" for name in each.encoders])
         return f"other encoders: add {flags}, or leave it out"
-    another = name == "prior" and config.prior == "learned"  # of another model, with labels or not
-    if config.model in each.labels and not (config.labels or config.groups) and not another:
+    if config.model in each.labels and not (config.labels or config.groups):
         return "runs with labels: add --labels, or leave it out"
     estimators = users(each.name)
     if estimators and config.estimator not in estimators:
@@ -84,6 +84,11 @@ def unused(name: str, config: ResolvedConfig) -> str | None:
     if each.name == "kl_fraction" and flat and config.starts == 1:
         return "a --kl-start other than 1; leave it out"
     return None
+
+
+def _models_of_prior(config: ResolvedConfig) -> tuple[str, ...]:
+    """Those that have it; none: all."""
+    return {"labels": ("attributes",), "learned": ("discrete",)}.get(config.prior, ())
 
 
 def _falls_not(config: ResolvedConfig) -> str | None:
@@ -200,11 +205,9 @@ def _check_model(config: ResolvedConfig) -> None:
             "--model mixed has one variable: leave out --variables and --encoder, and choose "
             "its values with --values"
         )
-    fitting = {"labels": "attributes", "learned": "discrete"}.get(config.prior, config.model)
-    if config.model != fitting:
+    if (fitting := _models_of_prior(config)) and config.model not in fitting:
         raise ValueError(
-            f"--prior {config.prior} is for the {fitting} model: add --model {fitting}, or choose "
-            "--prior uniform"
+            f"--prior {config.prior} is for the {fitting[0]} model: choose --prior uniform"
         )
     if config.labels and config.groups:
         raise ValueError("--groups stands in for labels: leave out --groups or --labels")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from directmax.tool.data.celeba_lists import (
 from directmax.tool.data.errors import DataError, reason
 from directmax.tool.data.image_files import opened, read_square, upright
 from directmax.tool.data.locate import Places
+from directmax.tool.data.own.image_folder import SUFFIXES
 
 FOLDERS = ("celeba", "CelebA", "celebA", "celeba-dataset")
 """Below a data folder; or it is the folder itself."""
@@ -242,7 +243,7 @@ def _layout(folder: Path) -> tuple[Layout | None, list[str]]:
 def _any_table(folder: Path) -> Layout | None:
     """Images in or below a folder that has one table beside them, whatever it is called."""
     try:
-        tables = sorted(path for path in folder.glob("*.csv") if path.is_file())
+        tables = sorted(path for path in folder.glob("*.[cC][sS][vV]") if path.is_file())
     except OSError as error:
         raise DataError(f"cannot look at {folder}: {reason(error)}; correct it") from error
     parts = [path for path in tables if path.name in _PARTITIONS]
@@ -263,12 +264,15 @@ def _present(layout: Layout, files: Sequence[str]) -> list[str]:
 
     Where they are not all there, folders below it are looked into, too.
     """
+    inside = f"{layout.images.relative_to(layout.folder).as_posix()}/"
     missing: list[str] = []
     for deep in (False, True):
-        present = _names(layout.images, deep=deep)
-        found = [present.get(file) or present.get(_stem(file), "") for file in files]
-        missing = [file for file, name in zip(files, found, strict=True) if not name]
+        present, twice = _names(layout.images, deep=deep)
+        keys = [_key(file, present, inside) for file in files]
+        missing = [file for file, key in zip(files, keys, strict=True) if key is None]
         if not missing:
+            found = [present[key] for key in keys if key is not None]
+            _check_one(layout, files, found, [twice.get(key or "") for key in keys])
             return found
     others = f" nor {len(missing) - 1} more" if len(missing) > 1 else ""
     official = layout.attributes.name == ATTRIBUTES
@@ -279,21 +283,58 @@ def _present(layout: Layout, files: Sequence[str]) -> list[str]:
     )
 
 
-def _names(folder: Path, *, deep: bool) -> dict[str, str]:
-    """Files in a folder, or also below it, by their name, by that without ending, and by path."""
+def _key(file: str, present: Mapping[str, str], inside: str) -> str | None:
+    """By what a row's image is among those present, if it is."""
+    names = (file, _stem(file))
+    if not any(name in present for name in names):  # from the table on, or as Windows has it
+        names = (file := file.replace("\\", "/").removeprefix(inside), _stem(file))
+    return next((name for name in names if name in present), None)
+
+
+def _check_one(
+    layout: Layout, files: Sequence[str], found: Sequence[str], others: Sequence[str | None]
+) -> None:
+    """Refuse a row of two images, and an image of two rows."""
+    table, rows = layout.attributes.name, dict[str, str]()
+    for file, path, other in zip(files, found, others, strict=True):
+        if other is not None:
+            raise DataError(
+                f"{layout.images} has {path} and {other}, and {table} has {file}, expected one "
+                f"image; write the folder into the table, as in {path}, or move the other away"
+            )
+        if path in rows:
+            raise DataError(
+                f"{table} has {rows[path]} and {file}, which are both {path}, expected one row of "
+                "an image; take one out"
+            )
+        rows[path] = file
+
+
+def _names(folder: Path, *, deep: bool) -> tuple[dict[str, str], dict[str, str]]:
+    """Files in a folder, or also below it, by their name, by path, and images without ending.
+
+    The second has another file for each name that is in two of the folders below.
+    """
 
     def stop(error: OSError) -> None:
         raise DataError(f"cannot read {folder}: {reason(error)}; correct its permissions")
 
     found: dict[str, str] = {}
+    twice: dict[str, str] = {}
     for place, below, names in os.walk(folder, onerror=stop):
-        below[:] = sorted(below) if deep else []
+        hidden = (".", "__MACOSX")
+        below[:] = sorted(each for each in below if deep and not each.startswith(hidden))
         inner = Path(place).relative_to(folder)
         for name in sorted(names):
             path = (inner / name).as_posix()
-            for key in (_stem(name), name, _stem(path), path):
-                found.setdefault(key, path)
-    return found
+            keys = [name, path]
+            if Path(name).suffix.lower() in SUFFIXES:  # not what lies beside them, such as .json
+                keys += _stem(name), _stem(path)
+            for key in keys:
+                other = found.setdefault(key, path)
+                if "/" not in key and "/" in other and not other.startswith(f"{inner.as_posix()}/"):
+                    twice[key] = path
+    return found, twice
 
 
 def _stem(file: str) -> str:

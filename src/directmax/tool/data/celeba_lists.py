@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,11 @@ from directmax.tool.files import RunError
 PARTS = {**{"0": 0, "1": 1, "2": 2}, **{"train": 0, "validation": 1, "test": 2}}
 """How lists write training, validation and test."""
 ON, ZERO, MINUS, MISSING, OTHER = range(5)
-_WORDS = {"1": ON, "1.0": ON, "true": ON, "0": ZERO, "0.0": ZERO, "false": ZERO}
-_WORDS |= {"-1": MINUS, "-1.0": MINUS, **dict.fromkeys(("", "nan", "na", "null", "?"), MISSING)}
+_WORDS = {**dict.fromkeys(("1", "1.0", "true", "yes"), ON), "-1": MINUS, "-1.0": MINUS}
+_WORDS |= {
+    **dict.fromkeys(("0", "0.0", "false", "no"), ZERO),
+    **dict.fromkeys(("", "nan", "na", "null", "?"), MISSING),
+}
 UNKNOWN = -1
 """Where it is not known whether an image has an attribute."""
 ADDRESS = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
@@ -179,7 +183,7 @@ def count_of_training(path: Path) -> int:
 def _partition_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Without the header that a table has."""
     for number, fields in _lines(path):
-        if number > 1 or path.suffix != ".csv" or fields[-1].lower() in (*PARTS, *WORDS):
+        if number > 1 or path.suffix.lower() != ".csv" or fields[-1].lower() in (*PARTS, *WORDS):
             yield number, fields
 
 
@@ -190,18 +194,31 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     except (OSError, UnicodeDecodeError, RunError, EOFError) as error:
         raise DataError(f"cannot read {path}: {reason(error)}; {REPLACE}") from error
     lines = text.splitlines()
-    if path.suffix == ".csv":
-        head = next(filter(str.strip, lines), "")
-        between = next((mark for mark in ",;\t" if mark in head), ",")
-        rows = enumerate(csv.reader(lines, delimiter=between, skipinitialspace=True), 1)
-    else:
-        rows = enumerate((line.split() for line in lines), 1)
+    first = 0
+    rows: Iterator[list[str]] = (line.split() for line in lines)
     try:
-        for number, words in rows:
+        if path.suffix.lower() == ".csv":
+            head = next(filter(str.strip, lines), "")
+            between = next((mark for mark in ",;\t" if mark in head), ",")
+            style: dict[str, Any] = {"delimiter": between, "skipinitialspace": True}
+            rows = csv.reader(lines, **style)
+            if next(csv.reader([head], **style), [""])[0].strip() in ("", "Unnamed: 0"):
+                first = int(_is_numbered([row for row in csv.reader(lines, **style) if any(row)]))
+        for number, words in enumerate(rows, 1):
             if any(words):
-                yield number, [word.strip() for word in words]
+                yield number, [word.strip() for word in words[first:]]
     except csv.Error as error:
         raise DataError(f"cannot read {path}: {reason(error)}; {REPLACE}") from error
+
+
+def _is_numbered(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first column is the index that pandas writes: 0, 1, … before the images' names.
+
+    Not where what follows it may be attributes: then the images are called so.
+    """
+    numbers = all(row[0].strip() == str(index) for index, row in enumerate(rows[1:]))
+    names = (row[1].strip().lower() for row in rows[1:] if len(row) > 2)
+    return numbers and any(name not in _WORDS for name in names)
 
 
 def _is_number(word: str) -> bool:

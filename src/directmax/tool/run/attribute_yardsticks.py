@@ -84,19 +84,20 @@ def yardsticks(
         steps: of the run; the network takes as many, at most 1,000.
 
     Returns:
-        By yardstick and attribute what `scores_of` finds.
+        By yardstick and attribute what `scores_of` finds; of the regression also `mirrored`, what
+        is `balanced`, of the mirror images of the test images.
     """
     labels = data.train.attributes[rows]
     with ImageStream(data.train.images, batch_size=READ) as stream:
         images = torch.cat(list(stream.batches(rows)))
-    shift = _shift(labels, tilt)
-    found = {
-        "regression": _regression(data, images, labels, shift),
-        "network": _network(
-            config, data, fresh, images, labels, shift, min(steps, STEPS), distortion
-        ),
-    }
-    return {name: scores_of(sums, data.attribute_names) for name, sums in found.items()}
+    shift, names = _shift(labels, tilt), data.attribute_names
+    regression, mirrored = (
+        scores_of(sums, names) for sums in _regression(data, images, labels, shift)
+    )
+    for name, each in regression.items():
+        each["mirrored"] = mirrored[name]["balanced"]
+    network = _network(config, data, fresh, images, labels, shift, min(steps, STEPS), distortion)
+    return {"regression": regression, "network": scores_of(network, names)}
 
 
 def attribute_advice(summary: Mapping[str, Any]) -> list[str]:
@@ -124,7 +125,24 @@ saying the more frequent value. Try more --labels or more --epochs.']
         ]
         if worse:
             found.append(f"Worse than {SHOWN[yardstick]}: {'; '.join(worse)} (test images).")
+    for name, each in summary.get("yardsticks", {}).get("regression", {}).items():
+        if _tells_sides(each):
+            found.append(
+                f"{name} tells left from right: {SHOWN['regression']} has {each['balanced']:.2%} "
+                f"of the test images right, and {each['mirrored']:.2%} of their mirror images. "
+                "Training images are mirrored, so the model cannot learn it."
+            )
     return [line.replace("%", " %") for line in found]
+
+
+def _tells_sides(scores: Mapping[str, Any]) -> bool:
+    """Whether a regression is right on images and wrong on mirrored ones, by two errors each."""
+    balanced, mirrored = scores["balanced"], scores.get("mirrored")
+    if balanced is None or mirrored is None:  # of one kind alone, or of a run of before
+        return False
+    more = scores["majority"] * scores["images"]
+    margin = 0.5 * math.sqrt(1 / more + 1 / (scores["images"] - more))
+    return bool(balanced - 0.5 > margin and 0.5 - mirrored > margin)
 
 
 def _shift(labels: Tensor, tilt: Tensor | None) -> Float[Tensor, " n"]:
@@ -149,8 +167,8 @@ def _parts(data: AttributeData, split: str) -> Iterator[tuple[Tensor, Tensor]]:
 
 def _regression(
     data: AttributeData, images: UInt8[Tensor, "m c h w"], labels: Tensor, shift: Tensor
-) -> Tensor:
-    """Sums of scores on the test images."""
+) -> list[Tensor]:
+    """Sums of scores on the test images, and on their mirror images."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
@@ -159,12 +177,15 @@ def _regression(
         split: [(gradient_histograms(x).numpy(), y) for x, y in _parts(data, split)]
         for split in ("validation", "test")
     }
-    columns = []
+    looked_at["mirrored"] = [
+        (gradient_histograms(x.flip(-1)).numpy(), y) for x, y in _parts(data, "test")
+    ]
+    columns: list[Tensor] = []  # (2, N) each
     for index in range(labels.shape[1]):
         known = (labels[:, index] >= 0).numpy()
         target = labels[:, index].numpy()[known]
         if len(np.unique(target)) < 2:  # nothing to learn from: always what was seen
-            odds = np.full(len(data.test), 10.0 if target.sum() else -10.0)
+            odds = np.full((2, len(data.test)), 10.0 if target.sum() else -10.0)
             columns.append(torch.from_numpy(odds) - shift[index])
             continue
         scaler = StandardScaler().fit(features[known])
@@ -181,9 +202,11 @@ def _regression(
             truth = data.validation.attributes[:, index : index + 1]
             p = torch.from_numpy(odds_of["validation"]) - shift[index]
             sums = score_sums(p.sigmoid().unsqueeze(1), truth)
-            best = min(best, (float(sums[0, 4]), odds_of["test"]), key=lambda pair: pair[0])
+            both = np.stack([odds_of["test"], odds_of["mirrored"]])
+            best = min(best, (float(sums[0, 4]), both), key=lambda pair: pair[0])
         columns.append(torch.from_numpy(best[1]) - shift[index])
-    return score_sums(torch.stack(columns, 1).sigmoid(), data.test.attributes)
+    probabilities = torch.stack(columns, -1).sigmoid()
+    return [score_sums(each, data.test.attributes) for each in probabilities]
 
 
 def _network(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from directmax._choices import check_choice
-from directmax.models import StructuredEncoder
+from directmax.models import DiscreteVAE, StructuredEncoder
 from directmax.tool.files import RunError, cannot_write, making_folder, user_path
 from directmax.tool.run.export_parts import ExportedDecoder, ExportedEncoder
 from directmax.tool.run.trained import TrainedModel, load
@@ -195,6 +195,7 @@ def _tuple(found: Any) -> tuple[Tensor, ...]:
 def _about(trained: TrainedModel, format: str) -> dict[str, Any]:  # noqa: A002
     """What a program that uses the files must know."""
     parts = _parts(trained)
+    learned = trained.model.prior if isinstance(trained.model, DiscreteVAE) else None
     return {
         "run": trained.config.title,
         "format": format,
@@ -210,6 +211,7 @@ def _about(trained: TrainedModel, format: str) -> dict[str, Any]:  # noqa: A002
         "images": trained.images.to_dict(),
         "pixels": "from 0 to 1, in the order channels, rows, columns",
         "binarization": trained.binarization,
+        "prior": None if learned is None else learned.tolist(),  # of codes to draw; else uniform
     }
 
 
