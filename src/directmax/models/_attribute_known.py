@@ -40,7 +40,7 @@ class Known(NamedTuple):
 class Shown(NamedTuple):
     """How images are shown to the network of q(z|x), and what it is told of them.
 
-    Attributes are those of `AttributeVAE.forward`.
+    Attributes are those of `AttributeVAE.forward`, `symmetric` of `AttributeEncoder`.
     """
 
     distortion: float
@@ -49,6 +49,7 @@ class Shown(NamedTuple):
     patching: bool
     mixing: bool
     tilt: Tensor | None
+    symmetric: bool = True
 
 
 def loss_of_labels(
@@ -107,7 +108,7 @@ def shown_images(
         how: distortion, targets and mixtures.
         generator: source of randomness.
     """
-    seen = partial(distorted, strength=how.distortion, generator=generator)
+    seen = partial(distorted, strength=how.distortion, mirror=how.symmetric, generator=generator)
     known: list[Known] = []
     if how.distortion > 0:
         sure = loss_of_labels(supervision, generator)

@@ -41,6 +41,8 @@ class AttributeEncoder(nn.Module):
         perturbation: of coupled attributes, "unary" or "states"; see `PairwiseBinary`.
         mirrored: whether potentials are those of the mean features of an image and its mirror
             image: for attributes that do not tell left from right.
+        symmetric: whether an image and its mirror image have the same attributes: the losses of
+            `AttributeVAE` then mirror what is classified at random.
 
     Raises:
         TypeError, ValueError: a size that is no integer or too small, an unknown kind or solver.
@@ -72,8 +74,10 @@ class AttributeEncoder(nn.Module):
         solver: str | PairwiseSolver = "auto",
         perturbation: Literal["unary", "states"] = "unary",
         mirrored: bool = False,
+        symmetric: bool = True,
     ) -> None:
         super().__init__()
+        self.symmetric = check_flag("symmetric", symmetric)
         self.mirrored = check_flag("mirrored", mirrored)
         check_choice("encoder", kind, ("independent", *COUPLED))
         n = self.num_variables = check_count("num_variables", num_variables)

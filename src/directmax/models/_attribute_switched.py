@@ -30,7 +30,7 @@ def switched_loss(
     z are the most probable attributes, and z' the same with each one switched with probability ½.
     Only the decoder g gets a gradient. Without this, nothing keeps the Gaussian code from saying
     also what the attributes say, and the decoder from not listening to them. Decoded images are
-    mirrored at random and get noise before q looks at them.
+    mirrored at random, where `encoder.symmetric`, and get noise before q looks at them.
 
     Args:
         q: of the objective's images.
@@ -50,8 +50,10 @@ def switched_loss(
     settings = {"dtype": own.dtype, "device": own.device}
     other = (own - (draw(torch.rand, own.shape, generator, **settings) < 0.5).to(own.dtype)).abs()
     images = objective.decoder(code, other)
-    mirrored = draw(torch.rand, (len(images), 1, 1, 1), generator, **settings) < 0.5
-    seen = torch.where(mirrored, images.flip(-1), images)
+    seen = images
+    if encoder.symmetric:
+        mirrored = draw(torch.rand, (len(images), 1, 1, 1), generator, **settings) < 0.5
+        seen = torch.where(mirrored, images.flip(-1), images)
     noise = draw(torch.randn, tuple(images.shape), generator, **settings)
     # The layers' own weights get no gradient here.
     frozen = {name: value.detach() for name, value in layers.named_parameters()}

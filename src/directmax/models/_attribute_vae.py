@@ -298,6 +298,7 @@ class AttributeVAE(nn.Module):
         """Images in [0, 1], of which q(z|x) is told, then the labelled ones, as they are shown."""
         unit = None if labelled is None else self._unit(labelled, "labelled")
         shown = (self._unit(images), told, unit, labels, self.supervision)
+        how = how._replace(symmetric=self.encoder.symmetric)
         return shown_images(*shown, how, generator=generator)
 
     def _bound_terms(

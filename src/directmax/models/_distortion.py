@@ -63,6 +63,7 @@ def distorted(
     strength: float,
     *,
     cover: bool = True,
+    mirror: bool = True,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "b channels height width"]:
     """Each image mirrored or not, turned, scaled, moved and recoloured at random.
@@ -72,6 +73,7 @@ def distorted(
         strength: 1 for turns of up to 15°, sizes and contrasts of ± 15 and 40 %; 0 only mirrors
             and covers.
         cover: whether a square of about a quarter of the height is painted over.
+        mirror: whether half of them are mirrored left to right.
         generator: source of randomness, on the images' device.
 
     Returns:
@@ -86,10 +88,11 @@ def distorted(
     check_float_tensor("images", images, ("batch", "channels", "height", "width"), finite=False)
     strength = check_number("strength", strength)
     check_flag("cover", cover)
+    check_flag("mirror", mirror)
     _, channels, height, width = images.shape
     if 0 in (channels, height, width):
         raise ValueError(f"images must have pixels, got shape {tuple(images.shape)}")
-    moved = turned(images, strength, mirror=True, padding="border", generator=generator)
+    moved = turned(images, strength, mirror=mirror, padding="border", generator=generator)
     number = _draws(images, generator)
     with torch.no_grad():
         mean = moved.mean((1, 2, 3), keepdim=True)

@@ -119,8 +119,16 @@ def test_yardsticks_learn_what_is_plain_to_see() -> None:
     }
     assert found["regression"]["Left"]["balanced"] > 0.9
     assert found["regression"]["Left"]["mirrored"] < 0.1
-    (line,) = attribute_advice({"test": {}, "yardsticks": {"regression": found["regression"]}})
+    summary = {"test": {}, "yardsticks": {"regression": found["regression"]}}
+    assert attribute_advice(summary, symmetric=False) == []
+    (line,) = attribute_advice(summary)
     assert line.startswith("Left tells left from right: logistic regression on")
+    assert found["network"]["Left"]["accuracy"] < 0.9
+    config = TrainConfig(**settings, image_size=16, symmetric=False).resolve()
+    assert not config.mirrored
+    model = build_attribute_model(config, data.shape)
+    found = yardsticks(config, data, model, rows, torch.zeros(4), distortion=0.5, steps=40)
+    assert found["network"]["Left"]["accuracy"] > 0.95
 
 
 def test_a_run_on_photographs_of_ones_own(tmp_path: Path) -> None:

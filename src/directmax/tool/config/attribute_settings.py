@@ -185,12 +185,19 @@ class AttributeSettings:
         since=9,
         before=1.0,
     )
+    symmetric: bool = setting(
+        """Attributes model: an image and its mirror image have the same attributes, so training
+        images are mirrored at random; --no-symmetric: for what tells left from right.""",
+        True,
+        models=_MODEL,
+        since=10,
+        before=True,
+    )
     mirrored: bool = setting(
         """Attributes model with labels: what q(z|x) says of an image is what it says of the mean
-        features of the image and its mirror image. Training images are mirrored in either case, so
-        that what tells left from right is not learned.""",
-        with_labels(True, False),
-        "true with labels",
+        features of the image and its mirror image.""",
+        lambda c: c.model == "attributes" and bool(c.labels) and c.symmetric,
+        "true with labels, but with --no-symmetric",
         models=_MODEL,
         labels=_MODEL,
         since=9,

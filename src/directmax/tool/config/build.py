@@ -128,6 +128,7 @@ def build_attribute_model(config: ResolvedConfig, shape: tuple[int, int, int]) -
                 solver=config.solver,
                 perturbation=config.perturbation,  # type: ignore[arg-type]
                 mirrored=config.mirrored,
+                symmetric=config.symmetric,
             ),
             AttributeDecoder(shape, config.variables, config.gaussian),
             build_estimator(config),

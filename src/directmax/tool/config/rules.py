@@ -71,6 +71,8 @@ def unused(name: str, config: ResolvedConfig) -> str | None:
         return "--sharpness 0; leave one of them out"
     if each.name in ("trials", "ramp") and not config.distortion:
         return "a --distortion above 0; leave it out"
+    if each.name == "mirrored" and not config.symmetric:
+        return "attributes that are the same on both sides, without --no-symmetric; leave it out"
     if each.name == "switched_share" and not config.switched:
         return "a --switched above 0; leave it out"
     if each.name == "anneal_rate" and (reason := _falls_not(config)):

@@ -92,7 +92,9 @@ def trained_judge(
                 group["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
             labels = data.train.attributes[rows[step]].to(device)
             known = (labels >= 0).float()
-            seen = distorted(images.to(device) / 255, 0.5, cover=False, generator=noise)
+            seen = distorted(
+                images.to(device) / 255, 0.5, cover=False, mirror=config.symmetric, generator=noise
+            )
             with torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16(device)):
                 odds = judge(seen)
             target = labels.clamp_min(0).float()

@@ -99,7 +99,9 @@ class AttributeTask(Task):
             data.train.images,
             batch_size=config.batch_size // fabric.world_size,
             workers=workers,
-            augmentation=Augmentation(self.seed(Stream.AUGMENTATION), shift=config.shift),
+            augmentation=Augmentation(
+                self.seed(Stream.AUGMENTATION), shift=config.shift, flip=config.symmetric
+            ),
             pin_memory=fabric.device.type == "cuda",
         )
         self.labelled: LabelledBatches | None = None
@@ -152,7 +154,7 @@ class AttributeTask(Task):
             self.data.train.images,
             batch_size=self.config.batch_size,
             workers=self._workers,
-            augmentation=Augmentation(seed, shift=self.config.shift),
+            augmentation=Augmentation(seed, shift=self.config.shift, flip=self.config.symmetric),
         ) as stream:
             rows = self._rows_of_steps(steps, torch.Generator().manual_seed(seed))
             batches = (each.to(self.fabric.device) for each in stream.batches(rows))
@@ -287,7 +289,7 @@ class AttributeTask(Task):
     ) -> list[str]:
         """The distortion that was chosen, and attributes that something simpler finds better."""
         note = [trials_note(self.distortion, self.tried)] if self.config.trials else []
-        return [*note, *attribute_advice(summary)]
+        return [*note, *attribute_advice(summary, symmetric=self.config.symmetric)]
 
     @torch.no_grad()
     def _calibrate(self) -> None:

@@ -100,8 +100,12 @@ def yardsticks(
     return {"regression": regression, "network": scores_of(network, names)}
 
 
-def attribute_advice(summary: Mapping[str, Any]) -> list[str]:
+def attribute_advice(summary: Mapping[str, Any], *, symmetric: bool = True) -> list[str]:
     """A line for each thing that is simpler than the model and better on the test images.
+
+    Args:
+        summary: of a run.
+        symmetric: whether training images were mirrored.
 
     Example:
         >>> hat = {"accuracy": 0.6, "majority": 0.7, "calibration_error": 0.01}
@@ -126,11 +130,11 @@ saying the more frequent value. Try more --labels or more --epochs.']
         if worse:
             found.append(f"Worse than {SHOWN[yardstick]}: {'; '.join(worse)} (test images).")
     for name, each in summary.get("yardsticks", {}).get("regression", {}).items():
-        if _tells_sides(each):
+        if symmetric and _tells_sides(each):
             found.append(
                 f"{name} tells left from right: {SHOWN['regression']} has {each['balanced']:.2%} "
                 f"of the test images right, and {each['mirrored']:.2%} of their mirror images. "
-                "Training images are mirrored, so the model cannot learn it."
+                "Training images are mirrored, so the model cannot learn it: add --no-symmetric."
             )
     return [line.replace("%", " %") for line in found]
 
@@ -232,7 +236,8 @@ def _network(
         rows = torch.randint(len(images), (size,), generator=generator)
         seen = images[rows].float() / 255
         if distortion:
-            seen = distorted(seen, distortion, cover=False, generator=generator)
+            mirror = config.symmetric
+            seen = distorted(seen, distortion, cover=False, mirror=mirror, generator=generator)
         known = labels[rows] >= 0
         odds = layers(2 * seen - 1)[:, : 2 * n].unflatten(-1, (n, 2)).diff(dim=-1).squeeze(-1)
         target = labels[rows].clamp_min(0).to(odds)
