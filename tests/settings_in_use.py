@@ -15,6 +15,7 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "decoded": ({"data": "celeba", "model": "attributes", "labels": 10}, 5),
     "switched": ({"data": "celeba", "model": "attributes", "labels": 10}, 5),
     "switched_share": ({"data": "celeba", "model": "attributes", "labels": 10}, 0.5),
+    "decided_from": ({"data": "celeba", "model": "attributes", "labels": 10}, 0.5),
     "symmetric": ({"data": "celeba", "model": "attributes"}, False),
     "mirrored": ({"data": "celeba", "model": "attributes", "labels": 10}, False),
     "decided": ({"data": "celeba", "model": "attributes", "labels": 10}, 2.0),

@@ -247,7 +247,8 @@ def test_digests_stay() -> None:
     faces: dict[str, Any] = {"data": "fashion-mnist", "model": "attributes", "labels": 160}
     faces |= {"prior": "uniform", "average": 0.0, "calibration": "none", "mixing": False}
     faces |= {"decoded": 100, "switched": 0, "distortion": 0.5, "normalized": False}
-    faces |= {"confidence": 0.95, "patching": False, "ramp": 0, "decided": 1.0, "mirrored": False}
+    faces |= {"confidence": 0.95, "patching": False, "ramp": 0, "decided": 1.0}
+    faces |= {"mirrored": False}
     assert made(**faces, epochs=1, precision="bf16-mixed").digest() == "0689ffdb9d61"
 
 
@@ -304,6 +305,8 @@ def test_a_search_of_earlier_versions_is_what_it_was() -> None:
     assert stored_config(later.to_dict()) == later
     shares = [(c.moves_from, c.refined_from) for c in (extended(later, later.epochs),)]
     assert shares == [(1 / 6, 1 / 3)]
+    faces = made(data="celeba", model="attributes", labels=10)
+    assert (faces.decided_from, extended(faces, faces.epochs).decided_from) == (2 / 3, 1 / 3)
 
 
 @pytest.mark.parametrize(

@@ -173,8 +173,8 @@ class AttributeSettings:
         before=0.1,
     )
     decided: float = setting(
-        """Attributes model with labels: in the last third of the training, images without label are
-        reconstructed with attributes of a distribution proportional to q(z|x)^s, s this number,
+        """Attributes model with labels: late in the training (--decided-from) images without label
+        are reconstructed with attributes of a distribution proportional to q(z|x)^s, s this number,
         which is then the one of the bound, and teaches the decoder alone; 1: q(z|x) itself, with
         the gradient of the estimator.""",
         with_labels(8.0, 1.0),
@@ -184,6 +184,16 @@ class AttributeSettings:
         labels=_MODEL,
         since=9,
         before=1.0,
+    )
+    decided_from: float = setting(
+        """Attributes model with labels: share of the run after which attributes are --decided.""",
+        lambda c: with_labels(2 / 3, 0.0)(c) if c.decided != 1 else 0.0,
+        "two thirds",
+        range=(0, 1),
+        models=_MODEL,
+        labels=_MODEL,
+        since=10,
+        before=0.0,
     )
     symmetric: bool = setting(
         """Attributes model: an image and its mirror image have the same attributes, so training

@@ -73,6 +73,8 @@ def unused(name: str, config: ResolvedConfig) -> str | None:
         return "a --distortion above 0; leave it out"
     if each.name == "mirrored" and not config.symmetric:
         return "attributes that are the same on both sides, without --no-symmetric; leave it out"
+    if each.name == "decided_from" and config.decided == 1:
+        return "a --decided other than 1; leave it out"
     if each.name == "switched_share" and not config.switched:
         return "a --switched above 0; leave it out"
     if each.name == "anneal_rate" and (reason := _falls_not(config)):

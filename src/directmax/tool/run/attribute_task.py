@@ -203,7 +203,8 @@ class AttributeTask(Task):
         """The bound and, with labels, their loss and that of attributes that are sure."""
         config, processes = self.config, self.fabric.world_size
         self.model.follow(min(config.average, step / (step + 1)))
-        weight, deciding = self.kl_schedule(step), decides(step, self._steps)
+        weight = self.kl_schedule(step)
+        deciding = decides(step, self._steps, config.decided_from)
         inputs = {}
         if self.labelled is not None:
             own = slice(self.fabric.global_rank, None, processes)

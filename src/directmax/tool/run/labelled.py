@@ -171,17 +171,18 @@ def label_loss(config: ResolvedConfig, terms: MixedTerms, size: int, processes: 
     return total
 
 
-def decides(step: int, steps: int) -> bool:
-    """Whether images are decoded with decided attributes: in the last third of a training.
+def decides(step: int, steps: int, share: float) -> bool:
+    """Whether images are decoded with decided attributes: after a share of a training.
 
     Before, the gradient of the bound teaches q(z|x) as well, which decided attributes have not.
 
     Args:
         step: from 0.
         steps: of the whole training.
+        share: after which they are.
 
     Example:
-        >>> [decides(step, 6) for step in range(6)]
+        >>> [decides(step, 6, 2 / 3) for step in range(6)]
         [False, False, False, False, True, True]
     """
-    return 3 * step >= 2 * steps
+    return step + 1e-6 >= share * steps
