@@ -187,7 +187,7 @@ class AttributeSettings:
     )
     decided_from: float = setting(
         """Attributes model with labels: share of the run after which attributes are --decided.""",
-        lambda c: with_labels(2 / 3, 0.0)(c) if c.decided != 1 else 0.0,
+        lambda c: 2 / 3 if c.decided != 1 else 0.0,
         "two thirds",
         range=(0, 1),
         models=_MODEL,

@@ -91,6 +91,7 @@ class AttributeTask(Task):
         self.model = self.fresh_model(config)
         self.num_images = len(data.train)
         steps = -(-self.num_images // config.batch_size)
+        self._steps = config.epochs * steps
         start = 1.0 if config.kl_start == "auto" else config.kl_start
         fall = config.falling_steps(steps)
         self.kl_schedule = GeometricDecay(start, 1.0, fall)
@@ -204,7 +205,7 @@ class AttributeTask(Task):
         config, processes = self.config, self.fabric.world_size
         self.model.follow(min(config.average, step / (step + 1)))
         weight = self.kl_schedule(step)
-        deciding = decides(step, self._steps, config.decided_from)
+        deciding = config.decided != 1 and decides(step, self._steps, config.decided_from)
         inputs = {}
         if self.labelled is not None:
             own = slice(self.fabric.global_rank, None, processes)
@@ -240,7 +241,7 @@ class AttributeTask(Task):
             if terms.switched is not None:
                 share = len(batch.images) / max(1, len(terms.switched))
                 share *= config.switched_share * config.label_weight
-                share *= OBEYED if deciding and config.decided != 1 else 1
+                share *= OBEYED if deciding else 1
                 loss = loss + share * terms.switched.sum() * scale
         gaussian = terms.gaussian_kl.sum()
         reconstruction = terms.reconstruction.detach().sum() - weight * gaussian
@@ -276,11 +277,6 @@ class AttributeTask(Task):
             distortion=self.distortion,
             steps=self._steps,
         )
-
-    @property
-    def _steps(self) -> int:
-        """Of the whole training."""
-        return self.config.epochs * -(-self.num_images // self.config.batch_size)
 
     def advice(
         self,
