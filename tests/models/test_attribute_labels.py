@@ -328,20 +328,25 @@ def test_decided_must_be_above_zero() -> None:
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_what_is_classified_is_mirrored_where_sides_are_alike(symmetric: bool) -> None:
-    """Images that are dark but for a light column at the left."""
+def test_what_is_classified_is_mirrored_where_sides_are_alike(
+    symmetric: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images, and decoded ones, that are dark but for light columns at the left."""
     shape = (1, 16, 16)
     encoder = AttributeEncoder(shape, 1, 2, hidden=5, width=3, symmetric=symmetric)
     model = AttributeVAE(encoder, AttributeDecoder(shape, 1, 2, width=3), Exact())
     images = torch.full((40, *shape), 60, dtype=torch.uint8)
     images[..., :4] = 250
     seen: list[Tensor] = []
-    hook = encoder.discrete.register_forward_hook(lambda _, given, out: seen.append(given[0]))
+    encoder.discrete.register_forward_hook(lambda _, given, out: seen.append(given[0]))
     noise = torch.Generator().manual_seed(0)
     labels = torch.zeros(40, 1, dtype=torch.int64)
     model.classification_terms(images, images, labels, distortion=0.1, generator=noise)
-    hook.remove()
-    classified = seen[-1]
-    right = (classified[..., -2:].mean((1, 2, 3)) > classified[..., :2].mean((1, 2, 3))).sum()
-    assert len(classified) == 80
-    assert (20 < right < 60) if symmetric else right == 0
+    told, labelled = seen[-1].split(40)
+    light = images[0].float() / 255
+    monkeypatch.setattr(model.decoder, "forward", lambda _, z: light.expand(*z.shape[:-1], *shape))
+    model(images, generator=noise, switched=40)
+    for classified in (told, labelled, seen[-1]):
+        sides = [classified[..., some].mean((1, 2, 3)) for some in (slice(2), slice(-2, None))]
+        right = int((sides[1] > sides[0]).sum())
+        assert (8 < right < 32) if symmetric else right == 0

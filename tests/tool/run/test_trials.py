@@ -130,6 +130,22 @@ def test_attributes_are_decided_in_the_last_third() -> None:
     assert [a == b for a, b in zip(*found.values(), strict=True)] == [True] * 4 + [False] * 2
 
 
+def test_switched_images_weigh_three_times_as_much_where_attributes_are_decided() -> None:
+    fabric: Any = SimpleNamespace(global_rank=0, world_size=1, device=torch.device("cpu"))
+    losses = {}
+    for share in (0.1, 0.2):
+        config = dataclasses.replace(CONFIG, epochs=2, switched_share=share, trials=0).resolve(60)
+        task = AttributeTask(config, faces(), fabric)  # of six steps
+        batch = next(iter(task.batches(0)))
+        for step in (3, 4):
+            noise = torch.Generator().manual_seed(0)
+            losses[share, step] = task.loss(task.model, batch, step, generator=noise).loss.item()
+        task.close()
+    before, decided = (losses[0.2, step] - losses[0.1, step] for step in (3, 4))
+    assert before > 0
+    assert decided / before == pytest.approx(3, rel=0.02)
+
+
 def test_the_ramp_of_short_trainings_is_a_quarter() -> None:
     ramps = [dataclasses.replace(CONFIG, epochs=e).resolve(60).ramp for e in (1, 8, 4000)]
     assert ramps == [0, 6, 300]
