@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pytest
 import torch
 from torch import Tensor, nn
@@ -263,6 +264,42 @@ def test_chunks_and_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     bound = model.bound(images, progress=told.append)
     assert bound.bound.shape == (7,)
     assert told == pytest.approx([1 / 3, 2 / 3, 1])
+
+
+def test_dropout() -> None:
+    """Units of the row network are left out and the others scaled: in the mean the same μ."""
+    torch.manual_seed(0)
+    encoder = MixedEncoder(PIXELS, VALUES, DIMENSIONS, dropout=0.25).double()
+    images = pictures(1).expand(20_000, -1)
+    expected = encoder(images[:1])
+    generator = torch.Generator().manual_seed(0)
+    dropped = encoder(images, dropped=True, generator=generator)
+    torch.testing.assert_close(dropped.logits, expected.logits.expand_as(dropped.logits), **EXACT)
+    for found, wanted in zip(dropped[1:], expected[1:], strict=True):
+        assert len(found.unique(dim=0)) > 19_000
+        assert_mean(found.flatten(1), wanted.flatten())
+    means, _ = encoder.row(images, torch.ones(20_000, dtype=torch.int64), dropped=True)
+    assert_mean(means, expected.mean[0, 1])
+
+    model = MixedVAE(encoder, Decoder(VALUES, DIMENSIONS, PIXELS).double(), Exact())
+    again = copy.deepcopy(encoder)
+    again.dropout = 0.0
+    without = MixedVAE(again, model.decoder, Exact())
+    few, labels = pictures(4), torch.tensor([0, 2, 1, 1])
+    terms = [  # training drops units of images with labels and without, evaluation none
+        each(few, labelled=few, labels=labels, generator=torch.Generator().manual_seed(1))
+        for each in (model, without)
+    ]
+    for name in ("reconstruction", "gaussian_kl", "labelled"):
+        assert not torch.isclose(*(getattr(each, name) for each in terms)).any()
+    bounds = [m.bound(few, generator=torch.Generator().manual_seed(1)) for m in (model, without)]
+    assert torch.equal(bounds[0].bound, bounds[1].bound)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_dropout_out_of_range(share: float) -> None:
+    with pytest.raises(ValueError, match="dropout must be at least 0 and below 1"):
+        MixedEncoder(PIXELS, VALUES, DIMENSIONS, dropout=share)
 
 
 def test_refused() -> None:

@@ -206,7 +206,7 @@ class MixedVAE(nn.Module):
         """
         move = _Moved(shape, shift, distortion, generator)
         self._check(images, labelled, labels)
-        posterior = self.encoder(images)
+        posterior = self.encoder(images, **self._dropped(generator))
         terms = self._without_labels(images, posterior, kl_weight, kl_gradient, generator)
         neighbours = []  # images to classify: around those without labels, and those with
         logits, classify = posterior.logits.squeeze(1), self.encoder.classify
@@ -230,6 +230,11 @@ class MixedVAE(nn.Module):
         return self._with_labels(
             terms, neighbour_logits[count:], labelled, labels, kl_weight, generator
         )
+
+    def _dropped(self, generator: torch.Generator | None) -> dict[str, Any]:
+        """What encoders that have dropout take in a training step."""
+        drops = getattr(self.encoder, "dropout", 0.0)
+        return {"dropped": True, "generator": generator} if drops else {}
 
     def _check(self, images: Tensor, labelled: Tensor | None, labels: Tensor | None) -> None:
         check_images(images, num_pixels_of(self.encoder))
@@ -282,7 +287,7 @@ class MixedVAE(nn.Module):
         generator: torch.Generator | None,
     ) -> Float[Tensor, " m"]:
         """f(label): only the label's row is encoded and decoded."""
-        mean, log_variance = self.encoder.row(images, labels)
+        mean, log_variance = self.encoder.row(images, labels, **self._dropped(generator))
         noise = draw(torch.randn, mean.shape, generator, dtype=mean.dtype, device=mean.device)
         row = mean + (0.5 * log_variance).exp() * noise
         matrix = z.transpose(-1, -2) * row.unsqueeze(-2)  # (m, k, c)

@@ -116,7 +116,7 @@ def test_table_2_has_accuracy_and_bound_beside_the_published(tmp_path: Path) -> 
     labelled(folder, 100, "direct-drawn", 0.97, 101.0)
     section = only_section(folder)
     accuracy, bound = section.tables
-    name, alone = "direct", "direct, by the paper alone"
+    name, alone = "direct", "direct, as in the authors' code"
     found = row(accuracy, "100")
     assert found[name] == Cell("94.50 ± 0.71 %", "paper 95.40", "−0.90", "bad")
     assert found[alone] == Cell("90.00 %", "paper 95.40", "−5.40", "bad")
@@ -145,7 +145,7 @@ def test_table_2_says_who_is_ahead(tmp_path: Path) -> None:
     claim = "direct is more accurate than Gumbel-Softmax; here with {} of 3 numbers of labels, by"
     assert found[0].startswith("Does not hold: MNIST, by our recipe: " + claim.format(2))
     assert found[0].endswith("−2.00 to +1.00 points.")
-    assert "by the paper alone: " + claim.format(1) in found[1]
+    assert "as in the authors' code: " + claim.format(1) in found[1]
 
 
 def test_claims_are_of_the_papers_data_only(tmp_path: Path) -> None:

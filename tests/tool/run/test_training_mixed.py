@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import shutil
@@ -10,13 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from PIL import Image
+from torch import Tensor
 
 from command_line import TINY, Forked, call, metrics, read, refuse, succeed
 from directmax.models import MixedVAE
 from directmax.tool.config import TrainConfig
 from directmax.tool.data import load_images
 from directmax.tool.run import pictures
+from directmax.tool.run.binary_task import BinaryTask
 from directmax.tool.run.classes import confusion_of, counts_of, matched
 from directmax.tool.run.finished import load_binary_run
 from directmax.tool.run.grouped import load_groups, save_groups
@@ -90,6 +94,38 @@ def test_batches_of_labels_do_not_wait_for_the_device() -> None:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert [each.tolist() for each in found] == [expected.positions(s).tolist() for s in range(9)]
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_labels_come_first_and_then_none(first: int) -> None:
+    """What a step sees: its loss does not change with the images that it does not see."""
+    config = TrainConfig(
+        **{"model": "mixed", "gaussian": 3, "hidden": 20, "labels": 50, "labels_first": first},
+        **{"epochs": 1, "shift": 0, "distortion": 0.0, "smoothness": 0.0, "kl_gradient": "off"},
+    ).resolve()
+    task = BinaryTask(config, load_images("digits"), Fabric(accelerator="cpu", devices=1))
+    batches = list(task.batches(0))
+    assert task.labelled is not None
+
+    def loss_of(step: int, images: int, weight: float) -> Tensor:
+        task.config = dataclasses.replace(config, label_weight=weight)
+        generator = torch.Generator().manual_seed(0)
+        return task.loss(task.model, batches[images], step, generator=generator).loss
+
+    sees = []
+    for step in (max(first, 1) - 1, max(first, 1)):
+        loss = loss_of(step, 0, 1.0)
+        sees.append((bool(loss != loss_of(step, 1, 1.0)), bool(loss != loss_of(step, 0, 2.0))))
+    assert sees == ([(False, True), (True, False)] if first else [(True, True)] * 2)
+    if first:  # f(label) and the loss of the labels, each a mean, with their whole weights
+        terms = task.model(
+            batches[0].images,
+            generator=torch.Generator().manual_seed(0),
+            labelled=task._images[task.labelled.indices[task.labelled.positions(0)]],
+            labels=task.labelled.labels[task.labelled.positions(0)],
+        )
+        expected = terms.labelled.mean() + 2 * terms.supervision.mean()
+        torch.testing.assert_close(loss_of(0, 0, 2.0), expected)
 
 
 # Classes
@@ -246,6 +282,7 @@ def test_labels_help(tmp_path: Path) -> None:
     "extra",
     [
         ("--binarize", "dynamic"),
+        ("--labels-first", "5"),  # of six steps
         pytest.param(("--estimator", "gumbel-softmax"), marks=pytest.mark.slow),
         pytest.param(("--estimator", "exact"), marks=pytest.mark.slow),
     ],
@@ -292,6 +329,14 @@ def test_resumed_as_if_undisturbed(tmp_path: Path, extra: tuple[str, ...], no_re
         (
             ("--model", "mixed", "--labels", "50", "--label-weight", "0"),
             "--label-weight must be a finite number",
+        ),
+        (
+            ("--model", "mixed", "--labels", "50", "--labels-first", "6", "--epochs", "1"),
+            "--labels-first 6 leaves none of the 6 steps of the training for images without labels",
+        ),
+        (
+            ("--model", "mixed", "--no-groups", "--labels-first", "6"),
+            "--labels-first 6 is for runs with labels: add --labels, or leave it out",
         ),
         (("--model", "mixed", "--variables", "2"), "--model mixed has one variable"),
         (("--model", "mixed", "--encoder", "pairwise"), "--model mixed has one variable"),

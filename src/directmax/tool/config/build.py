@@ -167,6 +167,7 @@ def _mixed(config: ResolvedConfig, shape: Sequence[int]) -> MixedVAE:
             config.gaussian,
             hidden=config.hidden,
             trunk=_trunk(config, shape),
+            dropout=config.dropout,
         ),
         _decoder(config, config.values, config.gaussian, shape),
         build_estimator(config),

@@ -89,6 +89,16 @@ class ModelSettings:
         labels=_MIXED,
         stored="auto",
     )
+    labels_first: int = setting(
+        """Mixed model with labels: so many steps at the start see labelled images alone, and all
+        others no labels, as in the authors' code; 0: every step sees both.""",
+        0,
+        range=(0, 10**12),
+        models=("mixed",),
+        labels=("mixed",),
+        since=11,
+        before=0,
+    )
     distortion: float = setting(
         """With labels: images are turned, scaled and moved by this strength (1: up to 15 degrees)
         before they are classified, and q(z|x) is made to stay the same; with attributes they are
@@ -125,6 +135,16 @@ class ModelSettings:
         range=(2, 10_000),
         models=_MIXED,
         stored=0,
+    )
+    dropout: float = setting(
+        """Mixed model: share of the units before the Gaussian's mean and variance that are left out
+        of a training step, as in the authors' code (0.5, and LeakyReLU); the values of z then say
+        more, and the bound is worse.""",
+        0.0,
+        range=(0, 0.99),
+        models=("mixed",),
+        since=11,
+        before=0.0,
     )
     binarize: str = setting(
         """How grey images become binary: threshold (at 0.5), static (one Bernoulli draw), dynamic

@@ -71,6 +71,8 @@ class BinaryTask(Task):
         elif config.groups:  # until `prepare` has found them
             self._label_by(torch.zeros(self.num_images, dtype=torch.int64))
         steps = -(-self.num_images // config.batch_size)
+        self._labels_first = config.labels_first or 0
+        check_phases(config, steps * config.epochs)
         self.kl_schedule = build_kl_schedule(config, self._images, steps)
         schedule_estimator(self.model.estimator, config, self.kl_schedule, steps)
         prior = config.pseudo_images or config.dreams
@@ -139,12 +141,15 @@ class BinaryTask(Task):
         # images of the whole batch, also where the shares differ by one.
         loss = torch.add(terms.reconstruction, terms.kl, alpha=weight).sum()
         loss = loss * (processes / batch.size)
+        alone = step < self._labels_first  # labelled images are all that the step sees
+        if alone:
+            loss = loss.new_zeros(())
         if self._mean is not None:
             prior = self.model.prior_terms(self._mean, generator=generator, validate=False)
             encoder = prior.encoder if config.dreams == 1 else config.dreams * prior.encoder
             loss = torch.add(loss, prior.decoder, alpha=self._pseudo_weight) + encoder
         if self.labelled is not None:
-            loss = loss + label_loss(config, terms, self.labelled.size, processes)
+            loss = loss + label_loss(config, terms, self.labelled.size, processes, alone=alone)
         reconstruction, kl = terms.reconstruction.detach().sum(), terms.kl.detach().sum()
         if config.model == "mixed":  # report the Gaussian KL beside the categorical one
             gaussian = terms.gaussian_kl.sum()
@@ -199,15 +204,16 @@ class BinaryTask(Task):
             return {"validate": False}
         inputs: dict[str, Any] = {"kl_weight": weight}
         if self.labelled is not None:
-            positions = self.labelled.positions(step)
-            positions = positions[self.fabric.global_rank :: self.fabric.world_size]
-            indices = self.labelled.indices.index_select(0, positions)
-            inputs["labelled"] = self._images.index_select(0, indices)
             inputs["radius"] = self.config.smoothness
             if self.config.labels or self.data.shape[0] > 1:  # rows of numbers are not moved
                 inputs["shift"], inputs["shape"] = self.config.shift, self.data.shape
                 inputs["distortion"] = self.config.distortion
-            inputs["labels"] = self.labelled.labels.index_select(0, positions)
+            if step < self._labels_first or not self._labels_first:
+                positions = self.labelled.positions(step)
+                positions = positions[self.fabric.global_rank :: self.fabric.world_size]
+                indices = self.labelled.indices.index_select(0, positions)
+                inputs["labelled"] = self._images.index_select(0, indices)
+                inputs["labels"] = self.labelled.labels.index_select(0, positions)
         return inputs
 
     def _evaluate(self, images: Tensor, *, few: bool = False) -> Metrics:
@@ -243,6 +249,19 @@ class BinaryTask(Task):
         return images.to(self.fabric.device, self.dtype)
 
 
+def check_phases(config: ResolvedConfig, steps: int) -> None:
+    """Whether steps are left for images without labels, where those with labels come first.
+
+    Raises:
+        ValueError: none are.
+    """
+    if (first := config.labels_first or 0) >= steps:
+        raise ValueError(
+            f"--labels-first {first} leaves none of the {steps:,} steps of the training for images "
+            "without labels: give fewer, or more --epochs"
+        )
+
+
 def check_size(config: ResolvedConfig, data: ImageData) -> None:
     """Whether the data has what the configuration asks for.
 
@@ -271,7 +290,7 @@ def check_size(config: ResolvedConfig, data: ImageData) -> None:
     if config.labels and config.values != data.num_classes:
         raise ValueError(
             f"--labels gives every class a value: {data.name} has {data.num_classes} classes, got "
-            f"--values {config.values}"
+            f"--values {config.values}; add --values {data.num_classes}"
         )
     states = number_of_states(config.variables, config.values)
     if config.estimator == "exact" and states > DEFAULT_MAX_STATES:

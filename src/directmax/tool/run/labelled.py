@@ -152,21 +152,26 @@ class LabelledBatches:
         return self._order
 
 
-def label_loss(config: ResolvedConfig, terms: MixedTerms, size: int, processes: int) -> Tensor:
+def label_loss(
+    config: ResolvedConfig, terms: MixedTerms, size: int, processes: int, *, alone: bool = False
+) -> Tensor:
     """What labels add to the loss of a step, scaled so that processes may average their gradients.
 
     Args:
         config: the weights.
-        terms: of this process's share of the batch, with labelled images.
+        terms: of this process's share of the batch, with labelled images or without.
         size: labelled images in the whole batch.
         processes: that share it.
+        alone: whether labelled images are all that the step sees: then nothing is asked of the
+            others, and f(label) has its whole weight.
     """
-    assert terms.labelled is not None
-    assert terms.supervision is not None
     assert isinstance(config.label_weight, float)  # chosen
-    loss = LABELLED_SHARE * terms.labelled + config.label_weight * terms.supervision
-    total = loss.sum() * (processes / size)
-    if terms.regularity is not None:
+    total = terms.reconstruction.new_zeros(())
+    if terms.labelled is not None and terms.supervision is not None:
+        share = 1.0 if alone else LABELLED_SHARE
+        loss = share * terms.labelled + config.label_weight * terms.supervision
+        total = loss.sum() * (processes / size)
+    if terms.regularity is not None and not alone:
         total = total + config.label_weight * terms.regularity.mean()
     return total
 

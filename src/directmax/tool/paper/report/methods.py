@@ -59,7 +59,7 @@ ENCODERS = {
 }
 ENDINGS = {
     "-annealed": ", annealed",
-    "-alone": ", by the paper alone",
+    "-alone": ", as in the authors' code",
     "-drawn": ", pixels drawn",
     "-static": ", pixels drawn once",
     "-learned": ", prior learned",
