@@ -311,6 +311,15 @@ def twelve(folder: Path, header: str, row: str, image: str, table: str = "mine.c
     (folder / table).write_text("\n".join(lines))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])  # as Excel saves them
+def test_encodings_of_tables(tmp_path: Path, encoding: str) -> None:
+    data = own(tmp_path, ["1", "0", ""] * 5, ["Hat"])
+    table = tmp_path / "mine.csv"
+    table.write_text(table.read_text().replace("Hat", "Hüte"), encoding=encoding)
+    again = load_attributes(tmp_path, ["Hüte"], size=8)
+    assert torch.equal(again.train.attributes, data.train.attributes)
+
+
 @pytest.mark.parametrize(
     ("header", "row", "image", "table"),
     [
@@ -320,6 +329,7 @@ def twelve(folder: Path, header: str, row: str, image: str, table: str = "mine.c
         ("file,Hat", "images/{j}.png,{hat}", "images/{j}.png", "mine.csv"),
         ("file,Hat", "more\\{j}.png,{hat}", "more/{j}.png", "mine.csv"),
         ("file,Hat", "{j},{hat}", "{j}.png", "mine.csv"),
+        ("file\tHat", "{j}.png\t{hat}", "{j}.png", "mine.TSV"),
     ],
 )
 def test_habits_of_tables(tmp_path: Path, header: str, row: str, image: str, table: str) -> None:

@@ -136,7 +136,7 @@ def load_path(folder: Path, attributes: tuple[str, ...], size: int) -> Attribute
     if layout is None:
         raise DataError(
             f"{folder} has no {', '.join(missing)}; expected images and a list of their attributes "
-            "as in CelebA, or one table .csv (docs/data.md)"
+            "as in CelebA, or one table .csv or .tsv (docs/data.md)"
         )
     data = load_layout(layout, attributes, size, folder.absolute().name)
     return replace(data, path=str(folder.absolute()))
@@ -243,7 +243,8 @@ def _layout(folder: Path) -> tuple[Layout | None, list[str]]:
 def _any_table(folder: Path) -> Layout | None:
     """Images in or below a folder that has one table beside them, whatever it is called."""
     try:
-        tables = sorted(path for path in folder.glob("*.[cC][sS][vV]") if path.is_file())
+        files = (path for path in folder.glob("*.[cCtT][sS][vV]") if path.is_file())
+        tables = sorted(files)
     except OSError as error:
         raise DataError(f"cannot look at {folder}: {reason(error)}; correct it") from error
     parts = [path for path in tables if path.name in _PARTITIONS]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from directmax.tool.data.errors import DataError, reason
-from directmax.tool.data.own.files import content
+from directmax.tool.data.own.files import content, encoding_of
 from directmax.tool.data.own.words import SPLITS as WORDS
 from directmax.tool.files import RunError
 
@@ -25,6 +25,8 @@ _WORDS |= {
     **dict.fromkeys(("0", "0.0", "false", "no"), ZERO),
     **dict.fromkeys(("", "nan", "na", "null", "?"), MISSING),
 }
+TABLES = (".csv", ".tsv")
+"""What tables are called, as against lists in CelebA's form."""
 UNKNOWN = -1
 """Where it is not known whether an image has an attribute."""
 ADDRESS = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
@@ -183,21 +185,21 @@ def count_of_training(path: Path) -> int:
 def _partition_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Without the header that a table has."""
     for number, fields in _lines(path):
-        if number > 1 or path.suffix.lower() != ".csv" or fields[-1].lower() in (*PARTS, *WORDS):
+        if number > 1 or not _is_table(path) or fields[-1].lower() in (*PARTS, *WORDS):
             yield number, fields
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The fields of the lines that are not empty, with their numbers from 1."""
     try:
-        text = content(path).decode("utf-8-sig")
+        text = (packed := content(path)).decode(encoding_of(packed))
     except (OSError, UnicodeDecodeError, RunError, EOFError) as error:
         raise DataError(f"cannot read {path}: {reason(error)}; {REPLACE}") from error
     lines = text.splitlines()
     first = 0
     rows: Iterator[list[str]] = (line.split() for line in lines)
     try:
-        if path.suffix.lower() == ".csv":
+        if _is_table(path):
             head = next(filter(str.strip, lines), "")
             between = next((mark for mark in ",;\t" if mark in head), ",")
             style: dict[str, Any] = {"delimiter": between, "skipinitialspace": True}
@@ -219,6 +221,10 @@ def _is_numbered(rows: Sequence[Sequence[str]]) -> bool:
     numbers = all(row[0].strip() == str(index) for index, row in enumerate(rows[1:]))
     names = (row[1].strip().lower() for row in rows[1:] if len(row) > 2)
     return numbers and any(name not in _WORDS for name in names)
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in TABLES
 
 
 def _is_number(word: str) -> bool:

@@ -13,6 +13,10 @@ from directmax.tool.files import RunError, read_bytes, read_head
 
 GZIP = b"\x1f\x8b"
 BLOCK = 2**24
+_MARKS = (
+    *((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32")),
+    *((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")),
+)
 NUMBER = 12
 """Bytes that a run needs of each number: as float32, binarised, and a copy on the way."""
 
@@ -54,6 +58,16 @@ def content(path: Path) -> bytes:
     most = available()
     packed = read_bytes(path, most)
     return _unpacked(path, packed, most) if packed[:2] == GZIP else packed
+
+
+def encoding_of(text: bytes) -> str:
+    """The encoding of a text by its first bytes: that of a byte order mark, or else UTF-8.
+
+    Example:
+        >>> encoding_of("Hüte".encode("utf-16")), encoding_of("Hüte".encode())
+        ('utf-16', 'utf-8')
+    """
+    return next((name for mark, name in _MARKS if text.startswith(mark)), "utf-8")
 
 
 def _unpacked(path: Path, packed: bytes, most: int) -> bytes:

@@ -14,14 +14,10 @@ from numpy.typing import NDArray
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.own.axes import SMALLEST_SQUARE
 from directmax.tool.data.own.columns import columns_of, in_parts, left_out
-from directmax.tool.data.own.files import check_fits, content, reading
+from directmax.tool.data.own.files import check_fits, content, encoding_of, reading
 from directmax.tool.data.own.found import Found, Part
 
 MOST_CLASSES = 1000
-_MARKS = (
-    *((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32")),
-    *((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")),
-)
 MISSING = frozenset(("na", "n/a", "nan", "null", "none", "?", "-", "inf", "-inf", "infinity"))
 """Words in place of a number."""
 FEWEST_NUMBERED = 8
@@ -79,7 +75,7 @@ def read_table(path: Path) -> Found:
 
 
 def _table(path: Path, data: bytes) -> Table:
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    encoding = encoding_of(data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
