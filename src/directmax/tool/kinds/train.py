@@ -26,7 +26,7 @@ from directmax.tool.run.processes import make_fabric
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.timing import time_training
 from directmax.tool.run.train import train
-from directmax.tool.run.trials import time_trials
+from directmax.tool.run.trials import enough_labels, time_trials
 
 MAX_POINTS = 100
 """Of a curve; of longer ones every so many epochs is kept, and the last."""
@@ -166,6 +166,8 @@ def _grouping(config: ResolvedConfig, data: Data, bench: Bench) -> float:
 def _trials(config: ResolvedConfig, data: Data, bench: Bench) -> float:
     """Seconds in which the distortion is chosen before the training."""
     if not config.trials or not isinstance(data, AttributeData):
+        return 0.0
+    if not enough_labels(data.validation.attributes):
         return 0.0
 
     def measure() -> tuple[float, float]:
