@@ -26,7 +26,7 @@ NOTE = (
     "Test images, mean ± standard deviation over seeds, of the epoch with the best validation "
     "bound among those level in accuracy: {what}. In the second line the paper's number, and ours "
     "minus it. “As in the authors' code”: labelled images first, then the others alone; "
-    "dropout, 30 Gaussian dimensions, Adam at 8e-4; direct with one draw, one-sided, ε = 0.1, the "
+    "dropout, 30 Gaussian dimensions, Adam at 8e-4; direct with one draw, one-sided, ε from 1, the "
     "categorical KL not in its gradient, Gumbel-Softmax with τ from 1. "
     "Nothing is compared where pixels are drawn: the published images are by threshold."
 )
