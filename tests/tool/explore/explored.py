@@ -27,6 +27,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "conv": {"variables": 3, "values": 3, "network": "conv"},
     "resnet": {"variables": 4, "values": 2, "encoder": "supermodular", "network": "resnet"},
     "mixed": {"model": "mixed", "labels": 20, "gaussian": 9},
+    "dropout": {"model": "mixed", "labels": 20, "gaussian": 9, "dropout": 0.5},
     "attributes": {"model": "attributes", "gaussian": 3, "encoder": "pairwise"},
     "calibrated": {"model": "attributes", "gaussian": 3, "labels": 5},
 }

@@ -87,7 +87,9 @@ class Page:
         assert found == sorted(distances)[: len(found)]
 
 
-@pytest.mark.parametrize("kind", ["several", "conv", "resnet", "mixed", "attributes", "calibrated"])
+@pytest.mark.parametrize(
+    "kind", ["several", "conv", "resnet", "dropout", "attributes", "calibrated"]
+)
 def test_an_image_is_encoded_changed_and_decoded(
     browser: Browser, tmp_path: Path, kind: str
 ) -> None:

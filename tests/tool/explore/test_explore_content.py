@@ -45,6 +45,8 @@ def computed(told: dict[str, Any], name: str, x: Tensor) -> Tensor:
             return F.softplus(x)
         if layer["op"] == "relu":
             return x.relu()
+        if layer["op"] == "leaky":
+            return F.leaky_relu(x, layer["slope"])
         if layer["op"] == "norm":
             scale, shift = (part(layer[key], layer["from"][0]) for key in ("weight", "bias"))
             x = x.view(-1, *layer["from"])
@@ -98,10 +100,15 @@ def test_the_page_has_the_model(kind: str) -> None:
                 both = computed(told, "trunk", signed) + computed(told, "trunk", other)
                 signed = both / 2
             potentials = computed(told, "potentials", signed)
-        elif kind == "mixed":
+        elif explored.config.model == "mixed":
             rows = F.one_hot(codes.values, 10).float().transpose(1, 2) * codes.gaussian[:, None]
             code, outputs = rows.flatten(1), model.encoder.classify(images)
-            potentials = computed(told, "potentials", computed(told, "base", images))
+            features = computed(told, "base", images)
+            potentials = computed(told, "potentials", features)
+            every = computed(told, "rows", features).unflatten(1, (10, -1))
+            own = every[torch.arange(len(images)), codes.values[:, 0]]
+            mean = computed(told, "gaussian", own).chunk(2, -1)[0]
+            assert (mean - codes.gaussian).abs().max() < 1e-4
         else:
             code = F.one_hot(codes.values, model.encoder.num_values).float().flatten(1)
             outputs, potentials = model.encoder.layers(images), computed(told, "potentials", images)

@@ -97,6 +97,10 @@ def _softplus(module: nn.Softplus, shape: Shape, weights: Weights) -> tuple[list
     return [{"op": "softplus"}], shape
 
 
+def _leaky(module: nn.LeakyReLU, shape: Shape, weights: Weights) -> tuple[list[Layer], Shape]:
+    return [{"op": "leaky", "slope": module.negative_slope}], shape
+
+
 def _same(op: str) -> Translation:
     return lambda module, shape, weights: ([{"op": op}], shape)
 
@@ -204,6 +208,7 @@ def _decoder(module: Any, shape: Shape, weights: Weights) -> tuple[list[Layer], 
 TRANSLATIONS: dict[type, Translation] = {
     nn.Linear: _linear,
     nn.ReLU: _same("relu"),
+    nn.LeakyReLU: _leaky,
     nn.Softplus: _softplus,
     nn.Identity: lambda module, shape, weights: ([], shape),
     nn.Conv2d: _convolution,

@@ -20,6 +20,7 @@ delete told.weights;
 // A grid of numbers is one array: channel by channel, row by row.
 const operations = {
   relu: (layer, x) => x.map(value => value > 0 ? value : 0),
+  leaky: ({slope}, x) => x.map(value => value > 0 ? value : slope * value),
   softplus: (layer, x) => x.map(softplus),
 
   linear({inputs, outputs, weight, bias}, x) {
