@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from directmax.tool.config import ResolvedConfig
-from directmax.tool.data import AttributeData, ImageData
+from directmax.tool.data import AttributeData, ImageData, Split
 from directmax.tool.files import RunError, reading
 from directmax.tool.run.run_folder import RunFolder
 
@@ -83,6 +84,30 @@ class Described:
                 f"the model is for the attributes {' '.join(self.attribute_names) or 'none'}, got "
                 f"{other.name} with {' '.join(other.attribute_names) or 'none'}"
             )
+
+    def with_classes(self, data: ImageData) -> ImageData:
+        """Other images with labels, their classes numbered as the model's, by name.
+
+        Raises:
+            ValueError: they have a class that the model has not.
+        """
+        own, others = _class_names(self), _class_names(data)
+        if not own or not others or own == others:
+            return data
+        if strange := [name for name in others if name not in own]:
+            raise ValueError(
+                f"the model is for the classes {', '.join(own)}, got {data.name} with "
+                f"{', '.join(strange[:10])}"
+            )
+        numbers = torch.tensor([own.index(name) for name in others])
+        splits = ((part, getattr(data, part)) for part in ("train", "validation", "test"))
+        parts = {part: Split(split.images, numbers[split.labels]) for part, split in splits}
+        return replace(data, **parts, num_classes=len(own), label_names=self.label_names)
+
+
+def _class_names(images: Described | ImageData) -> list[str]:
+    """Numbers where they have no names."""
+    return list(images.label_names) or [str(number) for number in range(images.num_classes)]
 
 
 def image_shape(data: ImageData) -> tuple[int, ...]:
