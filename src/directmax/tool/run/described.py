@@ -101,7 +101,9 @@ class Described:
             )
         numbers = torch.tensor([own.index(name) for name in others])
         splits = ((part, getattr(data, part)) for part in ("train", "validation", "test"))
-        parts = {part: Split(split.images, numbers[split.labels]) for part, split in splits}
+        parts: dict[str, Any] = {
+            part: Split(split.images, numbers[split.labels]) for part, split in splits
+        }
         return replace(data, **parts, num_classes=len(own), label_names=self.label_names)
 
 
