@@ -170,5 +170,8 @@ def test_classes_of_other_images_are_the_models(
     assert isinstance(images, ImageData)
     assert images.label_names == ("ash", "elm", "oak")
     assert [sum(row) > 0 for row in found["confusion"]] == [True, False, True]
+    for kind, known in ((paths["some"], [0, 2]), (strange, [-1, 0, 2])):
+        succeed("encode", run, kind, "--output", tmp_path / "codes.npz")
+        assert np.unique(np.load(tmp_path / "codes.npz")["labels"]).tolist() == known
     line = refuse("evaluate", run, "--data", strange)
     assert "the model is for the classes ash, elm, oak, got strange with fir" in line

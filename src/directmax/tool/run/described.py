@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -85,6 +85,16 @@ class Described:
                 f"{other.name} with {' '.join(other.attribute_names) or 'none'}"
             )
 
+    def class_numbers(self, names: Sequence[str]) -> list[int]:
+        """The model's numbers of classes by name; −1 for those that it has not.
+
+        Example:
+            >>> Described("trees", (8, 8), 3, ("ash", "elm", "oak")).class_numbers(["oak", "fir"])
+            [2, -1]
+        """
+        own = _class_names(self)
+        return [own.index(name) if name in own else -1 for name in names]
+
     def with_classes(self, data: ImageData) -> ImageData:
         """Other images with labels, their classes numbered as the model's, by name.
 
@@ -94,15 +104,15 @@ class Described:
         own, others = _class_names(self), _class_names(data)
         if not own or not others or own == others:
             return data
-        if strange := [name for name in others if name not in own]:
+        numbers = self.class_numbers(others)
+        if strange := [name for name, n in zip(others, numbers, strict=True) if n < 0]:
             raise ValueError(
                 f"the model is for the classes {', '.join(own)}, got {data.name} with "
                 f"{', '.join(strange[:10])}"
             )
-        numbers = torch.tensor([own.index(name) for name in others])
         splits = ((part, getattr(data, part)) for part in ("train", "validation", "test"))
         parts: dict[str, Any] = {
-            part: Split(split.images, numbers[split.labels]) for part, split in splits
+            part: Split(split.images, torch.tensor(numbers)[split.labels]) for part, split in splits
         }
         return replace(data, **parts, num_classes=len(own), label_names=self.label_names)
 
