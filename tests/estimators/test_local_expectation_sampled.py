@@ -96,3 +96,26 @@ def test_a_slope_needs_a_derivative() -> None:
     q = Categorical(random_logits(2, 3, 3))
     with pytest.raises(TypeError, match=r"slope=True needs an f"):
         LocalExpectation(num_variables=1, slope=True)(q, lambda z: (z > 0).double().sum((-2, -1)))
+
+
+def test_the_slope_without_gradients() -> None:
+    """As losses are validated: there is no gradient to predict."""
+    logits, objective = random_logits(2, 4, 3), Interaction(2, 4, 3)
+    estimator = LocalExpectation(num_variables=2, slope=True)
+    expected = estimator(Categorical(logits), objective, generator=seeded()).loss.detach()
+    with torch.no_grad():
+        found = estimator(Categorical(logits), objective, generator=seeded()).loss
+    assert torch.equal(found, expected)
+
+
+def test_the_slope_where_f_cannot_be_differentiated_inside() -> None:
+    estimator = LocalExpectation(num_variables=1, slope=True)
+
+    def loss(logits: Tensor) -> Tensor:
+        q = Categorical(logits, validate=False)
+        return estimator(q, lambda z: (z**2).sum((-2, -1))).loss.sum()
+
+    with pytest.raises(TypeError, match=r"^LocalExpectation with slope=True, which differentiates"):
+        torch.func.grad(loss)(torch.zeros(2, 3, 2))
+    with pytest.raises(Exception, match="leave fullgraph=True out"):
+        torch.compile(loss, backend="eager", fullgraph=True)(torch.zeros(2, 3, 2))

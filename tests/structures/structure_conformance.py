@@ -238,14 +238,17 @@ class StructureConformance(ABC):
                 best = s.argmax(weights)
                 torch.testing.assert_close(s.log_prob(weights, best), log_probs.amax(-1), **close)
 
-    def test_sums_in_float32(self) -> None:
-        for case in self.tractable():
-            weights = case.weights()
-            found = case.structure.entropy(weights.float())
+    def test_entropy_in_float32(self) -> None:
+        """As in float64, also where all weights are large and nearly equal, as costs may be."""
+        for case, shared in itertools.product(self.tractable(), (0.0, -1e4)):
+            weights = (case.weights() + shared).float().requires_grad_()
+            wide = weights.detach().double().requires_grad_()
+            found, expected = case.structure.entropy(weights), case.structure.entropy(wide)
             assert found.dtype == torch.float32
-            torch.testing.assert_close(
-                found.double(), case.structure.entropy(weights), rtol=1e-4, atol=1e-4
-            )
+            torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+            (slope,) = torch.autograd.grad(found.sum(), weights)
+            (expected,) = torch.autograd.grad(expected.sum(), wide)
+            torch.testing.assert_close(slope.double(), expected, rtol=1e-5, atol=1e-5)
 
     def test_gradients_of_sums(self) -> None:
         for case in self.tractable():

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._transforms import refuse_in_transforms, uncompiled
 from directmax.distributions import Categorical
 from directmax.estimators._base import average, without_forbidden
 from directmax.estimators._slope import losses_and_slope
@@ -70,10 +71,8 @@ def sampled_changes(
         generator: of the subsets.
     """
     n = z.shape[-2]
-    if slope:
-        losses, found = losses_and_slope(objective, z)
-        if found is None:
-            raise TypeError("LocalExpectation with slope=True needs an f differentiable in z")
+    if slope and torch.is_grad_enabled():
+        losses, found = _sloped(objective, z)
         losses = real(losses, q.dtype)
         predicted = found - (found * z).sum(-1, keepdim=True)
     else:
@@ -84,6 +83,19 @@ def sampled_changes(
     with torch.no_grad():
         table = predicted + weight * (rows - predicted)
     return average(losses), without_forbidden(q, table)
+
+
+@uncompiled  # differentiates inside, which the compiler cannot trace
+def _sloped(
+    objective: Objective, z: Float[Tensor, "s b n k"]
+) -> tuple[Float[Tensor, "s b"], Float[Tensor, "s b n k"]]:
+    """f(z) and ∂f/∂z."""
+    name = "LocalExpectation with slope=True"
+    refuse_in_transforms(f"{name}, which differentiates f itself,", "leave slope out")
+    losses, found = losses_and_slope(objective, z)
+    if found is None:
+        raise TypeError(f"{name} needs an f differentiable in z")
+    return losses, found
 
 
 @torch.no_grad()

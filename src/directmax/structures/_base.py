@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from directmax._precision import sum_dtype
 from directmax._randomness import check_generator
 from directmax._validation import check_count, check_flag, check_real, check_tensor
 from directmax.structures._rows import Answer
@@ -223,15 +224,20 @@ class Structure(Weighted, ABC):
             return torch.autograd.grad(total, leaf, create_graph=graph)[0]
 
     def entropy(self, weights: Float[Tensor, "*s b *shape"]) -> Float[Tensor, "*s b"]:
-        """−Σ_z q(z) log q(z) in nats: log Z(1) − log Z′(1), Z(t) that of t times the score."""
+        """−Σ_z q(z) log q(z) in nats: log Z(1) − log Z′(1), Z(t) that of t times the score.
+
+        In float64, where the device has it: with weights of some hundreds that all share, both are
+        thousands, and in float32 their difference would be off by nats.
+        """
         graph = torch.is_grad_enabled()
         with torch.enable_grad():
-            rows = self._finite(self._rows(weights, True))
+            given = self._rows(weights, True)
+            rows = self._finite(given.to(sum_dtype(given.device)))
             t = torch.ones(len(rows), dtype=rows.dtype, device=rows.device, requires_grad=True)
             tempered = rows * t.reshape(-1, *(1,) * len(self.shape))
             total = self._log_partition(tempered, t)
             (mean,) = torch.autograd.grad(total.sum(), t, create_graph=graph)
-            entropy = (total - mean).reshape(self._leading(weights))
+            entropy = (total - mean).to(given.dtype).reshape(self._leading(weights))
         return entropy if graph else entropy.detach()
 
     def log_count(self, weights: Float[Tensor, "*s b *shape"]) -> Float[Tensor, "*s b"]:

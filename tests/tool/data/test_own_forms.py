@@ -82,6 +82,7 @@ def test_what_is_printed(tmp_path: Path) -> None:
         ("a,b\n", "no rows"),
         ("1,0\n1\n", "changed from 2 to 1"),
         ("p,x\ne,b\n", "'e'"),
+        ("a,b,kind\n" + "0,1,elm\n1,0,oak\n" * 9, "a column of classes named label"),
         ("0,nan\n1,0\n0,1\n" * 5, "nan"),
         ("0,70000\n1,0\n" * 9, "70000"),
         ("0,,1,1\n" + "1,0,0,1\n" * 9, "row 1, column 2 holds ''"),  # and is no header

@@ -14,7 +14,7 @@ from PIL import Image
 from command_line import read, refuse, succeed
 from directmax.models._mixed_vae import _Moved
 from directmax.tool.config.train import TrainConfig
-from directmax.tool.data import load_attributes
+from directmax.tool.data import ImageData, load_attributes
 from directmax.tool.data.names import is_path
 from directmax.tool.files import RunError
 from directmax.tool.run.finished import evaluate_run, load_run
@@ -145,3 +145,33 @@ def test_faces_as_they_lie_on_disks(tmp_path: Path, ending: str, attributes: str
     own = load_attributes(folder, ["Scarf"], size=8)
     assert [len(part) for part in (own.train, own.validation, own.test)] == [32, 4, 4]
     assert "drawn" in own.understood
+
+
+def test_classes_of_other_images_are_the_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By name: other images may lack a class, which the numbers of the others would take."""
+    monkeypatch.setattr("directmax.tool.run.train.write_report", lambda *arguments: None)
+    rows = np.random.default_rng(0).integers(2, size=(60, 7), dtype=np.uint8)
+    names = np.array(["oak", "elm", "ash"])[np.arange(60) % 3]
+    paths = {}
+    for kind, kept in (("all", names != ""), ("some", names != "elm")):
+        paths[kind] = tmp_path / f"{kind}.npz"
+        np.savez(paths[kind], images=rows[kept], labels=names[kept])
+    strange = tmp_path / "strange.npz"
+    np.savez(strange, images=rows, labels=np.where(names == "elm", "fir", names))
+    run = tmp_path / "run"
+    flags = ("--model", "mixed", "--labels", "3", "--gaussian", "2", "--shift", "0")
+    succeed("train", "--data", paths["all"], "--run-dir", run, *TINY, *flags, "--distortion", "0")
+    out = succeed("evaluate", run, "--splits", "train").out
+    assert all(f"│ {name} " in out for name in ("ash", "elm", "oak"))
+    found = evaluate_run(run, data=str(paths["some"]), device="cpu")["train"]
+    _, images, _ = load_run(run, data=str(paths["some"]), device="cpu")
+    assert isinstance(images, ImageData)
+    assert images.label_names == ("ash", "elm", "oak")
+    assert [sum(row) > 0 for row in found["confusion"]] == [True, False, True]
+    for kind, known in ((paths["some"], [0, 2]), (strange, [-1, 0, 2])):
+        succeed("encode", run, kind, "--output", tmp_path / "codes.npz")
+        assert np.unique(np.load(tmp_path / "codes.npz")["labels"]).tolist() == known
+    line = refuse("evaluate", run, "--data", strange)
+    assert "the model is for the classes ash, elm, oak, got strange with fir" in line

@@ -31,7 +31,7 @@ def lines_of(bounds: list[float], train: float | None = None) -> list[dict[str, 
 
 
 def given(bounds: list[float], train: float | None = None, **more: Any) -> list[str]:
-    best = bounds.index(min(bounds)) + 1
+    best = more.pop("best", bounds.index(min(bounds)) + 1)
     summary = {"best_epoch": best, "validation": {"bound": min(bounds), "nll": min(bounds) - 1}}
     model = DiscreteVAE(Encoder(6, 2, 2), Decoder(2, 2, 6), Exact())
     g = torch.Generator().manual_seed(1)
@@ -50,6 +50,11 @@ def test_still_falling() -> None:
     (line,) = given([30.0, 28.0, 26.0, 24.0, 22.0, 20.0, 19.0, 18.0, 17.0, 16.0])
     assert "still fell, by 2.00 nats" in line
     assert "--resume --extend 10" in line
+
+
+def test_a_longer_run_is_no_advice_where_an_early_epoch_is_kept() -> None:
+    """With labels the bound may fall and fall, and accuracy with it."""
+    assert given([30.0, 28.0, 26.0, 24.0, 22.0, 20.0, 19.0, 18.0, 17.0, 16.0], best=4) == []
 
 
 def test_overfitting_names_the_encoders_share() -> None:
@@ -76,6 +81,47 @@ def test_one_value_for_all_images() -> None:
     (line,) = given([14.0] * 6, model=model)
     assert "the variable says nothing" in line
     assert "--labels" in line
+
+
+def mixed(bias: tuple[float, ...]) -> MixedVAE:
+    """A model whose values are of any image as probable as these say."""
+    model = MixedVAE(MixedEncoder(6, len(bias), 2), Decoder(len(bias), 2, 6), Exact())
+    with torch.no_grad():
+        for parameter in model.encoder.parameters():
+            parameter.zero_()
+        model.encoder.discrete[-1].bias.copy_(torch.tensor(bias))
+    return model
+
+
+def test_the_mixed_model_is_told_of_its_own_flags(tmp_path: Path) -> None:
+    bounds = [30.0, 20.0, 15.0, 14.0, 13.97, 13.97, 13.96, 13.96]
+    line, _ = given(bounds, train=10.0, model=mixed((0.0, 0.0)))
+    assert "a smaller --hidden, or a smaller --gaussian." in line
+    assert "--dreams" in refuse("train", "--model", "mixed", "--dreams", "1")
+
+
+def test_with_labels_there_are_neither_fewer_values_nor_some_labels() -> None:
+    (line,) = given([14.0] * 6, model=mixed((9.0, 0.0)), labelled=True)
+    assert "hardly surer than a guess" in line
+    assert "--" not in line
+
+
+def test_less_right_at_the_end_where_classes_are_not_equally_frequent() -> None:
+    lines = lines_of([14.0] * 6)
+    for line in lines:
+        line["validation"]["accuracy"] = 0.55
+    g = torch.Generator().manual_seed(1)
+    model, images = mixed((0.0, 0.0)), torch.rand(50, 6, generator=g)
+    for parameter in model.parameters():
+        parameter.data.copy_(4 * torch.randn(parameter.shape, generator=g))
+    for confusion, count in (([[88, 2], [2, 8]], 1), ([[48, 2], [2, 48]], 0)):
+        validation = {"bound": 14.0, "accuracy": 0.96, "confusion": confusion}
+        summary = {"best_epoch": 1, "validation": validation}
+        said = advice(summary, lines, model, images, labelled=True)
+        assert [("55.0%" in line, "90% are of one" in line) for line in said] == [
+            (True, True)
+        ] * count
+    assert not advice(summary | {"validation": validation}, lines, model, images)
 
 
 def test_starts_that_were_level() -> None:

@@ -79,3 +79,13 @@ def test_without_patience_it_goes_to_the_end(tmp_path: Path) -> None:
 
 def test_bad_values() -> None:
     assert "--patience must be at least 0, got -1" in refuse(*RUN, "--patience", "-1")
+
+
+def test_it_does_not_stop_before_images_without_labels_are_seen(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    succeed(
+        *("train", "--device", "cpu", "--batch-size", "400", "--hidden", "12", "--epochs", "12"),
+        *("--model", "mixed", "--gaussian", "3", "--labels", "50", "--labels-first", "20"),
+        *("--learning-rate", "1e-9", "--patience", "1", "--run-dir", folder),  # nothing improves
+    )
+    assert len(metrics(folder)) == 8  # an epoch has three steps, and labels come until the seventh

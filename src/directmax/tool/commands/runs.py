@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
@@ -50,6 +50,7 @@ class Evaluate:
         if self.switched:
             self._switched()
             return
+        images: list[Any] = []
         with bars() as progress:
             metrics = evaluate_run(
                 self.run_dir,
@@ -60,6 +61,7 @@ class Evaluate:
                 seed=self.seed,
                 splits=self.splits,
                 progress=progress,
+                read=images.append,
             )
         if self.json:
             import json
@@ -71,7 +73,7 @@ class Evaluate:
         console = Terminal()
         for split, values in metrics.items():
             if "confusion" in values:
-                console.print(confusion_table(split, values["confusion"]))
+                console.print(confusion_table(split, values["confusion"], images[0].label_names))
         if any("attributes" in values for values in metrics.values()):
             console.print(attribute_table(metrics))
         console.print(bound_table(metrics))

@@ -14,6 +14,7 @@ import torch
 from directmax.models import AttributeVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.rules import check_data
+from directmax.tool.data import ImageData
 from directmax.tool.data.names import is_path
 from directmax.tool.files import RunError, read_json
 from directmax.tool.run.checkpoint import load_checkpoint, restore_model
@@ -109,6 +110,8 @@ def data_for(
         else:
             found = load_data(_other_data(best.config, data), data_dir)
         best.images.check_fits(found)
+        if best.config.model == "mixed" and best.config.labels and isinstance(found, ImageData):
+            return best.images.with_classes(found)
         return found
     return images_of_run(best.folder, best.config, data_dir, images=images)
 

@@ -72,6 +72,7 @@ class BinaryTask(Task):
             self._label_by(torch.zeros(self.num_images, dtype=torch.int64))
         steps = -(-self.num_images // config.batch_size)
         self._labels_first = config.labels_first or 0
+        self.epochs_first = -(-self._labels_first // steps)
         check_phases(config, steps * config.epochs)
         self.kl_schedule = build_kl_schedule(config, self._images, steps)
         schedule_estimator(self.model.estimator, config, self.kl_schedule, steps)
@@ -194,6 +195,7 @@ class BinaryTask(Task):
             lines,
             self.model,
             self.validation.images,
+            labelled=bool(self.config.labels),
             starts=starts,
             start_epochs=self.config.start_epochs,
         )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from directmax.tool.config import ResolvedConfig
-from directmax.tool.data import AttributeData, ImageData
+from directmax.tool.data import AttributeData, ImageData, Split
 from directmax.tool.files import RunError, reading
 from directmax.tool.run.run_folder import RunFolder
 
@@ -83,6 +84,42 @@ class Described:
                 f"the model is for the attributes {' '.join(self.attribute_names) or 'none'}, got "
                 f"{other.name} with {' '.join(other.attribute_names) or 'none'}"
             )
+
+    def class_numbers(self, names: Sequence[str]) -> list[int]:
+        """The model's numbers of classes by name; −1 for those that it has not.
+
+        Example:
+            >>> Described("trees", (8, 8), 3, ("ash", "elm", "oak")).class_numbers(["oak", "fir"])
+            [2, -1]
+        """
+        own = _class_names(self)
+        return [own.index(name) if name in own else -1 for name in names]
+
+    def with_classes(self, data: ImageData) -> ImageData:
+        """Other images with labels, their classes numbered as the model's, by name.
+
+        Raises:
+            ValueError: they have a class that the model has not.
+        """
+        own, others = _class_names(self), _class_names(data)
+        if not own or not others or own == others:
+            return data
+        numbers = self.class_numbers(others)
+        if strange := [name for name, n in zip(others, numbers, strict=True) if n < 0]:
+            raise ValueError(
+                f"the model is for the classes {', '.join(own)}, got {data.name} with "
+                f"{', '.join(strange[:10])}"
+            )
+        splits = ((part, getattr(data, part)) for part in ("train", "validation", "test"))
+        parts: dict[str, Any] = {
+            part: Split(split.images, torch.tensor(numbers)[split.labels]) for part, split in splits
+        }
+        return replace(data, **parts, num_classes=len(own), label_names=self.label_names)
+
+
+def _class_names(images: Described | ImageData) -> list[str]:
+    """Numbers where they have no names."""
+    return list(images.label_names) or [str(number) for number in range(images.num_classes)]
 
 
 def image_shape(data: ImageData) -> tuple[int, ...]:

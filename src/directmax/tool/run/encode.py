@@ -194,9 +194,15 @@ def _own(best: BestModel, path: Path) -> list[_Part]:
             f"the model is for images of {best.images.shown}, got {path}: {found.text}"
         )
 
+    numbers = None  # of the classes, where the codes are those of the model
+    if best.config.model == "mixed" and best.config.labels and best.images.num_classes:
+        numbers = np.array(best.images.class_numbers(found.class_names), dtype=np.int64)
+
     def part(name: str) -> _Part:
         images = np.tile(found.images[name], (1, copies))
         labels = None if found.labels is None else found.labels[name]
+        if labels is not None and numbers is not None:
+            labels = numbers[labels]
         return _Part(name if len(names) > 1 else "", len(images), lambda: iter([images]), labels)
 
     return [part(name) for name in names]

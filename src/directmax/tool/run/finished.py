@@ -88,6 +88,7 @@ def evaluate_run(
     seed: int | None = None,
     splits: Sequence[str] = SPLITS,
     progress: Callable[[str, float], None] | None = None,
+    read: Callable[[Data], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Bound, its terms and, where enumerable, −log p(x) of a run's best model on every split.
 
@@ -102,6 +103,7 @@ def evaluate_run(
         seed: of those samples; by default the samples are those of the run's summary.
         splits: which of train, validation and test.
         progress: told of the split and the share of it that is done.
+        read: told of the images once they are read.
 
     Returns:
         For each split what `Metrics.to_dict` returns, in nats per image.
@@ -113,6 +115,8 @@ def evaluate_run(
     config, found, model = load_run(
         run_dir, data=data, images=images, data_dir=data_dir, device=device
     )
+    if read is not None:
+        read(found)
     num_samples = config.eval_samples if num_samples is None else num_samples
     seed = derive_seed(config.seed, Stream.SAMPLES, 0) if seed is None else seed
     results = {}

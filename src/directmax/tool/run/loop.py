@@ -161,7 +161,8 @@ class Trainer:
             return False
         annealed = self.task.kl_schedule(0) > 1
         falling = config.falling_epochs if annealed else config.start_epochs
-        return position.epoch - max(position.best_epoch, falling) >= config.patience
+        begun = max(position.best_epoch, falling, self.task.epochs_first)
+        return position.epoch - begun >= config.patience
 
     def train_steps(self, number: int) -> None:
         """Take steps, from the start of the first epoch again and again, and wait for the device.

@@ -61,6 +61,8 @@ class Task(ABC):
         data: its images.
         num_images: training images.
         kl_schedule: weight of the KL term by step.
+        epochs_first: epochs at the start in which what is wanted has not begun, so that patience
+            does not count them.
         classes: of every value of a mixed model, once there are results; None: none were found.
         tried: the distortion that short trainings chose, and by what; None: there were none.
     """
@@ -69,6 +71,7 @@ class Task(ABC):
     data: Any
     num_images: int
     kl_schedule: Schedule
+    epochs_first: int = 0
     classes: list[int] | None = None
     tried: dict[str, Any] | None = None
 

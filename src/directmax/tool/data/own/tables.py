@@ -161,8 +161,9 @@ def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[np.float32
             row, column = int(word[3]) + 1, int(word[4])
             named = f" ({table.header[column - 1][:40]})" if table.header else ""
             text = f"row {row}, column {column}{named} holds {word[2][:40]!r}"
+        named = ", and a column of classes named label" if table.header else ""
         raise DataError(
-            f"{path}: {text}; expected numbers in every row, with words encoded as 0/1"
+            f"{path}: {text}; expected numbers in every row, with words encoded as 0/1{named}"
         ) from error
 
 
