@@ -75,11 +75,20 @@ def test_colours_move_together() -> None:
 
 
 def test_labels_of_rows_and_of_colours(tmp_path: Path) -> None:
-    mixed = ("--model", "mixed", "--labels", "6", "--gaussian", "2", "--device", "cpu")
-    flags = (*mixed, "--epochs", "1", "--batch-size", "20", "--hidden", "4", "--values", "3")
+    """By default what is neither moved nor more than there is, a value a class."""
+    flags = ("--model", "mixed", "--labels", "6", "--gaussian", "2", "--device", "cpu")
+    flags = (*flags, "--epochs", "1", "--hidden", "4")
     np.savez(tmp_path / "rows.npz", x=BITS.reshape(40, -1)[:, :7], y=LABELS)
     run = ("--run-dir", tmp_path / "run")
-    assert "--shift 0" in refuse("train", "--data", tmp_path / "rows.npz", *run, *flags)
+    rows = ("train", "--data", tmp_path / "rows.npz", *flags)
+    for name in ("shift", "distortion"):
+        assert "add --shift 0 --distortion 0" in refuse(*rows, *run, f"--{name}", 1)
+    assert "accuracy" in succeed(*rows, "--run-dir", tmp_path / "rows").out
+    config = read(tmp_path / "rows" / "config.json")["config"]
+    found = {name: config[name] for name in ("shift", "distortion", "values", "batch_size")}
+    assert found == {"shift": 0, "distortion": 0, "values": 3, "batch_size": 32}
+    message = refuse(*rows, *run, "--values", 4)
+    assert message.endswith("has 3 classes, got --values 4; add --values 3")
     data = by_class(tmp_path)
     assert "accuracy" in succeed("train", "--data", data, *run, *flags, "--image-size", 8).out
 

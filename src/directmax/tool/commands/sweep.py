@@ -94,17 +94,17 @@ class Sweep:
     def _with_own(self, grid: Grid, data_dir: str | None) -> tuple[Grid, Images]:
         """The grid, of which defaults follow from images of one's own, and these."""
         from directmax.tool.jobs.bench import Images
-        from directmax.tool.run.make import channels_of
+        from directmax.tool.run.make import traits_of
 
         images, sizes = Images(data_dir), {}
         for each in grid.trainings:
             if each.path is not None and each.path not in sizes:
                 data = images.of(each.config, each.path)
-                sizes[each.path] = (len(data.train), channels_of(data))
+                sizes[each.path] = traits_of(data)
                 print(f"{each.path}: {data.understood}")
         return (self.grid(sizes) if sizes else grid), images
 
-    def grid(self, sizes: Mapping[str, tuple[int, int]] | None = None) -> Grid:
+    def grid(self, sizes: Mapping[str, tuple[Any, ...]] | None = None) -> Grid:
         """What the flags mean.
 
         Args:

@@ -211,9 +211,9 @@ def _for(config: TrainConfig, data: Any) -> ResolvedConfig:
     """What was given means, for these images if they are known."""
     if data is None:
         return config.resolve()
-    from directmax.tool.run.make import channels_of
+    from directmax.tool.run.make import traits_of
 
-    return config.resolve(len(data.train), channels_of(data))
+    return config.resolve(*traits_of(data))
 
 
 def _pixels(config: ResolvedConfig, data: Any) -> str:

@@ -63,7 +63,25 @@ def default_binarize(c: Any) -> str:
     return "none" if levels else "threshold"
 
 
+def default_batch_size(c: Any) -> int:
+    most = 200 if c.model == "mixed" else 100
+    return min(most, c.num_images or most)
+
+
+def default_distortion(c: Any) -> float | None:
+    if c.model == "discrete":
+        return None
+    return 0.5 if default_shift(c) else 0.0
+
+
+def default_shift(c: Any) -> int:
+    """Pictures are moved; a resolved configuration does not know its images any more."""
+    return 0 if getattr(c, "rows", False) and c.labels else 1
+
+
 def default_values(c: Any) -> int:
+    if c.model == "mixed" and c.labels and c.num_classes > 1:  # a class a value
+        return int(c.num_classes)
     return 2 if c.model == "attributes" else ENCODERS[c.encoder].values(c.variables)
 
 

@@ -10,7 +10,9 @@ from directmax.solvers import SOLVERS
 from directmax.tool.config.defaults import (
     FROM_POSTERIOR,
     default_binarize,
+    default_distortion,
     default_likelihood,
+    default_shift,
     default_values,
     default_variables,
     if_from_posterior,
@@ -103,8 +105,8 @@ class ModelSettings:
         """With labels: images are turned, scaled and moved by this strength (1: up to 15 degrees)
         before they are classified, and q(z|x) is made to stay the same; with attributes they are
         also mirrored, recoloured and partly covered; 0 switches this off.""",
-        by_model(mixed=0.5, attributes=0.5),
-        "0.5",
+        default_distortion,
+        "0.5; 0 with rows of numbers",
         range=(0, 100),
         models=_MIXED,
         labels=_MIXED,
@@ -123,7 +125,8 @@ class ModelSettings:
         """Mixed model with labels: images are moved by up to so many pixels before they are
         classified; q(z|x) is made to stay the same. Attributes model: training images are mirrored
         at random and moved by up to so many pixels.""",
-        1,
+        default_shift,
+        "1; 0 with rows of numbers",
         range=(0, 1024),
         models=_MIXED,
         labels=("mixed",),

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from directmax.tool.config.defaults import falling_epochs
 from directmax.tool.config.setting import flag_of
@@ -30,7 +30,7 @@ class ResolvedConfig(Settings):
         if any(getattr(self, n) is None and s.stored is None for n, s in SETTINGS.items()):
             raise TypeError("a ResolvedConfig is made by TrainConfig(...).resolve()")
 
-    def resolve(self, num_images: int | None = None, channels: int = 1) -> ResolvedConfig:
+    def resolve(self, *_traits: object) -> ResolvedConfig:
         """Itself, for any images."""
         return self
 
@@ -108,17 +108,31 @@ class ResolvedConfig(Settings):
         ]
 
 
+class Traits(NamedTuple):
+    """What defaults depend on of images.
+
+    Attributes:
+        num_images: of the training images; None: those of the data set that is named.
+        channels: 3 where they are in colours.
+        rows: whether they are rows of numbers, not pictures.
+        num_classes: 0 where there are none, or it is not known.
+    """
+
+    num_images: int | None = None
+    channels: int = 1
+    rows: bool = False
+    num_classes: int = 0
+
+
 class _Filler:
     """Settings by name: the value that was given, or the default, which may ask for others."""
 
-    def __init__(
-        self, values: Mapping[str, Any], num_images: int | None = None, channels: int = 1
-    ) -> None:
-        self.channels = channels
+    def __init__(self, values: Mapping[str, Any], traits: Traits) -> None:
+        self.channels, self.rows, self.num_classes = traits[1:]
         self._given = dict(values)
         self._values = dict(values)
         known = ALL.get(self.data)
-        self.num_images = num_images or (known.train_images if known else None)
+        self.num_images = traits.num_images or (known.train_images if known else None)
 
     def given(self, name: str) -> Any:
         """None: not given."""
@@ -131,11 +145,9 @@ class _Filler:
         return self._values[name]
 
 
-def fill(
-    values: Mapping[str, Any], num_images: int | None = None, channels: int = 1
-) -> ResolvedConfig:
+def fill(values: Mapping[str, Any], traits: Traits | None = None) -> ResolvedConfig:
     """Every setting: the value that is given, else its default; nothing else is looked at."""
-    filler = _Filler(values, num_images, channels)
+    filler = _Filler(values, traits or Traits())
     return ResolvedConfig(**{name: getattr(filler, name) for name in SETTINGS})
 
 

@@ -16,6 +16,7 @@ from directmax.tool.config.defaults import (
     LENGTH_OF_ATTRIBUTES,
     LENGTH_OF_SEVERAL,
     MOST_EPOCHS,
+    default_batch_size,
     default_epochs,
     default_estimator,
     default_kl_fraction,
@@ -207,8 +208,8 @@ class Settings(AttributeSettings, ModelSettings):
     )
     batch_size: int = setting(
         "Images in a mini-batch, over all processes together.",
-        by_model(discrete=100, mixed=200, attributes=100),
-        "100, or 200 with the mixed model",
+        default_batch_size,
+        "100, or 200 with the mixed model; all where there are fewer",
         range=(1, 1_000_000),
     )
     learning_rate: float = setting("Of Adam.", 1e-3, above_zero_to=1e6)

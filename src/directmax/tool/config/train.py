@@ -11,7 +11,7 @@ from typing import Any
 
 from directmax._choices import check_choice
 from directmax.tool.config.file import PRESET, read_settings
-from directmax.tool.config.resolved import ResolvedConfig, fill
+from directmax.tool.config.resolved import ResolvedConfig, Traits, fill
 from directmax.tool.config.rules import check, check_data, refuse_unused, unused
 from directmax.tool.config.settings import SETTINGS, Settings
 from directmax.tool.config.words import users
@@ -134,17 +134,26 @@ class TrainConfig(Settings):
         values = {name: getattr(self, name) for name in SETTINGS}
         return {n: SETTINGS[n].check(v) for n, v in values.items() if not SETTINGS[n].unset(v)}
 
-    def resolve(self, num_images: int | None = None, channels: int = 1) -> ResolvedConfig:
+    def resolve(
+        self,
+        num_images: int | None = None,
+        channels: int = 1,
+        rows: bool = False,
+        num_classes: int = 0,
+    ) -> ResolvedConfig:
         """Every setting with its value: given, of the preset, or the default for the others.
 
         Args:
-            num_images: of the training images, on which the default of `epochs` depends; None:
-                those of the data set that is named.
+            num_images: of the training images, on which the defaults of `epochs` and `batch_size`
+                depend; None: those of the data set that is named.
             channels: 3 where they are in colours, on which that of `likelihood` depends.
+            rows: whether they are rows of numbers, which are not moved.
+            num_classes: which with labels is the default of `values`.
         """
+        traits = Traits(num_images, channels, rows, num_classes)
         check_choice("preset", self.preset, tuple(_PRESETS))
         given = self.given()
-        return _resolve(_PRESETS[self.preset] | given, given, num_images, channels)
+        return _resolve(_PRESETS[self.preset] | given, given, traits)
 
 
 def _laid_over(
@@ -162,14 +171,13 @@ def _laid_over(
 def _resolve(
     values: dict[str, Any],
     given: Mapping[str, Any],
-    num_images: int | None = None,
-    channels: int = 1,
+    traits: Traits | None = None,
 ) -> ResolvedConfig:
     if values.get("attributes") == ():  # none are named: those by default
         del values["attributes"]
     plain = {name: SETTINGS[name].default for name in ("model", "data")}
     check_data(SimpleNamespace(**plain | values))
-    config = fill(values, num_images, channels)
+    config = fill(values, traits)
     refuse_unused(given, config)
     check(config)
     return config
@@ -272,9 +280,9 @@ def shortest(config: ResolvedConfig) -> TrainConfig:
 
 
 def _is_for(config: ResolvedConfig, values: Mapping[str, Any]) -> bool:
-    """Whether values mean a configuration, with data of one's own whether grey or in colours."""
-    kinds = (1, 3) if config.data == OWN else (1,)
-    return all(fill(values, channels=channels) == config for channels in kinds)
+    """Whether values mean a configuration, with data of one's own whatever that is."""
+    kinds = (Traits(), Traits(1, 3), Traits(1, 1, True, 3)) if config.data == OWN else (Traits(),)
+    return all(fill(values, traits) == config for traits in kinds)
 
 
 PRESETS: dict[str, TrainConfig] = {name: TrainConfig(preset=name) for name in _PRESETS}

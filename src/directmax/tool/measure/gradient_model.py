@@ -23,7 +23,7 @@ from directmax.tool.measure.gradient_request import GradientRequest
 from directmax.tool.run.described import image_shape
 from directmax.tool.run.finished import load_binary_run
 from directmax.tool.run.images import split_images
-from directmax.tool.run.make import load_data
+from directmax.tool.run.make import load_data, traits_of
 from directmax.tool.run.train import make_fabric
 
 ADAPT_BATCH = 100
@@ -116,7 +116,7 @@ def load_model(
         found = load_data(asked.resolve(), data_dir, images=own)
         assert isinstance(found, ImageData)  # as of every model but that with attributes
         data = found
-        config = asked.resolve(len(data.train), data.channels)
+        config = asked.resolve(*traits_of(data))
         vae = build_model(config, image_shape(data))
         vae.to(make_fabric(device, 1, "32-true").device).eval()
     states = number_of_states(config.variables, config.values)

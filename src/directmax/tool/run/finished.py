@@ -121,23 +121,14 @@ def evaluate_run(
     seed = derive_seed(config.seed, Stream.SAMPLES, 0) if seed is None else seed
     results = {}
     for split in splits:
-        report_progress = functools.partial(progress, split) if progress else None
+        told = functools.partial(progress, split) if progress else None
         if isinstance(model, AttributeVAE):
             assert isinstance(found, AttributeData)
-            metrics = evaluate_attributes(
-                config,
-                model,
-                found,
-                split,
-                num_samples=num_samples,
-                seed=seed,
-                progress=report_progress,
-            )
+            samples: dict[str, Any] = {"num_samples": num_samples, "seed": seed}
+            metrics = evaluate_attributes(config, model, found, split, progress=told, **samples)
         else:
             assert isinstance(found, ImageData)
-            metrics = _evaluate_binary(
-                config, found, model, split, num_samples, seed, report_progress
-            )
+            metrics = _evaluate_binary(config, found, model, split, num_samples, seed, told)
         results[split] = metrics.to_dict()
     return results
 

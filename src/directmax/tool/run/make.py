@@ -9,6 +9,7 @@ from directmax._validation import check_count
 from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.build import build_attribute_model, build_model
+from directmax.tool.config.resolved import Traits
 from directmax.tool.data import AttributeData, ImageData, load_attributes, load_images
 from directmax.tool.data.names import OWN
 from directmax.tool.files import RunError
@@ -110,9 +111,12 @@ def _identity(images: Given) -> dict[str, Any]:
     return {} if isinstance(images, str | Path) else images.identity()
 
 
-def channels_of(data: Data) -> int:
-    """1, or 3 where images have colours."""
-    return data.shape[0] if isinstance(data, AttributeData) else data.channels
+def traits_of(data: Data) -> Traits:
+    """What defaults depend on."""
+    num_images = len(data.train)
+    if isinstance(data, AttributeData):
+        return Traits(num_images, data.shape[0])
+    return Traits(num_images, data.channels, data.shape[0] == 1, data.num_classes)
 
 
 def record_of(data: Data) -> dict[str, Any]:

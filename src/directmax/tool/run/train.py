@@ -21,12 +21,12 @@ from directmax.tool.run.loop import Trainer
 from directmax.tool.run.make import (
     Data,
     Given,
-    channels_of,
     images_of_run,
     load_data,
     make_task,
     record_of,
     title_of,
+    traits_of,
 )
 from directmax.tool.run.processes import joined, make_fabric, used_precision
 from directmax.tool.run.progress import Progress
@@ -91,7 +91,7 @@ def train(
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
         data = _data(folder, config, data_dir, images, resume)
         own = record_of(data) if images is not None or config.data == OWN else None
-        before = given.resolve(len(data.train), channels_of(data))
+        before = given.resolve(*traits_of(data))
         config = _of_this_length(before, extend, resume)
         task, shown = make_task(config, data, fabric, workers=workers), progress or Progress()
         trainer = Trainer(task, folder, shown, compiled=compiled, log=log)

@@ -53,7 +53,7 @@ def make_grid(
     seeds: int | None = None,
     base: Mapping[str, Any] | None = None,
     preset: str = "default",
-    sizes: Mapping[str, tuple[int, int]] | None = None,
+    sizes: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> Grid:
     """Every combination of the values of some settings.
 
@@ -65,8 +65,8 @@ def make_grid(
         seeds: how many, from the value of `seed` (0 where none is given) on.
         base: settings of all, such as those of a file; `axes` win.
         preset: of all.
-        sizes: training images and channels by path, for values of `data` that are paths; defaults
-            follow from them.
+        sizes: `Traits` of images by path, for values of `data` that are paths; defaults follow from
+            them.
 
     Raises:
         TypeError, ValueError: a combination makes no sense, which the message names, or a setting
