@@ -15,6 +15,7 @@ from directmax.tool.commands.jobs import JobFlags, words_of
 from directmax.tool.commands.shared import end_failed, quiet
 from directmax.tool.commands.train import flag_help
 from directmax.tool.config import TrainConfig
+from directmax.tool.config.resolved import Traits
 from directmax.tool.config.setting import Setting
 from directmax.tool.config.settings import SETTINGS
 
@@ -104,7 +105,7 @@ class Sweep:
                 print(f"{each.path}: {data.understood}")
         return (self.grid(sizes) if sizes else grid), images
 
-    def grid(self, sizes: Mapping[str, tuple[Any, ...]] | None = None) -> Grid:
+    def grid(self, sizes: Mapping[str, Traits] | None = None) -> Grid:
         """What the flags mean.
 
         Args:

@@ -192,7 +192,8 @@ def _partition_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The fields of the lines that are not empty, with their numbers from 1."""
     try:
-        text = (packed := content(path)).decode(encoding_of(packed))
+        data = content(path)
+        text = data.decode(encoding_of(data))
     except (OSError, UnicodeDecodeError, RunError, EOFError) as error:
         raise DataError(f"cannot read {path}: {reason(error)}; {REPLACE}") from error
     lines = text.splitlines()

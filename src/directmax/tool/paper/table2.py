@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from directmax.tool.config import TrainConfig
+from directmax.tool.data.names import known
 from directmax.tool.jobs.job import Job
 from directmax.tool.paper.item import Item, Request, train_job
 from directmax.tool.paper.slides import LABELS
@@ -33,11 +34,16 @@ BY_THE_PAPER: dict[str, dict[str, Any]] = {
     # ε and τ fall slowly from 1, as the paper says; in the authors' code from 1 to 0.1 after one
     # epoch. With labels their ε is 0.05, hence the weight 20.
     f"direct{ALONE}": {
-        **{"estimator": "direct", "epsilon": 1.0, "label_weight": 20.0},
-        **{**_ONE_DRAW, **_ALONE},
+        "estimator": "direct",
+        "epsilon": 1.0,
+        "label_weight": 20.0,
+        **_ONE_DRAW,
+        **_ALONE,
     },
     f"gumbel-softmax{ALONE}": {
-        **{"estimator": "gumbel-softmax", "temperature": 1.0, "label_weight": 10.0},
+        "estimator": "gumbel-softmax",
+        "temperature": 1.0,
+        "label_weight": 10.0,
         **_ALONE,
     },
 }
@@ -50,8 +56,6 @@ _MORE: dict[str, dict[str, Any]] = {
     },
 }
 """Pixels are drawn anew every epoch; images are classified as they are."""
-
-
 LABELS_FIRST = 1500
 """Steps with labels alone, as a comment in the authors' code has it for any number of labels."""
 
@@ -70,8 +74,8 @@ def training(request: Request, data: str, labels: int, method: str, seed: int) -
     }
     if method in BY_THE_PAPER:
         flags["epochs"] = request.length(100, 12, 40)
-        steps = 12 if data == "digits" else 500  # an epoch, or nearly
-        flags["labels_first"] = min(LABELS_FIRST, flags["epochs"] * steps // 2)
+        steps = flags["epochs"] * (known(data).train_images or 0) // flags["batch_size"]
+        flags["labels_first"] = min(LABELS_FIRST, steps // 2)
     config = TrainConfig(data=data, model="mixed", labels=labels, seed=seed, **flags).resolve()
     name = f"{item}-{data}-{labels}-{method}-{seed}"
     return train_job(name, config, method=method, labels=labels)

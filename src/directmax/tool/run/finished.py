@@ -124,8 +124,9 @@ def evaluate_run(
         told = functools.partial(progress, split) if progress else None
         if isinstance(model, AttributeVAE):
             assert isinstance(found, AttributeData)
-            samples: dict[str, Any] = {"num_samples": num_samples, "seed": seed}
-            metrics = evaluate_attributes(config, model, found, split, progress=told, **samples)
+            metrics = evaluate_attributes(
+                config, model, found, split, num_samples=num_samples, seed=seed, progress=told
+            )
         else:
             assert isinstance(found, ImageData)
             metrics = _evaluate_binary(config, found, model, split, num_samples, seed, told)

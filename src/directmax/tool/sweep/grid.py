@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from directmax.tool.config import ResolvedConfig, TrainConfig, flag_of
+from directmax.tool.config.resolved import Traits
 from directmax.tool.config.rules import unused
 from directmax.tool.config.settings import SETTINGS
 from directmax.tool.data.names import OWN, is_path
@@ -53,7 +54,7 @@ def make_grid(
     seeds: int | None = None,
     base: Mapping[str, Any] | None = None,
     preset: str = "default",
-    sizes: Mapping[str, tuple[Any, ...]] | None = None,
+    sizes: Mapping[str, Traits] | None = None,
 ) -> Grid:
     """Every combination of the values of some settings.
 
