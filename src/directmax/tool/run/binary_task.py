@@ -206,13 +206,11 @@ class BinaryTask(Task):
             return {"validate": False}
         inputs: dict[str, Any] = {"kl_weight": weight}
         if self.labelled is not None:
-            alone = step < self._labels_first
-            if not alone:
-                inputs["radius"] = self.config.smoothness
+            inputs["radius"] = self.config.smoothness
             if self.config.labels or self.data.shape[0] > 1:  # rows of numbers are not moved
                 inputs["shift"], inputs["shape"] = self.config.shift, self.data.shape
                 inputs["distortion"] = self.config.distortion
-            if alone or not self._labels_first:
+            if step < self._labels_first or not self._labels_first:
                 positions = self.labelled.positions(step)
                 positions = positions[self.fabric.global_rank :: self.fabric.world_size]
                 indices = self.labelled.indices.index_select(0, positions)
