@@ -16,7 +16,8 @@ from wrong_values import Call, always
 def _groups() -> Iterator[Call]:
     yield Call("group_images", models.group_images, {
         "images": partial(images, 12, 4), "num_groups": always(2), "shape": always((2, 2)),
-        "steps": always(8), "generator": always(None),
+        "labels": partial(torch.zeros, 12, dtype=torch.int64),
+        "shares": partial(torch.full, (2,), 0.5), "steps": always(8), "generator": always(None),
         "progress": always(lambda share: None)})  # fmt: skip
     yield Call("neighbour_pairs", models.neighbour_pairs, {"num_images": always(9)})
 

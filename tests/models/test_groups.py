@@ -1,4 +1,4 @@
-"""Groups of images without labels."""
+"""Groups of images, without labels and with a few."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from sklearn.datasets import load_digits
 
 from directmax.models import _groups, group_images
 from directmax.models._groups import neighbours
+
+NONE = torch.full((9,), -1)
+ONE = torch.tensor([2, *[-1] * 8])
 
 
 def digits() -> tuple[torch.Tensor, torch.Tensor]:
@@ -46,6 +49,30 @@ def test_groups_are_what_people_see() -> None:
     assert counts.amax(0).sum() > 0.9 * len(images)  # 0.25 by chance
     assert counts.argmax(0).unique().numel() == 4
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_labels_name_groups_and_shares_say_how_frequent_they_are(shared: bool) -> None:
+    """Two digits in one group, 6 labels each: with equal shares half of them must leave it."""
+    images, digit = digits()
+    classes = torch.tensor([0, 0, 0, 1])[digit]
+    labels = torch.full_like(classes, -1)
+    for number in (0, 1):
+        rows = (classes == number).nonzero().squeeze(1)[:6]
+        labels[rows] = number
+    shares = torch.bincount(classes) / len(classes)
+    probs = group_images(
+        images,
+        2,
+        labels=labels,
+        shares=shares if shared else None,
+        shape=(8, 8),
+        steps=200,
+        generator=torch.Generator().manual_seed(0),
+    )
+    torch.testing.assert_close(probs.sum(1), torch.ones(len(images)))
+    right = float((probs.argmax(1) == classes).float().mean())
+    assert right > 0.9 if shared else right < 0.85
 
 
 def test_a_generator_decides_groups_and_all_steps_are_told() -> None:
@@ -105,6 +132,13 @@ def test_images_that_differ_in_nothing(count: int, pixels: int) -> None:
         (torch.zeros(9, 4), {"shape": (3, 3)}, r"shape must be \(height, width\)"),
         (torch.zeros(9, 4), {"shape": (0, 4)}, "shape, height, must be an integer of at least 1"),
         (torch.zeros(9, 4), {"num_groups": 10}, "num_groups must be at most the number of images"),
+        (torch.zeros(9, 4), {"shares": torch.ones(3) / 3}, "shares are of groups with names"),
+        (torch.zeros(9, 4), {"labels": NONE}, "labels must be known of an image, got −1 for all"),
+        (torch.zeros(9, 4), {"labels": NONE + 4}, "from 0 to 2, or −1 where unknown, got"),
+        (torch.zeros(9, 4), {"labels": NONE[:8]}, "labels must be one for each of the 9 images"),
+        (torch.zeros(9, 4), {"labels": ONE, "shares": torch.ones(3)}, "the sum 1, got 3"),
+        (torch.zeros(9, 4), {"labels": ONE, "shares": torch.ones(2) / 2}, "must be 3 numbers"),
+        (torch.zeros(9, 4), {"labels": ONE, "shares": torch.eye(3)[0]}, "3 numbers above 0"),
     ],
 )
 def test_what_cannot_be_grouped_is_refused(

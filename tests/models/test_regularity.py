@@ -103,6 +103,21 @@ def test_indecision(seed: int) -> None:
     torch.testing.assert_close(indecision(q.log()), conditional - 2 * marginal, **EXACT)
 
 
+def test_indecision_with_shares() -> None:
+    """E H(z|x) + 2 KL(q ‖ s) − 2 log k; equal shares change nothing, and s itself costs nothing."""
+    g = torch.Generator().manual_seed(0)
+    q = (3 * torch.randn(6, 4, generator=g, dtype=torch.float64)).softmax(-1)
+    shares = torch.rand(4, generator=g, dtype=torch.float64).softmax(-1)
+    conditional, mean = -(q * q.log()).sum(-1).mean(), q.mean(0)
+    expected = conditional + 2 * (mean * (mean / shares).log()).sum() - 2 * math.log(4)
+    torch.testing.assert_close(indecision(q.log(), shares), expected, **EXACT)
+    equal = torch.full((4,), 0.25, dtype=torch.float64)
+    torch.testing.assert_close(indecision(q.log(), equal), indecision(q.log()), **EXACT)
+    right = mean.log().expand(5, -1)
+    used = indecision(right, mean) + (mean * mean.log()).sum() + 2 * math.log(4)
+    assert abs(float(used)) < 1e-12
+
+
 def test_indecision_at_its_ends() -> None:
     sure = 60 * torch.eye(4, dtype=torch.float64)
     one, none = sure[:1].expand(5, -1), torch.zeros(5, 4, dtype=torch.float64)

@@ -27,8 +27,17 @@ def check_parts(**parts: object) -> None:
             raise TypeError(f"{name} must be a torch.nn.Module, got {got}")
 
 
-def check_class_labels(labels: object, count: int, num_values: int) -> None:
-    """Refuse what are no labels `(count,)` from 0 to k − 1; values are looked at on a CPU only."""
+def check_class_labels(
+    labels: object, count: int, num_values: int, *, unknown: bool = False
+) -> None:
+    """Refuse what are no labels `(count,)` from 0 to k − 1; values are looked at on a CPU only.
+
+    Args:
+        labels: what to look at.
+        count: of the labelled images.
+        num_values: k.
+        unknown: whether −1 may stand for a label that is not known; `count` is then of all images.
+    """
     if not isinstance(labels, Tensor) or labels.dtype == torch.bool or labels.is_complex():
         got = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
         raise TypeError(f"labels must be a tensor of integers, got {got}")
@@ -36,15 +45,16 @@ def check_class_labels(labels: object, count: int, num_values: int) -> None:
         raise TypeError(f"labels must be a tensor of integers, got {labels.dtype}")
     if labels.shape != (count,):
         raise ValueError(
-            f"labels must be one for each of the {count} labelled images, got shape "
-            f"{tuple(labels.shape)}"
+            f"labels must be one for each of the {count} {'' if unknown else 'labelled '}images, "
+            f"got shape {tuple(labels.shape)}"
         )
     if labels.device.type != "cpu" or torch.compiler.is_compiling() or not labels.numel():
         return
     least, most = int(labels.min()), int(labels.max())
-    if least < 0 or most >= num_values:
+    if least < -int(unknown) or most >= num_values:
+        none = ", or −1 where unknown" if unknown else ""
         raise ValueError(
-            f"labels must be from 0 to {num_values - 1}, got values from {least} to {most}"
+            f"labels must be from 0 to {num_values - 1}{none}, got values from {least} to {most}"
         )
 
 

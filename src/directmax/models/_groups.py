@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int, Int64
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from directmax._precision import no_autocast
 from directmax._randomness import draw
 from directmax._transforms import readable
-from directmax._validation import LARGEST, check_callable, check_count, check_shape
-from directmax.models._checks import check_images
+from directmax._validation import (
+    LARGEST,
+    check_callable,
+    check_count,
+    check_float_tensor,
+    check_shape,
+)
+from directmax.models._checks import check_class_labels, check_images
 from directmax.models._distortion import turned
 from directmax.models._regularity import divergence, indecision
 
@@ -27,6 +36,8 @@ CANDIDATES = 60_000
 CHUNK, DISTANCES = 1_000, 2**25
 """Images that are classified together, and distances between images that are held at a time."""
 BATCH, HIDDEN = 250, 400
+LABELLED = 100
+"""Labelled images in a step, at most."""
 STARTS = 5
 EXPLORING = 8
 """Each start has one in so many of the steps."""
@@ -39,62 +50,129 @@ def group_images(
     images: Float[Tensor, "N d"],
     num_groups: int,
     *,
+    labels: Int[Tensor, " N"] | None = None,
+    shares: Float[Tensor, " k"] | None = None,
     shape: tuple[int, int] | None = None,
     steps: int = 5_000,
     generator: torch.Generator | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Float[Tensor, "N k"]:
-    r"""The probability of every group for every image, without labels.
+    r"""The probability of every group for every image, without labels or with a few.
 
     A classifier q(z|x) of two hidden layers minimises
 
-    E_x [KL(q(z|x) ‖ q(z|x′)) + 0.3 (H(q(z|x)) − 2 H(E_x q))],
+    E_x [KL(q(z|x) ‖ q(z|x′)) + 0.3 H(q(z|x))] + 0.6 KL(E_x q ‖ s),
 
     where x′ is one of the five images nearest to x (of 60,000, evenly chosen) in 50 principal
     components, turned, scaled and moved at random: images that are alike share a group, every image
-    has a sure one, and all are equally frequent. Local optima differ, and a low loss goes with
-    groups that people see: of five starts the one with the lowest loss is continued.
+    has a sure one, and groups have the shares s. Of five starts the one with the lowest loss, which
+    goes with groups that people see, is continued.
+
+    With labels the mean −log q(label|x) of labelled images, turned too, is added. All five starts
+    then have the same groups: returned is the mean of their probabilities.
 
     Args:
         images: x in [0, 1].
         num_groups: k ≥ 2, at most N.
+        labels: the group of each image, from 0 to k − 1, or −1 where it is not known.
+        shares: s, of the groups among all images, above 0, only with labels; equal ones when None.
         shape: (height, width) of images that may be turned; None for rows of numbers.
-        steps: of all starts together, of 250 images each.
-        generator: source of initial weights, of the images of a step and of what is done to them,
-            on the images' device.
+        steps: of all starts together, of 250 images each, and of at most 100 labelled ones.
+        generator: source of weights, of a step's images and of their turns, on their device.
         progress: told of the share of the steps that is done.
 
     Returns:
         `(N, k)`, without gradient.
 
     Raises:
-        TypeError, ValueError: no images, five or fewer, or a number that makes no sense.
+        TypeError, ValueError: no images, five or fewer, no labels, or a number that makes no sense.
 
     Example:
         >>> images = torch.cat([0.1 * torch.rand(20, 4), 1 - 0.1 * torch.rand(20, 4)])
-        >>> group_images(images, 2, steps=200).shape
-        torch.Size([40, 2])
+        >>> labels = torch.full((40,), -1).index_put((torch.tensor([0, 20]),), torch.arange(2))
+        >>> group_images(images, 2, labels=labels, steps=200).argmax(-1).bincount().tolist()
+        [20, 20]
 
-    Reference: Krause et al. 2010 and Hu et al. 2017 for the loss; Van Gansbeke et al. 2020 for the
-    neighbours.
+    Reference: Krause et al. 2010, Hu et al. 2017 (loss); Van Gansbeke et al. 2020 (neighbours);
+    Lakshminarayanan et al. 2017 (mean of several).
     """
     check_callable("progress", progress, optional=True)
     device, shape = _checked(images, num_groups, shape, steps)
+    known = _checked_labels(labels, shares, len(images), num_groups, device)
     with torch.inference_mode(False), torch.enable_grad(), no_autocast(device), device:
         images = images.detach().to(torch.float32, copy=images.is_inference())
-        each = max(1, steps // EXPLORING)
-        last = max(1, steps - STARTS * each)
-        found = _Progress(progress, STARTS * each + last)
         near = neighbours(images, NEIGHBOURS)
-        least, best = math.inf, None
-        for _ in range(STARTS):
-            grouping = _Grouping(images, near, num_groups, shape, generator)
-            loss = grouping.train(each, found)
-            if best is None or loss < least:
-                least, best = loss, grouping
-        assert best is not None
-        best.train(last, found)
-        return best.probs()
+        start = partial(_Grouping, images, near, num_groups, shape, generator, known)
+        return (_best_of if known is None else _mean_of)(start, steps, progress)
+
+
+def _best_of(
+    start: Callable[[], _Grouping], steps: int, progress: Callable[[float], None] | None
+) -> Float[Tensor, "N k"]:
+    """Of several starts the one with the lowest loss, continued."""
+    each = max(1, steps // EXPLORING)
+    last = max(1, steps - STARTS * each)
+    found = _Progress(progress, STARTS * each + last)
+    least, best = math.inf, None
+    for _ in range(STARTS):
+        grouping = start()
+        loss = grouping.train(each, found)
+        if best is None or loss < least:
+            least, best = loss, grouping
+    assert best is not None
+    best.train(last, found)
+    return best.probs()
+
+
+def _mean_of(
+    start: Callable[[], _Grouping], steps: int, progress: Callable[[float], None] | None
+) -> Float[Tensor, "N k"]:
+    """The mean of several starts, whose groups have the same names."""
+    each = max(1, steps // STARTS)
+    found = _Progress(progress, STARTS * each)
+    total: float | Tensor = 0.0
+    for _ in range(STARTS):
+        grouping = start()
+        grouping.train(each, found)
+        total = total + grouping.probs()
+    return torch.as_tensor(total) / STARTS
+
+
+class _Known(NamedTuple):
+    """What is known of the groups: those of some images, and the shares of all."""
+
+    rows: Int64[Tensor, " m"]
+    labels: Int64[Tensor, " m"]
+    shares: Float[Tensor, " k"] | None
+
+
+def _checked_labels(
+    labels: Tensor | None,
+    shares: Tensor | None,
+    num_images: int,
+    num_groups: int,
+    device: torch.device,
+) -> _Known | None:
+    if labels is None:
+        if shares is not None:
+            raise ValueError("shares are of groups with names: give labels too, or leave them out")
+        return None
+    here = labels.cpu() if isinstance(labels, Tensor) else labels
+    check_class_labels(here, num_images, num_groups, unknown=True)
+    labels = labels.to(device, torch.int64)
+    (rows,) = torch.nonzero(labels >= 0, as_tuple=True)
+    if not len(rows):
+        raise ValueError("labels must be known of an image, got −1 for all: leave them out")
+    if shares is not None:
+        check_float_tensor("shares", shares, ("k",))
+        if shares.shape != (num_groups,) or not bool((shares > 0).all()):
+            raise ValueError(
+                f"shares must be {num_groups} numbers above 0, one a group, got {shares.tolist()}"
+            )
+        if abs(float(shares.sum()) - 1) > 1e-4:
+            raise ValueError(f"shares must have the sum 1, got {float(shares.sum()):.6g}")
+        shares = shares.detach().to(device, torch.float32)
+    return _Known(rows, labels[rows], shares)
 
 
 def _checked(
@@ -191,8 +269,10 @@ class _Grouping:
         num_groups: int,
         shape: tuple[int, int] | None,
         generator: torch.Generator | None,
+        known: _Known | None = None,
     ) -> None:
         self.images, self.near, self.shape, self.generator = images, near, shape, generator
+        self.known = known
         seed = int(self._integers(2**31 - 1, 1))
         kind = torch.float32
         # On the CPU, whatever the default is.
@@ -233,12 +313,19 @@ class _Grouping:
     def _loss(self) -> Float[Tensor, ""]:
         rows = self._integers(len(self.images), BATCH)
         near = self.near[rows, self._integers(self.near.shape[1], BATCH)]
-        images, alike = self.images[rows], self.images[near]
+        images, moved = self.images[rows], self.images[near]
+        shares = labels = None
+        if self.known is not None:
+            some = self._integers(len(self.known.rows), min(len(self.known.rows), LABELLED))
+            moved = torch.cat([moved, self.images[self.known.rows[some]]])
+            shares, labels = self.known.shares, self.known.labels[some]
         if self.shape is not None:
-            grid = alike.view(len(alike), -1, *self.shape)
-            alike = turned(grid, 1.0, generator=self.generator).flatten(1)
-        logits, others = self.network(torch.cat([images, alike])).chunk(2)
-        return divergence(logits, others).mean() + DECISION * indecision(logits)
+            grid = moved.view(len(moved), -1, *self.shape)
+            moved = turned(grid, 1.0, generator=self.generator).flatten(1)
+        logits = self.network(torch.cat([images, moved]))
+        own, alike, labelled = logits.tensor_split([BATCH, 2 * BATCH])
+        loss = divergence(own, alike).mean() + DECISION * indecision(own, shares)
+        return loss if labels is None else loss + F.cross_entropy(labelled, labels)
 
     def _integers(self, below: int, count: int) -> Int64[Tensor, " count"]:
         settings = {"dtype": self.images.dtype, "device": self.images.device}

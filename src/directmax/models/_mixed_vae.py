@@ -184,6 +184,7 @@ class MixedVAE(nn.Module):
         shift: int = 0,
         distortion: float = 0.0,
         shape: tuple[int, int] | None = None,
+        shares: Float[Tensor, " k"] | None = None,
     ) -> MixedTerms:
         """The terms of eq. 9 for a batch without labels and, where given, one with labels.
 
@@ -197,9 +198,9 @@ class MixedVAE(nn.Module):
             radius: q at an image is also asked for within this distance, in units of a pixel.
             shift: and where the image is moved by so many pixels; labelled images are moved too
                 before they are classified.
-            distortion: and turned, scaled and moved by this strength, see `turned`. 0 for all three
-                leaves `regularity` out.
+            distortion: and turned by this strength, see `turned`. 0 for all three leaves it out.
             shape: (height, width) of the images; needed for `shift` and `distortion`.
+            shares: of the values among all images, which `regularity` asks for; None: equal ones.
 
         Raises:
             ValueError: `shift` or `distortion` without `shape`.
@@ -223,7 +224,7 @@ class MixedVAE(nn.Module):
             return terms
         neighbour_logits = classify(torch.cat(neighbours))
         if count:
-            regularity = divergence(logits, neighbour_logits[:count]) + indecision(logits)
+            regularity = divergence(logits, neighbour_logits[:count]) + indecision(logits, shares)
             terms = terms._replace(regularity=regularity)
         if labelled is None or labels is None:
             return terms

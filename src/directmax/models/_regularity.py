@@ -107,14 +107,20 @@ def shifted(
     return moved.movedim(-1, 1).flatten(1)
 
 
-def indecision(logits: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
-    r"""mean_b H(q_b) − 2 H(mean_b q_b) of a mini-batch, in nats, at least −2 log k.
+def indecision(
+    logits: Float[Tensor, "b k"], shares: Float[Tensor, " k"] | None = None
+) -> Float[Tensor, ""]:
+    r"""mean_b H(q_b) + 2 KL(mean_b q_b ‖ s) − 2 log k of a mini-batch, in nats, at least −2 log k.
 
-    Small where every image has one sure value and all values are used equally often.
+    Small where every image has one sure value and values are used as often as `shares` s says;
+    equal ones when None, for which this is mean_b H(q_b) − 2 H(mean_b q_b).
 
     Example:
         >>> round(float(indecision(50 * torch.eye(4))), 4)  # −2 log 4
         -2.7726
+        >>> logits = 50 * torch.eye(2)[[0, 0, 0, 1]]
+        >>> round(float(indecision(logits, torch.tensor([0.75, 0.25]))), 4)  # −2 log 2
+        -1.3863
 
     Reference: Krause et al. 2010, Regularized Information Maximization; Hu et al. 2017, who also
     give the entropy of the mean more weight.
@@ -123,6 +129,8 @@ def indecision(logits: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
     probs = log_probs.exp()
     mean = probs.mean(0)
     used = -(mean * mean.clamp_min(1e-12).log()).sum()
+    if shares is not None:
+        used = used + (mean * (len(mean) * shares.to(mean.dtype)).log()).sum()
     return -(probs * log_probs).sum(-1).mean() - BALANCE * used
 
 

@@ -1,4 +1,4 @@
-"""Groups of training images: how long they take."""
+"""Groups of training images: how long they take, and how they add to labels."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from directmax.tool.config import TrainConfig
+from directmax.tool.data import load_images
 from directmax.tool.jobs.bench import Bench, Images
 from directmax.tool.jobs.job import Job
 from directmax.tool.kinds import train
 from directmax.tool.run import grouped
+from directmax.tool.run.binary_task import BinaryTask
+from directmax.tool.run.grouped import class_shares, find_groups
+from directmax.tool.run.labelled import GroupedBatches, labelled_indices
 
 MIXED = TrainConfig(model="mixed", epochs=2)
 
@@ -51,3 +56,51 @@ def test_an_estimate_has_the_time_of_grouping(
     start, step = grouped.time_groups(config, bench.images.binary("digits"), torch.device("cpu"))
     assert 0 <= start < 60
     assert 0 < step < 10
+
+
+def test_half_of_a_labelled_mini_batch_is_of_groups_until_half_of_the_training() -> None:
+    config = TrainConfig(model="mixed", labels=20, epochs=4, batch_size=60).resolve()
+    task = BinaryTask(config, load_images("digits"), Fabric(accelerator="cpu", devices=1))
+    labelled = labelled_indices(config, task.data)
+    groups = torch.full((1197,), -1)
+    groups[200:700] = torch.arange(500) % 10
+    groups[labelled] = 11  # never looked at: these have labels
+    task._label_by(groups)
+    batches = task.labelled
+    assert isinstance(batches, GroupedBatches)
+    assert batches.until == 40  # of 80 steps
+    seen: list[int] = []
+    for step in range(80):
+        indices, labels = batches.batch(step)
+        known = torch.isin(indices, labelled)
+        assert (int(known.sum()), len(labels)) == ((20, 60) if step < 40 else (20, 20))
+        assert torch.equal(labels[known], task.data.train.labels[indices[known]])
+        assert torch.equal(labels[~known], groups[indices[~known]])
+        seen += indices[~known].tolist()
+    others = set(range(200, 700)) - set(labelled.tolist())
+    assert set(seen) <= others
+    assert len(set(seen)) > 0.9 * len(others)
+
+
+def test_no_image_may_be_sure_of_its_group() -> None:
+    config = TrainConfig(model="mixed", labels=20, epochs=4).resolve()
+    task = BinaryTask(config, load_images("digits"), Fabric(accelerator="cpu", devices=1))
+    task._label_by(find_groups(config, task.data, torch.device("cpu")).fill_(-1))
+    assert task.labelled is not None
+    assert len(task.labelled.batch(0)[1]) == 20
+
+
+def test_labelled_images_are_in_the_groups_of_their_labels() -> None:
+    config = TrainConfig(model="mixed", labels=50, epochs=80).resolve()
+    data = load_images("digits")
+    groups = find_groups(config, data, torch.device("cpu"))
+    labelled = labelled_indices(config, data)
+    assert torch.equal(groups[labelled], data.train.labels[labelled])
+    sure = groups >= 0
+    assert sure.sum() > 600
+    assert (groups == data.train.labels)[sure].float().mean() > 0.9
+
+
+def test_shares_of_classes_are_never_none() -> None:
+    shares = class_shares(torch.tensor([0, 0, 2]), 3)
+    torch.testing.assert_close(shares, torch.tensor([7.0, 1.0, 4.0]) / 12)

@@ -387,9 +387,9 @@ def losses(folder: Path) -> list[float]:
     return [line["train"]["bound"] for line in metrics(folder)]
 
 
-def test_groups_and_labels_exclude_each_other(tmp_path: Path) -> None:
-    refused = refuse(*MIXED, *LABELS, "--groups", "--run-dir", tmp_path / "run")
-    assert "--groups stands in for labels" in refused
+def test_groups_and_labels_first_exclude_each_other(tmp_path: Path) -> None:
+    flags = ("--labels-first", "2", "--groups")
+    assert "--groups adds to" in refuse(*MIXED, *LABELS, *flags, "--run-dir", tmp_path / "run")
 
 
 def test_few_images_are_not_grouped(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ LENGTH = 20_000
 """Steps of a training with one variable: what annealing takes, however many images."""
 LENGTH_OF_SEVERAL = 60_000
 """The same with several variables, where the bound falls for longer."""
+LENGTH_OF_MIXED, MOST_EPOCHS_OF_MIXED = 10_000, 400
+"""At least 40 epochs, with fewer images so many steps, and of very few so many epochs."""
 LENGTH_OF_ATTRIBUTES = 4_000
 """At least, with attributes: on few photographs 40 epochs would end while accuracy still rises."""
 RAMP = 300
@@ -131,9 +133,9 @@ def default_starts(c: Any) -> int:
 
 
 def default_epochs(c: Any) -> int:
-    if c.model == "mixed":
-        return 400 if c.data == "digits" else 40
     steps = math.ceil((c.num_images or _NUM_IMAGES) / c.batch_size)
+    if c.model == "mixed":
+        return min(MOST_EPOCHS_OF_MIXED, max(40, math.ceil(LENGTH_OF_MIXED / steps)))
     if c.model == "attributes":
         return min(MOST_EPOCHS, max(40, math.ceil(LENGTH_OF_ATTRIBUTES / steps)))
     fewest = 1 if c.estimator in FROM_POSTERIOR else FEWEST_EPOCHS

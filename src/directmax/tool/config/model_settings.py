@@ -73,10 +73,11 @@ class ModelSettings:
         models=_MIXED,
     )
     groups: bool = setting(
-        """Mixed model without labels: its values begin as groups of training images that are alike,
-        all equally frequent, found before the training, and the surest stand in for labels.""",
-        lambda c: c.model == "mixed" and not c.labels,
-        "without --labels",
+        """Mixed model: before the training images that are alike are put into groups, without
+        labels all equally frequent, with labels the classes, as frequent as those are; the surest
+        count as labelled.""",
+        lambda c: c.model == "mixed" and not c.labels_first,
+        "but for --labels-first",
         models=("mixed",),
         since=6,
         before=False,

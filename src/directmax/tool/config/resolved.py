@@ -41,7 +41,8 @@ class ResolvedConfig(Settings):
         if self.network != "mlp":
             encoder = f"{self.network} · {encoder}"
         if self.model != "discrete":
-            shown = f"{self.values} groups" if self.groups else f"{self.labels} labels"
+            unlabelled = self.groups and not self.labels
+            shown = f"{self.values} groups" if unlabelled else f"{self.labels} labels"
             encoder += f"{self.gaussian} Gaussian dimensions · {shown} · "
         if self.model == "attributes":
             return f"{self.data} · {', '.join(self.attributes)} · {encoder}{self.estimator}"

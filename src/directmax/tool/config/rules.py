@@ -213,8 +213,8 @@ def _check_model(config: ResolvedConfig) -> None:
         raise ValueError(
             f"--prior {config.prior} is for the {fitting[0]} model: choose --prior uniform"
         )
-    if config.labels and config.groups:
-        raise ValueError("--groups stands in for labels: leave out --groups or --labels")
+    if config.labels_first and config.groups:
+        raise ValueError("--groups adds to labels, and --labels-first has them alone: give one")
     if config.model != "attributes":
         return
     if len(config.attributes) > MOST_ATTRIBUTES:

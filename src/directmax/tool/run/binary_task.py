@@ -23,9 +23,21 @@ from directmax.tool.run.evaluation import (
     evaluate_images,
     max_states,
 )
-from directmax.tool.run.grouped import fewest_grouped, find_groups, load_groups, save_groups
+from directmax.tool.run.grouped import (
+    class_shares,
+    fewest_grouped,
+    find_groups,
+    load_groups,
+    save_groups,
+)
 from directmax.tool.run.images import split_images
-from directmax.tool.run.labelled import LabelledBatches, label_loss, labelled_indices
+from directmax.tool.run.labelled import (
+    GROUPED_UNTIL,
+    GroupedBatches,
+    LabelledBatches,
+    label_loss,
+    labelled_indices,
+)
 from directmax.tool.run.processes import Processes
 from directmax.tool.run.progress import Progress
 from directmax.tool.run.randomness import Stream
@@ -63,14 +75,16 @@ class BinaryTask(Task):
         self._images = self._train_images(0)
         """Of the current epoch."""
         self.validation = epoch_validation(config, self._share("validation"), self.num_images)
-        self.labelled: LabelledBatches | None = None
-        if config.labels:
-            indices = labelled_indices(config, data)
-            labels = data.train.labels[indices]
-            self.labelled = LabelledBatches(config, indices, labels, fabric.device)
-        elif config.groups:  # until `prepare` has found them
-            self._label_by(torch.zeros(self.num_images, dtype=torch.int64))
         steps = -(-self.num_images // config.batch_size)
+        self._grouped_until = round(GROUPED_UNTIL * steps * config.epochs)
+        self.labelled: LabelledBatches | GroupedBatches | None = None
+        self._shares: Tensor | None = None
+        if config.labels:
+            self.labelled = self._labelled()
+            if config.groups:
+                self._shares = class_shares(data.train.labels, config.values).to(fabric.device)
+        if config.groups:  # until `prepare` has found them
+            self._label_by(torch.zeros(self.num_images, dtype=torch.int64))
         self._labels_first = config.labels_first or 0
         self.epochs_first = -(-self._labels_first // steps)
         check_phases(config, steps * config.epochs)
@@ -84,7 +98,7 @@ class BinaryTask(Task):
         return build_model(config, image_shape(self.data))
 
     def prepare(self, folder: RunFolder, progress: Progress) -> None:
-        """Find the groups that stand in for labels, in the first process."""
+        """Find the groups that stand in for labels or add to them, in the first process."""
         if not self.config.groups:
             return
         say = functools.partial(progress.preparing, "grouping images")
@@ -97,9 +111,24 @@ class BinaryTask(Task):
         self._label_by(load_groups(folder.groups, self.num_images, self.config.values))
 
     def _label_by(self, groups: Tensor) -> None:
+        config, device = self.config, self.fabric.device
+        labelled = self._labelled() if config.labels else None
+        if labelled is not None:
+            groups = groups.index_fill(0, labelled.indices.cpu(), -1)
         (indices,) = torch.nonzero(groups >= 0, as_tuple=True)
-        labels = groups[indices]
-        self.labelled = LabelledBatches(self.config, indices, labels, self.fabric.device)
+        self.labelled = labelled
+        if len(indices):  # some are sure
+            grouped = LabelledBatches(config, indices, groups[indices], device)
+            until = self._grouped_until
+            self.labelled = (
+                grouped if labelled is None else GroupedBatches(labelled, grouped, until)
+            )
+
+    def _labelled(self) -> LabelledBatches:
+        """Images with labels alone."""
+        indices = labelled_indices(self.config, self.data)
+        labels = self.data.train.labels[indices]
+        return LabelledBatches(self.config, indices, labels, self.fabric.device)
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The mini-batches of an epoch from a step on; the same at every call."""
@@ -150,7 +179,8 @@ class BinaryTask(Task):
             encoder = prior.encoder if config.dreams == 1 else config.dreams * prior.encoder
             loss = torch.add(loss, prior.decoder, alpha=self._pseudo_weight) + encoder
         if self.labelled is not None:
-            loss = loss + label_loss(config, terms, self.labelled.size, processes, alone=alone)
+            size = len(self.labelled.batch(step)[1])
+            loss = loss + label_loss(config, terms, size, processes, alone=alone)
         reconstruction, kl = terms.reconstruction.detach().sum(), terms.kl.detach().sum()
         if config.model == "mixed":  # report the Gaussian KL beside the categorical one
             gaussian = terms.gaussian_kl.sum()
@@ -207,15 +237,15 @@ class BinaryTask(Task):
         inputs: dict[str, Any] = {"kl_weight": weight}
         if self.labelled is not None:
             inputs["radius"] = self.config.smoothness
+            inputs["shares"] = self._shares
             if self.config.labels or self.data.shape[0] > 1:  # rows of numbers are not moved
                 inputs["shift"], inputs["shape"] = self.config.shift, self.data.shape
                 inputs["distortion"] = self.config.distortion
             if step < self._labels_first or not self._labels_first:
-                positions = self.labelled.positions(step)
-                positions = positions[self.fabric.global_rank :: self.fabric.world_size]
-                indices = self.labelled.indices.index_select(0, positions)
-                inputs["labelled"] = self._images.index_select(0, indices)
-                inputs["labels"] = self.labelled.labels.index_select(0, positions)
+                indices, labels = self.labelled.batch(step)
+                share = slice(self.fabric.global_rank, None, self.fabric.world_size)
+                inputs["labelled"] = self._images.index_select(0, indices[share])
+                inputs["labels"] = labels[share]
         return inputs
 
     def _evaluate(self, images: Tensor, *, few: bool = False) -> Metrics:

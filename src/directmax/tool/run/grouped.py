@@ -1,4 +1,4 @@
-"""Groups of training images that stand in for labels, and where a run keeps them."""
+"""Groups of training images that stand in for labels or add to them; where a run keeps them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import ImageData
 from directmax.tool.files import RunError
 from directmax.tool.run.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from directmax.tool.run.labelled import labelled_indices
 from directmax.tool.run.randomness import Stream, derive_seed
 
 SURE = 0.9
@@ -35,6 +36,8 @@ def find_groups(
 ) -> Int64[Tensor, " N"]:
     """The group of every training image, −1 where none is sure; decided by the run's seed.
 
+    With labels groups are classes, and a labelled image is of its own.
+
     Example:
         >>> from directmax.tool.config import TrainConfig
         >>> from directmax.tool.data import load_images
@@ -44,9 +47,27 @@ def find_groups(
     """
     probs = _probs(config, data, device, grouping_steps(config, data), progress)
     most, groups = probs.max(-1)
-    if bool((most >= SURE).any()):  # else the training was too short to be sure of any
+    if config.labels or bool((most >= SURE).any()):  # else too short to be sure of any
         groups[most < SURE] = -1
-    return groups.cpu()
+    groups = groups.cpu()
+    if config.labels:
+        groups = torch.where((labels := _labels(config, data)) >= 0, labels, groups)
+    return groups
+
+
+def class_shares(labels: Int64[Tensor, " N"], num_values: int) -> Float[Tensor, " k"]:
+    """How frequent every class is, one image more being of all classes alike.
+
+    Args:
+        labels: of the images that labelled ones are drawn from.
+        num_values: k, at least the number of classes.
+
+    Example:
+        >>> class_shares(torch.tensor([0, 0, 1]), 2)
+        tensor([0.6250, 0.3750])
+    """
+    counts = torch.bincount(labels, minlength=num_values)
+    return (counts + 1 / num_values) / (len(labels) + 1)
 
 
 def fewest_grouped(config: ResolvedConfig) -> int:
@@ -100,16 +121,31 @@ def _probs(
     progress: Callable[[float], None] | None,
     count: int | None = None,
 ) -> Float[Tensor, "N k"]:
-    """Probabilities of the groups, of the first so many images, or of all."""
+    """Probabilities of the groups, of the first so many images to time them, or of all."""
+    known: dict[str, Tensor] = {}
+    if config.labels:
+        labels = _labels(config, data)
+        if count is not None:  # the time does not depend on which are labelled
+            labels = labels.sort(descending=True).values[:count]
+        known = {"labels": labels, "shares": class_shares(data.train.labels, config.values)}
     generator = torch.Generator(device).manual_seed(derive_seed(config.seed, Stream.GROUPS))
     return group_images(
         data.train.images[:count].to(device),
         config.values,
+        **known,
         shape=None if data.shape[0] == 1 else data.shape,
         steps=steps,
         generator=generator,
         progress=progress,
     )
+
+
+def _labels(config: ResolvedConfig, data: ImageData) -> Int64[Tensor, " N"]:
+    """The class of every labelled training image, −1 of the others."""
+    labels = torch.full((len(data.train),), -1)
+    indices = labelled_indices(config, data)
+    labels[indices] = data.train.labels[indices]
+    return labels
 
 
 def save_groups(folder: Path, groups: Int64[Tensor, " N"]) -> None:

@@ -15,6 +15,9 @@ LABELLED_SHARE = 0.1
 """Weight of f(label), a mean over labelled images, beside the mean of E_q[f] over unlabelled ones.
 More would fit the decoder to the few labelled images."""
 
+GROUPED_UNTIL = 0.5
+"""Share of a training after which labelled images have no groups beside them."""
+
 OBEYED = 3
 """How many times as much weight switched images have where attributes are decided. From the first
 step on it would distort what the decoder shows of attributes that q is in doubt of."""
@@ -129,6 +132,11 @@ class LabelledBatches:
         self._seed = config.seed
         self._cycle, self._order = -1, torch.empty(0, dtype=torch.int64)
 
+    def batch(self, step: int) -> tuple[Int64[Tensor, " size"], Tensor]:
+        """Training images of the batch of a step, and their labels."""
+        positions = self.positions(step)
+        return self.indices.index_select(0, positions), self.labels.index_select(0, positions)
+
     def positions(self, step: int) -> Int64[Tensor, " size"]:
         """Positions within `indices` and `labels` of the batch of a step."""
         count = len(self.indices)
@@ -150,6 +158,35 @@ class LabelledBatches:
             self._order = order.to(self.indices.device, non_blocking=True)
             self._cycle = cycle
         return self._order
+
+
+class GroupedBatches:
+    """Mini-batches of labelled images and, up to a step, of images that are sure of their group.
+
+    Then half are labelled: what labels say is right, and what groups say mostly. With many labels a
+    network becomes better than the groups, so these do not have the last word.
+
+    Args:
+        labelled: the labelled images.
+        grouped: others, and their groups.
+        until: the first step without groups.
+    """
+
+    def __init__(self, labelled: LabelledBatches, grouped: LabelledBatches, until: int) -> None:
+        self.labelled, self.grouped, self.until = labelled, grouped, until
+
+    def batch(self, step: int) -> tuple[Int64[Tensor, " size"], Int64[Tensor, " size"]]:
+        """Training images of the batch of a step, and their labels or groups."""
+        indices, labels = self.labelled.batch(step)
+        if step >= self.until:
+            return indices, labels
+        alike, groups = self.grouped.batch(step)
+        count = min(len(labels), -(-len(groups) // 2))
+        rest = len(groups) - count
+        return (
+            torch.cat([indices[:count], alike[:rest]]),
+            torch.cat([labels[:count], groups[:rest]]),
+        )
 
 
 def label_loss(

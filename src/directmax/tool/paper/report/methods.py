@@ -60,6 +60,7 @@ ENCODERS = {
 ENDINGS = {
     "-annealed": ", annealed",
     "-alone": ", as in the authors' code",
+    "-grouped": ", with groups",
     "-drawn": ", pixels drawn",
     "-static": ", pixels drawn once",
     "-learned": ", prior learned",
