@@ -122,6 +122,9 @@ def test_less_right_at_the_end_where_classes_are_not_equally_frequent() -> None:
             (True, True)
         ] * count
     assert not advice(summary | {"validation": validation}, lines, model, images)
+    validation |= {"confusion": [[88, 2], [2, 8]]}
+    assert advice(summary, lines, model, images, labelled=True)
+    assert not advice(summary, lines, model, images, labelled=True, grouped=True)
 
 
 def test_starts_that_were_level() -> None:

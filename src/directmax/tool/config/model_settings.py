@@ -115,8 +115,9 @@ class ModelSettings:
     )
     smoothness: float = setting(
         """With labels: q(z|x) must also change little within this Euclidean distance (grey values,
-        0 to 1 a pixel) of every unlabelled image, and be sure of one class, all classes equally
-        often; 0 switches the distance off, and with --shift 0 and --distortion 0 all of this.""",
+        0 to 1 a pixel) of every unlabelled image, and be sure of one class, with --groups as often
+        as the class occurs, else all equally often; 0 switches the distance off, and with --shift 0
+        and --distortion 0 all of this.""",
         3.0,
         range=(0, 1e6),
         models=("mixed",),

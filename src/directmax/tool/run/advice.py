@@ -38,6 +38,7 @@ def advice(
     images: Tensor,
     *,
     labelled: bool = False,
+    grouped: bool = False,
     starts: Sequence[Sequence[Mapping[str, Any]]] = (),
     start_epochs: int = 0,
 ) -> list[str]:
@@ -49,13 +50,14 @@ def advice(
         model: with its best weights.
         images: validation images, `(N, d)`, on the model's device.
         labelled: whether the values of z are classes, by labels.
+        grouped: whether groups added to the labels, and classes were as frequent as they are.
         starts: lines of every other start.
         start_epochs: of each start.
     """
     found = [
         _still_falling(lines, summary["best_epoch"]),
         _overfitting(summary, lines, model),
-        _less_right(summary, lines) if labelled else "",
+        _less_right(summary, lines) if labelled and not grouped else "",
         _starts(lines, starts, start_epochs),
     ]
     if isinstance(model, DiscreteVAE | MixedVAE):
@@ -121,7 +123,7 @@ def _less_right(summary: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) 
     return (
         f"At the end {last:.1%} of the validation images were right, in epoch "
         f"{summary['best_epoch']} {kept:.1%}: images without labels are taken to be of all classes "
-        f"equally often, and {largest:.0%} are of one."
+        f"equally often, and {largest:.0%} are of one. Leave out --no-groups."
     )
 
 

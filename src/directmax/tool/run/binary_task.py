@@ -226,6 +226,7 @@ class BinaryTask(Task):
             self.model,
             self.validation.images,
             labelled=bool(self.config.labels),
+            grouped=self.config.groups,
             starts=starts,
             start_epochs=self.config.start_epochs,
         )
