@@ -73,6 +73,7 @@ def test_half_of_a_labelled_mini_batch_is_of_groups_until_half_of_the_training()
     for step in range(80):
         indices, labels = batches.batch(step)
         known = torch.isin(indices, labelled)
+        assert len(indices) == batches.size_of(step)
         assert (int(known.sum()), len(labels)) == ((20, 60) if step < 40 else (20, 20))
         assert torch.equal(labels[known], task.data.train.labels[indices[known]])
         assert torch.equal(labels[~known], groups[indices[~known]])

@@ -179,7 +179,7 @@ class BinaryTask(Task):
             encoder = prior.encoder if config.dreams == 1 else config.dreams * prior.encoder
             loss = torch.add(loss, prior.decoder, alpha=self._pseudo_weight) + encoder
         if self.labelled is not None:
-            size = len(self.labelled.batch(step)[1])
+            size = self.labelled.size_of(step)
             loss = loss + label_loss(config, terms, size, processes, alone=alone)
         reconstruction, kl = terms.reconstruction.detach().sum(), terms.kl.detach().sum()
         if config.model == "mixed":  # report the Gaussian KL beside the categorical one

@@ -132,6 +132,10 @@ class LabelledBatches:
         self._seed = config.seed
         self._cycle, self._order = -1, torch.empty(0, dtype=torch.int64)
 
+    def size_of(self, step: int) -> int:
+        """Images in the batch of a step: of every step as many."""
+        return self.size
+
     def batch(self, step: int) -> tuple[Int64[Tensor, " size"], Tensor]:
         """Training images of the batch of a step, and their labels."""
         positions = self.positions(step)
@@ -174,6 +178,10 @@ class GroupedBatches:
 
     def __init__(self, labelled: LabelledBatches, grouped: LabelledBatches, until: int) -> None:
         self.labelled, self.grouped, self.until = labelled, grouped, until
+
+    def size_of(self, step: int) -> int:
+        """Images in the batch of a step."""
+        return (self.grouped if step < self.until else self.labelled).size
 
     def batch(self, step: int) -> tuple[Int64[Tensor, " size"], Int64[Tensor, " size"]]:
         """Training images of the batch of a step, and their labels or groups."""
