@@ -222,15 +222,19 @@ def neighbours(images: Float[Tensor, "N d"], count: int) -> Int64[Tensor, "N cou
     every = -(-len(images) // CANDIDATES)
     others = places[::every]
     squares = others.square().sum(1)
-    found, first = [], 0
-    for part in places.split(max(1, DISTANCES // len(others))):
-        distances = squares - 2 * part @ others.T
+    found = torch.empty(len(images), count, dtype=torch.int64, device=images.device)
+    rows_at_once = min(len(places), max(1, DISTANCES // len(others)))
+    # One block for all: the holes that blocks leave between what stays are not always filled again.
+    block, first = others.new_empty(rows_at_once, len(others)), 0
+    for part in places.split(rows_at_once):
+        products = torch.mm(2 * part, others.T, out=block[: len(part)])
+        distances = torch.sub(squares, products, out=products)
         rows = torch.arange(-first % every, len(part), every, device=images.device)
         own = (first + rows) // every  # an image is not its own neighbour
         distances[rows, own] = torch.inf
-        found.append(every * distances.topk(count, largest=False).indices)
+        found[first : first + len(part)] = every * distances.topk(count, largest=False).indices
         first += len(part)
-    return torch.cat(found)
+    return found
 
 
 def neighbour_pairs(num_images: int) -> int:

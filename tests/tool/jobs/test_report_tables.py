@@ -140,7 +140,7 @@ def test_table_2_says_who_is_ahead(tmp_path: Path) -> None:
         for method, accuracy in zip(("direct", "gumbel-softmax"), pair, strict=True):
             labelled(folder, labels, method, accuracy, 100.0)
             labelled(folder, labels, f"{method}-alone", pair[0] - accuracy + 0.9, 100.0)
-    labelled(folder, 50, "direct-alone", 0.99, 100.0, 1)
+    labelled(folder, 100, "direct-alone", 0.99, 100.0, 1)  # Gumbel-Softmax has not this seed
     found = [text for text in only_section(folder).findings if "more accurate" in text]
     claim = "direct is more accurate than Gumbel-Softmax; here with {} of 3 numbers of labels, by"
     assert found[0].startswith("Does not hold: MNIST, by our recipe: " + claim.format(2))

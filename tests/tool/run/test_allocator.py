@@ -31,6 +31,29 @@ advised = [int(area.split("Size:")[1].split()[0]) for area, flags in zip(areas, 
            if " hg" in flags.splitlines()[0]]
 print(sum(advised))
 """
+NEIGHBOURS = """
+import resource
+import torch
+from directmax.models import _groups
+from directmax.tool.run.allocator import keep_freed_memory
+
+torch.set_num_threads(1)
+assert keep_freed_memory()
+_groups.DISTANCES = 2**22  # 16 MiB
+images = torch.rand(12_000, 8)
+_groups.neighbours(images[:600], 5)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+_groups.neighbours(images, 5)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_neighbours_of_many_images_take_the_memory_of_some() -> None:
+    """35 blocks of 16 MiB, one at a time, between which what is found stays."""
+    command = [sys.executable, "-c", NEIGHBOURS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 80
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
