@@ -29,6 +29,7 @@ USED: dict[str, tuple[dict[str, Any], Any]] = {
     "likelihood": ({"data": "celeba", "model": "attributes"}, "logistic"),
     "labels": ({"model": "mixed", "groups": False}, 10),
     "groups": ({"model": "mixed"}, False),
+    "grouped_until": ({"model": "mixed", "labels": 10}, 0.25),
     "label_weight": ({"model": "mixed", "labels": 10}, 2.0),
     "labels_first": ({"model": "mixed", "labels": 10}, 7),
     "distortion": ({"model": "mixed", "labels": 10}, 0.2),

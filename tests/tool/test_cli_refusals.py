@@ -42,6 +42,14 @@ from directmax.tool import cli
         ("--epochs=", "--epochs must be an integer, got ''"),
         ("--model attributes", "digits has none: add --data celeba or --data fashion-mnist"),
         ("--model attributes --data celebs", "unknown data set with attributes 'celebs'"),
+        (
+            "--model mixed --grouped-until 0.2",
+            "--grouped-until 0.2 is for --labels and --groups together; leave it out",
+        ),
+        (
+            "--model mixed --labels 10 --no-groups --grouped-until 0.2",
+            "--grouped-until 0.2 is for --labels and --groups together; leave it out",
+        ),
         ("--model mixed --no-groups --shift 2", "--shift 2 is for runs with labels: add --labels"),
         ("--batch-size -1", "--batch-size must be at least 1"),
         ("--batch-size 1198", "--batch-size 1198 is more than the 1197 training images"),

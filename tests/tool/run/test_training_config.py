@@ -306,6 +306,8 @@ def test_a_search_of_earlier_versions_is_what_it_was() -> None:
     shares = [(c.moves_from, c.refined_from) for c in (extended(later, later.epochs),)]
     assert shares == [(1 / 6, 1 / 3)]
     faces = made(data="celeba", model="attributes", labels=10)
+    mixed = made(model="mixed", labels=10)
+    assert (mixed.grouped_until, extended(mixed, mixed.epochs).grouped_until) == (0.5, 0.25)
     assert (faces.decided_from, extended(faces, faces.epochs).decided_from) == (2 / 3, 1 / 3)
 
 

@@ -82,6 +82,16 @@ class ModelSettings:
         since=6,
         before=False,
     )
+    grouped_until: float = setting(
+        """Mixed model with --labels and --groups: share of the run in which half of every labelled
+        mini-batch is of images that are sure of their group.""",
+        0.5,
+        range=(0, 1),
+        models=("mixed",),
+        labels=("mixed",),
+        since=12,
+        before=0.5,
+    )
     label_weight: float = setting(
         """Weight of the loss of the labels and of --smoothness or --distortion beside the bound, in
         nats.""",

@@ -73,6 +73,8 @@ def unused(name: str, config: ResolvedConfig) -> str | None:
         return "a --distortion above 0; leave it out"
     if each.name == "mirrored" and not config.symmetric:
         return "attributes that are the same on both sides, without --no-symmetric; leave it out"
+    if each.name == "grouped_until" and not (config.labels and config.groups):
+        return "--labels and --groups together; leave it out"
     if each.name == "decided_from" and config.decided == 1:
         return "a --decided other than 1; leave it out"
     if each.name == "switched_share" and not config.switched:
@@ -101,8 +103,7 @@ def _falls_not(config: ResolvedConfig) -> str | None:
     if name is None:
         falling = [each for each, row in ESTIMATORS.items() if row.anneals]
         return f"--estimator {either(falling)}, and not for {config.estimator}; leave it out"
-    value = getattr(config, name)
-    if value == "auto":
+    if (value := getattr(config, name)) == "auto":
         return f"an {flag_of(name)} that is a number, and not for auto; leave it out"
     if value <= ANNEALED_TO and config.anneal_rate:  # 0 says what is so anyway
         return f"a {flag_of(name)} above {ANNEALED_TO}, to which it falls; leave one of them out"

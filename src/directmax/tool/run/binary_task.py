@@ -32,7 +32,6 @@ from directmax.tool.run.grouped import (
 )
 from directmax.tool.run.images import split_images
 from directmax.tool.run.labelled import (
-    GROUPED_UNTIL,
     GroupedBatches,
     LabelledBatches,
     label_loss,
@@ -76,7 +75,7 @@ class BinaryTask(Task):
         """Of the current epoch."""
         self.validation = epoch_validation(config, self._share("validation"), self.num_images)
         steps = -(-self.num_images // config.batch_size)
-        self._grouped_until = round(GROUPED_UNTIL * steps * config.epochs)
+        self._grouped_until = round(config.grouped_until * steps * config.epochs)
         self.labelled: LabelledBatches | GroupedBatches | None = None
         self._shares: Tensor | None = None
         if config.labels:

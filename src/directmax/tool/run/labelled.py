@@ -15,9 +15,6 @@ LABELLED_SHARE = 0.1
 """Weight of f(label), a mean over labelled images, beside the mean of E_q[f] over unlabelled ones.
 More would fit the decoder to the few labelled images."""
 
-GROUPED_UNTIL = 0.5
-"""Share of a training after which labelled images have no groups beside them."""
-
 OBEYED = 3
 """How many times as much weight switched images have where attributes are decided. From the first
 step on it would distort what the decoder shows of attributes that q is in doubt of."""
