@@ -41,7 +41,12 @@ _PRESETS: dict[str, dict[str, Any]] = {
 }
 
 _SHARES = (
-    *("kl_fraction", "covering", "moves_from", "refined_from", "decided_from", "grouped_until"),
+    "kl_fraction",
+    "covering",
+    "moves_from",
+    "refined_from",
+    "decided_from",
+    "grouped_until",
 )
 """Settings that are shares of the run."""
 

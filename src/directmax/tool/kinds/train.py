@@ -158,7 +158,8 @@ def _grouping(config: ResolvedConfig, data: Data, bench: Bench) -> float:
         device = make_fabric(bench.device, 1, config.precision).device
         return time_groups(config, data, device)
 
-    key = ("groups", len(data.train), math.prod(data.shape), config.values)
+    sizes = (len(data.train), math.prod(data.shape), config.values)
+    key = ("groups", *sizes, bool(config.labels))
     start, step = bench.seconds(key, measure)
     return start + step * grouping_steps(config, data)
 

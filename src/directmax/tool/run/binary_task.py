@@ -76,12 +76,15 @@ class BinaryTask(Task):
         self.validation = epoch_validation(config, self._share("validation"), self.num_images)
         steps = -(-self.num_images // config.batch_size)
         self._grouped_until = round(config.grouped_until * steps * config.epochs)
-        self.labelled: LabelledBatches | GroupedBatches | None = None
+        self._with_labels: LabelledBatches | None = None
         self._shares: Tensor | None = None
         if config.labels:
-            self.labelled = self._labelled()
+            indices = labelled_indices(config, data)
+            labels = data.train.labels[indices]
+            self._with_labels = LabelledBatches(config, indices, labels, fabric.device)
             if config.groups:
                 self._shares = class_shares(data.train.labels, config.values).to(fabric.device)
+        self.labelled: LabelledBatches | GroupedBatches | None = self._with_labels
         if config.groups:  # until `prepare` has found them
             self._label_by(torch.zeros(self.num_images, dtype=torch.int64))
         self._labels_first = config.labels_first or 0
@@ -110,24 +113,15 @@ class BinaryTask(Task):
         self._label_by(load_groups(folder.groups, self.num_images, self.config.values))
 
     def _label_by(self, groups: Tensor) -> None:
-        config, device = self.config, self.fabric.device
-        labelled = self._labelled() if config.labels else None
-        if labelled is not None:
-            groups = groups.index_fill(0, labelled.indices.cpu(), -1)
+        """Take images that are sure of their group in place of labelled ones, or beside them."""
+        known = self._with_labels
         (indices,) = torch.nonzero(groups >= 0, as_tuple=True)
-        self.labelled = labelled
-        if len(indices):  # some are sure
-            grouped = LabelledBatches(config, indices, groups[indices], device)
-            until = self._grouped_until
-            self.labelled = (
-                grouped if labelled is None else GroupedBatches(labelled, grouped, until)
-            )
-
-    def _labelled(self) -> LabelledBatches:
-        """Images with labels alone."""
-        indices = labelled_indices(self.config, self.data)
-        labels = self.data.train.labels[indices]
-        return LabelledBatches(self.config, indices, labels, self.fabric.device)
+        if known is not None and not len(indices):  # none is sure
+            self.labelled = known
+            return
+        sure = LabelledBatches(self.config, indices, groups[indices], self.fabric.device)
+        until = self._grouped_until
+        self.labelled = sure if known is None else GroupedBatches(known, sure, until)
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The mini-batches of an epoch from a step on; the same at every call."""

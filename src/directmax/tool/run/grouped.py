@@ -36,7 +36,7 @@ def find_groups(
 ) -> Int64[Tensor, " N"]:
     """The group of every training image, −1 where none is sure; decided by the run's seed.
 
-    With labels groups are classes, and a labelled image is of its own.
+    With labels groups are classes, and a labelled image needs none: −1.
 
     Example:
         >>> from directmax.tool.config import TrainConfig
@@ -51,7 +51,7 @@ def find_groups(
         groups[most < SURE] = -1
     groups = groups.cpu()
     if config.labels:
-        groups = torch.where((labels := _labels(config, data)) >= 0, labels, groups)
+        groups[labelled_indices(config, data)] = -1
     return groups
 
 
@@ -124,7 +124,9 @@ def _probs(
     """Probabilities of the groups, of the first so many images to time them, or of all."""
     known: dict[str, Tensor] = {}
     if config.labels:
-        labels = _labels(config, data)
+        labels = torch.full((len(data.train),), -1)
+        indices = labelled_indices(config, data)
+        labels[indices] = data.train.labels[indices]
         if count is not None:  # the time does not depend on which are labelled
             labels = labels.sort(descending=True).values[:count]
         known = {"labels": labels, "shares": class_shares(data.train.labels, config.values)}
@@ -138,14 +140,6 @@ def _probs(
         generator=generator,
         progress=progress,
     )
-
-
-def _labels(config: ResolvedConfig, data: ImageData) -> Int64[Tensor, " N"]:
-    """The class of every labelled training image, −1 of the others."""
-    labels = torch.full((len(data.train),), -1)
-    indices = labelled_indices(config, data)
-    labels[indices] = data.train.labels[indices]
-    return labels
 
 
 def save_groups(folder: Path, groups: Int64[Tensor, " N"]) -> None:
