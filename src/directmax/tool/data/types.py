@@ -16,6 +16,7 @@ from torch import Tensor
 from directmax.tool.data.own.axes import pictures
 from directmax.tool.data.own.datasets import read_datasets
 from directmax.tool.data.own.read import Understood, described, read_path, understood
+from directmax.tool.data.own.reading import Reading
 from directmax.tool.files import printable, user_path
 
 
@@ -56,6 +57,7 @@ class ImageData:
         label_names: a name per class; empty when the source does not name them.
         understood: one line on what a path or a dataset holds, for people.
         path: where it was read from, absolute; empty for arrays and data sets by name.
+        reading: how the numbers of a file became [0, 1], where others would not say it themselves.
 
     Example:
         >>> from directmax.tool.data import load_images
@@ -76,6 +78,7 @@ class ImageData:
     label_names: tuple[str, ...] = ()
     understood: str = ""
     path: str = ""
+    reading: Reading | None = None
 
     @property
     def channels(self) -> int:
@@ -83,18 +86,21 @@ class ImageData:
         return self.train.images.shape[1] // (self.shape[0] * self.shape[1])
 
     @classmethod
-    def from_path(cls, path: str | Path, *, size: int | None = None) -> ImageData:
+    def from_path(
+        cls, path: str | Path, *, size: int | None = None, like: Reading | None = None
+    ) -> ImageData:
         """Images of one's own in a file or folder of any usual form.
 
         A folder of images (flat, a folder a class, with folders train, valid and test), `.npy`,
-        `.npz`, tables of numbers (`.csv`, `.txt`, `.amat`, …), `.mat`, IDX files, Parquet and Arrow
-        files. Numbers may be 0/1, 0 … 1, −1 … 1 or 0 … 255, images of any shape; labels numbers or
-        words. Parts are those of the file; what is missing is drawn as by `from_arrays`.
-        `understood` says what was read.
+        `.npz`, tables (`.csv`, `.txt`, `.amat`, …), `.mat`, IDX files, Parquet and Arrow files.
+        Numbers may be 0/1, 0 … 1, −1 … 1 or 0 … 255, images of any shape; columns of tables of any
+        kind, which then become 0/1; labels numbers or words. Parts are those of the file; what is
+        missing is drawn as by `from_arrays`. `understood` says what was read.
 
         Args:
             path: of the file or folder.
             size: height and width to which the middle square of every image is resized.
+            like: `reading` of other images, of whose kind these are: the same columns of a table.
 
         Raises:
             DataError: missing, damaged, too large for the memory or of no known form; one line
@@ -111,7 +117,7 @@ class ImageData:
             test images (both drawn from the training ones)'
         """
         where = user_path(path)
-        found = read_path(where, size)
+        found = read_path(where, size, like)
         where = where.absolute()
         return cls._from_understood(found, where.name.split(".")[0] or where.name, str(where))
 
@@ -170,6 +176,7 @@ class ImageData:
             label_names=found.class_names,
             understood=described(found, {part: len(split) for part, split in whole.items()}),
             path=path,
+            reading=found.reading,
         )
 
     @classmethod

@@ -106,7 +106,8 @@ def data_for(
     """
     if data is not None:
         if is_path(data):
-            found = load_data(best.config, data_dir, images=data)
+            reading = best.images.reading
+            found = load_data(best.config, data_dir, images=data, like=reading)
         else:
             found = load_data(_other_data(best.config, data), data_dir)
         best.images.check_fits(found)

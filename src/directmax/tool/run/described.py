@@ -12,6 +12,7 @@ from torch import Tensor
 
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.data import AttributeData, ImageData, Split
+from directmax.tool.data.own.reading import Reading
 from directmax.tool.files import RunError, reading
 from directmax.tool.run.run_folder import RunFolder
 
@@ -29,6 +30,7 @@ class Described:
         num_classes: of the labels; 0 where there are none.
         label_names: a name per class; may be empty.
         attribute_names: of the attributes model; else empty.
+        reading: how the numbers of a file became [0, 1], where others would not say it themselves.
 
     Example:
         >>> from directmax.tool.data import load_images
@@ -41,13 +43,15 @@ class Described:
     num_classes: int = 0
     label_names: tuple[str, ...] = ()
     attribute_names: tuple[str, ...] = ()
+    reading: Reading | None = None
 
     @classmethod
     def of(cls, data: ImageData | AttributeData) -> Described:
         """Of a data set."""
         if isinstance(data, AttributeData):
             return cls(data.name, data.shape, attribute_names=tuple(data.attribute_names))
-        return cls(data.name, image_shape(data), data.num_classes, tuple(data.label_names))
+        names = tuple(data.label_names)
+        return cls(data.name, image_shape(data), data.num_classes, names, reading=data.reading)
 
     @property
     def num_pixels(self) -> int:
@@ -66,7 +70,12 @@ class Described:
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON-ready dictionary."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        found = {n: list(v) if isinstance(v, tuple) else v for n, v in asdict(self).items()}
+        if self.reading is None:
+            del found["reading"]
+        else:
+            found["reading"] = self.reading.to_dict()
+        return found
 
     def check_fits(self, data: ImageData | AttributeData) -> None:
         """Refuse a data set whose images the model cannot take.
@@ -151,6 +160,7 @@ def described_run(
                 num_classes=int(found.get("num_classes", 0)),
                 label_names=tuple(map(str, found.get("label_names", ()))),
                 attribute_names=tuple(map(str, found.get("attribute_names", ()))),
+                reading=Reading.from_dict(found["reading"]) if "reading" in found else None,
             )
         images = record.get("images")
         given = () if images is None else _sizes(images["shape"])

@@ -184,7 +184,7 @@ def _own(best: BestModel, path: Path) -> list[_Part]:
                 )
         picture = attribute_pictures.in_colours(pixels, channels).unsqueeze(0)
         return [_Part("", 1, lambda: iter([picture]), None)]
-    found = read_path(path)
+    found = read_path(path, like=best.images.reading)
     names = [name for name in SPLITS if name in found.images]
     count = found.images[names[0]].shape[1]
     # Files of colours of which all are grey are read as grey.

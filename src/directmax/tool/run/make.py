@@ -12,6 +12,7 @@ from directmax.tool.config.build import build_attribute_model, build_model
 from directmax.tool.config.resolved import Traits
 from directmax.tool.data import AttributeData, ImageData, load_attributes, load_images
 from directmax.tool.data.names import OWN
+from directmax.tool.data.own.reading import Reading
 from directmax.tool.files import RunError
 from directmax.tool.run.attribute_task import AttributeTask
 from directmax.tool.run.binary_task import BinaryTask
@@ -31,7 +32,11 @@ Given = Data | str | Path
 
 
 def load_data(
-    config: ResolvedConfig, data_dir: str | Path | None = None, *, images: Given | None = None
+    config: ResolvedConfig,
+    data_dir: str | Path | None = None,
+    *,
+    images: Given | None = None,
+    like: Reading | None = None,
 ) -> Data:
     """The images of a run: what every command asks, so that any source of images comes in here.
 
@@ -39,6 +44,7 @@ def load_data(
         config: names a data set.
         data_dir: where to look for it first.
         images: used in place of it, for the same kind of model, or the path of them.
+        like: how the file of others was read, of whose kind that of a path is.
 
     Raises:
         DataError: they are missing or damaged.
@@ -47,7 +53,7 @@ def load_data(
     """
     attributes = config.model == "attributes"
     if isinstance(images, str | Path):
-        return _own(config, images)
+        return _own(config, images, like)
     if images is None and config.data == OWN:
         raise ValueError("data of your own must be given: --data PATH, or images=… in Python")
     if images is not None:
@@ -65,11 +71,11 @@ def load_data(
     )
 
 
-def _own(config: ResolvedConfig, path: str | Path) -> Data:
+def _own(config: ResolvedConfig, path: str | Path, like: Reading | None) -> Data:
     """Of a path, as the model needs them."""
     if config.model == "attributes":
         return load_attributes(path, config.attributes, size=config.image_size)
-    return ImageData.from_path(path, size=config.image_size)
+    return ImageData.from_path(path, size=config.image_size, like=like)
 
 
 def images_of_run(

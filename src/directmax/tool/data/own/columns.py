@@ -71,7 +71,9 @@ def left_out(names: Sequence[str], columns: Sequence[int]) -> list[str]:
     return [f"column{'s' if len(columns) > 1 else ''} {', '.join(words)}{more} left out"]
 
 
-def in_parts(path: Path, whole: Part, words: NDArray[Any], notes: list[str]) -> Found:
+def in_parts(
+    path: Path, whole: Part, words: NDArray[Any], notes: list[str], names: tuple[str, ...]
+) -> Found:
     """Rows by a column that names the part."""
     parts = np.array([SPLITS.get(str(word).strip().lower(), "") for word in words.tolist()])
     unknown = Counter(str(words[i]) for i in np.flatnonzero(parts == ""))
@@ -91,4 +93,4 @@ def in_parts(path: Path, whole: Part, words: NDArray[Any], notes: list[str]) -> 
             f"{path} has no training rows, only {' and '.join(found)}; expected train in its "
             "column of parts"
         )
-    return Found(found, notes=notes)
+    return Found(found, notes=notes, columns=names)

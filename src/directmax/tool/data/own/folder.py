@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from directmax.tool.data.errors import DataError, reason
 from directmax.tool.data.own.arrays import understand
 from directmax.tool.data.own.files import head, reading
-from directmax.tool.data.own.found import Found, Part
+from directmax.tool.data.own.found import Found
 from directmax.tool.data.own.idx_files import is_idx, read_idx_array
 from directmax.tool.data.own.image_folder import SUFFIXES, read_images
 from directmax.tool.data.own.matlab import read_mat
@@ -21,7 +21,12 @@ from directmax.tool.data.own.parquet import read_parquet
 from directmax.tool.data.own.tables import read_table
 from directmax.tool.data.own.words import split_of
 
-TABLES = frozenset([".csv", ".tsv", ".txt", ".amat", ".dat", ".data", ".tab"])
+TABLES = frozenset(
+    (
+        *(".csv", ".tsv", ".txt", ".amat", ".dat", ".data", ".tab"),
+        *(".train", ".test", ".tra", ".tes"),  # of the UCI repository
+    )
+)
 FORMS: dict[str, str] = {
     **dict.fromkeys(SUFFIXES, "images"),
     **dict.fromkeys(TABLES, "tables"),
@@ -132,22 +137,24 @@ def _tables(root: Path, files: list[Path]) -> Found:
     """A table, or one for each part by their names."""
     if len(files) == 1:
         return read_table(files[0])
-    parts: dict[str, Part] = {}
-    notes: list[str] = []
+    tables: dict[str, tuple[Path, Found]] = {}
     for path in files:
         part = split_of(path.relative_to(root).as_posix())
-        if part is None or part in parts:
+        if part is None or part in tables:
             names = ", ".join(each.name for each in files[:6])
             raise DataError(
                 f"{root} holds {len(files):,} tables ({names}); expected names with train, valid "
                 "and test: give the path of one of them"
             )
-        found = read_table(path)
-        parts[part] = found.parts["train"]
-        notes += found.notes
-    if "train" not in parts:
-        raise DataError(f"{root} has tables of {' and '.join(parts)}; expected one of train")
-    return Found(parts, notes=list(dict.fromkeys(notes)))
+        tables[part] = (path, read_table(path))
+    if "train" not in tables:
+        raise DataError(f"{root} has tables of {' and '.join(tables)}; expected one of train")
+    arrays = [found.parts["train"].images for _, found in tables.values()]
+    if len({array.dtype == object for array in arrays}) > 1:  # a column of words has numbers alone
+        tables = {part: (path, read_table(path, words=True)) for part, (path, _) in tables.items()}
+    parts = {part: found.parts["train"] for part, (_, found) in tables.items()}
+    notes = [note for _, found in tables.values() for note in found.notes]
+    return Found(parts, notes=list(dict.fromkeys(notes)), columns=tables["train"][1].columns)
 
 
 def files_below(root: Path) -> Iterator[Path]:

@@ -16,7 +16,8 @@ class Part:
     """Images of one part, and labels where there are any.
 
     Attributes:
-        images: `(N, d)`, `(N, H, W)`, `(N, H, W, c)` or `(N, c, H, W)`, numbers of any type.
+        images: `(N, d)`, `(N, H, W)`, `(N, H, W, c)` or `(N, c, H, W)`, numbers of any type; of a
+            table with columns of words `(N, columns)`, all as words, objects.
         labels: `(N,)`, numbers or words.
         name: what the file calls it.
     """
@@ -34,8 +35,10 @@ class Found:
         parts: by the names of `PARTS`, "train" among them.
         notes: what was left out or taken otherwise than it is written, for people.
         class_names: of labels that are numbers from 0, where the file names them.
+        columns: names of those of a table, where it has them.
     """
 
     parts: dict[str, Part]
     notes: list[str] = field(default_factory=list)
     class_names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()

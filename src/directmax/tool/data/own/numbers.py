@@ -29,12 +29,14 @@ class Range:
         high: the value that becomes 1.
         text: for people.
         binary: whether only these two occur.
+        own: whether `high` is the largest number that there is, and other files may have others.
     """
 
     low: float
     high: float
     text: str
     binary: bool = False
+    own: bool = False
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """As float32 in [0, 1], a new array."""
@@ -46,47 +48,128 @@ class Range:
         return np.clip(unit, 0, 1, out=unit)
 
 
-def range_of(path: Path, arrays: Sequence[NDArray[Any]]) -> Range:
+def range_of(path: Path, arrays: Sequence[NDArray[Any]], *, rows: bool = False) -> Range:
     """The range of all parts of the data together.
+
+    Args:
+        path: where they are from, for messages.
+        arrays: the first axis counts images, or rows.
+        rows: whether these are rows of numbers, not pictures: their own largest number is 1 where
+            columns have one range.
 
     Raises:
         DataError: numbers that are not finite, or of no usual range.
     """
-    kinds = {array.dtype.kind for array in arrays}
-    if not kinds <= set("biuf"):
+    low, high = _ends(path, arrays)
+    _check_alike(path, arrays, high)
+    found = _of_two(arrays, low, high) or _unit(arrays, low, high)
+    if found is None and rows:
+        found = _of_columns(arrays, low, high)
+    elif found is None:
+        found = _of_shades(arrays, low, high)
+    if found is None:
+        raise DataError(
+            f"{path} holds numbers from {low:g} to {high:g}; expected 0/1, 0 … 1, −1 … 1 or "
+            "0 … 255: scale them to 0 … 1"
+        )
+    return found
+
+
+def has_range(path: Path, arrays: Sequence[NDArray[Any]], *, rows: bool) -> bool:
+    """Whether `range_of` finds one.
+
+    Args:
+        path: as of `range_of`.
+        arrays: as of `range_of`, of finite numbers.
+        rows: as of `range_of`.
+
+    Raises:
+        DataError: numbers that are not finite.
+
+    Example:
+        >>> table = np.array([[1, 30, 500.0], [0, 60, 900.0], [1, 45, 100.0]])
+        >>> has_range(Path("a.csv"), [table], rows=True)
+        False
+    """
+    _ends(path, arrays)
+    try:
+        range_of(path, arrays, rows=rows)
+    except DataError:
+        return False
+    return True
+
+
+def is_unit(path: Path, arrays: Sequence[NDArray[Any]]) -> bool:
+    """Whether numbers are 0/1, of two values, or lie in 0 … 1 or −1 … 1, and need no other range.
+
+    Raises:
+        DataError: numbers that are not finite.
+
+    Example:
+        >>> is_unit(Path("a.npy"), [np.array([[0.5, 1]])]), is_unit(Path("a.npy"), [np.array([7])])
+        (True, False)
+    """
+    low, high = _ends(path, arrays)
+    return bool(_of_two(arrays, low, high) or _unit(arrays, low, high))
+
+
+def _ends(path: Path, arrays: Sequence[NDArray[Any]]) -> tuple[float, float]:
+    if not {array.dtype.kind for array in arrays} <= set("biuf"):
         raise DataError(f"{path} holds images of type {arrays[0].dtype}; expected numbers")
     blocks = [block for array in arrays for block in _blocks(array)]
     lows, highs = ([float(end(block)) for block in blocks] for end in (np.min, np.max))
     if not np.isfinite([*lows, *highs]).all():
         raise DataError(f"{path} holds NaN or infinite numbers; replace or leave out these images")
-    low, high = min(lows), max(highs)
-    _check_alike(path, arrays, high)
-    floats = "f" in kinds
+    return min(lows), max(highs)
+
+
+def _of_two(arrays: Sequence[NDArray[Any]], low: float, high: float) -> Range | None:
     ends = {low, high}
-    whole = not floats or all((block == np.round(block)).all() for block in blocks)
-    if whole and {low, high} <= {0.0, 1.0}:
+    if _whole(arrays) and ends <= {0.0, 1.0}:
         return Range(0, 1, "0/1", binary=True)
-    if _only(blocks, ends):
-        if ends == {-1.0, 1.0}:
-            return Range(-1, 1, "−1/1 as 0/1", binary=True)
-        if ends == {0.0, 255.0}:
-            return Range(0, 255, "0/255 as 0/1", binary=True)
-    if floats and low >= -ROUNDING and high <= 1 + ROUNDING:
+    for known, text in (((-1.0, 1.0), "−1/1 as 0/1"), ((0.0, 255.0), "0/255 as 0/1")):
+        if ends == set(known) and _only(arrays, ends):
+            return Range(*known, text, binary=True)
+    return None
+
+
+def _unit(arrays: Sequence[NDArray[Any]], low: float, high: float) -> Range | None:
+    if not _floats(arrays) or high > 1 + ROUNDING:
+        return None
+    if low >= -ROUNDING:
         return Range(0, 1, f"{low:.3g} … {high:.3g}")
-    if floats and low >= -1 - ROUNDING and high <= 1 + ROUNDING:
+    if low >= -1 - ROUNDING:
         return Range(-1, 1, f"{low:.3g} … {high:.3g} as 0 … 1, −1 being 0")
+    return None
+
+
+def _of_shades(arrays: Sequence[NDArray[Any]], low: float, high: float) -> Range | None:
+    whole = _whole(arrays)
     if low >= 0 and whole and high <= MOST_LEVELS:
-        return Range(0, high, f"0 … {high:g} as 0 … 1")
+        return Range(0, high, f"0 … {high:g} as 0 … 1", own=True)
     wide = any(array.dtype.kind == "u" and array.dtype.itemsize == 2 for array in arrays)
     if low >= -255 * ROUNDING and (whole or high > MOST_LEVELS) and high <= 255 * (1 + ROUNDING):
         full = "" if (low, high) == (0, 255) else ", 255 being 1"
         return Range(0, 255, f"{low:.3g} … {high:.3g} as 0 … 1{full}")
     if low >= 0 and whole and (wide or high > 4095) and high <= 65535:
         return Range(0, 65535, f"{low:g} … {high:g} as 0 … 1, 65535 being 1")
-    raise DataError(
-        f"{path} holds numbers from {low:g} to {high:g}; expected 0/1, 0 … 1, −1 … 1 or 0 … 255: "
-        "scale them to 0 … 1"
-    )
+    return None
+
+
+def _of_columns(arrays: Sequence[NDArray[Any]], low: float, high: float) -> Range | None:
+    """Of rows whose columns have one range: more than half of them spread over half of it.
+
+    Those that never change, such as the corners of pictures, tell nothing.
+    """
+    if low < -ROUNDING * high:
+        return None
+    flat = [array.reshape(len(array), -1) for array in arrays]
+    lows = np.min([array.min(0) for array in flat], 0).astype(np.float64)
+    spread = np.max([array.max(0) for array in flat], 0) - lows
+    spread = spread[spread > 0]
+    if len(spread) and np.mean(spread >= high / 2) <= 0.5:
+        return None
+    return Range(0, high, f"{max(low, 0):.3g} … {high:g} as 0 … 1", own=high != 255)
 
 
 def _check_alike(path: Path, arrays: Sequence[NDArray[Any]], high: float) -> None:
@@ -100,10 +183,21 @@ def _check_alike(path: Path, arrays: Sequence[NDArray[Any]], high: float) -> Non
         )
 
 
-def _only(blocks: Sequence[NDArray[Any]], values: set[float]) -> bool:
-    first, *others = sorted(values)
-    other = others[0] if others else first
+def _only(arrays: Sequence[NDArray[Any]], values: set[float]) -> bool:
+    first, other = sorted(values)
+    blocks = (block for array in arrays for block in _blocks(array))
     return all(((block == first) | (block == other)).all() for block in blocks)
+
+
+def _floats(arrays: Sequence[NDArray[Any]]) -> bool:
+    return any(array.dtype.kind == "f" for array in arrays)
+
+
+def _whole(arrays: Sequence[NDArray[Any]]) -> bool:
+    if not _floats(arrays):
+        return True
+    blocks = (block for array in arrays for block in _blocks(array))
+    return all((block == np.round(block)).all() for block in blocks)
 
 
 def _blocks(array: NDArray[Any]) -> Sequence[NDArray[Any]]:

@@ -16,10 +16,12 @@ from torch.nn import functional as F
 from directmax.tool.data.errors import DataError, reason
 from directmax.tool.data.own.axes import pictures
 from directmax.tool.data.own.classes import classes_of
+from directmax.tool.data.own.coded import Coded, as_bits
 from directmax.tool.data.own.files import check_fits
 from directmax.tool.data.own.folder import read_file, read_folder
 from directmax.tool.data.own.found import PARTS, Found
 from directmax.tool.data.own.numbers import Range, range_of
+from directmax.tool.data.own.reading import Reading
 from directmax.tool.files import printable
 
 BLOCK = 1000
@@ -38,6 +40,7 @@ class Understood:
         text: what images these are, their numbers and labels, for people.
         given: what the file calls each part.
         notes: what was left out or taken otherwise.
+        reading: how numbers became [0, 1], where another file would not say it by itself.
     """
 
     images: Mapping[str, NDArray[np.float32]]
@@ -47,14 +50,16 @@ class Understood:
     text: str
     given: Mapping[str, str]
     notes: tuple[str, ...]
+    reading: Reading | None = None
 
 
-def read_path(path: Path, size: int | None = None) -> Understood:
+def read_path(path: Path, size: int | None = None, like: Reading | None = None) -> Understood:
     """What a file or a folder holds.
 
     Args:
         path: of it.
         size: height and width to which the middle square of every image is resized.
+        like: how another file was read, of whose kind this one is.
 
     Raises:
         DataError: it is missing, unreadable, damaged, too large for the memory, or of no known
@@ -67,25 +72,32 @@ def read_path(path: Path, size: int | None = None) -> Understood:
     except OSError as error:  # of a loop of links, too
         raise DataError(f"cannot look at {path}: {reason(error)}; correct the path") from error
     if stat.S_ISDIR(mode):
-        return understood(path, read_folder(path, size), size)
+        return understood(path, read_folder(path, size), size, like)
     if not stat.S_ISREG(mode):
         raise DataError(f"{path} is neither a file nor a folder; expected one of them")
-    return understood(path, read_file(path, size), size)
+    return understood(path, read_file(path, size), size, like)
 
 
-def understood(path: Path, found: Found, size: int | None = None) -> Understood:
+def understood(
+    path: Path, found: Found, size: int | None = None, like: Reading | None = None
+) -> Understood:
     """Arrays of any shape and range as rows of numbers in [0, 1].
 
     Args:
         path: where they are from, for messages.
         found: the arrays.
         size: as of `read_path`.
+        like: as of `read_path`.
 
     Raises:
         DataError: shapes or numbers that are none of images.
     """
     found.parts = {part: found.parts[part] for part in PARTS if part in found.parts}
+    table = _table(path, found, like)
     views = {part: pictures(path, each.images) for part, each in found.parts.items()}
+    if table is not None:
+        views = {part: each[:, None, None] for part, each in table.rows.items()}
+        found.notes += table.notes
     for part, view in views.items():
         if 0 in view.shape:
             raise DataError(f"{path} has no {part} images: shape {view.shape}; expected some")
@@ -95,7 +107,10 @@ def understood(path: Path, found: Found, size: int | None = None) -> Understood:
                 f"{_described(views['train'].shape)}; expected one shape"
             )
     check_fits(path, sum(view.size for view in views.values()), 0)
-    numbers = range_of(path, list(views.values()))
+    rows = all(view.shape[2] == 1 for view in views.values())
+    arrays = list(views.values())
+    as_other = like.range_of(path, arrays) if like is not None and table is None else None
+    numbers = as_other or range_of(path, arrays, rows=rows)
     if all(_is_grey(view) for view in views.values()):
         views = {part: view[:, :1] for part, view in views.items()}
     images = {part: _unit(view, numbers, size) for part, view in views.items()}
@@ -114,10 +129,27 @@ def understood(path: Path, found: Found, size: int | None = None) -> Understood:
         classes.labels,
         classes.names,
         (height, width),
-        f"{count:,} {what}, {numbers.text}; {classes.text}",
+        f"{count:,} {what}, {numbers.text if table is None else table.text}; {classes.text}",
         {part: each.name for part, each in found.parts.items()},
         tuple(found.notes),
+        _reading(table, numbers),
     )
+
+
+def _table(path: Path, found: Found, like: Reading | None) -> Coded | None:
+    """Rows of 0/1, where the columns are of several kinds."""
+    if like is None or not like.codes:
+        return as_bits(path, found)
+    shape = found.parts["train"].images.shape
+    if len(shape) == 2:
+        like.check_columns(path, shape[1], found.columns)
+    return as_bits(path, found, like.codes)
+
+
+def _reading(table: Coded | None, numbers: Range) -> Reading | None:
+    if table is not None:
+        return Reading(codes=tuple(table.codes), names=tuple(table.names))
+    return Reading(high=numbers.high) if numbers.own else None
 
 
 def described(found: Understood, sizes: Mapping[str, int]) -> str:

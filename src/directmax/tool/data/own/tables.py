@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.own.axes import SMALLEST_SQUARE
+from directmax.tool.data.own.coded import MISSING, is_number
 from directmax.tool.data.own.columns import columns_of, in_parts, left_out
 from directmax.tool.data.own.files import check_fits, content, encoding_of, reading
 from directmax.tool.data.own.found import Found, Part
 
 MOST_CLASSES = 1000
-MISSING = frozenset(("na", "n/a", "nan", "null", "none", "?", "-", "inf", "-inf", "infinity"))
-"""Words in place of a number."""
+WORD = 64
+"""Bytes of a field as a word, about."""
+SEEN = 2000
+"""Rows that are looked at: in them a word of the first row comes again, if that is no header."""
 FEWEST_NUMBERED = 8
 """Columns from which on 0, 1, 2, … are their names, not a row."""
 
@@ -41,15 +44,20 @@ class Table:
     columns: int
 
 
-def read_table(path: Path) -> Found:
+def read_table(path: Path, *, words: bool = False) -> Found:
     """A table, a row an image.
 
     A column named label, class, target or y has the labels, one named split the part, more labels
-    and one named id or index are left out; all others are pixels. Without names a first or last
-    column of whole numbers beside a square number of others is taken for labels.
+    and one named id or index are left out; all others are pixels, or of any kind: then all are
+    given as words. Without names a first or last column of whole numbers beside a square number of
+    others is taken for labels, and one of words beside others of numbers.
+
+    Args:
+        path: of the file.
+        words: give all as words, also where all are numbers.
 
     Raises:
-        DataError: damaged, empty, rows of other lengths, or columns that are no numbers.
+        DataError: damaged, empty, or rows of other lengths.
     """
     with reading(path, "a table"):
         table = _table(path, content(path))
@@ -61,17 +69,20 @@ def read_table(path: Path) -> Found:
             raise DataError(
                 f"{path} has no columns of pixels, only {', '.join(table.header)}; expected some"
             )
-        values = _numbers(path, table, columns.pixels)
+        values = None if words else _numbers(path, table, columns.pixels)
+        if values is None:
+            values = _of_any_kind(path, table, columns.pixels)
         notes = left_out(table.header, columns.left)
-        words = None if columns.labels is None else _words(table, columns.labels)
+        names = tuple(table.header[column] for column in columns.pixels if table.header)
+        labels = None if columns.labels is None else _words(table, columns.labels)
         if not table.header and (taken := _unnamed_labels(values)) is not None:
-            column, words = taken
+            column, labels = taken
             values = np.delete(values, column, axis=1)
             notes.append(f"the {'first' if column == 0 else 'last'} column taken for labels")
-        whole = Part(values, words)
+        whole = Part(values, labels)
         if columns.split is None:
-            return Found({"train": whole}, notes=notes)
-        return in_parts(path, whole, _words(table, columns.split), notes)
+            return Found({"train": whole}, notes=notes, columns=names)
+        return in_parts(path, whole, _words(table, columns.split), notes, names)
 
 
 def _table(path: Path, data: bytes) -> Table:
@@ -98,10 +109,7 @@ def _table(path: Path, data: bytes) -> Table:
     if delimiter in ("\t", ";") and "," in sample:  # decimal commas
         lines = [line.replace(",", ".") for line in lines]
     first = _fields(lines[0], delimiter)
-    numbers = [word for word in first if _is_number(word)]
-    # Of a header too, but there they differ; a row of pixels that lacks one repeats others.
-    values = all(_is_number(word) or word.lower() in MISSING for word in first)
-    header = [] if values or len(set(numbers)) < len(numbers) else first
+    header = [] if _is_row(first, lines[1:SEEN], delimiter) else first
     if len(first) >= FEWEST_NUMBERED and first == [str(i) for i in range(len(first))]:
         header = first  # pandas writes them where columns have no names
     rows = lines[1:] if header else lines
@@ -117,18 +125,26 @@ def _table(path: Path, data: bytes) -> Table:
     return Table(header, rows, delimiter, columns)
 
 
+def _is_row(first: list[str], others: list[str], delimiter: str | None) -> bool:
+    """Whether the first line is no header.
+
+    That has numbers too, but there they differ, where a row of pixels that lacks one repeats
+    others; and its words do not come again in their columns.
+    """
+    if all(is_number(word) or (word and word.lower() in MISSING) for word in first):
+        return True
+    numbers = [word for word in first if is_number(word)]
+    if len(set(numbers)) < len(numbers):
+        return True
+    words = {i: word for i, word in enumerate(first) if word and not is_number(word)}
+    rows = (_fields(line, delimiter) for line in others)
+    return any(i < len(row) and row[i] == word for row in rows for i, word in words.items())
+
+
 def _fields(line: str, delimiter: str | None) -> list[str]:
     if delimiter is None:
         return line.replace('"', " ").split()
     return [field.strip() for field in next(csv.reader([line], delimiter=delimiter))]
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return word.lower() not in ("nan", "inf", "-inf", "infinity")
 
 
 def _digits(lines: list[str]) -> NDArray[np.uint8] | None:
@@ -141,7 +157,8 @@ def _digits(lines: list[str]) -> NDArray[np.uint8] | None:
     return bits.reshape(len(lines), width) if bits.max() <= 1 else None
 
 
-def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[np.float32]:
+def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[np.float32] | None:
+    """None where a field is no number."""
     every = len(columns) == table.columns
     try:
         return np.loadtxt(
@@ -155,16 +172,25 @@ def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[np.float32
         )
     except ValueError as error:
         text = re.sub(r"; use `usecols`.*", "", " ".join(str(error).split()))
-        if word := re.search(
-            r"could not convert string (['\"])(.*)\1 to \w+ at row (\d+), column (\d+)", text
-        ):
-            row, column = int(word[3]) + 1, int(word[4])
-            named = f" ({table.header[column - 1][:40]})" if table.header else ""
-            text = f"row {row}, column {column}{named} holds {word[2][:40]!r}"
-        named = ", and a column of classes named label" if table.header else ""
-        raise DataError(
-            f"{path}: {text}; expected numbers in every row, with words encoded as 0/1{named}"
-        ) from error
+        if "could not convert string" in text:
+            return None
+        raise DataError(f"{path}: {text}; expected as many numbers in every row") from error
+
+
+def _of_any_kind(path: Path, table: Table, columns: list[int]) -> NDArray[Any]:
+    """All fields as words, `(N, columns)`."""
+    check_fits(path, len(table.lines) * len(columns), WORD)
+    rows = [_fields(line, table.delimiter) for line in table.lines]
+    for number, row in enumerate(rows, 1):
+        if len(row) != table.columns:
+            raise DataError(
+                f"{path}: row {number} has {len(row)} column{'s' * (len(row) != 1)} and row 1 "
+                f"{table.columns}; expected as many in every row"
+            )
+    found = np.empty((len(rows), len(columns)), dtype=object)
+    for number, row in enumerate(rows):
+        found[number] = [row[column] for column in columns]
+    return found
 
 
 def _words(table: Table, column: int) -> NDArray[Any]:
@@ -175,15 +201,20 @@ def _words(table: Table, column: int) -> NDArray[Any]:
         else (_fields(line, None) for line in table.lines)
     )
     words = [row[column].strip() for row in rows]
-    there = [word for word in words if word and word.lower() not in MISSING]
-    if there and all(map(_is_number, there)):
-        return np.array([float(word) if _is_number(word) else np.nan for word in words])
+    there = [word for word in words if word.lower() not in MISSING]
+    if there and all(map(is_number, there)):
+        return np.array([float(word) if is_number(word) else np.nan for word in words])
     return np.array(words)
 
 
-def _unnamed_labels(values: NDArray[np.float32]) -> tuple[int, NDArray[Any]] | None:
-    """The first or last column, where the others are as many as the pixels of a square."""
+def _unnamed_labels(values: NDArray[Any]) -> tuple[int, NDArray[Any]] | None:
+    """The first or last column, where the others are as many as the pixels of a square.
+
+    Or the one that holds words, where all others hold numbers.
+    """
     count = values.shape[1] - 1
+    if values.dtype == object:
+        return _unnamed_words(values)
     if count < SMALLEST_SQUARE or round(count**0.5) ** 2 != count:
         return None
     found = []
@@ -198,3 +229,13 @@ def _unnamed_labels(values: NDArray[np.float32]) -> tuple[int, NDArray[Any]] | N
         return None
     _, column = min(found)  # classes are about as frequent, a corner is mostly of one shade
     return column, values[:, column].astype(np.int64)
+
+
+def _unnamed_words(values: NDArray[Any]) -> tuple[int, NDArray[Any]] | None:
+    last = values.shape[1] - 1
+    words = [i for i in range(last + 1) if not any(map(is_number, values[:SEEN, i].tolist()))]
+    if not last or len(words) != 1 or words[0] not in (0, last):
+        return None
+    labels = values[:, words[0]].astype(str)
+    few = 1 < len(np.unique(labels)) <= min(MOST_CLASSES, len(labels) // 2)
+    return (words[0], labels) if few else None

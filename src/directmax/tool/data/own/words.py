@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 SPLITS: dict[str, str] = {
-    **dict.fromkeys(("train", "training", "trn", "tr"), "train"),
+    **dict.fromkeys(("train", "training", "trn", "tra", "tr"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "tst", "te"), "test"),
+    **dict.fromkeys(("test", "testing", "tst", "tes", "te"), "test"),
 }
 """Word → part of the data."""
 IMAGES = frozenset(

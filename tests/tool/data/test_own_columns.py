@@ -1,0 +1,178 @@
+"""Tables whose columns are of several kinds: words, numbers of any range, what is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import directmax
+from command_line import refuse, succeed
+from directmax.tool.data import DataError, ImageData
+from directmax.tool.data.own.read import read_path
+from directmax.tool.run.finished import evaluate_run
+
+DRAW = np.random.default_rng(0)
+AGES = DRAW.integers(18, 90, 60).tolist()
+PAY = DRAW.lognormal(8, 1, 60).round(2).tolist()
+TOWNS = ["Ulm", "Bern", "Linz"] * 20
+SMOKES = ["yes", "no"] * 30
+
+
+def write(path: Path, header: Sequence[str], *columns: Sequence[object]) -> None:
+    rows = [list(header)] * bool(header) + [list(row) for row in zip(*columns, strict=True)]
+    path.write_text("\n".join(",".join(map(str, row)) for row in rows))
+
+
+def table(path: Path, header: Sequence[str], *columns: Sequence[object]) -> ImageData:
+    write(path, header, *columns)
+    return ImageData.from_path(path)
+
+
+def rows_of(data: ImageData) -> torch.Tensor:
+    """Of all parts; which rows are drawn for which does not matter here."""
+    return torch.cat([data.train.images, data.validation.images, data.test.images])
+
+
+def test_words_and_numbers_become_bits(tmp_path: Path) -> None:
+    data = table(tmp_path / "a.csv", ["town", "smokes", "age", "pay"], TOWNS, SMOKES, AGES, PAY)
+    assert "60 rows of 12 numbers, 0/1 for columns: 2 of words and 2 of numbers" in data.understood
+    rows = rows_of(data)
+    assert set(rows.unique().tolist()) == {0.0, 1.0}
+    assert (rows[:, :3].sum(1) == 1).all()  # a town each
+    assert rows[:, 3].mean() == 0.5  # yes, the second of two words
+    for first in (4, 8):  # four cuts at the fifths, in order
+        cuts = rows[:, first : first + 4]
+        assert (cuts[:, :-1] >= cuts[:, 1:]).all()
+        assert torch.allclose(cuts.mean(0), torch.tensor([0.8, 0.6, 0.4, 0.2]), atol=0.04)
+
+
+def test_a_number_is_one_from_its_cut_on(tmp_path: Path) -> None:
+    paid = [0.0] * 50 + [float(each) for each in range(900, 910)]
+    data = table(tmp_path / "a.csv", ["few", "mostly_zero"], [1, 2, 7] * 20, paid)
+    assert data.shape == (1, 3)  # between 1, 2 and 7, and 0 apart from all others
+    rows = rows_of(data)
+    assert rows.sum(0).tolist() == [40, 20, 10]
+
+
+def test_cuts_are_of_training_rows(tmp_path: Path) -> None:
+    for part, high in (("train", 100), ("test", 100_000)):
+        rows = "\n".join(f"{i % 2},{each}" for i, each in enumerate(range(0, high, high // 50)))
+        (tmp_path / f"{part}.csv").write_text("sex,dose\n" + rows)
+    data = ImageData.from_path(tmp_path)
+    dose = data.test.images[:, 1:]
+    assert data.train.images[:, 1:].mean(0)[0] == pytest.approx(0.8, abs=0.03)
+    assert dose.mean(0)[-1] > 0.9  # nearly all are beyond the training rows'
+
+
+def test_parts_of_which_one_has_words(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("stage,age\n" + "1,30\nX,700\nX,31\n2,45\n2,9\n1,80\n" * 4)
+    (tmp_path / "test.csv").write_text("stage,age\n" + "1,33\n2,70\n" * 4)
+    data = ImageData.from_path(tmp_path)
+    assert "1 of words and 1 of numbers" in data.understood
+    assert len(data.test) == 8
+    assert set(data.test.images[:, :3].sum(1).tolist()) == {1.0}
+    (tmp_path / "test.csv").write_text("stage\n" + "1\n2\n" * 4)
+    with pytest.raises(ValueError, match="1 columns of test rows, and 2 of training rows"):
+        ImageData.from_path(tmp_path)
+
+
+def test_what_is_not_known(tmp_path: Path) -> None:
+    ages = [age if i % 10 else "?" for i, age in enumerate(AGES)]
+    towns = [town if i % 6 else "" for i, town in enumerate(TOWNS)]
+    data = table(tmp_path / "a.csv", ["age", "town"], ages, towns)
+    rows = rows_of(data)
+    assert data.shape == (1, 5 + 4)
+    assert rows[:, 4].sum() == 6
+    assert (rows[rows[:, 4] == 1][:, :4] == 0).all()
+    assert rows[:, 5:].sum(0).min() == 10  # not known is a word as others
+
+
+def test_columns_that_say_nothing(tmp_path: Path) -> None:
+    names = [f"person {i}" for i in range(60)]
+    data = table(tmp_path / "a.csv", ["name", "planet", "age"], names, ["Earth"] * 60, AGES)
+    assert data.shape == (1, 4)
+    assert data.understood.endswith("columns name, planet left out")
+
+
+def test_labels_without_names(tmp_path: Path) -> None:
+    for columns in ((AGES, PAY, TOWNS), (TOWNS, AGES, PAY)):
+        data = table(tmp_path / "a.csv", [], *columns)
+        assert data.label_names == ("Bern", "Linz", "Ulm")
+        assert data.shape == (1, 8)
+    assert table(tmp_path / "a.csv", [], TOWNS, AGES, SMOKES).num_classes == 0  # either may be
+
+
+def test_numbers_of_one_range_stay_numbers(tmp_path: Path) -> None:
+    percent = DRAW.integers(0, 101, (60, 7))
+    percent[0] = 100
+    data = table(tmp_path / "a.csv", list("abcdefg"), *percent.T.tolist())
+    assert "rows of 7 numbers, 0 … 100 as 0 … 1;" in data.understood
+    assert rows_of(data).max() == 1
+    np.save(tmp_path / "a.npy", percent * np.array([1, 1, 1, 0.01, 0.01, 0.01, 0.01]))
+    assert "0/1 for columns: 7 of numbers" in ImageData.from_path(tmp_path / "a.npy").understood
+    np.save(tmp_path / "a.npy", DRAW.normal(size=(60, 7)))
+    assert "0/1 for columns: 7 of numbers" in ImageData.from_path(tmp_path / "a.npy").understood
+    np.save(tmp_path / "a.npy", DRAW.integers(0, 200, (60, 64)))
+    assert "0 … 199 as 0 … 1, 255 being 1" in ImageData.from_path(tmp_path / "a.npy").understood
+
+
+def test_endings_of_old_tables(tmp_path: Path) -> None:
+    for ending, count in (("tra", 40), ("tes", 20)):
+        rows = DRAW.integers(0, 17, (count, 65))
+        rows[:, -1] = np.arange(count) % 10
+        np.savetxt(tmp_path / f"digits.{ending}", rows, "%d", ",")
+    data = ImageData.from_path(tmp_path)
+    assert (data.num_classes, len(data.test)) == (10, 20)
+    assert data.shape == (8, 8)
+
+
+def test_other_files_are_read_like_the_training_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cuts and words are the run's, whatever another file has; what that lacks is refused."""
+    monkeypatch.setattr("directmax.tool.run.train.write_report", lambda *arguments: None)
+    header = ["town", "age", "pay"]
+    table(tmp_path / "a.csv", header, TOWNS, AGES, PAY)
+    run = tmp_path / "run"
+    flags = ("--epochs", 1, "--batch-size", 20, "--hidden", 4, "--values", 3, "--device", "cpu")
+    succeed("train", "--data", tmp_path / "a.csv", "--run-dir", run, *flags)
+    reading = directmax.load(run).images.reading
+    assert reading is not None
+    write(tmp_path / "b.csv", header, ["Ulm", "Ulm"], [min(AGES), max(AGES)], [0.5, 1e6])
+    other = read_path(tmp_path / "b.csv", like=reading).images["train"]
+    assert other.tolist() == [[0, 0, 1] + [0] * 8, [0, 0, 1] + [1] * 8]
+    out = tmp_path / "codes.npz"
+    succeed("encode", run, tmp_path / "b.csv", "--output", out)
+    assert np.load(out)["codes"].shape == (2, 1)
+    both = tmp_path / "both"
+    both.mkdir()
+    for name in ("train", "test"):
+        (both / f"{name}.csv").write_text((tmp_path / "a.csv").read_text())
+    assert evaluate_run(run, data=str(both), device="cpu")
+    for place, (names, *columns) in {
+        "row 2, column 1 (town) holds what": (header, ["Ulm", "Rome"], [30, 30], [9, 9]),
+        "expected one of 'Bern', 'Linz', 'Ulm'": (header, ["?", "Ulm"], [30, 30], [9, 9]),
+        "row 1, column 2 (age) holds what": (header, ["Ulm", "Bern"], ["?", 30], [9, 9]),
+        "row 2, column 3 (pay) holds 'x'": (header, ["Ulm", "Bern"], [9, 30], [9, "x"]),
+        "'pay' as column 2": (["town", "pay", "age"], ["Ulm"], [9], [30]),
+        "has 2 columns": (header[:2], ["Ulm"], [9]),
+    }.items():
+        write(tmp_path / "b.csv", names, *columns)
+        assert place in refuse("encode", run, tmp_path / "b.csv", "--output", tmp_path / "x.npz")
+        assert not (tmp_path / "x.npz").exists()
+
+
+def test_other_files_have_the_range_of_the_training_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.concatenate([DRAW.integers(0, 101, (40, 7)), [[100] * 7]]))
+    reading = ImageData.from_path(tmp_path / "a.npy").reading
+    np.save(tmp_path / "b.npy", np.full((3, 7), 50))
+    assert read_path(tmp_path / "b.npy", like=reading).images["train"].max() == 0.5
+    np.save(tmp_path / "b.npy", np.full((3, 7), 0.25))
+    assert read_path(tmp_path / "b.npy", like=reading).images["train"].max() == 0.25
+    np.save(tmp_path / "b.npy", np.full((3, 7), 150))
+    with pytest.raises(DataError, match="from 150 to 150; the training rows have 0 … 100"):
+        read_path(tmp_path / "b.npy", like=reading)
