@@ -38,13 +38,27 @@ def test_every_image_of_a_class_can_be_drawn() -> None:
     assert balanced_indices(split, 4, 2, generator=seeded()).tolist()[-2:] == [3, 4]
 
 
+def test_in_turn_one_of_every_class() -> None:
+    split = split_of(*[0] * 50, *[1] * 3, *[2] * 20, *[4] * 9)  # and none of class 3
+    for count, sizes in ((4, [1] * 4), (12, [3] * 4), (30, [9, 3, 9, 9]), (82, [50, 3, 20, 9])):
+        drawn = split.labels[balanced_indices(split, count, 5, generator=seeded())]
+        assert drawn.bincount()[[0, 1, 2, 4]].tolist() == sizes
+    more = {
+        tuple(split.labels[balanced_indices(split, 13, 5, generator=seeded(s))].bincount().tolist())
+        for s in range(60)
+    }
+    assert more == {(4, 3, 3, 0, 3), (3, 3, 4, 0, 3)}  # rather of a class that has many
+    few, many = (set(balanced_indices(split, n, 5, generator=seeded()).tolist()) for n in (9, 11))
+    assert few < many
+
+
 @pytest.mark.parametrize(
     ("count", "message"),
     [
-        (0, "count must be a multiple of the 2 classes, .* got 0"),
-        (-2, "count must be a multiple of the 2 classes, .* got -2"),
-        (3, "count must be a multiple of the 2 classes, .* got 3"),
-        (6, "class 1 has 2 training images, and 6 labels are 3 of each"),
+        (0, "count must be at least the 2 classes, .* got 0"),
+        (-2, "count must be at least the 2 classes, .* got -2"),
+        (1, "count must be at least the 2 classes, .* got 1"),
+        (6, "count must be at most the 5 training images, got 6"),
     ],
 )
 def test_refused(count: int, message: str) -> None:

@@ -106,18 +106,22 @@ def test_labels_without_names(tmp_path: Path) -> None:
     assert table(tmp_path / "a.csv", [], TOWNS, AGES, SMOKES).num_classes == 0  # either may be
 
 
-def test_numbers_of_one_range_stay_numbers(tmp_path: Path) -> None:
-    percent = DRAW.integers(0, 101, (60, 7))
-    percent[0] = 100
-    data = table(tmp_path / "a.csv", list("abcdefg"), *percent.T.tolist())
-    assert "rows of 7 numbers, 0 … 100 as 0 … 1;" in data.understood
-    assert rows_of(data).max() == 1
-    np.save(tmp_path / "a.npy", percent * np.array([1, 1, 1, 0.01, 0.01, 0.01, 0.01]))
-    assert "0/1 for columns: 7 of numbers" in ImageData.from_path(tmp_path / "a.npy").understood
-    np.save(tmp_path / "a.npy", DRAW.normal(size=(60, 7)))
-    assert "0/1 for columns: 7 of numbers" in ImageData.from_path(tmp_path / "a.npy").understood
-    np.save(tmp_path / "a.npy", DRAW.integers(0, 200, (60, 64)))
-    assert "0 … 199 as 0 … 1, 255 being 1" in ImageData.from_path(tmp_path / "a.npy").understood
+def test_numbers_of_a_usual_range_stay_numbers(tmp_path: Path) -> None:
+    def understood(rows: np.ndarray) -> str:
+        np.save(tmp_path / "a.npy", rows)
+        return ImageData.from_path(tmp_path / "a.npy").understood
+
+    pixels = DRAW.integers(0, 256, (60, 7))
+    pixels[0] = 255
+    assert "rows of 7 numbers, 0 … 255 as 0 … 1;" in understood(pixels)
+    assert "rows of 7 numbers, 0" in understood(pixels / 255)
+    assert "0/1 for" not in understood(pixels / 255)
+    assert "−1 being 0" in understood(pixels / 127.5 - 1)
+    unlike = pixels.copy()
+    unlike[:, 3:] //= 50  # 0 to 5 beside 255
+    for rows in (unlike, pixels % 101, pixels % 13, DRAW.normal(size=(60, 7))):
+        assert "0/1 for columns: 7 of numbers" in understood(rows)
+    assert "0 … 199 as 0 … 1, 255 being 1" in understood(DRAW.integers(0, 200, (60, 64)))
 
 
 def test_endings_of_old_tables(tmp_path: Path) -> None:
@@ -167,12 +171,13 @@ def test_other_files_are_read_like_the_training_file(
 
 
 def test_other_files_have_the_range_of_the_training_file(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.concatenate([DRAW.integers(0, 101, (40, 7)), [[100] * 7]]))
+    shades = np.concatenate([DRAW.integers(0, 17, (40, 64)), np.full((1, 64), 16)])
+    np.save(tmp_path / "a.npy", shades)
     reading = ImageData.from_path(tmp_path / "a.npy").reading
-    np.save(tmp_path / "b.npy", np.full((3, 7), 50))
+    np.save(tmp_path / "b.npy", np.full((3, 64), 8))
     assert read_path(tmp_path / "b.npy", like=reading).images["train"].max() == 0.5
-    np.save(tmp_path / "b.npy", np.full((3, 7), 0.25))
+    np.save(tmp_path / "b.npy", np.full((3, 64), 0.25))
     assert read_path(tmp_path / "b.npy", like=reading).images["train"].max() == 0.25
-    np.save(tmp_path / "b.npy", np.full((3, 7), 150))
-    with pytest.raises(DataError, match="from 150 to 150; the training rows have 0 … 100"):
+    np.save(tmp_path / "b.npy", np.full((3, 64), 30))
+    with pytest.raises(DataError, match="from 30 to 30; the training rows have 0 … 16"):
         read_path(tmp_path / "b.npy", like=reading)

@@ -206,14 +206,14 @@ ODD_TABLES = {
     "test only": (["split," + NAMED, *("test," + row for row in ROWS)], "has no training rows"),
     "a word in front": (["NA" + ROWS[0][1:], *ROWS[1:]], "12 rows of 37 numbers, 0/1 for"),
     "NaN in front": (["nan" + ROWS[0][1:], *ROWS[1:]], "holds NaN or infinite"),
-    "numbered columns": ([",".join(map(str, range(9))), *ROWS], "12 rows of 9"),
+    "numbered columns": ([",".join(map(str, range(9))), *ROWS], "12 rows of 36"),
     "labels twice": (["label,y," + NAMED, *("1,2," + row for row in ROWS)], "column y left out"),
     "a label lacks": (
         ["label," + NAMED, "," + ROWS[0], *("1," + row for row in ROWS[1:])],
         "labels left out, as 1 image has none",
     ),
-    "of Excel": (["sep=;", *(row.replace(",", ";") for row in ROWS)], "12 rows of 9"),
-    "bars": ([row.replace(",", "|") for row in ROWS], "12 rows of 9"),
+    "of Excel": (["sep=;", *(row.replace(",", ";") for row in ROWS)], "12 rows of 36"),
+    "bars": ([row.replace(",", "|") for row in ROWS], "12 rows of 36"),
     "a line end of Unicode": (["label," + NAMED, *("a\u2028b," + row for row in ROWS)], "1 class"),
     "an apostrophe": (["1,2", "1'0,4"], 'row 2, column 1 holds "1\'0"'),
 }
@@ -233,7 +233,7 @@ def test_odd_tables(case: str, tmp_path: Path) -> None:
 def test_encodings_of_tables(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(("\ufeff" + "\n".join(ROWS)).encode("utf-32-le"))
-    assert "12 rows of 9" in ImageData.from_path(path).understood
+    assert "12 rows of 36" in ImageData.from_path(path).understood
     path.write_bytes(("é" + NAMED + "\n" + ROWS[0]).encode("latin-1"))
     with pytest.raises(DataError, match="no text in UTF-8: byte 0xe9 at 0; save it as UTF-8"):
         ImageData.from_path(path)

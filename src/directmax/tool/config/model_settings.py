@@ -66,8 +66,8 @@ class ModelSettings:
         default_stored=True,
     )
     labels: int = setting(
-        """Mixed and attributes model: labelled training images, the same number of every class or
-        combination of attributes (so a multiple of the number of classes); 0: unsupervised.""",
+        """Mixed and attributes model: labelled training images, in turn one of every class or
+        combination of attributes; 0: unsupervised.""",
         0,
         range=(0, 100_000_000),
         models=_MIXED,

@@ -17,11 +17,14 @@ def balanced_indices(
     generator: torch.Generator | None = None,
     name: str = "count",
 ) -> Int64[Tensor, " count"]:
-    """Indices of `count` images of a split, drawn at random, as many of every class.
+    """Indices of `count` images of a split, drawn at random: in turn one of every class.
+
+    So there are as many of every class, or of some one more. A class that has not so many gives all
+    that it has, one that has none gives none.
 
     Args:
         split: the images to draw from.
-        count: how many; a multiple of `num_classes`.
+        count: how many, of every class one or more.
         num_classes: classes 0 … num_classes − 1.
         generator: source of randomness, on the CPU.
         name: of `count`, for errors.
@@ -30,29 +33,32 @@ def balanced_indices(
         Indices `(count,)`, ascending.
 
     Raises:
-        ValueError: `count` is no positive multiple of `num_classes`, or a class has too few images.
+        ValueError: there are more classes than `count`, or fewer images.
 
     Example:
         >>> from directmax.tool.data import load_images
         >>> train = load_images("digits").train
-        >>> chosen = balanced_indices(train, 20, 10)
-        >>> train.labels[chosen].bincount().tolist()
-        [2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
+        >>> chosen = balanced_indices(train, 22, 10)
+        >>> train.labels[chosen].bincount().sort().values.tolist()
+        [2, 2, 2, 2, 2, 2, 2, 2, 3, 3]
     """
-    if count < 1 or count % num_classes:
-        raise ValueError(
-            f"{name} must be a multiple of the {num_classes} classes, so that every class has as "
-            f"many, got {count}"
-        )
-    each = count // num_classes
     order = torch.randperm(len(split), generator=generator)
-    chosen = []
-    for number in range(num_classes):
-        members = order[split.labels[order] == number]
-        if len(members) < each:
-            raise ValueError(
-                f"{name} must leave every class its images: class {number} has {len(members)} "
-                f"training images, and {count} labels are {each} of each"
-            )
-        chosen.append(members[:each])
-    return torch.cat(chosen).sort().values
+    classes = split.labels[order]
+    members = [order[classes == number] for number in range(num_classes)]
+    present = [each for each in members if len(each)]
+    if count < len(present):
+        raise ValueError(
+            f"{name} must be at least the {len(present)} classes, so that each has one, got {count}"
+        )
+    if count > len(split):
+        raise ValueError(f"{name} must be at most the {len(split)} training images, got {count}")
+    most = max(map(len, present))
+    each = 0
+    while each < most and sum(min(each + 1, len(some)) for some in present) <= count:
+        each += 1
+    chosen = torch.cat([some[:each] for some in present])
+    more = torch.tensor([int(some[each]) for some in present if len(some) > each]).long()
+    places = torch.empty_like(order)
+    places[order] = torch.arange(len(order))
+    drawn = more[places[more].argsort()][: count - len(chosen)]  # whose next image is first
+    return torch.cat([chosen, drawn]).sort().values

@@ -88,7 +88,7 @@ class Coded:
 
 
 def as_bits(path: Path, found: Found, codes: Sequence[Code] | None = None) -> Coded | None:
-    """Rows of 0/1 for a table; None where its numbers have one range, and for pictures.
+    """Rows of 0/1 for a table; None where its numbers have a usual range, and for pictures.
 
     Args:
         path: where they are from, for messages.

@@ -54,8 +54,8 @@ def range_of(path: Path, arrays: Sequence[NDArray[Any]], *, rows: bool = False) 
     Args:
         path: where they are from, for messages.
         arrays: the first axis counts images, or rows.
-        rows: whether these are rows of numbers, not pictures: their own largest number is 1 where
-            columns have one range.
+        rows: whether these are rows of numbers, not pictures. Of them only 0/1, 0 … 1, −1 … 1 and
+            pixels of 8 or 16 bits have a range.
 
     Raises:
         DataError: numbers that are not finite, or of no usual range.
@@ -64,7 +64,7 @@ def range_of(path: Path, arrays: Sequence[NDArray[Any]], *, rows: bool = False) 
     _check_alike(path, arrays, high)
     found = _of_two(arrays, low, high) or _unit(arrays, low, high)
     if found is None and rows:
-        found = _of_columns(arrays, low, high)
+        found = _of_bytes(arrays, low, high)
     elif found is None:
         found = _of_shades(arrays, low, high)
     if found is None:
@@ -156,12 +156,12 @@ def _of_shades(arrays: Sequence[NDArray[Any]], low: float, high: float) -> Range
     return None
 
 
-def _of_columns(arrays: Sequence[NDArray[Any]], low: float, high: float) -> Range | None:
-    """Of rows whose columns have one range: more than half of them spread over half of it.
+def _of_bytes(arrays: Sequence[NDArray[Any]], low: float, high: float) -> Range | None:
+    """Of rows that are pixels: up to 255 or 65535, over half of which more than half spread.
 
-    Those that never change, such as the corners of pictures, tell nothing.
+    Pixels that never change, such as corners, tell nothing.
     """
-    if low < -ROUNDING * high:
+    if low < 0 or high not in (255, 65535):
         return None
     flat = [array.reshape(len(array), -1) for array in arrays]
     lows = np.min([array.min(0) for array in flat], 0).astype(np.float64)
@@ -169,7 +169,7 @@ def _of_columns(arrays: Sequence[NDArray[Any]], low: float, high: float) -> Rang
     spread = spread[spread > 0]
     if len(spread) and np.mean(spread >= high / 2) <= 0.5:
         return None
-    return Range(0, high, f"{max(low, 0):.3g} … {high:g} as 0 … 1", own=high != 255)
+    return Range(0, high, f"{low:.3g} … {high:g} as 0 … 1")
 
 
 def _check_alike(path: Path, arrays: Sequence[NDArray[Any]], high: float) -> None:
