@@ -105,7 +105,7 @@ class Train:
         from directmax.tool.look.progress import Terminal
         from directmax.tool.run.progress import ConsoleProgress
         from directmax.tool.run.run_folder import RunFolder
-        from directmax.tool.run.tables import bound_table, score_table, training_note
+        from directmax.tool.run.tables import results_table, score_table, training_note
         from directmax.tool.run.train import train
 
         quiet()
@@ -131,7 +131,7 @@ class Train:
         )
         if is_helper():
             return
-        console.print(bound_table({split: summary[split] for split in ("validation", "test")}))
+        console.print(results_table(summary))
         if "scores" in summary["test"]:
             from directmax.tool.run.attribute_yardsticks import SHOWN
 

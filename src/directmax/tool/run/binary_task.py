@@ -15,6 +15,7 @@ from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.build import build_kl_schedule, build_model, schedule_estimator
 from directmax.tool.data import ImageData
 from directmax.tool.run.advice import advice
+from directmax.tool.run.class_yardsticks import class_yardsticks, worse_than_simple
 from directmax.tool.run.classes import classes_of, counts_of, with_accuracy
 from directmax.tool.run.described import image_shape
 from directmax.tool.run.evaluation import (
@@ -199,6 +200,20 @@ class BinaryTask(Task):
             results = {s: with_accuracy(results[s], counts[s], classes) for s in results}
         return results
 
+    def yardsticks(self) -> dict[str, Any]:
+        """Of the same labelled images: a regression."""
+        if self._with_labels is None:
+            return {}
+        rows = self._with_labels.indices.cpu()
+        images = {
+            split: split_images(self.config, self.data, split) for split in ("validation", "test")
+        }
+        labels = {split: getattr(self.data, split).labels for split in images}
+        images["labelled"] = split_images(self.config, self.data, "train")[rows]
+        labels["labelled"] = self.data.train.labels[rows]
+        shares = class_shares(self.data.train.labels, self.config.values)
+        return class_yardsticks(images, labels, shares)
+
     @property
     def _pseudo_weight(self) -> float:
         """Of the loss of the pseudo-images beside the mean loss of an image."""
@@ -213,7 +228,7 @@ class BinaryTask(Task):
         starts: Sequence[Sequence[Mapping[str, Any]]],
     ) -> list[str]:
         """What a user should know of the finished run, a line each; see `advice.advice`."""
-        return advice(
+        found = advice(
             summary,
             lines,
             self.model,
@@ -223,6 +238,8 @@ class BinaryTask(Task):
             starts=starts,
             start_epochs=self.config.start_epochs,
         )
+        simpler = worse_than_simple(summary) if self.config.labels else ""
+        return [*found, *([simpler] if simpler else [])]
 
     def _inputs(self, step: int, weight: float) -> dict[str, Any]:
         """What the model's forward pass takes besides; images were looked at when they came."""

@@ -22,8 +22,8 @@ from directmax.tool.run.make import Data, Model, title_of
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.tables import (
     attribute_table,
-    bound_table,
     confusion_table,
+    results_table,
     score_table,
     training_note,
 )
@@ -128,7 +128,7 @@ def _length(config: ResolvedConfig, summary: dict[str, Any]) -> str:
 
 def _results(summary: dict[str, Any], data: Data) -> list[Table]:
     metrics = {split: summary[split] for split in ("validation", "test")}
-    tables = [bound_table(metrics)]
+    tables = [results_table(summary)]
     if "confusion" in summary["test"]:
         assert isinstance(data, ImageData)
         tables.append(confusion_table("test", summary["test"]["confusion"], data.label_names))

@@ -9,11 +9,25 @@ from directmax.tool.look.content import Cell, Table
 from directmax.tool.run.evaluation import NO_BOUND
 
 
-def bound_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
+def results_table(summary: Mapping[str, Any]) -> Table:
+    """Of the validation and the test images of a finished run, with what is simpler.
+
+    Args:
+        summary: of the run.
+    """
+    classes = "confusion" in summary["test"]
+    metrics = {split: summary[split] for split in ("validation", "test")}
+    return bound_table(metrics, summary.get("yardsticks") if classes else None)
+
+
+def bound_table(
+    metrics: Mapping[str, Mapping[str, Any]], yardsticks: Mapping[str, Any] | None = None
+) -> Table:
     """Bound, its terms and −log p(x) in nats per image, and accuracy where there is one.
 
     Args:
         metrics: by split, as `Metrics.to_dict` and `summary.json` have them.
+        yardsticks: of the summary of a run with classes: what is simpler has on the test images.
     """
     first = next(iter(metrics.values()))
     samples = first["num_samples"]
@@ -39,6 +53,9 @@ def bound_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
         method = f"{samples} Gaussian {'sample' if samples == 1 else 'samples'} for every z"
         for row, each in zip(rows, metrics.values(), strict=True):
             row.append(_accuracy(each["accuracy"], _majority(each)))
+        if yardsticks:
+            simple = f"{100 * yardsticks['regression']['accuracy']:.2f} %"
+            note = f"Logistic regression on the labelled images: {simple} of the test images right."
     return Table(f"nats per image, {method}", ["", *columns.values()], rows, note)
 
 
