@@ -261,7 +261,7 @@ def _switches(words: tuple[str, ...]) -> dict[str, bool]:
         raise ValueError("--set needs at least one attribute, such as --set Smiling=1")
     changes = {}
     for word in words:
-        name, _, value = word.partition("=")
+        name, _, value = word.rpartition("=")  # a name may be gender=Female
         if value not in ("0", "1") or not name:
             raise ValueError(f"--set needs NAME=0 or NAME=1, such as Smiling=1, got '{word}'")
         if name in changes:

@@ -41,7 +41,8 @@ class ModelSettings:
         choices=MODELS,
     )
     attributes: tuple[str, ...] = setting(
-        "Attributes model: which, by the data set's names.",
+        """Attributes model: which, by the data set's names; of columns of words or numbers those
+        that are so, such as gender=Female or age=60.. (from 60 on).""",
         lambda c: known(c.data).attributes if c.model == "attributes" else (),
         "; ".join(f"of {name} {', '.join(ALL[name].attributes)}" for name in ATTRIBUTE_DATASETS),
         models=("attributes",),

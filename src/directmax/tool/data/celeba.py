@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from directmax._choices import check_choice
+from directmax.tool.data.attribute_columns import attribute_of
 from directmax.tool.data.attributes import AttributeData, AttributeSplit
 from directmax.tool.data.celeba_lists import (
     ADDRESS,
@@ -152,8 +153,9 @@ def load_layout(layout: Layout, attributes: tuple[str, ...], size: int, name: st
         partition = read_partition(layout.partition, layout.attributes, table.files)
     columns = []
     for attribute in attributes:
-        check_choice("attribute", attribute, table.names)
-        columns.append(table.column(attribute))
+        if "=" not in attribute:
+            check_choice("attribute", attribute, table.names)
+        columns.append(attribute_of(table, attribute))
     values = torch.from_numpy(np.stack(columns, 1)).long()  # (N, n)
     splits = []
     for number, part in enumerate(("training", "validation", "test")):

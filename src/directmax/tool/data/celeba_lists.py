@@ -31,7 +31,9 @@ UNKNOWN = -1
 """Where it is not known whether an image has an attribute."""
 ADDRESS = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 REPLACE = f"correct or replace it (CelebA's own is at {ADDRESS})"
-CORRECT = "correct it; an empty field stands for what is not known"
+CORRECT = (
+    "correct it, with an empty field for what is not known, or take one of its words or ranges"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +76,20 @@ class AttributeTable:
             row = int(wrong.argmax())
             found = _field(self.path, int(self.lines[row]), index)
             usual = "1 or -1" if (words == MINUS).any() else "1 or 0"
+            todo = REPLACE if self.whole else f"{CORRECT} (--attributes {name}={found[:40]})"
             raise DataError(
                 f"{self.path}, line {self.lines[row]}: {name} of {self.files[row]} is "
-                f"{_short(found)}, expected {usual}; {REPLACE if self.whole else CORRECT}"
+                f"{_short(found)}, expected {usual}; {todo}"
             )
         meanings = np.array([1, 0, UNKNOWN if zeros else 0, UNKNOWN, UNKNOWN], dtype=np.int8)
         found_values: NDArray[np.int8] = meanings[words]
         return found_values
+
+    def fields(self, name: str) -> list[str]:
+        """A column of every image as it is written."""
+        index, rows = 1 + self.names.index(name), set(self.lines.tolist())
+        fields = {number: fields[index] for number, fields in _lines(self.path) if number in rows}
+        return [fields[line] for line in self.lines.tolist()]
 
 
 def read_attributes(path: Path) -> AttributeTable:
