@@ -58,6 +58,7 @@ class ImageData:
         understood: one line on what a path or a dataset holds, for people.
         path: where it was read from, absolute; empty for arrays and data sets by name.
         reading: how the numbers of a file became [0, 1], where others would not say it themselves.
+        number_names: what the numbers of a row are called in a table; empty for pictures.
 
     Example:
         >>> from directmax.tool.data import load_images
@@ -79,6 +80,7 @@ class ImageData:
     understood: str = ""
     path: str = ""
     reading: Reading | None = None
+    number_names: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -177,6 +179,7 @@ class ImageData:
             understood=described(found, {part: len(split) for part, split in whole.items()}),
             path=path,
             reading=found.reading,
+            number_names=found.number_names,
         )
 
     @classmethod

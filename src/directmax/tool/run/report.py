@@ -19,6 +19,7 @@ from directmax.tool.run.attribute_scores import reliability_figure
 from directmax.tool.run.attribute_yardsticks import SHOWN
 from directmax.tool.run.images import split_images
 from directmax.tool.run.make import Data, Model, title_of
+from directmax.tool.run.meanings import meanings_table
 from directmax.tool.run.run_folder import RunFolder
 from directmax.tool.run.tables import (
     attribute_table,
@@ -77,8 +78,11 @@ def render(
 ) -> str:
     """The page as text."""
     config, lines, usage = folder.config(), folder.metrics(), ""
+    meanings: list[Table] = []
     if not isinstance(model, AttributeVAE):
         assert isinstance(data, ImageData)
+        if (table := meanings_table(config, model, data)) is not None:
+            meanings = [table]
         used = pictures.code_usage(model, split_images(config, data, "validation"))
         prior = model.prior if isinstance(model, DiscreteVAE) else None
         usage = pictures.usage_svg(used, None if prior is None else prior.detach().cpu())
@@ -86,7 +90,7 @@ def render(
         "run.html",
         title=f"directmax: {title_of(config, data)}",
         lead=_lead(config, summary),
-        results=_results(summary, data),
+        results=[*_results(summary, data), *meanings],
         notes=[training_note(summary, lines), *summary.get("advice", [])],
         curves=pictures.training_curves(
             lines,

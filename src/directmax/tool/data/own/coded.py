@@ -52,6 +52,11 @@ class Code:
     unknown: bool = False
 
     @property
+    def shown_words(self) -> tuple[str, ...]:
+        """Those that have a number."""
+        return self.words[len(self.words) == 2 :]
+
+    @property
     def kept(self) -> bool:
         """Whether it is any number."""
         return bool(self.words or self.cuts)
@@ -79,6 +84,18 @@ class Coded:
         kinds = [f"{words:,} of words"] * bool(words)
         kinds += [f"{numbers:,} of numbers cut at their fifths"] * bool(numbers)
         return f"0/1 for columns: {' and '.join(kinds)}"
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """What each number says."""
+        found: list[str] = []
+        for number, code in enumerate(self.codes, 1):
+            name = self.names[number - 1].strip() if self.names else ""
+            name = name or f"column {number}"
+            found += [f"{name} = {word or 'nothing'}" for word in code.shown_words]
+            found += [f"{name} ≥ {cut:g}" for cut in code.cuts]
+            found += [f"{name} unknown"] * code.unknown
+        return tuple(found)
 
     @property
     def notes(self) -> list[str]:
@@ -287,6 +304,6 @@ def _code(column: NDArray[Any] | _Words, training: NDArray[np.bool_]) -> Code:
 def _bits(code: Code, column: NDArray[Any] | _Words) -> list[NDArray[np.bool_]]:
     if isinstance(column, _Words):
         words = np.array(column.kinds)[column.numbers]
-        return [words == word for word in code.words[len(code.words) == 2 :]]
+        return [words == word for word in code.shown_words]
     found = [column >= cut for cut in code.cuts]  # False where it is not known
     return [*found, np.isnan(column)] if code.unknown else found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Understood:
         given: what the file calls each part.
         notes: what was left out or taken otherwise.
         reading: how numbers became [0, 1], where another file would not say it by itself.
+        number_names: of the numbers of a row, where they have any.
     """
 
     images: Mapping[str, NDArray[np.float32]]
@@ -51,6 +52,7 @@ class Understood:
     given: Mapping[str, str]
     notes: tuple[str, ...]
     reading: Reading | None = None
+    number_names: tuple[str, ...] = ()
 
 
 def read_path(path: Path, size: int | None = None, like: Reading | None = None) -> Understood:
@@ -133,6 +135,7 @@ def understood(
         {part: each.name for part, each in found.parts.items()},
         tuple(found.notes),
         _reading(table, numbers),
+        _number_names(table, found.columns, width if height == 1 else 0),
     )
 
 
@@ -144,6 +147,12 @@ def _table(path: Path, found: Found, like: Reading | None) -> Coded | None:
     if len(shape) == 2:
         like.check_columns(path, shape[1], found.columns)
     return as_bits(path, found, like.codes)
+
+
+def _number_names(table: Coded | None, columns: Sequence[str], width: int) -> tuple[str, ...]:
+    if table is not None:
+        return tuple(map(printable, table.number_names))
+    return tuple(map(printable, columns)) if len(columns) == width else ()
 
 
 def _reading(table: Coded | None, numbers: Range) -> Reading | None:
