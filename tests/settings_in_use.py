@@ -7,6 +7,7 @@ from typing import Any
 USED: dict[str, tuple[dict[str, Any], Any]] = {
     "data": ({}, "mnist"),
     "model": ({}, "mixed"),
+    "threshold": ({}, 0.3),
     "attributes": ({"data": "celeba", "model": "attributes"}, ("Male", "Young")),
     "image_size": ({"data": "celeba", "model": "attributes"}, 32),
     "prior": ({"data": "celeba", "model": "attributes", "labels": 10}, "uniform"),

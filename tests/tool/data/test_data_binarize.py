@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
-from directmax.tool.data import BINARIZATIONS, binarize
+from directmax.tool.data import BINARIZATIONS, best_threshold, binarize, load_images
 
 QUANTILE = 4.9  # |z| of a standard normal exceeds it with probability 1e-6
 
@@ -98,3 +100,42 @@ def test_values_outside(grey: Tensor, mode: str, bad: float) -> None:
     grey[3, 5] = bad
     with pytest.raises(ValueError, match=r"finite and in \[0, 1\]"):
         binarize(grey, mode)
+
+
+def test_another_threshold() -> None:
+    grey = torch.tensor([0.0, 0.1, 0.2, 1.0])
+    assert binarize(grey, "threshold", threshold=0.1).tolist() == [0, 0, 1, 1]
+    assert binarize(grey, "none", threshold=0.1) is grey
+
+
+def test_half_where_it_does_nearly_as_well() -> None:
+    """As for all data sets that have published bounds."""
+    assert best_threshold(load_images("digits").train.images) == 0.5
+    draw = torch.Generator().manual_seed(0)
+    assert best_threshold(torch.rand(90, 50, generator=draw)) == 0.5
+    for same in (0.0, 0.3, 1.0):
+        assert best_threshold(torch.full((9, 4), same)) == 0.5
+    assert best_threshold(torch.eye(7)) == 0.5
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "omniglot"])
+def test_half_for_published_protocols(name: str, official_folder: Path) -> None:
+    assert best_threshold(load_images(name, data_dir=official_folder).train.images) == 0.5
+
+
+def test_faint_strokes_are_parted_from_the_ground() -> None:
+    """As by trying every threshold: the two groups differ least within."""
+    draw = torch.Generator().manual_seed(0)
+    ink = torch.rand(4000, generator=draw) < 0.1
+    grey = torch.where(ink, 0.3, 0.05) + 0.04 * torch.randn(4000, generator=draw)
+    grey = grey.clamp(0, 1).mul(255).round() / 255
+
+    def within(threshold: float) -> float:
+        groups = (grey[grey > threshold], grey[grey <= threshold])
+        return sum(len(each) * float(each.var(correction=0)) for each in groups if len(each))
+
+    best = best_threshold(grey.view(-1, 8))
+    assert 0.1 < best < 0.25
+    assert within(best) == pytest.approx(min(within((i + 0.5) / 255) for i in range(255)))
+    assert ((grey > best) == ink).double().mean() > 0.99

@@ -225,7 +225,8 @@ def _pixels(config: ResolvedConfig, data: Any) -> str:
     images = data.train.images
     if bool(((images == 0) | (images == 1)).all()):
         return ""
-    return f"; every number becomes 0 or 1 (--binarize {config.binarize})"
+    at = "" if config.threshold in (None, 0.5) else f" --threshold {config.threshold:g}"
+    return f"; every number becomes 0 or 1 (--binarize {config.binarize}{at})"
 
 
 def _new_folder(config: ResolvedConfig, own: str | None) -> str:

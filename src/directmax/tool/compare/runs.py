@@ -15,7 +15,7 @@ from directmax.tool.run.run_folder import RunFolder
 
 MOST_POINTS = 200
 """Of a curve; of longer ones every so many epochs is kept, and the last."""
-SAME = ("data", "binarize", "model", "attributes", "image_size", "likelihood")
+SAME = ("data", "binarize", "threshold", "model", "attributes", "image_size", "likelihood")
 """Settings that say what a bound is of; where they differ, bounds are not comparable."""
 
 

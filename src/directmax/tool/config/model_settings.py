@@ -163,13 +163,23 @@ class ModelSettings:
         before=0.0,
     )
     binarize: str = setting(
-        """How grey images become binary: threshold (at 0.5), static (one Bernoulli draw), dynamic
-        (a fresh draw every epoch) or none.""",
+        """How grey images become binary: threshold (see --threshold), static (one Bernoulli
+        draw), dynamic (a fresh draw every epoch) or none.""",
         default_binarize,
         "threshold, or none with a --likelihood other than bernoulli",
         choices=BINARIZATIONS,
         noun="binarization",
         models=("discrete", "mixed"),
+    )
+    threshold: float = setting(
+        """With --binarize threshold: the grey value above which a pixel is 1. For your own images
+        0.5 if it parts ink from ground nearly as well as the best one, else that one.""",
+        lambda c: getattr(c, "ink", 0.5) if c.binarize == "threshold" else 0.5,
+        "0.5, or found in images of your own",
+        range=(0, 1),
+        models=("discrete", "mixed"),
+        since=13,
+        before=0.5,
     )
     variables: int = setting(
         "Number n of latent variables.",

@@ -117,19 +117,21 @@ class Traits(NamedTuple):
         channels: 3 where they are in colours.
         rows: whether they are rows of numbers, not pictures.
         num_classes: 0 where there are none, or it is not known.
+        threshold: that parts ink from ground.
     """
 
     num_images: int | None = None
     channels: int = 1
     rows: bool = False
     num_classes: int = 0
+    threshold: float = 0.5
 
 
 class _Filler:
     """Settings by name: the value that was given, or the default, which may ask for others."""
 
     def __init__(self, values: Mapping[str, Any], traits: Traits) -> None:
-        self.channels, self.rows, self.num_classes = traits[1:]
+        self.channels, self.rows, self.num_classes, self.ink = traits[1:]
         self._given = dict(values)
         self._values = dict(values)
         known = ALL.get(self.data)

@@ -12,6 +12,7 @@ from directmax.models import COUPLED, ENCODERS
 from directmax.objectives import BERNOULLI, LIKELIHOODS
 from directmax.solvers import SOLVERS
 from directmax.tool.config.defaults import ANNEALED_TO, FROM_POSTERIOR
+from directmax.tool.config.needless import ONLY_WITH
 from directmax.tool.config.resolved import ResolvedConfig
 from directmax.tool.config.setting import either, flag_of, short
 from directmax.tool.config.settings import SETTINGS, users
@@ -67,18 +68,11 @@ def unused(name: str, config: ResolvedConfig) -> str | None:
     adaptive = "epsilon" in row.uses and config.epsilon == "auto"
     if each.name == "epsilon_scale" and not adaptive:
         return "--epsilon auto; leave one of them out"
-    if each.name == "confidence" and config.sharpness:
-        return "--sharpness 0; leave one of them out"
-    if each.name in ("trials", "ramp") and not config.distortion:
-        return "a --distortion above 0; leave it out"
-    if each.name == "mirrored" and not config.symmetric:
-        return "attributes that are the same on both sides, without --no-symmetric; leave it out"
+    needless, needed = ONLY_WITH.get(each.name, (None, ""))
+    if needless is not None and needless(config):
+        return needed
     if each.name == "grouped_until" and not (config.labels and config.groups):
         return "--labels and --groups together; leave it out"
-    if each.name == "decided_from" and config.decided == 1:
-        return "a --decided other than 1; leave it out"
-    if each.name == "switched_share" and not config.switched:
-        return "a --switched above 0; leave it out"
     if each.name == "anneal_rate" and (reason := _falls_not(config)):
         return reason
     if each.name == "candidates" and (reason := _has_no_candidates(config)):

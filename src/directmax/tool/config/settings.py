@@ -29,7 +29,7 @@ from directmax.tool.config.model_settings import ModelSettings
 from directmax.tool.config.setting import by_model, declared, either, setting
 from directmax.tool.config.words import those, users
 
-VERSION = 12  # of the files that hold a configuration
+VERSION = 13  # of the files that hold a configuration
 STRUCTURES = tuple(name for name, kind in ENCODERS.items() if kind.structure)
 """Encoders whose posterior is a structure's Gibbs distribution."""
 

@@ -147,6 +147,7 @@ class TrainConfig(Settings):
         channels: int = 1,
         rows: bool = False,
         num_classes: int = 0,
+        threshold: float = 0.5,
     ) -> ResolvedConfig:
         """Every setting with its value: given, of the preset, or the default for the others.
 
@@ -156,8 +157,9 @@ class TrainConfig(Settings):
             channels: 3 where they are in colours, on which that of `likelihood` depends.
             rows: whether they are rows of numbers, which are not moved.
             num_classes: which with labels is the default of `values`.
+            threshold: the default of `threshold`.
         """
-        traits = Traits(num_images, channels, rows, num_classes)
+        traits = Traits(num_images, channels, rows, num_classes, threshold)
         check_choice("preset", self.preset, tuple(_PRESETS))
         given = self.given()
         return _resolve(_PRESETS[self.preset] | given, given, traits)

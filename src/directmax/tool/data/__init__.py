@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from directmax.tool.data.attributes import AttributeData as AttributeData
     from directmax.tool.data.attributes import AttributeSplit as AttributeSplit
     from directmax.tool.data.attributes import ImagesInMemory as ImagesInMemory
+    from directmax.tool.data.binarization import best_threshold as best_threshold
     from directmax.tool.data.binarization import binarize as binarize
     from directmax.tool.data.errors import DataError as DataError
     from directmax.tool.data.labelled import balanced_indices as balanced_indices

@@ -83,7 +83,7 @@ def content_of(config: ResolvedConfig, data: Data, model: Model) -> Content:
         "kind": config.model,
         "shape": shape,
         "ink": binary and shape[0] == 1,
-        "threshold": binary and config.binarize != "none",
+        "threshold": config.threshold if binary and config.binarize != "none" else None,
         "variables": _variables(config, data, model),
         "gaussian": _gaussian(codes.gaussian, codes.log_variance),
         "coupling": _coupling(model),

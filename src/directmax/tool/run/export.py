@@ -211,6 +211,7 @@ def _about(trained: TrainedModel, format: str) -> dict[str, Any]:  # noqa: A002
         "images": trained.images.to_dict(),
         "pixels": "from 0 to 1, in the order channels, rows, columns",
         "binarization": trained.binarization,
+        "threshold": trained.config.threshold,
         "prior": None if learned is None else learned.tolist(),  # of codes to draw; else uniform
     }
 

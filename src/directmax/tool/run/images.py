@@ -34,4 +34,4 @@ def split_images(
     stream = Stream[f"{split.upper()}_IMAGES"]
     generator = torch.Generator().manual_seed(derive_seed(config.seed, stream, epoch))
     images = getattr(data, split).images
-    return binarize(images, config.binarize, generator=generator)
+    return binarize(images, config.binarize, generator=generator, threshold=config.threshold)

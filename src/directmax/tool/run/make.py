@@ -10,7 +10,13 @@ from directmax.models import AttributeVAE, DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.build import build_attribute_model, build_model
 from directmax.tool.config.resolved import Traits
-from directmax.tool.data import AttributeData, ImageData, load_attributes, load_images
+from directmax.tool.data import (
+    AttributeData,
+    ImageData,
+    best_threshold,
+    load_attributes,
+    load_images,
+)
 from directmax.tool.data.names import OWN
 from directmax.tool.data.own.reading import Reading
 from directmax.tool.files import RunError
@@ -122,7 +128,8 @@ def traits_of(data: Data) -> Traits:
     num_images = len(data.train)
     if isinstance(data, AttributeData):
         return Traits(num_images, data.shape[0])
-    return Traits(num_images, data.channels, data.shape[0] == 1, data.num_classes)
+    threshold = best_threshold(data.train.images)
+    return Traits(num_images, data.channels, data.shape[0] == 1, data.num_classes, threshold)
 
 
 def record_of(data: Data) -> dict[str, Any]:

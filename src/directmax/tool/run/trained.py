@@ -76,8 +76,14 @@ class TrainedModel:
     def __repr__(self) -> str:
         return (
             f"TrainedModel({self.config.title}; images {self.images.shown}, binarised: "
-            f"{self.binarization})"
+            f"{self.binarization}{self._at})"
         )
+
+    @property
+    def _at(self) -> str:
+        """The threshold, where it is one of its own."""
+        threshold = self.config.threshold
+        return "" if threshold in (None, 0.5) else f" at {threshold:g}"
 
     @property
     def device(self) -> torch.device:
@@ -206,7 +212,9 @@ class TrainedModel:
             return byte_images(images, (channels, height, width))
         grey = unit_images(images, self.images.shape)
         own = None if generator is None or generator.device.type != "cpu" else generator
-        return binarize(grey, self.binarization, generator=own).to(self._dtype)
+        threshold = self.config.threshold
+        binary = binarize(grey, self.binarization, generator=own, threshold=threshold)
+        return binary.to(self._dtype)
 
     def _batches(
         self, images: Any, generator: torch.Generator | None

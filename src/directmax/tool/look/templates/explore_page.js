@@ -5,6 +5,7 @@ const element = id => document.getElementById(id);
 const [channels, height, width] = told.shape;
 const size = channels * height * width;
 const binary = told.variables[0].values.length === 2;
+const hard = told.threshold !== null;  // pixels are 0 or 1
 const imageBytes = bytesOf(told.images);
 const MOST_CHANGES = 64, FIRST_IMAGES = 40, NEAREST = 12;
 const blank = () => new Float32Array(size).fill(told.ink ? 0 : 1);
@@ -275,11 +276,11 @@ function stamp(x, y) {
     : [told.ink ? 1 : 0];
   for (let r = 0; r < height; r++) for (let c = 0; c < width; c++) {
     const covered = Math.min(1, radius + 0.5 - Math.hypot(c - x, r - y));
-    if (covered <= 0 || (told.threshold && covered < 0.5)) continue;
+    if (covered <= 0 || (hard && covered < 0.5)) continue;
     colour.forEach((value, channel) => {
       const at = channel * area + r * width + c, to = state.erasing ? (told.ink ? 0 : 1) : value;
-      const share = told.threshold ? 1 : covered;
-      const ink = told.ink && !state.erasing && !told.threshold;
+      const share = hard ? 1 : covered;
+      const ink = told.ink && !state.erasing && !hard;
       state.pixels[at] = ink ? Math.max(state.pixels[at], share)
         : state.pixels[at] + share * (to - state.pixels[at]);
     });
@@ -385,7 +386,7 @@ function unit(rgba) {
     const paper = edge.reduce((a, b) => a + b, 0) / edge.length;
     if (paper > 0.5) pixels.forEach((value, i) => { pixels[i] = 1 - value; });
   }
-  return told.threshold ? pixels.map(value => value > 0.5 ? 1 : 0) : pixels;
+  return hard ? pixels.map(value => value > told.threshold ? 1 : 0) : pixels;
 }
 
 function dropping() {
