@@ -47,10 +47,8 @@ def binarize(
         >>> binarize(grey, "static", generator=torch.Generator().manual_seed(0)).shape
         torch.Size([4])
 
-    Reference:
-        Salakhutdinov and Murray, "On the Quantitative Analysis of Deep Belief Networks", ICML
-        2008 (Bernoulli); Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders",
-        ICLR 2016 (anew at every epoch).
+    Reference: Salakhutdinov and Murray 2008 (Bernoulli); Burda, Grosse and Salakhutdinov,
+    "Importance Weighted Autoencoders", ICLR 2016 (anew at every epoch).
     """
     if mode not in BINARIZATIONS:
         raise ValueError(f"mode must be one of {', '.join(BINARIZATIONS)}; got {mode!r}")
