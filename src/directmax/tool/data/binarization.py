@@ -25,7 +25,7 @@ def binarize(
     | "dynamic"   | a draw of Bernoulli(g)          | anew for every epoch  |
     | "none"      | g                               | once                  |
 
-    "static" and "dynamic" are the same draw, asked for once or often: one generator state gives one.
+    "static" and "dynamic" are one draw, asked for once or often; a generator's state decides it.
 
     Args:
         images: `(*shape)`, any floating type, values in [0, 1].
@@ -65,10 +65,8 @@ def binarize(
             raise ValueError(
                 f"images must be finite and in [0, 1], got values from {smallest:g} to {largest:g}"
             )
-    if mode == "threshold":
-        return (images > threshold).to(torch.float32)
-    if mode == "none":
-        return images.to(torch.float32)
+    if mode in ("threshold", "none"):
+        return (images > threshold if mode == "threshold" else images).to(torch.float32)
     return torch.bernoulli(images, generator=generator).to(torch.float32)
 
 
