@@ -72,7 +72,11 @@ ODD = {
     "labels that are records": ({**FOUR, "label": [{"a": 1}] * COUNT}, "column label left out"),
     "two labels": ({**FOUR, "label": LABELS, "target": LABELS}, "column target left out"),
     "words": ({**FOUR, "name": ["x"] * COUNT}, "column name left out"),
-    "no number": ({**FOUR, "a": [None, *FOUR["a"][1:]]}, r"row 1, column 1 \(a\) is empty"),
+    "no number": ({**FOUR, "a": [None, *FOUR["a"][1:]]}, "rows of 17 numbers, 0/1 for columns: 4"),
+    "no bit": (
+        {name: [0, 1] * 20 for name in "bcd"} | {"a": [None, *LABELS[1:] % 2]},
+        r"row 1, column 4 \(a\) holds no number",
+    ),
     "no rows": ({"image": pyarrow.array([], pyarrow.binary())}, "has no rows"),
     "long lists": (
         {"x": pyarrow.array([[0, 1]] * COUNT, pyarrow.large_list(pyarrow.int64()))},
@@ -100,4 +104,21 @@ def test_columns_of_one_name_and_other_metadata(tmp_path: Path) -> None:
     table = pyarrow.Table.from_arrays([pyarrow.array(FOUR["a"])] * 3, names=["p"] * 3)
     table = table.replace_schema_metadata({b"huggingface": b"[1]"})
     parquet(table, tmp_path / "a.parquet")
-    assert "rows of 3 numbers" in ImageData.from_path(tmp_path / "a.parquet").understood
+    assert "rows of 12 numbers" in ImageData.from_path(tmp_path / "a.parquet").understood
+
+
+def test_columns_of_words_and_numbers(tmp_path: Path) -> None:
+    """As the same table as text."""
+    towns = [["Ulm", "Bern", "Linz"][i % 3] for i in range(COUNT)]
+    names = [f"person {i}" for i in range(COUNT)]
+    wet = [bool(i % 2) for i in range(COUNT)]
+    pay = [1.5 * i if i % 4 else None for i in range(COUNT)]
+    columns = {"name": names, "town": towns, "wet": wet, "pay": pay}
+    parquet(pyarrow.table(columns), tmp_path / "a.parquet")
+    rows = zip(towns, map(int, wet), ["" if each is None else each for each in pay], strict=True)
+    text = "\n".join(",".join(map(str, row)) for row in [("town", "wet", "pay"), *rows])
+    (tmp_path / "a.csv").write_text(text)
+    mine, other = (ImageData.from_path(tmp_path / f"a.{end}") for end in ("parquet", "csv"))
+    assert np.array_equal(mine.train.images, other.train.images)
+    assert mine.number_names == other.number_names
+    assert mine.understood.endswith("; column name left out")

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.image_files import opened_bytes, read_square, to_rgb, upright
 from directmax.tool.data.own.arrays import one_row
+from directmax.tool.data.own.coded import MOST_WORDS
 from directmax.tool.data.own.columns import columns_of, left_out
 from directmax.tool.data.own.files import available, check_fits, reading
 from directmax.tool.data.own.found import PARTS, Found, Part
 from directmax.tool.data.own.words import role_of, split_of
 from directmax.tool.files import read_bytes
 
+WORD = 64
+"""Bytes of a field as a word, about."""
 MISSING = (
     "reading {} needs pyarrow, which is not installed; pip install 'directmax[datasets]', or save "
     "the data as .npz"
@@ -31,7 +34,8 @@ def read_parquet(root: Path, files: Sequence[Path], size: int | None) -> Found:
     """Images and labels of `.parquet` or `.arrow` files.
 
     A column of images has encoded files (Hugging Face's form), bytes of them, or lists of numbers;
-    where no column has, all columns of numbers are the pixels.
+    where no column has, all columns of numbers are the pixels. With others of words that come
+    again, or where numbers are not known, they are columns of any kind, given as words.
 
     Args:
         root: the folder, or the only file.
@@ -55,15 +59,66 @@ def read_parquet(root: Path, files: Sequence[Path], size: int | None) -> Found:
     parts: dict[str, Part] = {}
     names: tuple[str, ...] = ()
     notes: list[str] = []
-    for part in PARTS:
-        if part in tables:
-            with reading(root, "a data set of Parquet or Arrow files"):
-                table = pyarrow.concat_tables(tables[part])
-                parts[part] = _part(root, table, size, notes)
-                names = names or _class_names(table)
+    with reading(root, "a data set of Parquet or Arrow files"):
+        joined = {part: pyarrow.concat_tables(tables[part]) for part in PARTS if part in tables}
+        kinds = _columns_of_any_kind(list(joined.values()))
+        for part, table in joined.items():
+            parts[part] = _part(root, table, size, notes, kinds)
+            names = names or _class_names(table)
     if "train" not in parts:
         raise DataError(f"{root} has no training images, only {' and '.join(parts)}; expected some")
-    return Found(parts, list(dict.fromkeys(notes)), names)
+    shown = tuple(kinds or ())
+    return Found(parts, list(dict.fromkeys(notes)), names, shown)
+
+
+def _columns_of_any_kind(tables: Sequence[Any]) -> list[str] | None:
+    """Names of the columns of numbers and words; None where numbers alone tell rows apart.
+
+    Words are those that come again: others are names or text.
+    """
+    from pyarrow import compute, types
+
+    table = tables[0]
+    names, found = list(table.column_names), columns_of(list(table.column_names))
+    if len(set(names)) < len(names) or any(each.column_names != names for each in tables):
+        return None
+    kinds = {name: table.schema.field(name).type for name in names}
+    if any(_holds_images(kind) for kind in kinds.values()):
+        return None
+    label = next((name for name in names if role_of(name) == "labels"), None)
+    pixels = [names[i] for i in found.pixels if names[i] != label]
+    count = sum(each.num_rows for each in tables)
+    words, unknown = set(), False
+    for name in pixels:
+        columns = [each.column(name) for each in tables]
+        if types.is_string(kinds[name]) or types.is_large_string(kinds[name]):
+            different = {word for each in columns for word in compute.unique(each).to_pylist()}
+            if 1 < len(different) <= max(2, min(MOST_WORDS, count // 2)):
+                words.add(name)
+        elif _is_numeric(kinds[name]):
+            unknown = unknown or any(each.null_count for each in columns)
+    if not words and not unknown:
+        return None
+    return [name for name in pixels if name in words or _is_numeric(kinds[name])]
+
+
+def _is_numeric(kind: Any) -> bool:
+    from pyarrow import types
+
+    return any(is_(kind) for is_ in (types.is_integer, types.is_floating, types.is_boolean))
+
+
+def _cells(root: Path, table: Any, names: Sequence[str]) -> NDArray[Any]:
+    """Columns of any kind as words, `(N, columns)`."""
+    check_fits(root, table.num_rows * len(names), WORD)
+    found = np.empty((table.num_rows, len(names)), dtype=object)
+    for number, name in enumerate(names):
+        values = table.column(name).to_pylist()
+        found[:, number] = [
+            "" if each is None else str(int(each) if isinstance(each, bool) else each).strip()
+            for each in values
+        ]
+    return found
 
 
 def _table(path: Path) -> Any:
@@ -100,9 +155,9 @@ def _plain(table: Any) -> Any:
     return table
 
 
-def _part(root: Path, table: Any, size: int | None, notes: list[str]) -> Part:
-    from pyarrow import types
-
+def _part(
+    root: Path, table: Any, size: int | None, notes: list[str], any_kind: Sequence[str] | None
+) -> Part:
     names, kinds = list(table.column_names), [each.type for each in table.schema]
     if not table.num_rows:
         raise DataError(f"{root} has no rows; expected one for each image")
@@ -111,16 +166,14 @@ def _part(root: Path, table: Any, size: int | None, notes: list[str]) -> Part:
     others = [i for i in range(len(names)) if i != label]
     images = [i for i in others if _holds_images(kinds[i])]
     images.sort(key=lambda i: role_of(names[i]) != "images")
-    numeric = [
-        i
-        for i in found.pixels
-        if i != label
-        and any(is_(kinds[i]) for is_ in (types.is_integer, types.is_floating, types.is_boolean))
-    ]
+    numeric = [i for i in found.pixels if i != label and _is_numeric(kinds[i])]
     if images:
         pixels = _of_lists(root, table.column(images[0]))
         if pixels is None:
             pixels = _images(root, table.column(images[0]).to_pylist(), size)
+    elif any_kind is not None:
+        pixels = _cells(root, table, any_kind)
+        notes += left_out(names, [i for i in others if names[i] not in any_kind])
     elif numeric:
         check_fits(root, table.num_rows * len(numeric), 8)
         pixels = np.stack([_numbers(root, table, i) for i in numeric], axis=1)
