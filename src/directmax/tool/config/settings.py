@@ -82,7 +82,7 @@ class Settings(AttributeSettings, ModelSettings):
         drawn anew, where they are many: cheaper steps with more variance. 0: all.""",
         0,
         range=(0, 1_000_000),
-        models=("discrete",),
+        models=("discrete", "attributes"),
         since=4,
         before=0,
     )
