@@ -46,6 +46,8 @@ def test_several_variables_and_classes() -> None:
     assert told["z2 = 0"] == "q 0 % (50)"
     named = meanings(codes[:, :1], rows, ["p", "q"], 2, ("no", "yes"))
     assert [row[0] for row in named.rows] == ["no", "yes"]
+    more = meanings(codes[:, :1] + 1, rows, ["p", "q"], 3, ("no", "yes"))  # than there are classes
+    assert [row[0] for row in more.rows] == ["yes", "2"]
 
 
 @pytest.mark.parametrize("flags", [("--values", "3"), ("--model", "mixed", "--labels", "6")])

@@ -75,7 +75,7 @@ def meanings(
             of_value = codes[:, variable] == value
             if bool(of_value.any()):
                 own = rows[of_value].double().mean(0)
-                title = classes[value] if classes else str(value)
+                title = classes[value] if value < len(classes) else str(value)
                 found.append(
                     (of_value.double().mean(), variable, title, _told(own, overall, names))
                 )
