@@ -40,7 +40,7 @@ class Understood:
         text: what images these are, their numbers and labels, for people.
         given: what the file calls each part.
         notes: what was left out or taken otherwise.
-        reading: how numbers became [0, 1], where another file would not say it by itself.
+        reading: how numbers became [0, 1], by which other files are read.
     """
 
     images: Mapping[str, NDArray[np.float32]]
@@ -50,7 +50,7 @@ class Understood:
     text: str
     given: Mapping[str, str]
     notes: tuple[str, ...]
-    reading: Reading | None = None
+    reading: Reading
 
 
 def read_path(path: Path, size: int | None = None, like: Reading | None = None) -> Understood:
@@ -72,10 +72,10 @@ def read_path(path: Path, size: int | None = None, like: Reading | None = None) 
     except OSError as error:  # of a loop of links, too
         raise DataError(f"cannot look at {path}: {reason(error)}; correct the path") from error
     if stat.S_ISDIR(mode):
-        return understood(path, read_folder(path, size), size, like)
+        return understood(path, read_folder(path, size, like), size, like)
     if not stat.S_ISREG(mode):
         raise DataError(f"{path} is neither a file nor a folder; expected one of them")
-    return understood(path, read_file(path, size), size, like)
+    return understood(path, read_file(path, size, like), size, like)
 
 
 def understood(
@@ -132,24 +132,22 @@ def understood(
         f"{count:,} {what}, {numbers.text if table is None else table.text}; {classes.text}",
         {part: each.name for part, each in found.parts.items()},
         tuple(found.notes),
-        _reading(table, numbers),
+        _reading(found, table, numbers),
     )
 
 
 def _table(path: Path, found: Found, like: Reading | None) -> Coded | None:
     """Rows of 0/1, where the columns are of several kinds."""
-    if like is None or not like.codes:
+    if like is None:
         return as_bits(path, found)
-    shape = found.parts["train"].images.shape
-    if len(shape) == 2:
-        like.check_columns(path, shape[1], found.columns)
-    return as_bits(path, found, like.codes)
+    like.check_columns(path, found)
+    return as_bits(path, found, like.codes) if like.codes else None
 
 
-def _reading(table: Coded | None, numbers: Range) -> Reading | None:
-    if table is not None:
-        return Reading(codes=tuple(table.codes), names=tuple(table.names))
-    return Reading(high=numbers.high) if numbers.own else None
+def _reading(found: Found, table: Coded | None, numbers: Range) -> Reading:
+    if table is None:
+        return Reading(numbers.low, numbers.high, layout=found.layout)
+    return Reading(codes=tuple(table.codes), names=tuple(found.columns), layout=found.layout)
 
 
 def described(found: Understood, sizes: Mapping[str, int]) -> str:
