@@ -192,6 +192,24 @@ def coded(path: Path, found: Found, codes: Sequence[Code] | None = None) -> Code
     return Coded(dict(zip(found.parts, split, strict=True)), list(codes), names)
 
 
+def check_numbers(path: Path, found: Found) -> None:
+    """Refuse fields that hold no number, in a table that is to have no others.
+
+    Raises:
+        DataError: one does, or is empty.
+    """
+    before = 0
+    for part in found.parts.values():
+        if part.images.dtype == object:
+            for row, column in np.ndindex(part.images.shape):
+                if not is_number(word := str(part.images[row, column])):
+                    raise DataError(
+                        f"{_Where(path, found)(before + row, column)} holds {word[:40]!r}; "
+                        "expected a number, as in the training rows"
+                    )
+        before += len(part.images)
+
+
 @dataclass(eq=False)
 class _Words:
     """A column of words: those that there are, and the number of each row's."""

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from directmax.tool.data.errors import DataError
-from directmax.tool.data.own.coded import Code
+from directmax.tool.data.own.coded import Code, check_numbers
 from directmax.tool.data.own.columns import check_names
 from directmax.tool.data.own.found import Found, Layout
 from directmax.tool.data.own.numbers import ROUNDING, Range, ends, is_two, is_unit
@@ -78,17 +78,16 @@ class Reading:
             DataError: there are more or fewer, they have other names, or words in place of numbers.
         """
         images = found.parts["train"].images
-        if not self.codes and images.dtype == object:
-            raise DataError(
-                f"{path} has columns of words or lacks numbers, and the training rows are numbers "
-                f"from {self.low:g} to {self.high:g}; expected numbers alone"
-            )
+        if not self.codes:
+            check_numbers(path, found)
         if not self.codes or images.ndim != 2:
             return
         if images.shape[1] != len(self.codes):
+            one = sorted({*found.columns} ^ {*self.names}) if found.columns and self.names else []
+            which = f" ({', '.join(one)[:60]} in one alone)" if one else ""
             raise DataError(
-                f"{path} has {images.shape[1]} columns, and the training rows {len(self.codes)}; "
-                "expected the same"
+                f"{path} has {images.shape[1]} columns, and the training rows {len(self.codes)}"
+                f"{which}; expected the same"
             )
         check_names(path, found.columns, found.places, self.names)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,13 +79,17 @@ def fields(line: str, delimiter: str | None) -> list[str]:
     """A row's, without the blanks around them.
 
     Example:
-        >>> fields('1, "Bern, old" ,x', ","), fields("1  2", None)
-        (['1', 'Bern, old', 'x'], ['1', '2'])
+        >>> fields('1, "Bern, old" ,x', ","), fields('1  2 "New York"', None)
+        (['1', 'Bern, old', 'x'], ['1', '2', 'New York'])
     """
-    if delimiter is None:
-        return line.replace('"', " ").split()
-    row = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
-    return [field.strip() for field in row]
+    if delimiter is None and '"' not in line:
+        return line.split()
+    return [field.strip() for field in next(_reader(line, delimiter))]
+
+
+def _reader(line: str, delimiter: str | None, *, strict: bool = False) -> Iterator[list[str]]:
+    line = line.strip() if delimiter is None else line
+    return csv.reader([line], delimiter=delimiter or " ", skipinitialspace=True, strict=strict)
 
 
 def check_lengths(path: Path, table: Table) -> None:
@@ -118,7 +123,8 @@ def _lines(path: Path, data: bytes) -> list[str]:
     if "\0" in text:
         raise DataError(f"{path} is no text; expected a table of numbers")
     lines = re.split(r"\r\n?|\n", text)  # not where a label has another of Unicode's line ends
-    lines = [line for line in lines if line.strip()]
+    tabs = bool(lines) and "\t" in lines[0]  # of which a row of empty fields is made
+    lines = [line for line in lines if line.strip() or (tabs and "\t" in line)]
     if lines and re.fullmatch(r"sep=.", lines[0].strip()):  # Excel's word on the delimiter
         lines = lines[1:]
     plain = [line for line in lines if not _is_marked(line)]
@@ -183,10 +189,8 @@ def _check_quotes(path: Path, lines: list[str], delimiter: str | None) -> None:
 
 
 def _is_closed(line: str, delimiter: str | None) -> bool:
-    if delimiter is None:
-        return False
     try:
-        next(csv.reader([line], delimiter=delimiter, skipinitialspace=True, strict=True))
+        next(_reader(line, delimiter, strict=True))
     except csv.Error as error:
         return "unexpected end" not in str(error)
     return True
