@@ -129,7 +129,7 @@ def as_bits(path: Path, found: Found, codes: Sequence[Code] | None = None) -> Co
     kinds = {array.dtype.kind for array in parts.values()}
     if kinds <= set("biuf"):
         rows = pictures(path, parts["train"]).shape[2] == 1
-        if has_range(path, list(parts.values()), rows=rows) and codes is None:
+        if codes is None and has_range(path, list(parts.values()), rows=rows):
             return None
     elif kinds != {"O"}:
         return None
@@ -226,7 +226,8 @@ def _column(
     A word that comes once among numbers is a fault, as are words among many numbers.
     """
     if column.dtype != object and not words:
-        return column
+        finite = np.isfinite(column)
+        return column if finite.all() else np.where(finite, column, np.nan)
     if column.dtype != object:  # as one would write them
         column = np.array([str(each).removesuffix(".0") for each in column.tolist()], dtype=object)
     places: dict[str, int] = {}

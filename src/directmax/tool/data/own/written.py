@@ -66,7 +66,7 @@ def written_table(path: Path, data: bytes, header: bool | None = None) -> Table:
         raise DataError(f"{path} has a header and no rows; expected a row for each image")
     columns = len(fields(rows[0], delimiter))
     names = first if header else []
-    if len(names) == columns - 1 and _numbered(rows, delimiter):
+    if names and len(names) == columns - 1 and _numbered(rows, delimiter):
         names = ["", *names]
     if names and len(names) != columns:
         raise DataError(
@@ -200,12 +200,13 @@ def _is_row(first: list[str], others: list[str], delimiter: str | None) -> bool:
     """Whether the first line is no header.
 
     That has numbers too, but there they differ, where a row of pixels that lacks one repeats
-    others; and its words do not come again in their columns. A column of row numbers in front may
-    have no name.
+    others; and its words do not come again in their columns. One of names that are numbers may lack
+    that of a column in front that numbers the rows.
     """
-    if all(is_number(word) or (is_missing(word) and (word or i)) for i, word in enumerate(first)):
-        return True
     numbers = [word for word in first if is_number(word)]
+    if all(is_number(word) or is_missing(word) for word in first):
+        unnamed = not first[0] and len(numbers) == len(first) - 1 > 0
+        return not (unnamed and _numbered(others, delimiter))
     if len(set(numbers)) < len(numbers):
         return True
     words = {i: word for i, word in enumerate(first) if word and not is_number(word)}
@@ -224,7 +225,6 @@ def _odd_names(names: list[str]) -> list[str]:
     numbers = [name for name in names if is_number(name)]
     if not numbers:
         return []
-    first = int(float(numbers[0]))
-    if numbers == [str(number) for number in range(first, first + len(numbers))]:
+    if any(numbers == [str(start + i) for i in range(len(numbers))] for start in (0, 1)):
         return []
     return [f"the first line ({', '.join(names)[:60]}) taken for names of columns"]
