@@ -72,7 +72,7 @@ def read_tables(
 def _read(path: Path, like: Layout | None, words: bool) -> Found:
     """A table whose labels are words."""
     with reading(path, "a table"):
-        table = written_table(path, content(path), None if like is None else like.header)
+        table = written_table(path, content(path), like)
         check_fits(path, len(table.lines) * table.columns, 8)
         if table.columns == 1 and (bits := _digits(table.lines)) is not None:
             return Found({"train": Part(bits)})

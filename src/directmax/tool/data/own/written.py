@@ -11,6 +11,7 @@ from pathlib import Path
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.own.coded import is_missing, is_number
 from directmax.tool.data.own.files import encoding_of
+from directmax.tool.data.own.found import Layout
 
 SEEN = 2000
 """Rows that are looked at: in them a word of the first row comes again, if that is no header."""
@@ -39,13 +40,13 @@ class Table:
     notes: list[str]
 
 
-def written_table(path: Path, data: bytes, header: bool | None = None) -> Table:
+def written_table(path: Path, data: bytes, like: Layout | None = None) -> Table:
     """The rows of a text.
 
     Args:
         path: of the file, for messages.
         data: its content.
-        header: whether the first line names the columns; None: as it looks.
+        like: how another is written, of whose kind this one is.
 
     Raises:
         DataError: no text, no rows, a quote that is not closed, or not as many names as columns.
@@ -54,10 +55,14 @@ def written_table(path: Path, data: bytes, header: bool | None = None) -> Table:
     if not lines:
         raise DataError(f"{path} is empty; expected a row of numbers for each image")
     delimiter = _delimiter(lines)
-    lines, notes = _decimal_points(_without_ends(lines, delimiter), delimiter)
+    if like is None or len(fields(lines[-1], delimiter)) != like.columns:
+        lines = _without_ends(lines, delimiter)
+    lines, notes = _decimal_points(lines, delimiter)
     _check_quotes(path, lines, delimiter)
     first = fields(lines[0], delimiter)
-    if header is None:
+    if like is not None:
+        header = like.header
+    else:
         # pandas writes 0, 1, 2, … where columns have no names
         numbered = len(first) >= FEWEST_NUMBERED and first == [str(i) for i in range(len(first))]
         header = numbered or not _is_row(first, lines[1:SEEN], delimiter)
