@@ -17,7 +17,14 @@ from directmax.tool.data.own.coded import is_missing, is_number
 from directmax.tool.data.own.columns import check_names, columns_of, in_parts, left_out
 from directmax.tool.data.own.files import check_fits, content, reading
 from directmax.tool.data.own.found import Found, Layout, Part
-from directmax.tool.data.own.written import SEEN, Table, check_lengths, fields, written_table
+from directmax.tool.data.own.written import (
+    SEEN,
+    Table,
+    check_lengths,
+    column_of,
+    fields,
+    written_table,
+)
 
 MOST_CLASSES = 1000
 WORD = 64
@@ -94,12 +101,14 @@ def _read(path: Path, like: Layout | None, words: bool) -> Found:
             layout=Layout(bool(table.header), table.columns),
         )
         if columns.labels is not None:
-            found.parts["train"].labels = _words(table, columns.labels)
+            found.parts["train"].labels = _words(path, table, columns.labels)
             found.labelled = table.header[columns.labels]
         if not table.header:
             found = _with_unnamed_labels(found, like, words)
         return (
-            found if columns.split is None else in_parts(path, found, _words(table, columns.split))
+            found
+            if columns.split is None
+            else in_parts(path, found, _words(path, table, columns.split))
         )
 
 
@@ -113,11 +122,11 @@ def _digits(lines: list[str]) -> NDArray[np.uint8] | None:
     return bits.reshape(len(lines), width) if bits.max() <= 1 else None
 
 
-def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[np.float64] | None:
-    """None where a field is no number."""
+def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[Any] | None:
+    """As float32 where it has them all; None where a field is no number."""
     every = len(columns) == table.columns
     try:
-        return np.loadtxt(
+        values = np.loadtxt(
             table.lines,
             dtype=np.float64,
             delimiter=table.delimiter,
@@ -131,6 +140,9 @@ def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[np.float64
         if "could not convert string" in text:
             return None
         raise DataError(f"{path}: {text}; expected as many numbers in every row") from error
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    return narrow if np.array_equal(narrow, values) else values
 
 
 def _of_any_kind(path: Path, table: Table, columns: list[int]) -> NDArray[Any]:
@@ -144,8 +156,10 @@ def _of_any_kind(path: Path, table: Table, columns: list[int]) -> NDArray[Any]:
     return found
 
 
-def _words(table: Table, column: int) -> NDArray[Any]:
-    return np.array([fields(line, table.delimiter)[column] for line in table.lines])
+def _words(path: Path, table: Table, column: int) -> NDArray[Any]:
+    words = column_of(table, column)
+    check_fits(path, len(words), 4 * max(map(len, words)))  # all as wide as the longest
+    return np.array(words)
 
 
 def _with_classes(found: Found) -> Found:

@@ -92,6 +92,25 @@ def fields(line: str, delimiter: str | None) -> list[str]:
     return [field.strip() for field in next(_reader(line, delimiter))]
 
 
+def column_of(table: Table, column: int) -> list[str]:
+    """A column's fields, of rows that are all as long: from the nearer end, for the sake of time.
+
+    Example:
+        >>> column_of(Table([], ["a, 1, x", '"b, c",2,y'], ",", 3, []), 2)
+        ['x', 'y']
+    """
+    found = []
+    behind = table.columns - column
+    for line in table.lines:
+        if table.delimiter is None or '"' in line:
+            found.append(fields(line, table.delimiter)[column])
+        elif column < behind:
+            found.append(line.split(table.delimiter, column + 1)[column].strip())
+        else:
+            found.append(line.rsplit(table.delimiter, behind)[-behind].strip())
+    return found
+
+
 def _reader(line: str, delimiter: str | None, *, strict: bool = False) -> Iterator[list[str]]:
     line = line.strip() if delimiter is None else line
     return csv.reader([line], delimiter=delimiter or " ", skipinitialspace=True, strict=strict)
