@@ -238,6 +238,8 @@ def test_long_words_take_no_more_memory(tmp_path: Path) -> None:
     [
         (PIXELS, PIXELS[5:9]),  # rows of bytes, whose largest is lacking
         (PIXELS / 127.5 - 1, np.abs(PIXELS[5:9] / 127.5 - 1)),  # nothing below 0
+        (2 * DRAW.random((60, 3)) - 1, np.array([[0.0, 1.0, 1.0]] * 2)),  # 0/1 by chance
+        (PIXELS, np.array([[0, 1, 1, 0, 0, 0, 0]] * 2)),
         (DRAW.integers(0, 256, (60, 64)), DRAW.integers(0, 30, (3, 64))),  # dark ones
         (DRAW.integers(0, 65536, (60, 64)), DRAW.integers(0, 3000, (3, 64))),
     ],

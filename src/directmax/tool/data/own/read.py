@@ -109,8 +109,10 @@ def understood(
     check_fits(path, sum(view.size for view in views.values()), 0)
     rows = all(view.shape[2] == 1 for view in views.values())
     arrays = list(views.values())
-    as_other = like.range_of(path, arrays) if like is not None and table is None else None
-    numbers = as_other or range_of(path, arrays, rows=rows)
+    numbers = None
+    if like is not None and table is None:
+        numbers = like.range_of(path, arrays, rows=rows)
+    numbers = numbers or range_of(path, arrays, rows=rows)
     if all(_is_grey(view) for view in views.values()):
         views = {part: view[:, :1] for part, view in views.items()}
     images = {part: _unit(view, numbers, size) for part, view in views.items()}
@@ -146,7 +148,7 @@ def _table(path: Path, found: Found, like: Reading | None) -> Coded | None:
 
 def _reading(found: Found, table: Coded | None, numbers: Range) -> Reading:
     if table is None:
-        return Reading(numbers.low, numbers.high, layout=found.layout)
+        return Reading(numbers.low, numbers.high, numbers.binary, layout=found.layout)
     return Reading(codes=tuple(table.codes), names=tuple(found.columns), layout=found.layout)
 
 

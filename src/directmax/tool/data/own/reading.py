@@ -23,6 +23,7 @@ class Reading:
     Attributes:
         low: the number that became 0.
         high: the number that became 1.
+        binary: whether there were only these two.
         codes: of the columns of a table; none where its numbers stayed numbers.
         names: of these columns, where they have any.
         layout: of a table that is a text.
@@ -35,6 +36,7 @@ class Reading:
 
     low: float = 0.0
     high: float = 1.0
+    binary: bool = False
     codes: tuple[Code, ...] = ()
     names: tuple[str, ...] = ()
     layout: Layout | None = None
@@ -69,7 +71,8 @@ class Reading:
         names = tuple(map(str, found["names"]))
         high = found["high"]  # None, and no `low`, where they were written with codes alone
         high = 1.0 if high is None else float(high)
-        return cls(float(found.get("low", 0)), high, codes, names, layout)
+        low, binary = float(found.get("low", 0)), bool(found.get("binary"))
+        return cls(low, high, binary, codes, names, layout)
 
     def check_columns(self, path: Path, found: Found) -> None:
         """Refuse a table of other columns.
@@ -91,23 +94,29 @@ class Reading:
             )
         check_names(path, found.columns, found.places, self.names)
 
-    def range_of(self, path: Path, arrays: Sequence[NDArray[Any]]) -> Range | None:
+    def range_of(self, path: Path, arrays: Sequence[NDArray[Any]], *, rows: bool) -> Range | None:
         """Of other numbers; None where they say it themselves.
 
-        That is if they are 0/1, or fractions where the training rows have whole numbers, or lie
-        beyond bytes or −1 … 1.
+        That is if they are fractions where the training rows have whole numbers, or lie beyond
+        bytes or −1 … 1, or are 0/1 and pictures; few rows of numbers may be 0/1 by chance.
+
+        Args:
+            path: where they are from, for messages.
+            arrays: the first axis counts images, or rows.
+            rows: whether these are rows of numbers, not pictures.
 
         Raises:
             DataError: numbers beyond shades of which the largest is white.
         """
         low, high = ends(path, arrays)
-        if (self.low, self.high) == (0, 1):
+        two = is_two(path, arrays)
+        if (self.low, self.high) == (0, 1) or (two and (self.binary or not rows)):
             return None
         if self.low < 0:
-            if not (low >= -1 - ROUNDING and high <= 1 + ROUNDING) or is_two(path, arrays):
+            if low < -1 - ROUNDING or high > 1 + ROUNDING:
                 return None
             return Range(self.low, self.high, f"{low:.3g} … {high:.3g} as 0 … 1, −1 being 0")
-        if is_unit(path, arrays):
+        if not two and is_unit(path, arrays):
             return None
         within = low >= -ROUNDING * self.high and high <= self.high * (1 + ROUNDING)
         if self.high in (255, 65535) and (not within or (self.high == 65535 and high <= 255)):
