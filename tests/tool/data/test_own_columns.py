@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import torch
 import directmax
 from command_line import refuse, succeed
 from directmax.tool.data import DataError, ImageData
+from directmax.tool.data.own.coded import Code
 from directmax.tool.data.own.read import read_path
+from directmax.tool.data.own.reading import Reading
 from directmax.tool.run.finished import evaluate_run
 
 DRAW = np.random.default_rng(0)
@@ -20,6 +23,8 @@ AGES = DRAW.integers(18, 90, 60).tolist()
 PAY = DRAW.lognormal(8, 1, 60).round(2).tolist()
 TOWNS = ["Ulm", "Bern", "Linz"] * 20
 SMOKES = ["yes", "no"] * 30
+PIXELS = DRAW.integers(0, 256, (60, 7))
+PIXELS[0] = 255
 
 
 def write(path: Path, header: Sequence[str], *columns: Sequence[object]) -> None:
@@ -168,6 +173,93 @@ def test_other_files_are_read_like_the_training_file(
         write(tmp_path / "b.csv", names, *columns)
         assert place in refuse("encode", run, tmp_path / "b.csv", "--output", tmp_path / "x.npz")
         assert not (tmp_path / "x.npz").exists()
+
+
+def test_the_same_bits_in_every_form(tmp_path: Path) -> None:
+    """At a cut, too, whatever the type of the numbers is."""
+    tenths = np.stack([DRAW.integers(0, 70, 60) / 10, np.arange(60.0)], 1)
+    tenths[::2] = tenths[1::2]
+    files = [tmp_path / name for name in ("a.csv", "b.npy", "c.npy", "d.csv")]
+    write(files[0], ["a", "b"], *tenths.T.tolist())
+    np.save(files[1], tenths)
+    np.save(files[2], tenths.astype(np.float32))
+    write(files[3], [], *tenths.T.tolist(), TOWNS)
+    for one in files:
+        found = read_path(one)
+        for other in files[1:3] if one == files[3] else files[:3]:
+            rows = read_path(other, like=found.reading).images["train"]
+            assert (rows == found.images["train"]).all(), (one, other)
+    days = [20240101 + i % 5 for i in range(60)]  # float32 has every second number there
+    assert table(tmp_path / "a.csv", ["day"], days).shape == (1, 4)
+    far = read_path(tmp_path / "b.npy", like=Reading(codes=(Code(cuts=(1e300,)), Code(cuts=(3,)))))
+    np.save(tmp_path / "b.npy", tenths.astype(np.float32))
+    again = read_path(tmp_path / "b.npy", like=far.reading)
+    assert (again.images["train"] == far.images["train"]).all()
+
+
+def test_what_other_files_hold(tmp_path: Path) -> None:
+    """Of words that look like numbers, of what is not known, of columns that are left out."""
+    kinds = ["01", "1234567", "X"] * 20
+    names = [f"n{age} {i}" for i, age in enumerate(AGES)]
+    ages = ["?", *AGES[1:]]
+    write(tmp_path / "a.csv", ["kind", "age", "name"], kinds, ages, names)
+    found = read_path(tmp_path / "a.csv")
+    write(tmp_path / "b.csv", ["kind", "age", "name"], ["01", "1234567"], ["nan", AGES[1]], [7, 8])
+    other = read_path(tmp_path / "b.csv", like=found.reading).images["train"]
+    assert (other == found.images["train"][:2]).all()
+    np.save(tmp_path / "b.npy", np.array([[1234567, np.nan, 0], [1234567, AGES[1], 0]]))
+    other = read_path(tmp_path / "b.npy", like=found.reading).images["train"]
+    assert (other[1] == found.images["train"][1]).all()
+    assert (other[0, 3:] == found.images["train"][0, 3:]).all()
+    write(tmp_path / "b.csv", ["kind", "age", "name"], ["01"] * 3, [9, "x", "x"], [1, "u", 2])
+    with pytest.raises(DataError, match=r"row 2, column 2 \(age\) holds what the training rows"):
+        read_path(tmp_path / "b.csv", like=found.reading)
+    write(tmp_path / "b.csv", ["a", "age"], [1, 2], [9, "x"])
+    with pytest.raises(DataError, match=r"row 2, column 2 \(age\) holds 'x'; expected a number"):
+        read_path(tmp_path / "b.csv", like=Reading(low=0, high=255))
+    write(tmp_path / "b.csv", ["kind", "age", "town", "name"], ["01"], [9], ["Ulm"], ["u"])
+    with pytest.raises(DataError, match=r"4 columns, and the training rows 3 \(town in one alone"):
+        read_path(tmp_path / "b.csv", like=found.reading)
+
+
+def test_long_words_take_no_more_memory(tmp_path: Path) -> None:
+    words = ["x" * 20_000, *["short", "no"] * 199, "no"] * 2
+    write(tmp_path / "a.csv", ["text", "age"], words, range(800))
+    tracemalloc.start()
+    try:
+        assert read_path(tmp_path / "a.csv").images["train"].shape == (800, 7)
+        assert tracemalloc.get_traced_memory()[1] < 10e6  # 64 MB, as wide as the longest
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("rows", "few"),
+    [
+        (PIXELS, PIXELS[5:9]),  # rows of bytes, whose largest is lacking
+        (PIXELS / 127.5 - 1, np.abs(PIXELS[5:9] / 127.5 - 1)),  # nothing below 0
+        (2 * DRAW.random((60, 3)) - 1, np.array([[0.0, 1.0, 1.0]] * 2)),  # 0/1 by chance
+        (PIXELS, np.array([[0, 1, 1, 0, 0, 0, 0]] * 2)),
+        (DRAW.integers(0, 256, (60, 64)), DRAW.integers(0, 30, (3, 64))),  # dark ones
+        (DRAW.integers(0, 65536, (60, 64)), DRAW.integers(0, 3000, (3, 64))),
+    ],
+)
+def test_few_rows_do_not_change_the_range(
+    rows: np.ndarray, few: np.ndarray, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "a.npy", np.concatenate([rows, few]))
+    np.save(tmp_path / "b.npy", few)
+    whole = read_path(tmp_path / "a.npy")
+    found = read_path(tmp_path / "b.npy", like=whole.reading)
+    assert np.allclose(found.images["train"], whole.images["train"][len(rows) :])
+
+
+def test_numbers_of_two_values_are_not_cut_for_a_run_of_bits(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", DRAW.integers(0, 2, (60, 5)))
+    reading = ImageData.from_path(tmp_path / "a.npy").reading
+    np.save(tmp_path / "b.npy", DRAW.integers(1, 3, (60, 5)))
+    with pytest.raises(DataError, match="from 1 to 2; expected 0/1"):
+        read_path(tmp_path / "b.npy", like=reading)
 
 
 def test_other_files_have_the_range_of_the_training_file(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_words_for_classes_of_a_table(tmp_path: Path) -> None:
     rows[:, 0] = ""
     (tmp_path / "b.csv").write_text(lines(rows, ",", header))
     understood = ImageData.from_path(tmp_path / "b.csv").understood
-    assert f"; labels left out, as {COUNT} images have none;" in understood
+    assert f"; labels (column Class) left out, as {COUNT} images have none;" in understood
 
 
 ROWS = [",".join(map(str, range(i, i + 9))) for i in range(1, 13)]
@@ -210,7 +210,7 @@ ODD_TABLES = {
     "labels twice": (["label,y," + NAMED, *("1,2," + row for row in ROWS)], "column y left out"),
     "a label lacks": (
         ["label," + NAMED, "," + ROWS[0], *("1," + row for row in ROWS[1:])],
-        "labels left out, as 1 image has none",
+        "labels (column label) left out, as 1 image has none",
     ),
     "of Excel": (["sep=;", *(row.replace(",", ";") for row in ROWS)], "12 rows of 36"),
     "bars": ([row.replace(",", "|") for row in ROWS], "12 rows of 36"),

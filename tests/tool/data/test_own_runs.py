@@ -61,6 +61,9 @@ def test_no_labels_for_a_run_with_labels(bits: Path, tmp_path: Path) -> None:
     labelled = ("--model", "mixed", "--labels", "6")
     message = refuse("train", "--data", bits, *run, *TINY, *labelled)
     assert "--labels needs images with labels" in message
+    np.savez(tmp_path / "one.npz", x=BITS.reshape(40, -1)[:, :7], y=np.ones(40, int))
+    message = refuse("train", "--data", tmp_path / "one.npz", *run, *TINY, *labelled)
+    assert "--labels needs two classes or more, and one has one: leave --labels out" in message
     assert not (tmp_path / "run").exists()
 
 

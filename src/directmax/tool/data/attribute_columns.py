@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from directmax.tool.data.celeba_lists import UNKNOWN, AttributeTable
 from directmax.tool.data.errors import DataError
-from directmax.tool.data.own.coded import MISSING, is_number
+from directmax.tool.data.own.coded import is_missing, is_number
 
 MOST_SHOWN = 12
 """Words of a column that a message lists."""
@@ -36,7 +36,7 @@ def attribute_of(table: AttributeTable, name: str) -> NDArray[np.int8]:
         shown = ", ".join(table.names[:MOST_SHOWN])
         raise ValueError(f"attribute {name} is of a column {column}, and there are {shown}")
     words = table.fields(column)
-    known = np.array([word.lower() not in MISSING for word in words])
+    known = np.array([not is_missing(word) for word in words])
     low, dots, high = value.partition("..")
     if dots and all(not end or is_number(end) for end in (low, high)) and (low or high):
         on = _between(table, column, words, known, low, high)

@@ -57,7 +57,7 @@ class ImageData:
         label_names: a name per class; empty when the source does not name them.
         understood: one line on what a path or a dataset holds, for people.
         path: where it was read from, absolute; empty for arrays and data sets by name.
-        reading: how the numbers of a file became [0, 1], where others would not say it themselves.
+        reading: how the numbers of a path or a dataset became [0, 1], for other files.
         number_names: what the numbers of a row are called in a table; empty for pictures.
 
     Example:

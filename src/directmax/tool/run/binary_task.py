@@ -320,6 +320,10 @@ def check_size(config: ResolvedConfig, data: ImageData) -> None:
         raise ValueError(
             f"--labels needs images with labels, and {data.name} has none: leave --labels out"
         )
+    if config.labels and data.num_classes == 1:
+        raise ValueError(
+            f"--labels needs two classes or more, and {data.name} has one: leave --labels out"
+        )
     if config.groups and len(data.train) < (least := fewest_grouped(config)):
         raise ValueError(
             f"--groups needs at least {least} training images, and {data.name} has "

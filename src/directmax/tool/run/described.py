@@ -30,7 +30,7 @@ class Described:
         num_classes: of the labels; 0 where there are none.
         label_names: a name per class; may be empty.
         attribute_names: of the attributes model; else empty.
-        reading: how the numbers of a file became [0, 1], where others would not say it themselves.
+        reading: how the numbers of a path or a dataset became [0, 1], for other files.
 
     Example:
         >>> from directmax.tool.data import load_images

@@ -36,23 +36,24 @@ def classes_of(found: Found) -> Classes:
     """
     given = {part: each.labels for part, each in found.parts.items()}
     lacking = [part for part, values in given.items() if values is None]
+    left = f"labels{f' (column {found.labelled})' * bool(found.labelled)} left out"
     if len(lacking) == len(given):
         return Classes(None, (), "no labels")
     if lacking:
-        return Classes(None, (), f"labels left out, as {' and '.join(lacking)} images have none")
+        return Classes(None, (), f"{left}, as {' and '.join(lacking)} images have none")
     without = sum(_missing(each) for each in given.values() if each is not None)
     if without:
         have = "image has" if without == 1 else "images have"
-        return Classes(None, (), f"labels left out, as {without:,} {have} none")
+        return Classes(None, (), f"{left}, as {without:,} {have} none")
     values = np.concatenate([_plain(each) for each in given.values() if each is not None])
     if values.dtype.kind == "f":
         if not (np.isfinite(values).all() and (values == np.round(values)).all()):
-            return Classes(None, (), "labels left out, as they are no whole numbers")
+            return Classes(None, (), f"{left}, as they are no whole numbers")
         if abs(values).max() < 2**63:  # others keep their values as names
             values = values.astype(np.int64)
     kinds, numbers = np.unique(values, return_inverse=True)
     if len(kinds) > max(2, len(values) // 2):
-        return Classes(None, (), f"labels left out, as {len(kinds):,} of them differ")
+        return Classes(None, (), f"{left}, as {len(kinds):,} of them differ")
     names = tuple(str(kind) for kind in kinds.tolist())
     if kinds.dtype.kind in "iu" and kinds.min() >= 0 and kinds.max() < len(found.class_names):
         names, numbers = found.class_names, values  # the file names its classes from 0

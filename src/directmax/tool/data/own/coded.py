@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.own.axes import pictures
 from directmax.tool.data.own.columns import left_out
+from directmax.tool.data.own.files import check_fits
 from directmax.tool.data.own.found import Found
 from directmax.tool.data.own.numbers import has_range
 
@@ -20,21 +22,31 @@ LEVELS = 5
 """Into so many equally frequent ones a column of numbers is divided: fifths."""
 MOST_WORDS = 64
 """Different words of a column; one with more, or with hardly ever the same, has names or text."""
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", "inf", "-inf", "infinity"))
-"""Words in place of a number, in small letters."""
+MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "inf", "infinity"))
+"""Words in place of a number, in small letters, without signs."""
 
 
 def is_number(word: str) -> bool:
     """Whether a field holds a finite number, and no word.
 
     Example:
-        >>> is_number("1e3"), is_number("nan"), is_number("")
-        (True, False, False)
+        >>> is_number("1e3"), is_number("nan"), is_number(""), is_number("1_2")
+        (True, False, False, False)
     """
     try:
-        return bool(np.isfinite(float(word)))
+        return math.isfinite(float(word)) and "_" not in word
     except ValueError:
         return False
+
+
+def is_missing(word: str) -> bool:
+    """Whether a field says that a number is not known, or not finite.
+
+    Example:
+        >>> is_missing(""), is_missing("-"), is_missing("NA"), is_missing("+inf"), is_missing("x")
+        (True, True, True, True, False)
+    """
+    return word.lower().lstrip("+-") in MISSING
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,13 @@ class Code:
     @property
     def kept(self) -> bool:
         """Whether it is any number."""
-        return bool(self.words or self.cuts)
+        return self.count > 0
+
+    @property
+    def count(self) -> int:
+        """How many numbers."""
+        words = len(self.words) if len(self.words) != 2 else 1
+        return words + len(self.cuts) + self.unknown
 
 
 @dataclass(eq=False)
@@ -69,12 +87,12 @@ class Coded:
     Attributes:
         rows: by part, `(N, d)`, uint8.
         codes: of the columns.
-        names: of the columns; none where they have none.
+        names: of the columns, or their numbers.
     """
 
     rows: dict[str, NDArray[np.uint8]]
     codes: list[Code]
-    names: Sequence[str]
+    names: list[str]
 
     @property
     def text(self) -> str:
@@ -89,9 +107,8 @@ class Coded:
     def number_names(self) -> tuple[str, ...]:
         """What each number says."""
         found: list[str] = []
-        for number, code in enumerate(self.codes, 1):
-            name = self.names[number - 1].strip() if self.names else ""
-            name = name or f"column {number}"
+        for name, code in zip(self.names, self.codes, strict=True):
+            name = f"column {name}" if name.isdecimal() else name
             found += [f"{name} = {word or 'nothing'}" for word in code.shown_words]
             found += [f"{name} ≥ {cut:g}" for cut in code.cuts]
             found += [f"{name} unknown"] * code.unknown
@@ -101,7 +118,7 @@ class Coded:
     def notes(self) -> list[str]:
         """Columns that are left out."""
         left = [i for i, code in enumerate(self.codes) if not code.kept]
-        return left_out(self.names or [""] * len(self.codes), left)
+        return left_out(self.names, left)
 
 
 def as_bits(path: Path, found: Found, codes: Sequence[Code] | None = None) -> Coded | None:
@@ -128,19 +145,14 @@ def as_bits(path: Path, found: Found, codes: Sequence[Code] | None = None) -> Co
     kinds = {array.dtype.kind for array in parts.values()}
     if kinds <= set("biuf"):
         rows = pictures(path, parts["train"]).shape[2] == 1
-        if has_range(path, list(parts.values()), rows=rows) and codes is None:
+        if codes is None and has_range(path, list(parts.values()), rows=rows):
             return None
     elif kinds != {"O"}:
         return None
-    return coded(path, parts, found.columns, codes)
+    return coded(path, found, codes)
 
 
-def coded(
-    path: Path,
-    parts: Mapping[str, NDArray[Any]],
-    names: Sequence[str],
-    codes: Sequence[Code] | None = None,
-) -> Coded:
+def coded(path: Path, found: Found, codes: Sequence[Code] | None = None) -> Coded:
     """Rows of columns of any kind as rows of 0/1.
 
     A column of words has a number for each word, one where there are two. A column of numbers is
@@ -151,8 +163,7 @@ def coded(
 
     Args:
         path: where they are from, for messages.
-        parts: `(N, columns)`, finite numbers, or words as objects; "train" among them.
-        names: of the columns; none where they have none.
+        found: parts of images `(N, columns)`, finite numbers, or words as objects.
         codes: of other rows that these are to be read like.
 
     Raises:
@@ -160,33 +171,59 @@ def coded(
             of pictures, no column that is left, or what other rows lack.
 
     Example:
+        >>> from directmax.tool.data.own.found import Part
         >>> table = np.array([["red", "1.5"], ["blue", "20"], ["red", "900"]], dtype=object)
-        >>> coded(Path("a.csv"), {"train": table}, []).rows["train"].tolist()
+        >>> coded(Path("a.csv"), Found({"train": Part(table)})).rows["train"].tolist()
         [[1, 0, 0], [0, 1, 0], [1, 1, 1]]
     """
-    where = _Where(path, {part: len(array) for part, array in parts.items()}, names)
-    ends = np.cumsum(list(where.lengths.values()))[:-1]
-    training = np.repeat([part == "train" for part in parts], list(where.lengths.values()))
-    rows = np.concatenate(list(parts.values()))
+    where = _Where(path, found)
+    lengths = [len(each.images) for each in found.parts.values()]
+    training = np.repeat([part == "train" for part in found.parts], lengths)
+    rows = np.concatenate([each.images for each in found.parts.values()])
     columns: list[NDArray[Any] | _Words] = []
     for number, column in enumerate(rows.T):
-        words = codes is not None and codes[number].words
-        kind = column.dtype == object or words
-        columns.append(_column(where, column, number, words=bool(words)) if kind else column)
+        code = None if codes is None else codes[number]
+        if code is not None and not code.kept:
+            column = np.zeros(len(rows))  # whatever it holds
+        columns.append(_column(where, column, number, words=code is not None and bool(code.words)))
     if codes is None:
         _check_known(where, columns)
         codes = [_code(each, training) for each in columns]
-    if not any(code.kept for code in codes):
+    count = sum(code.count for code in codes)
+    if not count:
         raise DataError(
             f"{path} has no column of several numbers, or of 2 to {MOST_WORDS} words; expected some"
         )
-    bits = []
+    check_fits(path, len(rows) * count, 1)
+    bits = np.empty((len(rows), count), np.uint8)
+    first = 0
     for number, (code, each) in enumerate(zip(codes, columns, strict=True)):
         if code.kept:
             _check_like(where, code, each, number)
-            bits += _bits(code, each)
-    split = np.split(np.stack(bits, 1).astype(np.uint8), ends)
-    return Coded(dict(zip(parts, split, strict=True)), list(codes), names)
+            for place, column in enumerate(_bits(code, each), first):
+                bits[:, place] = column
+            first += code.count
+    split = np.split(bits, np.cumsum(lengths)[:-1])
+    names = [where.name(number) for number in range(len(codes))]
+    return Coded(dict(zip(found.parts, split, strict=True)), list(codes), names)
+
+
+def check_numbers(path: Path, found: Found) -> None:
+    """Refuse fields that hold no number, in a table that is to have no others.
+
+    Raises:
+        DataError: one does, or is empty.
+    """
+    before = 0
+    for part in found.parts.values():
+        if part.images.dtype == object:
+            for row, column in np.ndindex(part.images.shape):
+                if not is_number(word := str(part.images[row, column])):
+                    raise DataError(
+                        f"{_Where(path, found)(before + row, column)} holds {word[:40]!r}; "
+                        "expected a number, as in the training rows"
+                    )
+        before += len(part.images)
 
 
 @dataclass(eq=False)
@@ -204,17 +241,18 @@ def _column(
 
     A word that comes once among numbers is a fault, as are words among many numbers.
     """
-    if column.dtype != object:
-        column = np.array([f"{each:g}" for each in column.tolist()], dtype=object)
+    if column.dtype != object and not words:
+        finite = np.isfinite(column)
+        return column if finite.all() else np.where(finite, column, np.nan)
+    if column.dtype != object:  # as one would write them
+        column = np.array([str(each).removesuffix(".0") for each in column.tolist()], dtype=object)
     places: dict[str, int] = {}
     rows = np.array([places.setdefault(each, len(places)) for each in column.tolist()])
     kinds = list(places)
     if words:
         return _Words(kinds, rows)
     numbers = np.array([float(kind) if is_number(kind) else np.nan for kind in kinds])
-    others = [
-        i for i, kind in enumerate(kinds) if np.isnan(numbers[i]) and kind.lower() not in MISSING
-    ]
+    others = [i for i, kind in enumerate(kinds) if np.isnan(numbers[i]) and not is_missing(kind)]
     if not others:
         return numbers[rows]
     times = np.bincount(rows)
@@ -234,24 +272,32 @@ class _Where:
 
     Attributes:
         path: of the file or folder.
-        lengths: rows of every part.
-        names: of the columns; none where they have none.
+        found: what it holds.
     """
 
     path: Path
-    lengths: Mapping[str, int]
-    names: Sequence[str]
+    found: Found
+
+    def name(self, column: int) -> str:
+        """Of a column, or its number in the file."""
+        names, places = self.found.columns, self.found.places
+        name = names[column].strip() if names else ""
+        return name or str((places[column] if places else column) + 1)
 
     def __call__(self, row: int, column: int) -> str:
-        """A field, from 0, by the row of its part."""
-        parts = iter(self.lengths.items())
-        part, length = next(parts)
-        while row >= length:
-            row -= length
-            part, length = next(parts)
-        name = f" ({self.names[column][:40]})" if self.names and self.names[column].strip() else ""
-        of = f"{part} " if len(self.lengths) > 1 else ""
-        return f"{self.path}: {of}row {row + 1}, column {column + 1}{name}"
+        """A field, from 0, by the row of its file, or of its part."""
+        parts = iter(self.found.parts.items())
+        part, each = next(parts)
+        while row >= len(each.images):
+            row -= len(each.images)
+            part, each = next(parts)
+        of = f"{part} " if len(self.found.parts) > 1 and each.rows is None else ""
+        row = row if each.rows is None else int(each.rows[row])
+        places = self.found.places
+        number = str((places[column] if places else column) + 1)
+        name = self.name(column)
+        shown = "" if name == number else f" ({name[:40]})"
+        return f"{self.path}: {of}row {row + 1}, column {number}{shown}"
 
 
 def _check_known(where: _Where, columns: Sequence[NDArray[Any] | _Words]) -> None:
@@ -270,7 +316,8 @@ def _check_known(where: _Where, columns: Sequence[NDArray[Any] | _Words]) -> Non
 def _check_like(where: _Where, code: Code, column: NDArray[Any] | _Words, number: int) -> None:
     """What the rows of a code did not have cannot be said by it."""
     if isinstance(column, _Words) and not code.words:
-        strange, what = 0, "numbers"
+        unknown = [not is_number(kind) and not is_missing(kind) for kind in column.kinds]
+        strange, what = int(np.flatnonzero(np.array(unknown)[column.numbers])[0]), "a number"
     elif isinstance(column, _Words):
         unknown = [kind not in code.words for kind in column.kinds]
         if not any(unknown):
@@ -297,13 +344,15 @@ def _code(column: NDArray[Any] | _Words, training: NDArray[np.bool_]) -> Code:
         cuts = np.quantile(known, np.arange(1, LEVELS) / LEVELS, method="higher")
         # Where most are the least number, such as 0, the others stay apart from it.
         kinds = np.unique([kinds[0], *np.maximum(cuts, kinds[1])])
-    cuts = tuple(kinds[1:].tolist())
+    # As one would write them: of float32 0.2, not 0.20000000298, which 0.2 of float64 is below.
+    cuts = tuple(float(str(kind)) for kind in kinds[1:])
     return Code(cuts=cuts, unknown=bool(cuts and unknown.any()))
 
 
 def _bits(code: Code, column: NDArray[Any] | _Words) -> list[NDArray[np.bool_]]:
     if isinstance(column, _Words):
-        words = np.array(column.kinds)[column.numbers]
-        return [words == word for word in code.shown_words]
-    found = [column >= cut for cut in code.cuts]  # False where it is not known
+        places = {kind: place for place, kind in enumerate(column.kinds)}
+        return [column.numbers == places.get(word, -1) for word in code.shown_words]
+    with np.errstate(over="ignore"):  # a cut that the column's type has not is infinite
+        found = [column >= cut for cut in code.cuts]  # False where it is not known
     return [*found, np.isnan(column)] if code.unknown else found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +71,36 @@ def left_out(names: Sequence[str], columns: Sequence[int]) -> list[str]:
     return [f"column{'s' if len(columns) > 1 else ''} {', '.join(words)}{more} left out"]
 
 
-def in_parts(
-    path: Path, whole: Part, words: NDArray[Any], notes: list[str], names: tuple[str, ...]
-) -> Found:
-    """Rows by a column that names the part."""
+def check_names(
+    path: Path, names: Sequence[str], places: Sequence[int], own: Sequence[str]
+) -> None:
+    """Refuse a table whose columns have other names than those of the training rows.
+
+    Args:
+        path: where they are from, for messages.
+        names: of its columns; none where they have none.
+        places: of these among all of the table, from 0; none where they are all.
+        own: those of the training rows.
+
+    Raises:
+        DataError: one is another.
+    """
+    for number, (name, other) in enumerate(zip(names, own, strict=False)):
+        if name.strip() != other.strip():
+            place = places[number] if places else number
+            raise DataError(
+                f"{path} has {name[:40]!r} as column {place + 1}, and the training rows "
+                f"{other[:40]!r}; expected the same columns in the same order"
+            )
+
+
+def in_parts(path: Path, found: Found, words: NDArray[Any]) -> Found:
+    """The rows of a table by a column that names the part.
+
+    Raises:
+        DataError: other words, or no training rows.
+    """
+    whole = found.parts["train"]
     parts = np.array([SPLITS.get(str(word).strip().lower(), "") for word in words.tolist()])
     unknown = Counter(str(words[i]) for i in np.flatnonzero(parts == ""))
     if unknown:
@@ -82,15 +108,15 @@ def in_parts(
             f"{path} has {next(iter(unknown))!r} in its column of parts; expected train, valid or "
             "test"
         )
-    found = {}
+    divided = {}
     for part in dict.fromkeys(SPLITS.values()):
         rows = np.flatnonzero(parts == part)
         if len(rows):
             labels = None if whole.labels is None else whole.labels[rows]
-            found[part] = Part(whole.images[rows], labels, part)
-    if "train" not in found:
+            divided[part] = Part(whole.images[rows], labels, part, rows)
+    if "train" not in divided:
         raise DataError(
-            f"{path} has no training rows, only {' and '.join(found)}; expected train in its "
+            f"{path} has no training rows, only {' and '.join(divided)}; expected train in its "
             "column of parts"
         )
-    return Found(found, notes=notes, columns=names)
+    return replace(found, parts=divided)

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from directmax.tool.data.errors import DataError, reason
 from directmax.tool.data.own.arrays import understand
 from directmax.tool.data.own.files import head, reading
-from directmax.tool.data.own.found import Found
+from directmax.tool.data.own.found import Found, Layout
 from directmax.tool.data.own.idx_files import is_idx, read_idx_array
 from directmax.tool.data.own.image_folder import SUFFIXES, read_images
 from directmax.tool.data.own.matlab import read_mat
 from directmax.tool.data.own.numpy_files import read_npy, read_npz
 from directmax.tool.data.own.parquet import read_parquet
-from directmax.tool.data.own.tables import read_table
+from directmax.tool.data.own.reading import Reading
+from directmax.tool.data.own.tables import read_table, read_tables
 from directmax.tool.data.own.words import split_of
 
 TABLES = frozenset(
@@ -44,8 +45,13 @@ WOULD_BE_READ = (
 )
 
 
-def read_file(path: Path, size: int | None = None) -> Found:
+def read_file(path: Path, size: int | None = None, like: Reading | None = None) -> Found:
     """One file of any form.
+
+    Args:
+        path: of it.
+        size: height and width to which images are resized.
+        like: how another was read, of whose kind this one is.
 
     Raises:
         DataError: it is damaged, or of no known form.
@@ -56,7 +62,7 @@ def read_file(path: Path, size: int | None = None) -> Found:
     if form in ("Parquet files", "Arrow files"):
         return read_parquet(path, [path], size)
     if form == "tables":
-        return read_table(path)
+        return read_table(path, _layout(like), words=_has_words(like))
     if form is None:
         packed = path.suffix.lower() in (".zip", ".tar", ".tgz", ".7z", ".rar", ".h5", ".hdf5")
         todo = "unpack it, or save it as .npz" if packed else WOULD_BE_READ
@@ -75,8 +81,13 @@ def form_of(path: Path) -> str | None:
         return "IDX files" if is_idx(head(path)) else None
 
 
-def read_folder(root: Path, size: int | None = None) -> Found:
+def read_folder(root: Path, size: int | None = None, like: Reading | None = None) -> Found:
     """All files of a folder, and of those in it, that belong to one data set.
+
+    Args:
+        root: the folder.
+        size: as of `read_file`.
+        like: as of `read_file`.
 
     Raises:
         DataError: it holds nothing that is known, or several forms at once.
@@ -103,7 +114,7 @@ def read_folder(root: Path, size: int | None = None) -> Found:
     if form in ("Parquet files", "Arrow files"):
         return read_parquet(root, files, size)
     if form == "tables":
-        return _tables(root, files)
+        return _tables(root, files, like)
     arrays: dict[str, NDArray[Any]] = {}
     for path in files:
         inside = path.relative_to(root).with_suffix("").as_posix()
@@ -133,11 +144,11 @@ def _arrays(path: Path, form: str, inside: str) -> dict[str, NDArray[Any]]:
     return {f"{inside}/{key}" if inside else key: array for key, array in found.items()}
 
 
-def _tables(root: Path, files: list[Path]) -> Found:
+def _tables(root: Path, files: list[Path], like: Reading | None) -> Found:
     """A table, or one for each part by their names."""
     if len(files) == 1:
-        return read_table(files[0])
-    tables: dict[str, tuple[Path, Found]] = {}
+        return read_table(files[0], _layout(like), words=_has_words(like))
+    tables: dict[str, Path] = {}
     for path in files:
         part = split_of(path.relative_to(root).as_posix())
         if part is None or part in tables:
@@ -146,15 +157,19 @@ def _tables(root: Path, files: list[Path]) -> Found:
                 f"{root} holds {len(files):,} tables ({names}); expected names with train, valid "
                 "and test: give the path of one of them"
             )
-        tables[part] = (path, read_table(path))
+        tables[part] = path
     if "train" not in tables:
         raise DataError(f"{root} has tables of {' and '.join(tables)}; expected one of train")
-    arrays = [found.parts["train"].images for _, found in tables.values()]
-    if len({array.dtype == object for array in arrays}) > 1:  # a column of words has numbers alone
-        tables = {part: (path, read_table(path, words=True)) for part, (path, _) in tables.items()}
-    parts = {part: found.parts["train"] for part, (_, found) in tables.items()}
-    notes = [note for _, found in tables.values() for note in found.notes]
-    return Found(parts, notes=list(dict.fromkeys(notes)), columns=tables["train"][1].columns)
+    return read_tables(tables, _layout(like), words=_has_words(like))
+
+
+def _layout(like: Reading | None) -> Layout | None:
+    return None if like is None else like.layout
+
+
+def _has_words(like: Reading | None) -> bool:
+    """Whether a column that is numbers alone may be one of words, such as 01."""
+    return like is not None and any(code.words for code in like.codes)
 
 
 def files_below(root: Path) -> Iterator[Path]:

@@ -5,10 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 PARTS = ("train", "validation", "test")
 """As the splits of `ImageData`."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a table is written, so that others are read like it.
+
+    Attributes:
+        header: whether its first line names the columns.
+        columns: how many, with that of labels.
+        labels: the one without a name that was taken for them, from 0, if any was.
+    """
+
+    header: bool
+    columns: int
+    labels: int | None = None
 
 
 @dataclass(eq=False)
@@ -20,11 +36,13 @@ class Part:
             table with columns of words `(N, columns)`, all as words, objects.
         labels: `(N,)`, numbers or words.
         name: what the file calls it.
+        rows: numbers of them in the file, from 0, where that has other parts, too.
     """
 
     images: NDArray[Any]
     labels: NDArray[Any] | None = None
     name: str = ""
+    rows: NDArray[np.int64] | None = None
 
 
 @dataclass(eq=False)
@@ -36,9 +54,15 @@ class Found:
         notes: what was left out or taken otherwise than it is written, for people.
         class_names: of labels that are numbers from 0, where the file names them.
         columns: names of those of a table, where it has them.
+        places: of these columns among all of the table, from 0; empty where they are all.
+        layout: of a table that is a text.
+        labelled: the name of the column of labels.
     """
 
     parts: dict[str, Part]
     notes: list[str] = field(default_factory=list)
     class_names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    places: tuple[int, ...] = ()
+    layout: Layout | None = None
+    labelled: str = ""

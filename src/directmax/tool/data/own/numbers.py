@@ -29,14 +29,12 @@ class Range:
         high: the value that becomes 1.
         text: for people.
         binary: whether only these two occur.
-        own: whether `high` is the largest number that there is, and other files may have others.
     """
 
     low: float
     high: float
     text: str
     binary: bool = False
-    own: bool = False
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """As float32 in [0, 1], a new array."""
@@ -46,6 +44,21 @@ class Range:
         if self.high - self.low != 1:
             unit /= np.float32(self.high - self.low)
         return np.clip(unit, 0, 1, out=unit)
+
+
+def ends(path: Path, arrays: Sequence[NDArray[Any]]) -> tuple[float, float]:
+    """The least and the largest number.
+
+    Raises:
+        DataError: numbers that are not finite, or none at all.
+    """
+    if not {array.dtype.kind for array in arrays} <= set("biuf"):
+        raise DataError(f"{path} holds images of type {arrays[0].dtype}; expected numbers")
+    blocks = [block for array in arrays for block in _blocks(array)]
+    lows, highs = ([float(end(block)) for block in blocks] for end in (np.min, np.max))
+    if not np.isfinite([*lows, *highs]).all():
+        raise DataError(f"{path} holds NaN or infinite numbers; replace or leave out these images")
+    return min(lows), max(highs)
 
 
 def range_of(path: Path, arrays: Sequence[NDArray[Any]], *, rows: bool = False) -> Range:
@@ -60,7 +73,7 @@ def range_of(path: Path, arrays: Sequence[NDArray[Any]], *, rows: bool = False) 
     Raises:
         DataError: numbers that are not finite, or of no usual range.
     """
-    low, high = _ends(path, arrays)
+    low, high = ends(path, arrays)
     _check_alike(path, arrays, high)
     found = _of_two(arrays, low, high) or _unit(arrays, low, high)
     if found is None and rows:
@@ -91,12 +104,21 @@ def has_range(path: Path, arrays: Sequence[NDArray[Any]], *, rows: bool) -> bool
         >>> has_range(Path("a.csv"), [table], rows=True)
         False
     """
-    _ends(path, arrays)
+    ends(path, arrays)
     try:
         range_of(path, arrays, rows=rows)
     except DataError:
         return False
     return True
+
+
+def is_two(path: Path, arrays: Sequence[NDArray[Any]]) -> bool:
+    """Whether numbers are 0/1, or two that are taken for them.
+
+    Raises:
+        DataError: numbers that are not finite.
+    """
+    return _of_two(arrays, *ends(path, arrays)) is not None
 
 
 def is_unit(path: Path, arrays: Sequence[NDArray[Any]]) -> bool:
@@ -109,18 +131,7 @@ def is_unit(path: Path, arrays: Sequence[NDArray[Any]]) -> bool:
         >>> is_unit(Path("a.npy"), [np.array([[0.5, 1]])]), is_unit(Path("a.npy"), [np.array([7])])
         (True, False)
     """
-    low, high = _ends(path, arrays)
-    return bool(_of_two(arrays, low, high) or _unit(arrays, low, high))
-
-
-def _ends(path: Path, arrays: Sequence[NDArray[Any]]) -> tuple[float, float]:
-    if not {array.dtype.kind for array in arrays} <= set("biuf"):
-        raise DataError(f"{path} holds images of type {arrays[0].dtype}; expected numbers")
-    blocks = [block for array in arrays for block in _blocks(array)]
-    lows, highs = ([float(end(block)) for block in blocks] for end in (np.min, np.max))
-    if not np.isfinite([*lows, *highs]).all():
-        raise DataError(f"{path} holds NaN or infinite numbers; replace or leave out these images")
-    return min(lows), max(highs)
+    return is_two(path, arrays) or _unit(arrays, *ends(path, arrays)) is not None
 
 
 def _of_two(arrays: Sequence[NDArray[Any]], low: float, high: float) -> Range | None:
@@ -146,7 +157,7 @@ def _unit(arrays: Sequence[NDArray[Any]], low: float, high: float) -> Range | No
 def _of_shades(arrays: Sequence[NDArray[Any]], low: float, high: float) -> Range | None:
     whole = _whole(arrays)
     if low >= 0 and whole and high <= MOST_LEVELS:
-        return Range(0, high, f"0 … {high:g} as 0 … 1", own=True)
+        return Range(0, high, f"0 … {high:g} as 0 … 1")
     wide = any(array.dtype.kind == "u" and array.dtype.itemsize == 2 for array in arrays)
     if low >= -255 * ROUNDING and (whole or high > MOST_LEVELS) and high <= 255 * (1 + ROUNDING):
         full = "" if (low, high) == (0, 255) else ", 255 being 1"

@@ -40,7 +40,7 @@ class Understood:
         text: what images these are, their numbers and labels, for people.
         given: what the file calls each part.
         notes: what was left out or taken otherwise.
-        reading: how numbers became [0, 1], where another file would not say it by itself.
+        reading: how numbers became [0, 1], by which other files are read.
         number_names: of the numbers of a row, where they have any.
     """
 
@@ -51,7 +51,7 @@ class Understood:
     text: str
     given: Mapping[str, str]
     notes: tuple[str, ...]
-    reading: Reading | None = None
+    reading: Reading
     number_names: tuple[str, ...] = ()
 
 
@@ -74,10 +74,10 @@ def read_path(path: Path, size: int | None = None, like: Reading | None = None) 
     except OSError as error:  # of a loop of links, too
         raise DataError(f"cannot look at {path}: {reason(error)}; correct the path") from error
     if stat.S_ISDIR(mode):
-        return understood(path, read_folder(path, size), size, like)
+        return understood(path, read_folder(path, size, like), size, like)
     if not stat.S_ISREG(mode):
         raise DataError(f"{path} is neither a file nor a folder; expected one of them")
-    return understood(path, read_file(path, size), size, like)
+    return understood(path, read_file(path, size, like), size, like)
 
 
 def understood(
@@ -111,8 +111,10 @@ def understood(
     check_fits(path, sum(view.size for view in views.values()), 0)
     rows = all(view.shape[2] == 1 for view in views.values())
     arrays = list(views.values())
-    as_other = like.range_of(path, arrays) if like is not None and table is None else None
-    numbers = as_other or range_of(path, arrays, rows=rows)
+    numbers = None
+    if like is not None and table is None:
+        numbers = like.range_of(path, arrays, rows=rows)
+    numbers = numbers or range_of(path, arrays, rows=rows)
     if all(_is_grey(view) for view in views.values()):
         views = {part: view[:, :1] for part, view in views.items()}
     images = {part: _unit(view, numbers, size) for part, view in views.items()}
@@ -134,19 +136,17 @@ def understood(
         f"{count:,} {what}, {numbers.text if table is None else table.text}; {classes.text}",
         {part: each.name for part, each in found.parts.items()},
         tuple(found.notes),
-        _reading(table, numbers),
+        _reading(found, table, numbers),
         _number_names(table, found.columns, width if height == 1 else 0),
     )
 
 
 def _table(path: Path, found: Found, like: Reading | None) -> Coded | None:
     """Rows of 0/1, where the columns are of several kinds."""
-    if like is None or not like.codes:
+    if like is None:
         return as_bits(path, found)
-    shape = found.parts["train"].images.shape
-    if len(shape) == 2:
-        like.check_columns(path, shape[1], found.columns)
-    return as_bits(path, found, like.codes)
+    like.check_columns(path, found)
+    return as_bits(path, found, like.codes) if like.codes else None
 
 
 def _number_names(table: Coded | None, columns: Sequence[str], width: int) -> tuple[str, ...]:
@@ -155,10 +155,10 @@ def _number_names(table: Coded | None, columns: Sequence[str], width: int) -> tu
     return tuple(map(printable, columns)) if len(columns) == width else ()
 
 
-def _reading(table: Coded | None, numbers: Range) -> Reading | None:
-    if table is not None:
-        return Reading(codes=tuple(table.codes), names=tuple(table.names))
-    return Reading(high=numbers.high) if numbers.own else None
+def _reading(found: Found, table: Coded | None, numbers: Range) -> Reading:
+    if table is None:
+        return Reading(numbers.low, numbers.high, numbers.binary, layout=found.layout)
+    return Reading(codes=tuple(table.codes), names=tuple(found.columns), layout=found.layout)
 
 
 def described(found: Understood, sizes: Mapping[str, int]) -> str:

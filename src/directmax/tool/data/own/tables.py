@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +13,25 @@ from numpy.typing import NDArray
 
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.own.axes import SMALLEST_SQUARE
-from directmax.tool.data.own.coded import MISSING, is_number
-from directmax.tool.data.own.columns import columns_of, in_parts, left_out
-from directmax.tool.data.own.files import check_fits, content, encoding_of, reading
-from directmax.tool.data.own.found import Found, Part
+from directmax.tool.data.own.coded import is_missing, is_number
+from directmax.tool.data.own.columns import check_names, columns_of, in_parts, left_out
+from directmax.tool.data.own.files import check_fits, content, reading
+from directmax.tool.data.own.found import Found, Layout, Part
+from directmax.tool.data.own.written import (
+    SEEN,
+    Table,
+    check_lengths,
+    column_of,
+    fields,
+    written_table,
+)
 
 MOST_CLASSES = 1000
 WORD = 64
 """Bytes of a field as a word, about."""
-SEEN = 2000
-"""Rows that are looked at: in them a word of the first row comes again, if that is no header."""
-FEWEST_NUMBERED = 8
-"""Columns from which on 0, 1, 2, … are their names, not a row."""
 
 
-@dataclass(eq=False)
-class Table:
-    """A table as it is written.
-
-    Attributes:
-        header: names of the columns; none where the first row holds numbers.
-        lines: the rows, without the header.
-        delimiter: between columns; None for white space.
-        columns: how many.
-    """
-
-    header: list[str]
-    lines: list[str]
-    delimiter: str | None
-    columns: int
-
-
-def read_table(path: Path, *, words: bool = False) -> Found:
+def read_table(path: Path, like: Layout | None = None, *, words: bool = False) -> Found:
     """A table, a row an image.
 
     A column named label, class, target or y has the labels, one named split the part, more labels
@@ -54,14 +41,46 @@ def read_table(path: Path, *, words: bool = False) -> Found:
 
     Args:
         path: of the file.
+        like: how another is written, of whose kind this one is.
         words: give all as words, also where all are numbers.
 
     Raises:
         DataError: damaged, empty, or rows of other lengths.
     """
+    return _with_classes(_read(path, like, words))
+
+
+def read_tables(
+    paths: Mapping[str, Path], like: Layout | None = None, *, words: bool = False
+) -> Found:
+    """A table for each part.
+
+    Args:
+        paths: by part, "train" among them.
+        like: as of `read_table`.
+        words: as of `read_table`.
+
+    Raises:
+        DataError: as of `read_table`, or other columns in one than in that of training rows.
+    """
+    whole = _read(paths["train"], like, words)
+    found = {"train": whole}
+    for part, path in paths.items():
+        if part != "train":
+            found[part] = _read(path, like or whole.layout, words)
+            check_names(path, found[part].columns, found[part].places, whole.columns)
+    parts = {part: each.parts["train"] for part, each in found.items()}
+    if len({each.images.dtype == object for each in parts.values()}) > 1:
+        return read_tables(paths, like, words=True)  # a column of words has numbers alone in one
+    notes = list(dict.fromkeys(note for each in found.values() for note in each.notes))
+    return _with_classes(replace(whole, parts=parts, notes=notes))
+
+
+def _read(path: Path, like: Layout | None, words: bool) -> Found:
+    """A table whose labels are words."""
     with reading(path, "a table"):
-        table = _table(path, content(path))
-        check_fits(path, len(table.lines) * table.columns)
+        table = written_table(path, content(path), like)
+        check_fits(path, len(table.lines) * table.columns, 8)
         if table.columns == 1 and (bits := _digits(table.lines)) is not None:
             return Found({"train": Part(bits)})
         columns = columns_of(table.header or ["pixel"] * table.columns)
@@ -69,82 +88,28 @@ def read_table(path: Path, *, words: bool = False) -> Found:
             raise DataError(
                 f"{path} has no columns of pixels, only {', '.join(table.header)}; expected some"
             )
+        if words or len(columns.pixels) < table.columns:
+            check_lengths(path, table)
         values = None if words else _numbers(path, table, columns.pixels)
         if values is None:
             values = _of_any_kind(path, table, columns.pixels)
-        notes = left_out(table.header, columns.left)
-        names = tuple(table.header[column] for column in columns.pixels if table.header)
-        labels = None if columns.labels is None else _words(table, columns.labels)
-        if not table.header and (taken := _unnamed_labels(values)) is not None:
-            column, labels = taken
-            values = np.delete(values, column, axis=1)
-            notes.append(f"the {'first' if column == 0 else 'last'} column taken for labels")
-        whole = Part(values, labels)
-        if columns.split is None:
-            return Found({"train": whole}, notes=notes, columns=names)
-        return in_parts(path, whole, _words(table, columns.split), notes, names)
-
-
-def _table(path: Path, data: bytes) -> Table:
-    encoding = encoding_of(data)
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is no text in {encoding.upper()}: byte {data[error.start]:#04x} at "
-            f"{error.start:,}; save it as UTF-8"
-        ) from error
-    if "\0" in text:
-        raise DataError(f"{path} is no text; expected a table of numbers")
-    lines = re.split(r"\r\n?|\n", text)  # not where a label has another of Unicode's line ends
-    lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if lines and re.fullmatch(r"sep=.", lines[0].strip()):  # Excel's word on the delimiter
-        lines = lines[1:]
-    if not lines:
-        raise DataError(f"{path} is empty; expected a row of numbers for each image")
-    sample = " ".join(lines[:2])
-    delimiter = next((each for each in "\t;,|" if each in sample), None)
-    if delimiter and all(line.rstrip().endswith(delimiter) for line in lines[:2]):
-        lines = [line.rstrip().removesuffix(delimiter) for line in lines]
-    if delimiter in ("\t", ";") and "," in sample:  # decimal commas
-        lines = [line.replace(",", ".") for line in lines]
-    first = _fields(lines[0], delimiter)
-    header = [] if _is_row(first, lines[1:SEEN], delimiter) else first
-    if len(first) >= FEWEST_NUMBERED and first == [str(i) for i in range(len(first))]:
-        header = first  # pandas writes them where columns have no names
-    rows = lines[1:] if header else lines
-    if not rows:
-        raise DataError(f"{path} has a header and no rows; expected a row for each image")
-    columns = len(_fields(rows[0], delimiter))
-    if header and len(header) == columns - 1:  # of R: row names without a header
-        header = ["", *header]
-    if header and len(header) != columns:
-        raise DataError(
-            f"{path} has {len(header)} names of columns and {columns} columns; expected as many"
+        found = Found(
+            {"train": Part(values)},
+            notes=[*table.notes, *left_out(table.header, columns.left)],
+            columns=tuple(table.header[column] for column in columns.pixels if table.header),
+            places=tuple(columns.pixels),
+            layout=Layout(bool(table.header), table.columns),
         )
-    return Table(header, rows, delimiter, columns)
-
-
-def _is_row(first: list[str], others: list[str], delimiter: str | None) -> bool:
-    """Whether the first line is no header.
-
-    That has numbers too, but there they differ, where a row of pixels that lacks one repeats
-    others; and its words do not come again in their columns.
-    """
-    if all(is_number(word) or (word and word.lower() in MISSING) for word in first):
-        return True
-    numbers = [word for word in first if is_number(word)]
-    if len(set(numbers)) < len(numbers):
-        return True
-    words = {i: word for i, word in enumerate(first) if word and not is_number(word)}
-    rows = (_fields(line, delimiter) for line in others)
-    return any(i < len(row) and row[i] == word for row in rows for i, word in words.items())
-
-
-def _fields(line: str, delimiter: str | None) -> list[str]:
-    if delimiter is None:
-        return line.replace('"', " ").split()
-    return [field.strip() for field in next(csv.reader([line], delimiter=delimiter))]
+        if columns.labels is not None:
+            found.parts["train"].labels = _words(path, table, columns.labels)
+            found.labelled = table.header[columns.labels]
+        if not table.header:
+            found = _with_unnamed_labels(found, like, words)
+        return (
+            found
+            if columns.split is None
+            else in_parts(path, found, _words(path, table, columns.split))
+        )
 
 
 def _digits(lines: list[str]) -> NDArray[np.uint8] | None:
@@ -157,13 +122,13 @@ def _digits(lines: list[str]) -> NDArray[np.uint8] | None:
     return bits.reshape(len(lines), width) if bits.max() <= 1 else None
 
 
-def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[np.float32] | None:
-    """None where a field is no number."""
+def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[Any] | None:
+    """As float32 where it has them all; None where a field is no number."""
     every = len(columns) == table.columns
     try:
-        return np.loadtxt(
+        values = np.loadtxt(
             table.lines,
-            dtype=np.float32,
+            dtype=np.float64,
             delimiter=table.delimiter,
             usecols=None if every else columns,
             ndmin=2,
@@ -175,46 +140,72 @@ def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[np.float32
         if "could not convert string" in text:
             return None
         raise DataError(f"{path}: {text}; expected as many numbers in every row") from error
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    return narrow if np.array_equal(narrow, values) else values
 
 
 def _of_any_kind(path: Path, table: Table, columns: list[int]) -> NDArray[Any]:
     """All fields as words, `(N, columns)`."""
     check_fits(path, len(table.lines) * len(columns), WORD)
-    rows = [_fields(line, table.delimiter) for line in table.lines]
-    for number, row in enumerate(rows, 1):
-        if len(row) != table.columns:
-            raise DataError(
-                f"{path}: row {number} has {len(row)} column{'s' * (len(row) != 1)} and row 1 "
-                f"{table.columns}; expected as many in every row"
-            )
-    found = np.empty((len(rows), len(columns)), dtype=object)
-    for number, row in enumerate(rows):
+    check_lengths(path, table)
+    found = np.empty((len(table.lines), len(columns)), dtype=object)
+    for number, line in enumerate(table.lines):
+        row = fields(line, table.delimiter)
         found[number] = [row[column] for column in columns]
     return found
 
 
-def _words(table: Table, column: int) -> NDArray[Any]:
-    """A column as whole numbers, else as words."""
-    rows = (
-        csv.reader(table.lines, delimiter=table.delimiter)
-        if table.delimiter
-        else (_fields(line, None) for line in table.lines)
-    )
-    words = [row[column].strip() for row in rows]
-    there = [word for word in words if word.lower() not in MISSING]
-    if there and all(map(is_number, there)):
-        return np.array([float(word) if is_number(word) else np.nan for word in words])
+def _words(path: Path, table: Table, column: int) -> NDArray[Any]:
+    words = column_of(table, column)
+    check_fits(path, len(words), 4 * max(map(len, words)))  # all as wide as the longest
     return np.array(words)
 
 
-def _unnamed_labels(values: NDArray[Any]) -> tuple[int, NDArray[Any]] | None:
-    """The first or last column, where the others are as many as the pixels of a square.
+def _with_classes(found: Found) -> Found:
+    """Labels as whole numbers where those of all parts are, else as words."""
+    parts = [each for each in found.parts.values() if each.labels is not None]
+    if any(each.labels.dtype.kind != "U" for each in parts if each.labels is not None):
+        return found
+    kinds = {word for each in parts if each.labels is not None for word in each.labels.tolist()}
+    known = [word for word in kinds if not is_missing(word)]
+    if known and all(map(is_number, known)):
+        numbers = {word: float(word) if is_number(word) else np.nan for word in kinds}
+        for each in parts:
+            if each.labels is not None:
+                each.labels = np.array([numbers[word] for word in each.labels.tolist()])
+    return found
 
-    Or the one that holds words, where all others hold numbers.
-    """
+
+def _with_unnamed_labels(found: Found, like: Layout | None, words: bool) -> Found:
+    """The first or last column as labels, where it looks so or another table has them there."""
+    values = found.parts["train"].images
+    width = values.shape[1]
+    if like is not None and width == like.columns:
+        column = like.labels
+    elif like is not None and like.labels is not None and width == like.columns - 1:
+        column = None
+    else:
+        column = _unnamed_words(values) if values.dtype == object else _unnamed_numbers(values)
+    if column is None:
+        return found
+    labels = values[:, column]
+    rest = np.delete(values, column, axis=1)
+    if not words and rest.dtype == object and all(map(is_number, rest.ravel().tolist())):
+        rest = rest.astype(np.float64)
+    note = f"the {'first' if column == 0 else 'last'} column taken for labels"
+    return replace(
+        found,
+        parts={"train": Part(rest, labels.astype(str) if labels.dtype == object else labels)},
+        notes=[*found.notes, note],
+        places=tuple(np.delete(np.arange(width), column).tolist()),
+        layout=Layout(False, width, column),
+    )
+
+
+def _unnamed_numbers(values: NDArray[Any]) -> int | None:
+    """The first or last column, where the others are as many as the pixels of a square."""
     count = values.shape[1] - 1
-    if values.dtype == object:
-        return _unnamed_words(values)
     if count < SMALLEST_SQUARE or round(count**0.5) ** 2 != count:
         return None
     found = []
@@ -225,17 +216,16 @@ def _unnamed_labels(values: NDArray[Any]) -> tuple[int, NDArray[Any]] | None:
             every = len(kinds) == kinds[-1] - kinds[0] + 1  # 0, 1, …: none is left out
             if every and 1 < len(kinds) <= min(MOST_CLASSES, len(labels) // 2):
                 found.append((counts.max(), column))
-    if not found:
-        return None
-    _, column = min(found)  # classes are about as frequent, a corner is mostly of one shade
-    return column, values[:, column].astype(np.int64)
+    # Classes are about as frequent, a corner is mostly of one shade.
+    return min(found)[1] if found else None
 
 
-def _unnamed_words(values: NDArray[Any]) -> tuple[int, NDArray[Any]] | None:
+def _unnamed_words(values: NDArray[Any]) -> int | None:
+    """The first or last column, where it alone has words."""
     last = values.shape[1] - 1
     words = [i for i in range(last + 1) if not any(map(is_number, values[:SEEN, i].tolist()))]
     if not last or len(words) != 1 or words[0] not in (0, last):
         return None
     labels = values[:, words[0]].astype(str)
     few = 1 < len(np.unique(labels)) <= min(MOST_CLASSES, len(labels) // 2)
-    return (words[0], labels) if few else None
+    return words[0] if few else None
