@@ -103,6 +103,15 @@ def test_columns_that_say_nothing(tmp_path: Path) -> None:
     assert data.understood.endswith("columns name, planet left out")
 
 
+def test_pixels_beside_the_names_of_files(tmp_path: Path) -> None:
+    pixels = DRAW.integers(0, 256, (60, 64))
+    files = [f"{i}.png" for i in range(60)]
+    header = ["FileName", *(f"p{i}" for i in range(64))]
+    data = table(tmp_path / "a.csv", header, files, *pixels.T.tolist())
+    assert data.shape == (8, 8)
+    assert data.understood.endswith("column FileName left out")
+
+
 def test_labels_without_names(tmp_path: Path) -> None:
     for columns in ((AGES, PAY, TOWNS), (TOWNS, AGES, PAY)):
         data = table(tmp_path / "a.csv", [], *columns)

@@ -28,11 +28,12 @@ LABELS = frozenset(
 )
 INDICES = frozenset(
     (
-        *("", "id", "index", "idx", "rowid", "imageid", "image_id"),
+        *("", "id", "index", "idx", "rowid", "imageid", "image_id", "uuid"),
+        *("file", "filename", "file_name", "filepath", "file_path", "image_name"),
         *("unnamed: 0", "__index_level_0__"),  # pandas'
     )
 )
-"""Columns that number the rows."""
+"""Columns that number or name the rows."""
 
 
 def tokens(name: str) -> list[str]:
