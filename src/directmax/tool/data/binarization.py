@@ -73,7 +73,7 @@ def binarize(
 NEARLY = 0.9
 """Share of the best threshold's criterion with which 0.5 will do."""
 LEVELS = 256
-FEW = 2**24
+FEW = 2**22
 """Pixels that are counted."""
 
 
