@@ -17,7 +17,7 @@ from directmax.tool.run.images import split_images
 
 NUM_ROWS = 2_000
 """Training rows that are encoded, evenly chosen."""
-NUM_NAMES = 5
+NUM_NAMES = 4
 """Of a value."""
 NUM_VALUES = 60
 """Rows of the table."""
@@ -85,12 +85,12 @@ def meanings(
     several = codes.shape[1] > 1
     return Table(
         "what the values of z stand for",
-        ["z", "rows, %", "1 more or less often than among all rows, %"],
+        ["z", "rows, %", "what is so in another share of them (than of all rows)"],
         [
             [f"z{variable + 1} = {title}" if several else title, f"{100 * share:.1f}", text]
             for share, variable, title, text in found[:NUM_VALUES]
         ],
-        "Of training rows by their most probable code; in brackets, of all rows."
+        "Of training rows by their most probable code."
         + (f" {left} more values are left out." if left > 0 else ""),
         words=(2,),
     )
