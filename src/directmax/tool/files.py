@@ -154,19 +154,19 @@ def user_path(path: str | Path) -> Path:
         raise RunError(f"cannot use the path {os.fspath(path)!r}: {error}") from error
 
 
-def output_file(output: str | Path, suffix: str) -> Path:
+def output_file(output: str | Path, *suffixes: str) -> Path:
     """Where a file that a user asks for can be written.
 
     Args:
         output: as the user wrote it.
-        suffix: with which its name must end.
+        suffixes: with one of which its name must end.
 
     Raises:
         ValueError: it cannot.
     """
     path = user_path(output)
-    if path.suffix.lower() != suffix:
-        raise ValueError(f"--output must end in {suffix}, got {output}")
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"--output must end in {' or '.join(suffixes)}, got {output}")
     try:
         if not path.absolute().parent.is_dir():
             raise ValueError(f"cannot write {output}: the folder {path.parent} does not exist")

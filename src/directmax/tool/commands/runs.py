@@ -194,14 +194,15 @@ class Edit:
 
 @dataclass(frozen=True)
 class Encode:
-    """Write the codes of images, and how probable they are, to a file of arrays."""
+    """Write the codes of images, and how probable they are, to a file of arrays or a table."""
 
     run_dir: RunDir
     """Folder of the run."""
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|PATH")]
     """A data set by name, or images of your own that fit the model."""
-    output: Annotated[str, tyro.conf.arg(metavar="FILE.npz")]
-    """The file to write: codes, probabilities, and labels where there are any."""
+    output: Annotated[str, tyro.conf.arg(metavar="FILE.npz|.csv")]
+    """The file to write: codes, probabilities, and labels where there are any. In .csv the most
+    probable values alone, a row an image."""
     samples: int = 0
     """Codes to draw for every image beside the most probable one."""
     data_dir: DataDir = None

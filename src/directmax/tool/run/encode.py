@@ -22,6 +22,7 @@ from directmax.tool.data.own.read import read_path
 from directmax.tool.files import output_file, user_path, write_atomic
 from directmax.tool.run import attribute_pictures
 from directmax.tool.run.best_model import BestModel, data_for, load_best
+from directmax.tool.run.encoded_table import encoded_table
 from directmax.tool.run.images import split_images
 from directmax.tool.run.trained import Encoding, TrainedModel
 
@@ -59,16 +60,16 @@ def encode_images(
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> int:
-    """Write the codes of images to an .npz file, in their order.
+    """Write the codes of images, in their order, to a file of arrays or a table (`encoded_table`).
 
-    It holds `codes` `(N, n)`, the most probable value of every variable, `probabilities`
+    The .npz file holds `codes` `(N, n)`, the most probable value of every variable, `probabilities`
     `(N, n, k)`, and where there are such `samples` `(s, N, n)`, `gaussian` `(N, c)`, the mean of
     the Gaussian code, `labels` and `split`, a word an image.
 
     Args:
         run_dir: folder of the run.
         source: the name of a data set, or the path of images that fit the model.
-        output: .npz file to write.
+        output: .npz or .csv file to write.
         num_samples: of q(z|x), an image.
         data_dir: where to look for a data set first.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -83,7 +84,9 @@ def encode_images(
     """
     check_count("--samples", num_samples, 0)
     SETTINGS["seed"].check(seed)
-    path = output_file(output, ".npz")
+    path = output_file(output, ".npz", ".csv")
+    if path.suffix.lower() == ".csv" and num_samples:
+        raise ValueError("--samples are for an --output in .npz: a table has one code an image")
     best = load_best(run_dir, device)
     parts = _parts(best, source, data_dir)
     total = sum(part.count for part in parts)
@@ -100,10 +103,18 @@ def encode_images(
         )
     if any(part.name for part in parts):
         arrays["split"] = np.repeat([part.name for part in parts], [part.count for part in parts])
+    if path.suffix.lower() == ".csv":
+        content = encoded_table(arrays, best.config, best.images)
+    else:
+        content = _archive(arrays)
+    write_atomic(path, content)
+    return total
+
+
+def _archive(arrays: dict[str, Any]) -> bytes:
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
-    write_atomic(path, content.getvalue())
-    return total
+    return content.getvalue()
 
 
 def _encoded(
