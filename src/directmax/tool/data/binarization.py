@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
@@ -100,17 +101,15 @@ def best_threshold(images: Float[Tensor, "N d"]) -> float:
     Systems, Man, and Cybernetics 1979.
     """
     step = -(-images.numel() // FEW)
-    levels = (images[::step].reshape(-1) * (LEVELS - 1)).round().long()
-    counts = torch.bincount(levels, minlength=LEVELS).double()
-    values = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
-    share = counts.cumsum(0) / counts.sum()
-    first = (counts * values).cumsum(0) / counts.sum()
-    between = (first[-1] * share - first).square() / (share * (1 - share))
-    between = torch.where((counts.cumsum(0) > 0) & (share < 1), between, 0.0)
-    half = float(between[LEVELS // 2 - 1])  # 0.5 lies between two levels
-    if half >= NEARLY * float(between.max()):
+    levels = (images[::step].reshape(-1) * (LEVELS - 1)).round().to(torch.uint8).cpu().numpy()
+    counts = np.bincount(levels, minlength=LEVELS)
+    values = np.arange(LEVELS) / (LEVELS - 1)
+    share, first = counts.cumsum() / counts.sum(), (counts * values).cumsum() / counts.sum()
+    between, both = np.zeros(LEVELS), (share > 0) & (share < 1)
+    between[both] = (first[-1] * share - first)[both] ** 2 / (share * (1 - share))[both]
+    half = between[LEVELS // 2 - 1]  # 0.5 lies between two levels
+    if half >= NEARLY * between.max():
         return 0.5
     # Between two groups without others all thresholds are alike: their middle.
-    best = torch.nonzero(between >= between.max() * (1 - 1e-9)).flatten()
-    low, high = int(best[0]), int(best[-1]) + 1
-    return round(float(low + high) / 2 / (LEVELS - 1), 3)
+    best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
+    return round(float(best[0] + best[-1] + 1) / 2 / (LEVELS - 1), 3)

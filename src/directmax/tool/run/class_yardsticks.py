@@ -46,18 +46,18 @@ def class_yardsticks(
     """
     from sklearn.linear_model import LogisticRegression
 
-    known, target = images["labelled"].double().numpy(), labels["labelled"].numpy()
+    known, target = images["labelled"].numpy(), labels["labelled"].numpy()
     kinds = np.unique(target)
     if len(kinds) < 2:
         return {}
     drawn = class_shares(labels["labelled"], len(shares))
-    shift = (shares / drawn).log().double().numpy()[kinds]
+    shift = np.log(shares.numpy().astype(np.float64) / drawn.numpy())[kinds]
     best, chosen = math.inf, 0.0
     for strength in STRENGTHS:
         fitted = LogisticRegression(C=strength, max_iter=500).fit(known, target)
         scores = {}
         for split in ("validation", "test"):
-            log_prob = fitted.predict_log_proba(images[split].double().numpy()) + shift
+            log_prob = fitted.predict_log_proba(images[split].numpy()) + shift
             log_prob -= np.logaddexp.reduce(log_prob, axis=1, keepdims=True)
             truth = labels[split].numpy()
             right = kinds[log_prob.argmax(1)] == truth
