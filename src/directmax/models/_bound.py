@@ -144,23 +144,26 @@ def sampled(
     generator: torch.Generator | None,
 ) -> Bound:
     """The mean over samples of z, with the exact KL of independent variables."""
-    losses, kl, valid = [], [], True
-    for part in images.split(max(1, TABLE_ELEMENTS // (num_samples * images.shape[-1]))):
+    # Made before all: what stays behind large blocks leaves holes that the next ones do not fit.
+    losses, kl, valid = images.new_empty(len(images)), images.new_empty(len(images)), True
+    size = max(1, TABLE_ELEMENTS // (num_samples * images.shape[-1]))
+    for index, part in enumerate(images.split(size)):
+        rows = slice(index * size, index * size + len(part))
         q = posterior(part)
         z = q.sample(num_samples, generator=generator)
-        losses.append(evaluate(reconstruction(decoder, part, pixels), z).mean(0))
+        losses[rows] = evaluate(reconstruction(decoder, part, pixels), z).mean(0)
         if isinstance(q, PairwiseBinary):
             valid = False
-            kl.append(q.unary_kl_to_uniform())
+            kl[rows] = q.unary_kl_to_uniform()
         else:
-            kl.append(q.kl_to_uniform())
+            kl[rows] = q.kl_to_uniform()
         if prior_cost is not None:
-            kl[-1] = kl[-1] + prior_cost(z).mean(0)
+            kl[rows] += prior_cost(z).mean(0)
     return Bound(
-        reconstruction=torch.cat(losses),
-        kl=torch.cat(kl),
+        reconstruction=losses,
+        kl=kl,
         nll=None,
         num_samples=num_samples,
-        authors=None if valid else torch.cat(losses) + torch.cat(kl),
+        authors=None if valid else losses + kl,
         valid=valid,
     )

@@ -56,6 +56,36 @@ def test_neighbours_of_many_images_take_the_memory_of_some() -> None:
     assert int(done.stdout) < 80
 
 
+SAMPLED = """
+import resource
+
+import torch
+
+from directmax import Decoder, DiscreteVAE, Encoder, LocalExpectation
+from directmax.models import _bound
+from directmax.tool.run.allocator import keep_freed_memory
+
+torch.set_num_threads(1)
+assert keep_freed_memory()
+_bound.TABLE_ELEMENTS = 2**21
+parts = Encoder(784, 20, 4, hidden=8), Decoder(20, 4, 784, hidden=8)
+model = DiscreteVAE(*parts, LocalExpectation())
+images = torch.rand(1_200, 784).round()
+model.bound(images[:100], num_samples=100, max_states=1)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+model.bound(images, num_samples=100, max_states=1)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_a_sampled_bound_of_many_images_takes_the_memory_of_some() -> None:
+    """Of 26 images at a time, whose losses stay."""
+    command = [sys.executable, "-c", SAMPLED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 40
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 def test_pages_are_not_faulted_in_again() -> None:
     command = [sys.executable, "-c", PROGRAM]
