@@ -62,7 +62,7 @@ def test_what_is_refused(faces: Path) -> None:
         ("age=20..29", DataError, "line 2: age of 0.png is '0-2', expected a number"),
         ("years=60..30", ValueError, "has no number: its ends are turned"),
         ("years=..", DataError, "never '..'"),
-        ("sex=Male", ValueError, "of a column sex, and there are age, gender, years, a=b"),
+        ("sex=Male", ValueError, "unknown attribute .sex.: choose from age, gender, years, a=b"),
     ):
         with pytest.raises(error, match=message):
             load_attributes(faces, [attribute], size=8)

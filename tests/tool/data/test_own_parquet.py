@@ -15,6 +15,7 @@ from PIL import Image
 
 from damage import damages
 from directmax.tool.data import DataError, ImageData
+from directmax.tool.data.own.read import read_path
 
 pyarrow = pytest.importorskip("pyarrow")
 
@@ -122,3 +123,7 @@ def test_columns_of_words_and_numbers(tmp_path: Path) -> None:
     assert np.array_equal(mine.train.images, other.train.images)
     assert mine.number_names == other.number_names
     assert mine.understood.endswith("; column name left out")
+    few = {name: values[:2] for name, values in columns.items()}  # of which no name comes twice
+    parquet(pyarrow.table(few), tmp_path / "few.parquet")
+    like = read_path(tmp_path / "few.parquet", like=mine.reading).images["train"]
+    assert np.array_equal(like, read_path(tmp_path / "a.csv").images["train"][:2])

@@ -48,14 +48,6 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
-def test_neighbours_of_many_images_take_the_memory_of_some() -> None:
-    """35 blocks of 16 MiB, one at a time, between which what is found stays."""
-    command = [sys.executable, "-c", NEIGHBOURS]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 80
-
-
 SAMPLED = """
 import resource
 
@@ -79,11 +71,18 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
-def test_a_sampled_bound_of_many_images_takes_the_memory_of_some() -> None:
-    """Of 26 images at a time, whose losses stay."""
-    command = [sys.executable, "-c", SAMPLED]
+@pytest.mark.parametrize(
+    ("program", "most"),
+    [
+        pytest.param(NEIGHBOURS, 80, id="neighbours, 35 blocks of 16 MiB one at a time"),
+        pytest.param(SAMPLED, 40, id="a sampled bound, of 26 images at a time"),
+    ],
+)
+def test_many_images_take_the_memory_of_some(program: str, most: int) -> None:
+    """Between blocks, one at a time, what is found stays. In MiB."""
+    command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 40
+    assert int(done.stdout) < most
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")

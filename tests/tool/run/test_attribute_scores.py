@@ -13,11 +13,10 @@ from scipy.optimize import minimize
 
 from command_line import read, succeed
 from directmax.tool.config import TrainConfig
-from directmax.tool.data import AttributeData, AttributeSplit, ImagesInMemory
+from directmax.tool.data import AttributeData, AttributeSplit, ImagesInMemory, labelled_rows
 from directmax.tool.run.attribute_scores import score_sums, scores_of
 from directmax.tool.run.attribute_yardsticks import attribute_advice, yardsticks
 from directmax.tool.run.calibration import RIDGE, fitted_calibration
-from directmax.tool.run.labelled import labelled_rows
 
 
 def test_scores_are_those_by_hand() -> None:

@@ -341,7 +341,7 @@ def test_resumed_as_if_undisturbed(tmp_path: Path, extra: tuple[str, ...], no_re
         (("--model", "mixed", "--variables", "2"), "--model mixed has one variable"),
         (("--model", "mixed", "--encoder", "pairwise"), "--model mixed has one variable"),
         (("--model", "mixed", "--labels", "9"), "--labels must be at least the 10 classes"),
-        (("--model", "mixed", "--labels", "2000"), "at most the 1197 training images, got 2000"),
+        (("--model", "mixed", "--labels", "2000"), "more than the 1197 training images"),
         (
             ("--model", "mixed", "--labels", "50", "--values", "9"),
             "--labels gives every class a value: digits has 10 classes, got --values 9",

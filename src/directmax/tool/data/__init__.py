@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from directmax.tool.data.binarization import binarize as binarize
     from directmax.tool.data.errors import DataError as DataError
     from directmax.tool.data.labelled import balanced_indices as balanced_indices
+    from directmax.tool.data.labelled import labelled_rows as labelled_rows
     from directmax.tool.data.load import load_attributes as load_attributes
     from directmax.tool.data.load import load_images as load_images
     from directmax.tool.data.names import ATTRIBUTE_DATASETS as ATTRIBUTE_DATASETS

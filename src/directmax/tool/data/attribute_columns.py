@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from directmax._choices import check_choice
 from directmax.tool.data.celeba_lists import UNKNOWN, AttributeTable
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.own.coded import is_missing, is_number
@@ -29,12 +30,10 @@ def attribute_of(table: AttributeTable, name: str) -> NDArray[np.int8]:
         ValueError: no column of this name, or a range that makes no sense.
         DataError: the column has no such word, or something else than numbers.
     """
-    column, equals, value = name.partition("=")
-    if name in table.names or not equals:
+    if name in table.names:
         return table.column(name)
-    if column not in table.names:
-        shown = ", ".join(table.names[:MOST_SHOWN])
-        raise ValueError(f"attribute {name} is of a column {column}, and there are {shown}")
+    column, _, value = name.partition("=")
+    check_choice("attribute", column, table.names)
     words = table.fields(column)
     known = np.array([not is_missing(word) for word in words])
     low, dots, high = value.partition("..")

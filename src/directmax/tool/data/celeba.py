@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from directmax._choices import check_choice
 from directmax.tool.data.attribute_columns import attribute_of
 from directmax.tool.data.attributes import AttributeData, AttributeSplit
 from directmax.tool.data.celeba_lists import (
@@ -151,11 +150,7 @@ def load_layout(layout: Layout, attributes: tuple[str, ...], size: int, name: st
         partition = _drawn(len(files))
     else:
         partition = read_partition(layout.partition, layout.attributes, table.files)
-    columns = []
-    for attribute in attributes:
-        if "=" not in attribute:
-            check_choice("attribute", attribute, table.names)
-        columns.append(attribute_of(table, attribute))
+    columns = [attribute_of(table, attribute) for attribute in attributes]
     values = torch.from_numpy(np.stack(columns, 1)).long()  # (N, n)
     splits = []
     for number, part in enumerate(("training", "validation", "test")):

@@ -16,7 +16,13 @@ from directmax.models import AttributeVAE, attribute_prior
 from directmax.schedules import GeometricDecay
 from directmax.tool.config import ResolvedConfig
 from directmax.tool.config.build import build_attribute_model, schedule_estimator
-from directmax.tool.data import AttributeData, AttributeSplit, Augmentation, ImageStream
+from directmax.tool.data import (
+    AttributeData,
+    AttributeSplit,
+    Augmentation,
+    ImageStream,
+    labelled_rows,
+)
 from directmax.tool.run.attribute_scores import score_sums, scores_of
 from directmax.tool.run.attribute_yardsticks import attribute_advice, yardsticks
 from directmax.tool.run.calibration import fitted_calibration
@@ -26,7 +32,6 @@ from directmax.tool.run.labelled import (
     OBEYED,
     LabelledBatches,
     decides,
-    labelled_rows,
     told_share,
 )
 from directmax.tool.run.processes import Processes

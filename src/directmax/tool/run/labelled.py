@@ -42,50 +42,6 @@ def labelled_indices(config: ResolvedConfig, data: ImageData) -> Int64[Tensor, "
     )
 
 
-def labelled_rows(
-    attributes: Int64[Tensor, "N n"], count: int, generator: torch.Generator
-) -> Int64[Tensor, " count"]:
-    """Images to label, drawn so that all combinations of attributes come as often as they can.
-
-    In turn one of every combination that there is, until there are enough. What is not known is
-    part of a combination; an image of which nothing is known is not drawn.
-
-    Args:
-        attributes: of the training images, 0 or 1; −1 where it is not known.
-        count: how many.
-        generator: draws them, on the CPU.
-
-    Raises:
-        ValueError: there are not so many images.
-
-    Example:
-        >>> attributes = torch.tensor([[0, 0], [0, 0], [0, 0], [1, 0], [1, 1]])
-        >>> labelled_rows(attributes, 4, torch.Generator()).sort().values[-2:]
-        tensor([3, 4])
-    """
-    there = int((attributes >= 0).any(-1).sum())
-    if count > there:
-        of = "" if there == len(attributes) else " of which anything is known"
-        raise ValueError(
-            f"--labels {count} is more than the {there} training images{of}; choose fewer"
-        )
-    mixed = torch.randperm(len(attributes), generator=generator)
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for row, bits in zip(mixed.tolist(), attributes[mixed].tolist(), strict=True):
-        if max(bits) >= 0:
-            groups.setdefault(tuple(bits), []).append(row)
-    rows: list[int] = []
-    turn = 0
-    while True:
-        members = [groups[bits][turn] for bits in sorted(groups) if turn < len(groups[bits])]
-        missing = count - len(rows)
-        if missing <= len(members):  # not always the same combinations are left out
-            chosen = torch.randperm(len(members), generator=generator)[:missing].sort().values
-            return torch.tensor(rows + [members[each] for each in chosen.tolist()])
-        rows += members
-        turn += 1
-
-
 def told_share(step: int, ramp: int) -> float:
     """Share of its weight that the loss of what images without label are told has in a step.
 

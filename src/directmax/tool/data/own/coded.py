@@ -20,6 +20,8 @@ from directmax.tool.data.own.numbers import has_range
 
 LEVELS = 5
 """Into so many equally frequent ones a column of numbers is divided: fifths."""
+WORD = 64
+"""Bytes of a field as a word, about."""
 MOST_WORDS = 64
 """Different words of a column; one with more, or with hardly ever the same, has names or text."""
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "inf", "infinity"))
@@ -37,6 +39,16 @@ def is_number(word: str) -> bool:
         return math.isfinite(float(word)) and "_" not in word
     except ValueError:
         return False
+
+
+def come_again(kinds: int, rows: int) -> bool:
+    """Whether so many different words of a column are kinds of rows, not names or text.
+
+    Example:
+        >>> come_again(3, 100), come_again(1, 100), come_again(80, 100), come_again(2, 3)
+        (True, False, False, True)
+    """
+    return 1 < kinds <= max(2, min(MOST_WORDS, rows // 2))
 
 
 def is_missing(word: str) -> bool:
@@ -335,7 +347,7 @@ def _check_like(where: _Where, code: Code, column: NDArray[Any] | _Words, number
 
 def _code(column: NDArray[Any] | _Words, training: NDArray[np.bool_]) -> Code:
     if isinstance(column, _Words):
-        few = 1 < len(column.kinds) <= max(2, min(MOST_WORDS, len(column.numbers) // 2))
+        few = come_again(len(column.kinds), len(column.numbers))
         return Code(words=tuple(sorted(column.kinds))) if few else Code()
     unknown = np.isnan(column)
     known = column[training & ~unknown]

@@ -60,7 +60,7 @@ def read_file(path: Path, size: int | None = None, like: Reading | None = None) 
     if form == "images":
         raise DataError(f"{path} is one image; give the folder that holds the images")
     if form in ("Parquet files", "Arrow files"):
-        return read_parquet(path, [path], size)
+        return read_parquet(path, [path], size, like.names if like else ())
     if form == "tables":
         return read_table(path, _layout(like), words=_has_words(like))
     if form is None:
@@ -112,7 +112,7 @@ def read_folder(root: Path, size: int | None = None, like: Reading | None = None
     if form == "images":
         return read_images(root, files, size)
     if form in ("Parquet files", "Arrow files"):
-        return read_parquet(root, files, size)
+        return read_parquet(root, files, size, like.names if like else ())
     if form == "tables":
         return _tables(root, files, like)
     arrays: dict[str, NDArray[Any]] = {}

@@ -15,22 +15,22 @@ from numpy.typing import NDArray
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.image_files import opened_bytes, read_square, to_rgb, upright
 from directmax.tool.data.own.arrays import one_row
-from directmax.tool.data.own.coded import MOST_WORDS
+from directmax.tool.data.own.coded import WORD, come_again
 from directmax.tool.data.own.columns import columns_of, left_out
 from directmax.tool.data.own.files import available, check_fits, reading
 from directmax.tool.data.own.found import PARTS, Found, Part
 from directmax.tool.data.own.words import role_of, split_of
 from directmax.tool.files import read_bytes
 
-WORD = 64
-"""Bytes of a field as a word, about."""
 MISSING = (
     "reading {} needs pyarrow, which is not installed; pip install 'directmax[datasets]', or save "
     "the data as .npz"
 )
 
 
-def read_parquet(root: Path, files: Sequence[Path], size: int | None) -> Found:
+def read_parquet(
+    root: Path, files: Sequence[Path], size: int | None, columns: Sequence[str] = ()
+) -> Found:
     """Images and labels of `.parquet` or `.arrow` files.
 
     A column of images has encoded files (Hugging Face's form), bytes of them, or lists of numbers;
@@ -41,6 +41,7 @@ def read_parquet(root: Path, files: Sequence[Path], size: int | None) -> Found:
         root: the folder, or the only file.
         files: sorted; the part of the data is in their names or folders.
         size: height and width to which images are resized.
+        columns: of any kind, as another file has them that this one is to be read like.
 
     Raises:
         DataError: pyarrow is not installed, a file is damaged, or has no images.
@@ -61,7 +62,8 @@ def read_parquet(root: Path, files: Sequence[Path], size: int | None) -> Found:
     notes: list[str] = []
     with reading(root, "a data set of Parquet or Arrow files"):
         joined = {part: pyarrow.concat_tables(tables[part]) for part in PARTS if part in tables}
-        kinds = _columns_of_any_kind(list(joined.values()))
+        alike = bool(columns) and all(set(columns) <= set(t.column_names) for t in joined.values())
+        kinds = list(columns) if alike else _columns_of_any_kind(list(joined.values()))
         for part, table in joined.items():
             parts[part] = _part(root, table, size, notes, kinds)
             names = names or _class_names(table)
@@ -93,7 +95,7 @@ def _columns_of_any_kind(tables: Sequence[Any]) -> list[str] | None:
         columns = [each.column(name) for each in tables]
         if types.is_string(kinds[name]) or types.is_large_string(kinds[name]):
             different = {word for each in columns for word in compute.unique(each).to_pylist()}
-            if 1 < len(different) <= max(2, min(MOST_WORDS, count // 2)):
+            if come_again(len(different), count):
                 words.add(name)
         elif _is_numeric(kinds[name]):
             unknown = unknown or any(each.null_count for each in columns)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.own.axes import SMALLEST_SQUARE
-from directmax.tool.data.own.coded import is_missing, is_number
+from directmax.tool.data.own.coded import WORD, is_missing, is_number
 from directmax.tool.data.own.columns import check_names, columns_of, in_parts, left_out
 from directmax.tool.data.own.files import check_fits, content, reading
 from directmax.tool.data.own.found import Found, Layout, Part
@@ -27,8 +27,6 @@ from directmax.tool.data.own.written import (
 )
 
 MOST_CLASSES = 1000
-WORD = 64
-"""Bytes of a field as a word, about."""
 
 
 def read_table(path: Path, like: Layout | None = None, *, words: bool = False) -> Found:
