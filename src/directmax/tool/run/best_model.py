@@ -97,7 +97,7 @@ def data_for(
         best: the model.
         data: which, by name or path, in place of those that it was trained on.
         images: those that were handed to `train`, if any were, or where they lie now.
-        data_dir: where to look for images first.
+        data_dir: where to look for images first; None: where the run did.
 
     Raises:
         RunError: it was trained on other images than `images`.
@@ -109,6 +109,7 @@ def data_for(
             reading = best.images.reading
             found = load_data(best.config, data_dir, images=data, like=reading)
         else:
+            data_dir = best.folder.data_dir() if data_dir is None else data_dir
             found = load_data(_other_data(best.config, data), data_dir)
         best.images.check_fits(found)
         if best.config.model == "mixed" and best.config.labels and isinstance(found, ImageData):

@@ -96,7 +96,7 @@ def images_of_run(
     Args:
         folder: of the run.
         config: of the run.
-        data_dir: where to look for a data set by name first.
+        data_dir: where to look for a data set by name first; None: where the run did.
         images: those that were handed to `train`; or where they lie now.
 
     Raises:
@@ -113,6 +113,7 @@ def images_of_run(
             )
     if images is None or trained is None or not isinstance(images, str | Path):
         folder.check_images(None if images is None else _identity(images))
+    data_dir = folder.data_dir() if data_dir is None else data_dir
     data = load_data(config, data_dir, images=images)
     if isinstance(images, str | Path):
         folder.check_images(data.identity())

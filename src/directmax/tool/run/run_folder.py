@@ -66,6 +66,7 @@ class RunFolder:
         device: torch.device,
         images: dict[str, Any] | None = None,
         data: dict[str, Any] | None = None,
+        data_dir: str | Path | None = None,
     ) -> Iterator[None]:
         """Make the folder for a new run, and hold its lock.
 
@@ -77,6 +78,7 @@ class RunFolder:
             device: where, for the record.
             images: what is recorded of those that were handed over; see `check_images`.
             data: what the model must know of its images; see `Described`.
+            data_dir: where a data set by name was looked for first.
 
         Raises:
             RunError: it already holds a run, or cannot be written.
@@ -101,6 +103,7 @@ class RunFolder:
                 "digest": config.digest(),
                 **({"images": images} if images else {}),
                 **({"data": data} if data else {}),
+                **({"data_dir": str(user_path(data_dir).absolute())} if data_dir else {}),
                 **environment(device),
             }
             begun = False
@@ -236,6 +239,18 @@ class RunFolder:
                 raise TypeError("path")
             found: dict[str, Any] = {"name": "images", **trained}
             return found
+
+    def data_dir(self) -> str | None:
+        """Where a data set by name was looked for first; None where none was named, or it is gone.
+
+        Raises:
+            RunError: the record is damaged.
+        """
+        place = read_json(self.config_file).get("data_dir")
+        with reading(self.config_file):
+            if not isinstance(place, str | None):
+                raise TypeError("data_dir")
+            return place if place and os.path.isdir(place) else None
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -59,7 +59,7 @@ def train(
         config: what to train.
         run_dir: folder of the run; must not hold one unless `resume`.
         images: in place of those that `config` names, or their path; the same again to resume.
-        data_dir: where to look for images first.
+        data_dir: where to look for images first; the run keeps it.
         resume: continue the run in `run_dir`, to the same result.
         extend: epochs more than it was to have; see `directmax.tool.config.extended`.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -95,7 +95,8 @@ def train(
         config = _of_this_length(before, extend, resume)
         task, shown = make_task(config, data, fabric, workers=workers), progress or Progress()
         trainer = Trainer(task, folder, shown, compiled=compiled, log=log)
-        with _stops_told(trainer), _claim(trainer, own, resume, before if extend else None):
+        sources = {"images": own, "data_dir": None if own else data_dir}
+        with _stops_told(trainer), _claim(trainer, sources, resume, before if extend else None):
             return _train(trainer, resume=resume)
 
 
@@ -178,11 +179,12 @@ def _compiler(compiled: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _claim(
-    trainer: Trainer, images: dict[str, Any] | None, resume: bool, before: ResolvedConfig | None
+    trainer: Trainer, sources: dict[str, Any], resume: bool, before: ResolvedConfig | None
 ) -> Iterator[None]:
     """Be the only writer in the folder. The first process decides, all hear of a refusal.
 
     Args:
+        sources: `images` and `data_dir` of `RunFolder.create`.
         before: what the configuration was extended from; None: it was not.
     """
     folder, config, fabric = trainer.folder, trainer.config, trainer.fabric
@@ -196,7 +198,7 @@ def _claim(
                     claim = folder.resume(config)
                 else:
                     described = Described.of(trainer.task.data).to_dict()
-                    claim = folder.create(config, fabric.device, images, described)
+                    claim = folder.create(config, fabric.device, data=described, **sources)
                 stack.enter_context(claim)
             except RunError as error:
                 refusal = str(error)
