@@ -1,10 +1,10 @@
 """Defaults on many data sets and sizes, beside other choices: validation bounds.
 
-A cell is a data set of `panel_data.py`, perhaps cut (`mnist:1000`), a number of variables and one
-of values, and an encoder where variables are coupled. A cell is trained by the default and by every
-variant that is asked for, with each seed. Runs lie in a folder each under `--runs`: what is
-finished is not done again, what was stopped is continued. In the file of `--json` a run replaces
-what was there of the same cell, variant and seed, and `.md` beside it is the table.
+A cell is a data set of `panel_data.py`, perhaps cut (`mnist:1000`), or a path with a `/`, a number
+of variables and one of values, and an encoder where variables are coupled. A cell is trained by the
+default and by every variant that is asked for, with each seed. Runs lie in a folder each under
+`--runs`: what is finished is not done again, what was stopped is continued. In the file of `--json`
+a run replaces what was there of the same cell, variant and seed, and `.md` beside it is the table.
 
 With one variable the mixture that expectation-maximisation finds, the best of three by validation,
 is beside it; with several the best of the grid. Test images are not looked at by this program.
@@ -33,6 +33,7 @@ from directmax.tool.data import ImageData
 from directmax.tool.files import write_json
 from directmax.tool.paper.kinds.mixture import fit_mixture
 from directmax.tool.run.images import split_images
+from directmax.tool.run.make import traits_of
 from directmax.tool.run.provenance import environment
 from panel_data import images_of
 
@@ -66,7 +67,7 @@ EM_STARTS, EM_ITERATIONS = 3, 300
 
 def mixture_bound(data: ImageData, values: int) -> float:
     """Validation −log p(x) of the best of several mixtures, nats per image."""
-    config = TrainConfig().resolve()
+    config = TrainConfig().resolve(*traits_of(data))
     images, validation = (split_images(config, data, part) for part in ("train", "validation"))
     g = torch.Generator().manual_seed(0)
     fits = [
@@ -83,6 +84,7 @@ def key(row: dict[str, Any]) -> tuple[Any, ...]:
 def cell(text: str, variant: str, seed: int, more: dict[str, Any], runs: Path) -> dict[str, Any]:
     """One run, resumed or read where it is there."""
     name, n, k, *rest = text.split(",")
+    text = f"{Path(name).name},{text.split(',', 1)[1]}"
     encoder = rest[0] if rest else "independent"
     data, flags = images_of(name), VARIANTS[variant] | more
     variables, values = int(n), int(k)
@@ -96,7 +98,7 @@ def cell(text: str, variant: str, seed: int, more: dict[str, Any], runs: Path) -
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     best, found = lines[summary["best_epoch"] - 1], summary["validation"]
     measured = {"bound": found["bound"], "encoder_bound": found.get("amortized", found["bound"])}
-    found_by = (name, variables, values, encoder, more.get("epochs", 0), seed, variant)
+    found_by = (Path(name).name, variables, values, encoder, more.get("epochs", 0), seed, variant)
     row = dict(zip(RUN, found_by, strict=True)) | {
         "flags": flags,
         "epochs": summary["epochs"],

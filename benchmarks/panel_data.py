@@ -92,7 +92,7 @@ def images_of(name: str) -> ImageData:
 
     Args:
         name: one of `MADE`, a file `NAME.npz` of `DIRECTMAX_DATA/own` with `train_data`,
-            `valid_data` and `test_data`, or what the tool knows.
+            `valid_data` and `test_data`, what the tool knows by name, or a path with a `/`.
     """
     base, _, count = name.partition(":")
     if base in MADE:
@@ -100,17 +100,17 @@ def images_of(name: str) -> ImageData:
         rows = rows[np.random.default_rng(1).permutation(len(rows))]
         cut = [round(len(rows) * part) for part in (0.6, 0.95)]
         parts, shape = np.split(rows, cut), (1, rows.shape[1])
-    elif base.endswith(".npz"):
+    elif base.endswith(".npz") and "/" not in base:
         with np.load(Path(os.environ.get("DIRECTMAX_DATA", ".")) / "own" / base) as file:
             parts = [file[part] for part in ("train_data", "valid_data", "test_data")]
         shape = (1, parts[0].shape[1])
     else:
-        data = load_images(base)
+        data = ImageData.from_path(base) if "/" in base else load_images(base)
         parts = [part.images.numpy() for part in (data.train, data.validation, data.test)]
         shape = data.shape
     train, validation, test = (part.astype(np.float32) for part in parts)
     if count:
         train = train[: int(count)]
     return ImageData.from_arrays(
-        train, validation[:MOST_VALIDATION], test[:MOST_TEST], shape=shape, name=name
+        train, validation[:MOST_VALIDATION], test[:MOST_TEST], shape=shape, name=Path(name).name
     )
