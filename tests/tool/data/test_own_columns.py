@@ -44,7 +44,7 @@ def rows_of(data: ImageData) -> torch.Tensor:
 
 def test_words_and_numbers_become_bits(tmp_path: Path) -> None:
     data = table(tmp_path / "a.csv", ["town", "smokes", "age", "pay"], TOWNS, SMOKES, AGES, PAY)
-    assert "60 rows of 12 numbers, 0/1 for columns: 2 of words and 2 of numbers" in data.understood
+    assert "60 rows of 12 numbers, 0/1 for columns: 2 of words, 2 of numbers" in data.understood
     rows = rows_of(data)
     assert set(rows.unique().tolist()) == {0.0, 1.0}
     assert (rows[:, :3].sum(1) == 1).all()  # a town each
@@ -77,7 +77,7 @@ def test_parts_of_which_one_has_words(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("stage,age\n" + "1,30\nX,700\nX,31\n2,45\n2,9\n1,80\n" * 4)
     (tmp_path / "test.csv").write_text("stage,age\n" + "1,33\n2,70\n" * 4)
     data = ImageData.from_path(tmp_path)
-    assert "1 of words and 1 of numbers" in data.understood
+    assert "1 of words, 1 of numbers" in data.understood
     assert len(data.test) == 8
     assert set(data.test.images[:, :3].sum(1).tolist()) == {1.0}
     (tmp_path / "test.csv").write_text("stage\n" + "1\n2\n" * 4)

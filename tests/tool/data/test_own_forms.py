@@ -83,9 +83,7 @@ def test_what_is_printed(tmp_path: Path) -> None:
         ("1,0\n1\n", "changed from 2 to 1"),
         ("p,x\ne,b\n", "no column of several numbers, or of 2 to 64 words"),
         ("1,2\n" * 9 + "3,x\n" + "2,5\n" * 9, "row 10, column 2 holds 'x'; expected a number"),
-        ("0,nan\n1,0\n0,1\n" * 5, "nan"),
-        ("0,,1,1\n" + "1,0,0,1\n" * 9, "row 1, column 2 holds no number"),  # and is no header
-        ("0,1,1,NA\n" + "1,0,0,1\n" * 9, "row 1, column 4 holds no number"),
+        ("0," * 63 + "nan\n" + ("1," * 63 + "0\n") * 9, "row 1, column 64 holds no number"),
         ("0,elm\n1,oak\n1\n" * 9, "row 3 has 1 column and row 1 2"),
         ("label,id\n1,0\n", "no columns of pixels"),
         ("1,0\n", "1"),
@@ -205,7 +203,11 @@ NAMED = ",".join("abcdefghi")
 ODD_TABLES = {
     "test only": (["split," + NAMED, *("test," + row for row in ROWS)], "has no training rows"),
     "a word in front": (["NA" + ROWS[0][1:], *ROWS[1:]], "12 rows of 37 numbers, 0/1 for"),
-    "NaN in front": (["nan" + ROWS[0][1:], *ROWS[1:]], "holds NaN or infinite"),
+    "NaN in front": (["nan" + ROWS[0][1:], *ROWS[1:]], "12 rows of 37 numbers, 0/1 for"),
+    "a gap in front": (
+        ["0,,1,1", *["1,0,0,1"] * 5, *["0,1,1,1"] * 6],
+        "3 of two numbers (1 with g",
+    ),
     "numbered columns": ([",".join(map(str, range(9))), *ROWS], "12 rows of 36"),
     "labels twice": (["label,y," + NAMED, *("1,2," + row for row in ROWS)], "column y left out"),
     "a label lacks": (

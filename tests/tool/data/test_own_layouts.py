@@ -79,7 +79,7 @@ def test_what_stands_between_columns(tmp_path: Path) -> None:
 
     assert "10 rows of 3 numbers" in text("name,notes,age", *['x,"a;b",3', 'y,"c;d",400'] * 5)
     late = text("a;b", "1;2", *["1,5;2", "7;300"] * 6)
-    assert f"13 rows of 3 numbers, {COUNTED}2 of numbers" in late
+    assert f"13 rows of 3 numbers, {COUNTED}1 of two numbers, 1 of numbers" in late
     assert "commas read as decimal points" in late
     words = read(tmp_path / "a.csv", "a;b", *["1,5;Ulm, old", "9;Bern", "9;Linz"] * 6)
     assert words.reading.codes[1].words == ("Bern", "Linz", "Ulm, old")

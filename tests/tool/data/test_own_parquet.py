@@ -74,9 +74,9 @@ ODD = {
     "two labels": ({**FOUR, "label": LABELS, "target": LABELS}, "column target left out"),
     "words": ({**FOUR, "name": ["x"] * COUNT}, "column name left out"),
     "no number": ({**FOUR, "a": [None, *FOUR["a"][1:]]}, "rows of 17 numbers, 0/1 for columns: 4"),
-    "no bit": (
+    "a gap among 0/1": (
         {name: [0, 1] * 20 for name in "bcd"} | {"a": [None, *LABELS[1:] % 2]},
-        r"row 1, column 4 \(a\) holds no number",
+        "rows of 5 numbers, 0/1 for columns: 4",
     ),
     "no rows": ({"image": pyarrow.array([], pyarrow.binary())}, "has no rows"),
     "long lists": (

@@ -240,7 +240,7 @@ class RunFolder:
             found: dict[str, Any] = {"name": "images", **trained}
             return found
 
-    def data_dir(self) -> str | None:
+    def data_dir(self) -> Path | None:
         """Where a data set by name was looked for first; None where none was named, or it is gone.
 
         Raises:
@@ -250,7 +250,7 @@ class RunFolder:
         with reading(self.config_file):
             if not isinstance(place, str | None):
                 raise TypeError("data_dir")
-            return place if place and os.path.isdir(place) else None
+            return Path(place) if place and Path(place).is_dir() else None
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

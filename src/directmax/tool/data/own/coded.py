@@ -109,11 +109,15 @@ class Coded:
     @property
     def text(self) -> str:
         """What they are of, for people."""
-        words = sum(bool(code.words) for code in self.codes)
-        numbers = sum(bool(code.cuts) for code in self.codes)
-        kinds = [f"{words:,} of words"] * bool(words)
-        kinds += [f"{numbers:,} of numbers cut at their fifths"] * bool(numbers)
-        return f"0/1 for columns: {' and '.join(kinds)}"
+        counts = {
+            "words": sum(bool(code.words) for code in self.codes),
+            "two numbers": sum(len(code.cuts) == 1 for code in self.codes),
+            "numbers cut at their fifths": sum(len(code.cuts) > 1 for code in self.codes),
+        }
+        kinds = [f"{count:,} of {kind}" for kind, count in counts.items() if count]
+        gaps = sum(code.unknown for code in self.codes)
+        more = f" ({gaps:,} with gaps)" if gaps else ""
+        return f"0/1 for columns: {', '.join(kinds)}{more}"
 
     @property
     def number_names(self) -> tuple[str, ...]:
@@ -179,8 +183,8 @@ def coded(path: Path, found: Found, codes: Sequence[Code] | None = None) -> Code
         codes: of other rows that these are to be read like.
 
     Raises:
-        DataError: a word in a column of numbers, a number that is not known in a table of 0/1 or
-            of pictures, no column that is left, or what other rows lack.
+        DataError: a word in a column of numbers, a number that is not known in a table of
+            pictures, no column that is left, or what other rows lack.
 
     Example:
         >>> from directmax.tool.data.own.found import Part
@@ -313,14 +317,12 @@ class _Where:
 
 
 def _check_known(where: _Where, columns: Sequence[NDArray[Any] | _Words]) -> None:
-    """A number that is not known in a table of 0/1 or of pictures is a fault."""
+    """A number that is not known is a fault in a table of pictures."""
     if any(isinstance(each, _Words) for each in columns):
         return
     numbers = np.stack([np.asarray(each) for each in columns], 1)
     unknown = np.argwhere(np.isnan(numbers))
-    known = numbers[~np.isnan(numbers)]
-    two = np.isin(known, (0, 1)).all()
-    if len(unknown) and (two or pictures(where.path, numbers).shape[2] > 1):
+    if len(unknown) and pictures(where.path, numbers).shape[2] > 1:
         place = where(*unknown[0].tolist())
         raise DataError(f"{place} holds no number; expected one in every row")
 

@@ -121,7 +121,7 @@ def _digits(lines: list[str]) -> NDArray[np.uint8] | None:
 
 
 def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[Any] | None:
-    """As float32 where it has them all; None where a field is no number."""
+    """As float32 where it has them all; None where a field is no finite number."""
     every = len(columns) == table.columns
     try:
         values = np.loadtxt(
@@ -138,6 +138,8 @@ def _numbers(path: Path, table: Table, columns: list[int]) -> NDArray[Any] | Non
         if "could not convert string" in text:
             return None
         raise DataError(f"{path}: {text}; expected as many numbers in every row") from error
+    if not np.isfinite(values).all():
+        return None  # as other words for what is not known
     with np.errstate(over="ignore"):
         narrow = values.astype(np.float32)
     return narrow if np.array_equal(narrow, values) else values
