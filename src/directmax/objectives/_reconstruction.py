@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int64
@@ -17,7 +17,6 @@ from directmax.objectives._evaluate import align_changes, changes_of_one
 from directmax.objectives._linear_map import First, is_factored
 
 
-@runtime_checkable
 class FactoredDecoder(Protocol):
     """A decoder whose first layer is linear: logits = rest(first(flattened one-hot z)).
 
