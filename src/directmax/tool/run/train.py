@@ -90,12 +90,11 @@ def train(
     with joined(fabric):
         folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
         data = _data(folder, config, data_dir, images, resume)
-        own = record_of(data) if images is not None or config.data == OWN else None
+        sources = _sources(data, data_dir, own=images is not None or config.data == OWN)
         before = given.resolve(*traits_of(data))
         config = _of_this_length(before, extend, resume)
         task, shown = make_task(config, data, fabric, workers=workers), progress or Progress()
         trainer = Trainer(task, folder, shown, compiled=compiled, log=log)
-        sources = {"images": own, "data_dir": None if own else data_dir}
         with _stops_told(trainer), _claim(trainer, sources, resume, before if extend else None):
             return _train(trainer, resume=resume)
 
@@ -109,6 +108,11 @@ def _data(
 ) -> Data:
     find = partial(images_of_run, folder) if resume else load_data
     return find(config, data_dir, images=images)
+
+
+def _sources(data: Data, data_dir: str | Path | None, *, own: bool) -> dict[str, Any]:
+    """What a run folder keeps of where its images are from; see `RunFolder.create`."""
+    return {"images": record_of(data)} if own else {"data_dir": data_dir}
 
 
 def _of_this_length(config: ResolvedConfig, extend: int, resume: bool) -> ResolvedConfig:
