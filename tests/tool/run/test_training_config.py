@@ -231,6 +231,26 @@ def test_sure_attributes_where_confidence_is_given() -> None:
         made(**faces, confidence=0.9, sharpness=1.0)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, 1),
+        ({"attributes": ("Smiling",)}, 0),
+        ({"labels": 0}, 0),
+        ({"encoder": "pairwise"}, 0),
+        ({"estimator": "gumbel-softmax"}, 0),
+        ({"num_variables": 0}, 0),
+        ({"num_variables": 2}, 2),
+    ],
+)
+def test_one_attribute_is_decoded_where_there_are_labels(
+    given: dict[str, Any], expected: int
+) -> None:
+    config = made(**{"data": "celeba", "model": "attributes", "labels": 10} | given)
+    assert config.num_variables == expected
+    assert stored_config(config.to_dict()).num_variables == expected
+
+
 def test_digests_stay() -> None:
     """Of runs that were kept, and of published results."""
     assert PRESETS["paper"].resolve().digest() == "c27ca7ce1c9c"
@@ -248,7 +268,7 @@ def test_digests_stay() -> None:
     faces |= {"prior": "uniform", "average": 0.0, "calibration": "none", "mixing": False}
     faces |= {"decoded": 100, "switched": 0, "distortion": 0.5, "normalized": False}
     faces |= {"confidence": 0.95, "patching": False, "ramp": 0, "decided": 1.0}
-    faces |= {"mirrored": False}
+    faces |= {"mirrored": False, "num_variables": 0}
     assert made(**faces, epochs=1, precision="bf16-mixed").digest() == "0689ffdb9d61"
 
 

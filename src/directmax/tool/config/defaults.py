@@ -156,6 +156,13 @@ def default_trials(c: Any) -> int:
     return TRIALS if _steps(c) >= 10 * TRIALS else 0
 
 
+def default_num_variables(c: Any) -> int:
+    """One decoded attribute an image tells as much as all do, for less (docs/attributes.md)."""
+    if c.model != "attributes" or not c.labels or c.encoder != "independent":
+        return 0
+    return 1 if c.variables > 1 and "num_variables" in ESTIMATORS[c.estimator].uses else 0
+
+
 def _steps(c: Any) -> int:
     return int(c.epochs * math.ceil((c.num_images or _NUM_IMAGES) / c.batch_size))
 

@@ -22,6 +22,7 @@ from directmax.tool.config.defaults import (
     default_kl_fraction,
     default_kl_start,
     default_num_samples,
+    default_num_variables,
     default_starts,
     if_used,
 )
@@ -79,8 +80,9 @@ class Settings(AttributeSettings, ModelSettings):
     )
     num_variables: int = setting(
         f"""{either(users("num_variables"), "and")}: variables that are looked at in each sample,
-        drawn anew, where they are many: cheaper steps with more variance. 0: all.""",
-        0,
+        drawn anew: cheaper steps with more variance. 0: all.""",
+        default_num_variables,
+        "1 in the attributes model with labels and several attributes, else 0",
         range=(0, 1_000_000),
         models=("discrete", "attributes"),
         since=4,
