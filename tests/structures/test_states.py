@@ -19,8 +19,9 @@ from directmax.structures import (
     SpanningTree,
     Structure,
     Subsets,
+    Tours,
+    all_states,
 )
-from directmax.structures._states import all_states
 
 STRUCTURES: dict[str, Structure] = {
     "subsets": Subsets(6, 2),
@@ -108,3 +109,13 @@ def test_a_table_is_used() -> None:
     q, known = Gibbs(weights, Subsets(5, 2)), LinearCost(cost, binary=True)
     table = Exact()(q, known).loss
     assert torch.allclose(table, Exact()(q, lambda z: known(z)).loss)
+
+
+def test_structures_without_sums_are_refused() -> None:
+    for wrong, got in ((Tours(5), "Tours"), (3, "3")):
+        with pytest.raises(
+            TypeError, match=rf"^structure must be a Structure with sums, got .*{got}"
+        ):
+            all_states(wrong, 10)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^max_states must be an integer of at least 1"):
+        all_states(Subsets(3, 1), 0)

@@ -9,11 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._precision import no_autocast
-from directmax._validation import LARGEST, check_count, shown
+from directmax._validation import shown
 from directmax.distributions._enumeration import DEFAULT_MAX_STATES, enumerate_states
 from directmax.distributions._structured import StructuredPotentials
-from directmax.structures import Structure
-from directmax.structures._states import all_states
+from directmax.structures import Structure, all_states
 
 
 class Gibbs(StructuredPotentials):
@@ -127,7 +126,7 @@ class Gibbs(StructuredPotentials):
         Raises:
             ValueError: Z has more than `max_states`.
         """
-        states = all_states(self.structure, check_count("max_states", max_states, maximum=LARGEST))
+        states = all_states(self.structure, max_states)
         if states is None:
             return None
         states = states.to(self.device, self.dtype)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from directmax._validation import LARGEST, check_count, shown
 from directmax.structures._base import Structure
 from directmax.structures._listed import Listed
 
@@ -30,14 +31,21 @@ def all_states(structure: Structure, max_states: int) -> Float[Tensor, "K ..."] 
         structure: with sums.
         max_states: the largest K allowed.
 
+    Returns:
+        `(K, *shape)`, to be read only: it is kept for the next call.
+
     Raises:
-        ValueError: K > `max_states`, or no z in which every variable has a value.
+        TypeError, ValueError: no structure with sums, K > `max_states`, or no z in which every
+            variable has a value.
 
     Example:
         >>> from directmax.structures import Subsets
         >>> all_states(Subsets(3, 2), 100).tolist()
         [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
     """
+    if not isinstance(structure, Structure) or not structure.tractable:
+        raise TypeError(f"structure must be a Structure with sums, got {shown(structure)}")
+    max_states = check_count("max_states", max_states, maximum=LARGEST)
     if structure.batch_size is not None or structure.own:
         return None
     if isinstance(structure, Listed):
