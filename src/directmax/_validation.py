@@ -167,12 +167,12 @@ def check_real_of_shape(name: str, value: object, shape: tuple[int, ...], axes: 
     return tensor
 
 
-def check_one_hot(name: str, z: Tensor) -> None:
+def check_one_hot(name: str, z: Tensor, hint: str = "") -> None:
     """Refuse what is not one-hot along the last axis; reads the tensor."""
     right = ((z == 0) | (z == 1)).all(-1) & (z.sum(-1) == 1)
     if not bool(right.all()):
         where = tuple(int(i) for i in (~right).nonzero()[0])
-        raise ValueError(f"{name} must be one-hot, got {z[where].tolist()} at index {where}")
+        raise ValueError(f"{name} must be one-hot, got {z[where].tolist()} at index {where}{hint}")
 
 
 def check_shape(name: str, value: object, axes: Sequence[str], minimum: int = 1) -> tuple[int, ...]:

@@ -145,7 +145,8 @@ ANSWERS: dict[str, tuple[Callable[[Tensor], object], type[Exception], str]] = {
     "floats": (
         lambda h: h[..., 0],
         TypeError,
-        "maximise must return integers or bool, got torch.float64",
+        "maximise must return integers or bool, got torch.float64; round them where they are "
+        "whole, as .round().long()",
     ),
     "one-hot": (
         lambda h: h > 0,
@@ -193,7 +194,13 @@ def test_wrong_arguments_are_one_line_errors() -> None:
 def test_a_single_problem_s_function_has_one_line_errors_too() -> None:
     with pytest.raises(TypeError, match=r"^solve must be callable, got str"):
         OneByOne("simplex")  # type: ignore[arg-type]
-    for answer, got in (([0.0, 1.0], "float64"), ([0], r"int64 of shape \(1,\)")):
+    for answer, got in (
+        ([0.0, 0.5], "got 0.5 for variable 1 of problem 0; solve for integers"),
+        ([0.0, torch.nan], "got nan for variable 1 of problem 0"),
+        ([0], r"int64 of shape \(1,\) for problem 0"),
+        (None, "got NoneType for problem 0"),
+        ({0, 1}, "got set for problem 0"),
+    ):
         q = PerturbedArgmax(torch.zeros(1, 2, 2), OneByOne(lambda h, b, answer=answer: answer))
         with pytest.raises(ValueError, match=rf"^solve must return 2 integers or bool.*{got}"):
             q.sample()

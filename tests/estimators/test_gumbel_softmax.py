@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from directmax import Categorical, ExponentialDecay, GumbelSoftmax, PairwiseBinary
+from directmax import Categorical, ExponentialDecay, GumbelSoftmax, PairwiseBinary, Rebar
 from reference import Interaction, expected_gradient, is_one_hot
 
 EXACT = {"rtol": 0, "atol": 1e-9}
@@ -179,3 +179,15 @@ def test_of_coupled_variables_it_needs_noise_on_states() -> None:
     q = PairwiseBinary(torch.zeros(1, 3, 2), torch.zeros(1, 3))
     with pytest.raises(TypeError, match=r'^GumbelSoftmax needs .*perturbation="states"'):
         GumbelSoftmax()(q, lambda z: z.sum((-2, -1)))
+
+
+def test_log_q_of_a_relaxed_z_is_refused_with_what_to_do() -> None:
+    q = Categorical(torch.zeros(2, 3, 4, requires_grad=True))
+
+    def f(z: Tensor) -> Tensor:
+        return z[..., 0].sum(-1) + q.log_prob(z)
+
+    for estimator in (GumbelSoftmax(), Rebar()):
+        with pytest.raises(ValueError, match=r"^z must be one-hot, got .*add q\.entropy\(\)"):
+            estimator(q, f)
+    GumbelSoftmax(straight_through=True)(q, f).loss.sum().backward()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from directmax import Categorical
+from directmax import Categorical, LocalExpectation
 from directmax.objectives import _evaluate, evaluate, single_change_losses, state_losses
 from reference import Interaction, changes_around, state_table
 
@@ -108,3 +108,15 @@ def test_wrong_shapes_are_one_line_errors(objective: _evaluate.Objective, got: s
 def test_other_results_are_refused() -> None:
     with pytest.raises(TypeError, match=r"^the objective must return a torch.Tensor, got float$"):
         evaluate(lambda z: 1.0, torch.zeros(1, 1, 2))
+
+
+def test_one_choice_for_many_rows() -> None:
+    q, x = Categorical(torch.zeros(1, 4, 2)), torch.rand(9, 4)
+
+    def squares(z: Tensor) -> Tensor:
+        return ((x * z[..., 1]) ** 2).sum(-1)
+
+    for f in (squares, lambda z: squares(z).mean(-1)):
+        with pytest.raises(ValueError, match=r"rows, \.mean\(-1, keepdim=True\)$"):
+            LocalExpectation()(q, f)
+    LocalExpectation()(q, lambda z: squares(z).mean(-1, keepdim=True))

@@ -21,6 +21,10 @@ def best(potentials: NDArray[np.float64], problem: int) -> NDArray[np.int64]:
     return potentials.argmax(-1)
 
 
+def nearly(potentials: NDArray[np.float64], problem: int) -> NDArray[np.float64]:
+    return potentials.argmax(-1) - 1e-6
+
+
 def ends(potentials: NDArray[np.float64], problem: int) -> NDArray[np.int64]:
     os._exit(3)
 
@@ -105,6 +109,32 @@ def test_many_calls_of_solvers_that_are_built_once(count: int) -> None:
     maximise, given = OneByOne(factory=make, threads=3), potentials(10, count // 100, 3, 2)
     for _ in range(10):
         assert torch.equal(maximise(given), given.argmax(-1))
+
+
+@pytest.mark.parametrize("settings", [{"solve": nearly}, {"solve": nearly, "processes": 1}])
+def test_answers_may_be_floats_that_are_nearly_whole(settings: dict[str, object]) -> None:
+    """As those of an integer programme."""
+    given = potentials(2, 5, 3, 4)
+    assert torch.equal(OneByOne(**settings)(given), given.argmax(-1))  # type: ignore[arg-type]
+
+
+def test_a_failure_says_for_which_problem() -> None:
+    def solve(rows: NDArray[np.float64], problem: int) -> NDArray[np.int64]:
+        if problem == 2:
+            raise ArithmeticError("infeasible")
+        return rows.argmax(-1)
+
+    for maximise in (OneByOne(solve), OneByOne(factory=lambda: solve, threads=2)):
+        with pytest.raises(ArithmeticError, match="infeasible") as error:
+            maximise(potentials(1, 4, 3, 2))
+        assert error.value.__notes__ == ["solve failed for problem 2"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_answers_may_be_tensors() -> None:
+    given = potentials(2, 5, 3, 4)
+    maximise = OneByOne(lambda rows, problem: torch.from_numpy(rows).argmax(-1))
+    assert torch.equal(maximise(given), given.argmax(-1))
 
 
 def test_processes() -> None:

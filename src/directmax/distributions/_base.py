@@ -25,6 +25,11 @@ from directmax.distributions._enumeration import DEFAULT_MAX_STATES
 from directmax.distributions._observed import observed_one_hot
 from directmax.gumbel import sample_gumbel
 
+RELAXED = (
+    "; the relaxed z of GumbelSoftmax, Rebar or Relax has no probability: leave log q out of f, "
+    "and add q.entropy() or q.kl_to_uniform() to the loss"
+)
+
 
 class DiscreteDistribution(ABC):
     r"""q(z) ∝ exp h(z) for a batch of b problems over n variables with k values each.
@@ -168,7 +173,7 @@ class DiscreteDistribution(ABC):
     def _check(self, z: Tensor, *, one_hot: bool = False) -> None:
         self._check_tensor("z", z, self._shape, "batch, variables, values")
         if one_hot and self.validate and readable(z):
-            check_one_hot("z", z)
+            check_one_hot("z", z, RELAXED if z.requires_grad else "")
 
     def _check_shift(self, noise: Tensor, shift: Tensor | None) -> None:
         """What is added to noise on the single variables, as `argmax` takes it."""

@@ -12,7 +12,7 @@ from directmax._precision import no_autocast
 from directmax._validation import shown
 from directmax.distributions._enumeration import DEFAULT_MAX_STATES, enumerate_states
 from directmax.distributions._structured import StructuredPotentials
-from directmax.structures import Structure
+from directmax.structures import Structure, all_states
 
 
 class Gibbs(StructuredPotentials):
@@ -112,7 +112,29 @@ class Gibbs(StructuredPotentials):
             every = states.unsqueeze(1).expand(-1, self.batch_size, -1, -1)
             inside = self.structure.is_feasible(self.structure.from_one_hot(every)).T
             return torch.where(inside, self.log_prob(every).T, -torch.inf)
-        z = self.structure.from_one_hot(states).unsqueeze(1)  # (c, 1, *shape): the same set for all
+        z = self.structure.from_one_hot(states)  # the same set for all
+        outside = ~self.structure.is_feasible(z.unsqueeze(1)).T
+        return self._log_prob_inside(z).masked_fill(outside, -torch.inf)
+
+    def log_prob_members(
+        self, *, max_states: int = DEFAULT_MAX_STATES
+    ) -> tuple[Float[Tensor, "K n k"], Float[Tensor, "b K"]] | None:
+        """The z in Z, one-hot, and log q of each in nats; None where Z is not the same for all.
+
+        Fewer than the k^n assignments of `log_prob_table`: the subsets, not all bits.
+
+        Raises:
+            ValueError: Z has more than `max_states`.
+        """
+        states = all_states(self.structure, max_states)
+        if states is None:
+            return None
+        states = states.to(self.device, self.dtype)
+        return self.structure.one_hot(states), self._log_prob_inside(states)
+
+    def _log_prob_inside(self, states: Float[Tensor, "c ..."]) -> Float[Tensor, "b c"]:
+        """log q of z in Z, −∞ where a weight is."""
+        z = states.unsqueeze(1)  # (c, 1, *shape)
         masked = self.weights == -torch.inf
         flat = z.flatten(1)
         with no_autocast(self.device):
@@ -121,7 +143,6 @@ class Gibbs(StructuredPotentials):
         offset = self.structure.offset(z)
         if offset is not None:
             scores = scores + offset.T
-        outside = outside | ~self.structure.is_feasible(z).T
         total = self.structure.log_partition(self.weights).unsqueeze(-1)
         return (scores - total).masked_fill(outside, -torch.inf)
 

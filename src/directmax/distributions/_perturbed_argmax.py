@@ -140,7 +140,10 @@ class PerturbedArgmax(StructuredPotentials):
         if not isinstance(values, Tensor):
             raise TypeError(f"maximise must return a torch.Tensor, got {type(values).__name__}")
         if values.is_floating_point() or values.is_complex():
-            raise TypeError(f"maximise must return integers or bool, got {values.dtype}")
+            raise TypeError(
+                f"maximise must return integers or bool, got {values.dtype}; round them where they "
+                "are whole, as .round().long()"
+            )
         if values.shape != rows.shape[:-1]:
             raise ValueError(
                 f"maximise must return the value of every variable, shape {tuple(rows.shape[:-1])} "

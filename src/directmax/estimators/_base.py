@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from directmax._randomness import check_generator
 from directmax._transforms import in_transforms, recomputing
 from directmax._validation import LARGEST, check_callable, check_count, check_positive
-from directmax.distributions import Categorical, DiscreteDistribution, PairwiseBinary
+from directmax.distributions import Categorical, DiscreteDistribution, Gibbs, PairwiseBinary
 from directmax.objectives import Objective, evaluate, real, single_change_losses, state_losses
 from directmax.schedules import Schedule, at
+
+IN_PLACE_FOR_GIBBS = "; use ScoreFunction or Exact, or a PerturbedArgmax on its structure"
 
 
 @dataclass(frozen=True)
@@ -272,11 +274,12 @@ def check_independent(name: str, q: DiscreteDistribution, hint: str) -> Categori
     """q, if its variables are independent.
 
     Raises:
-        TypeError: they are not.
+        TypeError: they are not; with the hint, or what takes a Gibbs.
     """
     if not isinstance(q, Categorical):
         raise TypeError(
-            f"{name} needs independent variables (Categorical), got {type(q).__name__}{hint}"
+            f"{name} needs independent variables (Categorical), got {type(q).__name__}"
+            f"{IN_PLACE_FOR_GIBBS if isinstance(q, Gibbs) else hint}"
         )
     return q
 

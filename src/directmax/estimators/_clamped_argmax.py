@@ -8,8 +8,14 @@ import torch
 from torch import Tensor
 
 from directmax._precision import no_autocast
-from directmax.distributions import DiscreteDistribution, PairwiseBinary, PerturbedArgmax
-from directmax.estimators._base import Estimate, Estimator, average, check_num_samples
+from directmax.distributions import DiscreteDistribution, Gibbs, PairwiseBinary, PerturbedArgmax
+from directmax.estimators._base import (
+    IN_PLACE_FOR_GIBBS,
+    Estimate,
+    Estimator,
+    average,
+    check_num_samples,
+)
 from directmax.objectives import Objective, evaluate, evaluate_many, real
 
 
@@ -146,9 +152,10 @@ class ClampedArgmax(Estimator):
 def _checked(q: DiscreteDistribution) -> PairwiseBinary | PerturbedArgmax:
     """q, if it is one whose variables can be clamped."""
     if not isinstance(q, PairwiseBinary | PerturbedArgmax):
+        independent = "; for independent variables use LocalExpectation, which is the same there"
         raise TypeError(
-            f"ClampedArgmax needs a PairwiseBinary or PerturbedArgmax, got {type(q).__name__}; for "
-            "independent variables use LocalExpectation, which is the same there"
+            f"ClampedArgmax needs a PairwiseBinary or PerturbedArgmax, got {type(q).__name__}"
+            f"{IN_PLACE_FOR_GIBBS if isinstance(q, Gibbs) else independent}"
         )
     if q.num_values != 2:
         raise TypeError(

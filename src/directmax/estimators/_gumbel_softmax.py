@@ -89,8 +89,8 @@ class GumbelSoftmax(Estimator):
         q = check_independent(
             "GumbelSoftmax",
             q,
-            ": its softmax would sum over all states; use Direct, or, for few binary variables, "
-            'PairwiseBinary with perturbation="states"',
+            ": its softmax would sum over all states; use ImplicitMLE or Direct, or, for few "
+            'binary variables, PairwiseBinary with perturbation="states"',
         )
         temperature = self._latest = self._now(self.temperature)
         logits = once(q.logits) if self.straight_through else q.logits

@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._validation import check_count, check_flag
-from directmax.distributions import Categorical, DiscreteDistribution, PairwiseBinary
+from directmax.distributions import Categorical, DiscreteDistribution, Gibbs, PairwiseBinary
 from directmax.estimators._base import (
+    IN_PLACE_FOR_GIBBS,
     Estimate,
     losses_at,
     table_evaluations,
@@ -182,8 +183,8 @@ def _checked(q: DiscreteDistribution, alpha: float) -> Categorical | PairwiseBin
     """q, if it is one that can be searched from."""
     if not isinstance(q, Categorical | PairwiseBinary):
         raise TypeError(
-            f"LocalSearch needs a Categorical or PairwiseBinary, got {type(q).__name__}; use "
-            "ScoreFunction or Direct"
+            f"LocalSearch needs a Categorical or PairwiseBinary, got {type(q).__name__}"
+            f"{IN_PLACE_FOR_GIBBS if isinstance(q, Gibbs) else '; use ClampedArgmax or Direct'}"
         )
     if isinstance(q, PairwiseBinary) and alpha != 1:
         raise ValueError(

@@ -8,8 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.distributions import Categorical, DiscreteDistribution, PerturbedArgmax
-from directmax.estimators._base import Estimate, Estimator, average, check_num_samples
+from directmax.distributions import Categorical, DiscreteDistribution, Gibbs, PerturbedArgmax
+from directmax.estimators._base import (
+    IN_PLACE_FOR_GIBBS,
+    Estimate,
+    Estimator,
+    average,
+    check_num_samples,
+)
 from directmax.estimators._layer import check_linear, with_backward
 from directmax.gumbel import EULER_GAMMA
 from directmax.objectives import Objective, evaluate
@@ -79,9 +85,13 @@ class NoiseScore(Estimator):
         """q, z*, and −∇log p of its noise."""
         kind = getattr(q, "noise_kind", "gumbel")
         if not isinstance(q, Categorical | PerturbedArgmax) or kind not in ("gumbel", "gaussian"):
+            instead = f" with {kind}; use ImplicitMLE or Direct"
+            if not isinstance(q, PerturbedArgmax):
+                gibbs = isinstance(q, Gibbs)
+                instead = IN_PLACE_FOR_GIBBS if gibbs else "; use ClampedArgmax or Direct"
             raise TypeError(
                 "NoiseScore needs a Categorical, or a PerturbedArgmax with Gumbel or Gaussian "
-                f"noise, got {type(q).__name__} with {kind}"
+                f"noise, got {type(q).__name__}{instead}"
             )
         linear = check_linear("NoiseScore", q)
         noise = q.noise(self.num_samples, generator=generator)

@@ -95,7 +95,8 @@ class ScoreFunction(Estimator):
         elif not isinstance(q, Categorical | Gibbs):
             raise TypeError(
                 "ScoreFunction needs a Categorical, or a PairwiseBinary perturbed on its states, "
-                f"or a Gibbs, got {type(q).__name__}"
+                f"or a Gibbs, got {type(q).__name__}; use Gibbs on its structure, if "
+                "that has sums, or ClampedArgmax or Direct"
             )
         z = q.sample(self.num_samples, generator=generator)
         losses = evaluate(objective, z)  # (s, b)

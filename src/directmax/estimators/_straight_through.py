@@ -46,7 +46,7 @@ class _StraightThrough(Estimator):
         return Estimate(loss=average(losses), sample=through.detach())
 
     def _rsample(self, q: DiscreteDistribution, generator: torch.Generator | None) -> Tensor:
-        q = check_independent(type(self).__name__, q, "; use Direct or ClampedArgmax")
+        q = check_independent(type(self).__name__, q, "; use ImplicitMLE, Direct or ClampedArgmax")
         z = q.sample(self.num_samples, generator=generator)
         logits = once(q.logits).masked_fill(q.logits == -torch.inf, 0.0)
         moving = logits - logits.detach()  # 0, with the derivative of h

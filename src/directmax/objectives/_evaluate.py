@@ -81,7 +81,7 @@ def evaluate(objective: Objective, z: Float[Tensor, "*s b n k"]) -> Float[Tensor
     if losses.shape != z.shape[:-2]:
         raise ValueError(
             f"the objective must return one loss per assignment, shape {tuple(z.shape[:-2])} "
-            f"for z of shape {tuple(z.shape)}, got {tuple(losses.shape)}{_hint(z)}"
+            f"for z of shape {tuple(z.shape)}, got {tuple(losses.shape)}{_hint(z, losses)}"
         )
     return real(losses, z.dtype)
 
@@ -105,7 +105,16 @@ def _called(objective: Objective, z: Tensor) -> object:
         raise
 
 
-def _hint(z: Tensor) -> str:
+def _hint(z: Tensor, losses: Tensor | None = None) -> str:
+    if (
+        losses is not None
+        and z.shape[-3] == 1
+        and z.shape[:-3] in (losses.shape, losses.shape[:-1])
+    ):
+        return (
+            "; one choice for many rows of data is one problem, batch = 1: return the mean over "
+            "the rows, .mean(-1, keepdim=True)"
+        )
     if z.ndim <= 3:
         return ""
     return (

@@ -19,6 +19,8 @@ from directmax._validation import check_callable, check_count
 from directmax.solvers._pairwise import check_sampled
 
 Solve = Callable[[NDArray[np.float64], int], ArrayLike]
+WHOLE = 1e-4
+"""By how much a float may be off a whole number: more than the tolerance of any such solver."""
 
 
 class OneByOne:
@@ -36,8 +38,9 @@ class OneByOne:
 
     Args:
         solve: from the potentials of one problem, float64 `(n, k)`, its own to write to, and the
-            number of the problem in the batch (for a graph of its own), to the best values,
-            integers or bool `(n,)`.
+            number of the problem in the batch (for a graph of its own), to the best values
+            `(n,)`: integers or bool, or floats within 1e-4 of whole numbers, as those of an integer
+            programme.
         factory: returns such a function; in place of `solve`.
         threads: how many there are; more than 1 with a `factory` only.
         processes: how many other processes solve; 0 for none.
@@ -45,7 +48,7 @@ class OneByOne:
     Raises:
         TypeError, ValueError: neither or both of `solve` and `factory`, or no functions, several
             threads without a factory, threads and processes; at the call, an answer that is no
-            array of n integers.
+            array of n whole numbers.
         RuntimeError: at the call, a process ended.
 
     Example:
@@ -106,20 +109,20 @@ class OneByOne:
             answers = [self._borrowed(*each) for each in zip(rows, problems, strict=True)]
         values = np.empty((len(rows), n), dtype=np.int64)
         for index, answer in enumerate(answers):
-            values[index] = _checked(answer, n)
+            values[index] = _checked(answer, n, problems[index])
         return torch.from_numpy(values).view(potentials.shape[:-1]).to(potentials.device)
 
     def _borrowed(self, row: NDArray[np.float64], problem: int) -> ArrayLike:
         """By `solve`, or by a solver that no other thread has now."""
         if self.solve is not None:
-            return np.array(self.solve(row, problem))
+            return _asked(self.solve, row, problem)
         assert self.factory is not None
         try:
             solver = self._solvers.get_nowait()
         except queue.Empty:
             solver = self.factory()
         try:
-            return np.array(solver(row, problem))  # the solver may re-use its memory
+            return _asked(solver, row, problem)
         finally:
             self._solvers.put(solver)
 
@@ -160,11 +163,35 @@ class OneByOne:
         return f"OneByOne({getattr(made, '__name__', made)!s})"
 
 
-def _checked(answer: ArrayLike, n: int) -> NDArray[np.int64]:
+def _asked(solve: Solve, row: NDArray[np.float64], problem: int) -> ArrayLike:
+    """The answer, copied: a solver may re-use its memory. An error says which problem it was."""
+    try:
+        return np.asarray(solve(row, problem)).copy()
+    except Exception as error:
+        error.add_note(f"solve failed for problem {problem}")
+        raise
+
+
+def _checked(answer: ArrayLike, n: int, problem: int) -> NDArray[np.int64]:
+    """Whole numbers; solvers of integer programmes return floats that are nearly so."""
     values = np.asarray(answer)
-    if values.dtype.kind not in "biu" or values.shape != (n,):
+    if values.dtype.kind not in "biuf" or values.shape != (n,):
+        got = f"{values.dtype} of shape {values.shape}"
+        if values.dtype == object and values.shape == ():
+            got = type(values.item()).__name__
         raise ValueError(
             f"solve must return {n} integers or bool, the value of every variable, "
-            f"got {values.dtype} of shape {values.shape}"
+            f"got {got} for problem {problem}"
         )
-    return values
+    if values.dtype.kind != "f":
+        return values
+    whole = values.round()
+    wrong = ~(np.abs(values - whole) <= WHOLE)  # also of NaN
+    if wrong.any():
+        variable = int(wrong.argmax())
+        raise ValueError(
+            f"solve must return {n} integers or bool, the value of every variable, got "
+            f"{values[variable]:g} for variable {variable} of problem {problem}; solve for "
+            "integers, not for the relaxation"
+        )
+    return whole

@@ -9,6 +9,7 @@ from directmax.structures._milp import Milp
 from directmax.structures._pairwise import Pairwise
 from directmax.structures._paths import Paths
 from directmax.structures._spanning_tree import SpanningTree
+from directmax.structures._states import all_states
 from directmax.structures._subsets import Subsets
 from directmax.structures._tours import Tours
 from directmax.structures._trees import Arborescence, ProjectiveTree
@@ -28,4 +29,5 @@ __all__ = [
     "Structure",
     "Subsets",
     "Tours",
+    "all_states",
 ]
