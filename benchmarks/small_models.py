@@ -58,6 +58,7 @@ WAYS: dict[str, Callable[[], Way]] = {
     "ScoreFunction(4)": lambda: by(ScoreFunction(num_samples=4)),
     "Direct()": lambda: by(Direct()),
     "Direct, Rao-Blackwell": lambda: by(Direct(rao_blackwell=True)),
+    "the same, two-sided": lambda: by(Direct(rao_blackwell=True, two_sided=True)),
     "LocalExpectation()": lambda: by(LocalExpectation()),
 }
 
