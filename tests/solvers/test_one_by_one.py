@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,10 +113,10 @@ def test_many_calls_of_solvers_that_are_built_once(count: int) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"solve": nearly}, {"solve": nearly, "processes": 1}])
-def test_answers_may_be_floats_that_are_nearly_whole(settings: dict[str, object]) -> None:
+def test_answers_may_be_floats_that_are_nearly_whole(settings: dict[str, Any]) -> None:
     """As those of an integer programme."""
     given = potentials(2, 5, 3, 4)
-    assert torch.equal(OneByOne(**settings)(given), given.argmax(-1))  # type: ignore[arg-type]
+    assert torch.equal(OneByOne(**settings)(given), given.argmax(-1))
 
 
 def test_a_failure_says_for_which_problem() -> None:

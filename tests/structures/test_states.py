@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -52,8 +54,11 @@ def test_all_states(name: str) -> None:
     assert len(found.unique(dim=0)) == len(found)
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    ("name", "masked"),
+    [(name, False) for name in STRUCTURES]
+    + [(name, True) for name in STRUCTURES if name != "none"],  # of one z none can be taken out
+)
 def test_exact_gradients(name: str, masked: bool) -> None:
     """Those of the sum, written out."""
     structure = STRUCTURES[name]
@@ -62,8 +67,6 @@ def test_exact_gradients(name: str, masked: bool) -> None:
     weights = torch.randn(3, *structure.shape, generator=g, dtype=torch.float64)
     if masked:  # what the first state lacks, and some state too
         others = [z for z in range(len(states)) if bool((states[z] > states[0]).any())]
-        if not others:
-            pytest.skip("one state")
         weights[1, states[others[0]] > states[0]] = -torch.inf
     price = torch.randn(3, *structure.shape, generator=g, dtype=torch.float64)
 
@@ -112,10 +115,11 @@ def test_a_table_is_used() -> None:
 
 
 def test_structures_without_sums_are_refused() -> None:
-    for wrong, got in ((Tours(5), "Tours"), (3, "3")):
+    cases: list[tuple[Any, str]] = [(Tours(5), "Tours"), (3, "3")]
+    for wrong, got in cases:
         with pytest.raises(
             TypeError, match=rf"^structure must be a Structure with sums, got .*{got}"
         ):
-            all_states(wrong, 10)  # type: ignore[arg-type]
+            all_states(wrong, 10)
     with pytest.raises(ValueError, match=r"^max_states must be an integer of at least 1"):
         all_states(Subsets(3, 1), 0)

@@ -123,8 +123,21 @@ class Gibbs(StructuredPotentials):
 
         Fewer than the k^n assignments of `log_prob_table`: the subsets, not all bits.
 
+        Args:
+            max_states: the largest K allowed.
+
+        Returns:
+            z, `(K, n, k)`, in the order of `all_states`, and log q(z) = ⟨w, z⟩ − log Σ_y exp⟨w, y⟩
+            over y in Z, `(b, K)`, −∞ where a weight that z has is.
+
         Raises:
             ValueError: Z has more than `max_states`.
+
+        Example:
+            >>> from directmax.structures import Subsets
+            >>> states, log_probs = Gibbs(torch.zeros(1, 4), Subsets(4, 2)).log_prob_members()
+            >>> states.shape, log_probs.exp().sum().round(decimals=4).item()
+            (torch.Size([6, 4, 2]), 1.0)
         """
         states = all_states(self.structure, max_states)
         if states is None:

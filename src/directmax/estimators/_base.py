@@ -18,8 +18,6 @@ from directmax.distributions import Categorical, DiscreteDistribution, Gibbs, Pa
 from directmax.objectives import Objective, evaluate, real, single_change_losses, state_losses
 from directmax.schedules import Schedule, at
 
-IN_PLACE_FOR_GIBBS = "; use ScoreFunction or Exact, or a PerturbedArgmax on its structure"
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -270,6 +268,13 @@ def check_num_samples(value: int) -> int:
     return check_count("num_samples", value)
 
 
+def instead_for(q: DiscreteDistribution, hint: str) -> str:
+    """What a refusal of q advises: the hint, or what takes a Gibbs, as most do not."""
+    if isinstance(q, Gibbs):
+        return "; use ScoreFunction or Exact, or a PerturbedArgmax on its structure"
+    return hint
+
+
 def check_independent(name: str, q: DiscreteDistribution, hint: str) -> Categorical:
     """q, if its variables are independent.
 
@@ -279,7 +284,7 @@ def check_independent(name: str, q: DiscreteDistribution, hint: str) -> Categori
     if not isinstance(q, Categorical):
         raise TypeError(
             f"{name} needs independent variables (Categorical), got {type(q).__name__}"
-            f"{IN_PLACE_FOR_GIBBS if isinstance(q, Gibbs) else hint}"
+            f"{instead_for(q, hint)}"
         )
     return q
 

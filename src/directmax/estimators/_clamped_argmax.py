@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from directmax._precision import no_autocast
-from directmax.distributions import DiscreteDistribution, Gibbs, PairwiseBinary, PerturbedArgmax
+from directmax.distributions import DiscreteDistribution, PairwiseBinary, PerturbedArgmax
 from directmax.estimators._base import (
-    IN_PLACE_FOR_GIBBS,
     Estimate,
     Estimator,
     average,
     check_num_samples,
+    instead_for,
 )
 from directmax.objectives import Objective, evaluate, evaluate_many, real
 
@@ -155,7 +155,7 @@ def _checked(q: DiscreteDistribution) -> PairwiseBinary | PerturbedArgmax:
         independent = "; for independent variables use LocalExpectation, which is the same there"
         raise TypeError(
             f"ClampedArgmax needs a PairwiseBinary or PerturbedArgmax, got {type(q).__name__}"
-            f"{IN_PLACE_FOR_GIBBS if isinstance(q, Gibbs) else independent}"
+            f"{instead_for(q, independent)}"
         )
     if q.num_values != 2:
         raise TypeError(

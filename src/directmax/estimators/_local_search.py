@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from directmax._validation import check_count, check_flag
-from directmax.distributions import Categorical, DiscreteDistribution, Gibbs, PairwiseBinary
+from directmax.distributions import Categorical, DiscreteDistribution, PairwiseBinary
 from directmax.estimators._base import (
-    IN_PLACE_FOR_GIBBS,
     Estimate,
+    instead_for,
     losses_at,
     table_evaluations,
     without_forbidden,
@@ -184,7 +184,7 @@ def _checked(q: DiscreteDistribution, alpha: float) -> Categorical | PairwiseBin
     if not isinstance(q, Categorical | PairwiseBinary):
         raise TypeError(
             f"LocalSearch needs a Categorical or PairwiseBinary, got {type(q).__name__}"
-            f"{IN_PLACE_FOR_GIBBS if isinstance(q, Gibbs) else '; use ClampedArgmax or Direct'}"
+            f"{instead_for(q, '; use ClampedArgmax or Direct')}"
         )
     if isinstance(q, PairwiseBinary) and alpha != 1:
         raise ValueError(

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from directmax.distributions import Categorical, DiscreteDistribution, Gibbs, PerturbedArgmax
+from directmax.distributions import Categorical, DiscreteDistribution, PerturbedArgmax
 from directmax.estimators._base import (
-    IN_PLACE_FOR_GIBBS,
     Estimate,
     Estimator,
     average,
     check_num_samples,
+    instead_for,
 )
 from directmax.estimators._layer import check_linear, with_backward
 from directmax.gumbel import EULER_GAMMA
@@ -87,8 +87,7 @@ class NoiseScore(Estimator):
         if not isinstance(q, Categorical | PerturbedArgmax) or kind not in ("gumbel", "gaussian"):
             instead = f" with {kind}; use ImplicitMLE or Direct"
             if not isinstance(q, PerturbedArgmax):
-                gibbs = isinstance(q, Gibbs)
-                instead = IN_PLACE_FOR_GIBBS if gibbs else "; use ClampedArgmax or Direct"
+                instead = instead_for(q, "; use ClampedArgmax or Direct")
             raise TypeError(
                 "NoiseScore needs a Categorical, or a PerturbedArgmax with Gumbel or Gaussian "
                 f"noise, got {type(q).__name__}{instead}"

@@ -109,8 +109,8 @@ def data_for(
             reading = best.images.reading
             found = load_data(best.config, data_dir, images=data, like=reading)
         else:
-            data_dir = best.folder.data_dir() if data_dir is None else data_dir
-            found = load_data(_other_data(best.config, data), data_dir)
+            place = best.folder.data_dir(data_dir)
+            found = load_data(_other_data(best.config, data), place)
         best.images.check_fits(found)
         if best.config.model == "mixed" and best.config.labels and isinstance(found, ImageData):
             return best.images.with_classes(found)

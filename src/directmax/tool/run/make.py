@@ -113,8 +113,7 @@ def images_of_run(
             )
     if images is None or trained is None or not isinstance(images, str | Path):
         folder.check_images(None if images is None else _identity(images))
-    data_dir = folder.data_dir() if data_dir is None else data_dir
-    data = load_data(config, data_dir, images=images)
+    data = load_data(config, folder.data_dir(data_dir), images=images)
     if isinstance(images, str | Path):
         folder.check_images(data.identity())
     return data

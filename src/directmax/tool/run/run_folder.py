@@ -240,12 +240,16 @@ class RunFolder:
             found: dict[str, Any] = {"name": "images", **trained}
             return found
 
-    def data_dir(self) -> Path | None:
-        """Where a data set by name was looked for first; None where none was named, or it is gone.
+    def data_dir(self, given: str | Path | None) -> str | Path | None:
+        """Where to look for a data set by name first: what is given, else where the run did.
+
+        None where it named no folder, or that is gone.
 
         Raises:
             RunError: the record is damaged.
         """
+        if given is not None:
+            return given
         place = read_json(self.config_file).get("data_dir")
         with reading(self.config_file):
             if not isinstance(place, str | None):
