@@ -19,6 +19,7 @@ from directmax import (
     Exact,
     ImplicitMLE,
     LabelledDirect,
+    LocalDivergence,
     LocalExpectation,
     LocalSearch,
     PairwiseBinary,
@@ -26,6 +27,7 @@ from directmax import (
     Rebar,
     ScoreFunction,
 )
+from directmax.objectives import LinearCost
 from reference import Interaction, all_states, gibbs_probs
 from significance import assert_mean
 
@@ -57,6 +59,32 @@ def test_infinite_losses_at_forbidden_values(estimator: Estimator) -> None:
     if isinstance(estimator, Exact):
         probs = logits.softmax(-1)
         torch.testing.assert_close(loss, 2 * probs[..., 0].sum(-1), **EXACT)
+
+
+@pytest.mark.parametrize("variables", [1, 2])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        *(Exact(), LocalExpectation(), LocalDivergence(), ScoreFunction(num_samples=2)),
+        *(Direct(), Direct(1.0, two_sided=True), Direct(rao_blackwell=True), LocalSearch()),
+    ],
+    ids=repr,
+)
+def test_infinite_costs_in_a_table(estimator: Estimator, variables: int) -> None:
+    """As above, of an objective that is asked for all its values at once."""
+    logits = random_logits(6, variables, 3).detach()
+    logits[..., 1] = -torch.inf
+    leaf = logits.clone().requires_grad_()
+    cost = torch.tensor([1.0, torch.inf, 2.0], dtype=torch.float64).expand(variables, 3)
+    loss = estimator(Categorical(leaf), LinearCost(cost), generator=seeded()).loss
+    loss.sum().backward()
+    assert loss.isfinite().all()
+    assert leaf.grad is not None
+    assert leaf.grad.isfinite().all()
+    assert bool((leaf.grad[..., 1] == 0).all())
+    if isinstance(estimator, Exact):
+        expected = (logits.softmax(-1)[..., [0, 2]] @ cost[0, [0, 2]]).sum(-1)
+        torch.testing.assert_close(loss, expected, **EXACT)
 
 
 @pytest.mark.parametrize("estimator", [Exact(), LocalExpectation(), CorrectedDirect()], ids=repr)

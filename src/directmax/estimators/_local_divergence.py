@@ -125,6 +125,8 @@ def divergence_gradient(
     probs = log_q.exp()
     if alpha == 0:
         products = probs * log_p  # q (log ρ + log q)
+    elif alpha == 1:
+        products = log_p.exp_().sub_(probs).addcmul_(probs, log_q)
     else:
         power = (log_p - log_q).mul_(alpha)
         # ρ^α overflows where q is tiny and p is not; p^α q^{1−α} does not.

@@ -135,6 +135,7 @@ class Encoder(nn.Module):
         self.num_pixels = num_pixels
         self.num_variables = check_count("num_variables", num_variables)
         self.num_values = check_count("num_values", num_values, minimum=2)
+        self.own_trunk = trunk is not None
         self.layers = nn.Sequential(
             *trunk_layers(trunk, num_pixels, hidden),
             nn.Linear(hidden, num_variables * num_values),

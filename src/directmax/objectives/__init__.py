@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from directmax.objectives._plain_reconstruction import (
         PlainReconstruction as PlainReconstruction,
     )
+    from directmax.objectives._plain_reconstruction import all_values_decoded as all_values_decoded
     from directmax.objectives._plain_reconstruction import decoded as decoded
     from directmax.objectives._pool import SolutionPool as SolutionPool
     from directmax.objectives._reconstruction import FactoredDecoder as FactoredDecoder

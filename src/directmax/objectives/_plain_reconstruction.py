@@ -33,6 +33,7 @@ from directmax.objectives._evaluate import (
 )
 from directmax.objectives._linear_calls import LinearCalls, MovedCalls
 from directmax.objectives._linear_map import is_factored
+from directmax.objectives._reconstruction import value_logits
 
 CHUNK_PIXELS_CPU, CHUNK_PIXELS_CUDA = 2**21, 2**22
 """Pixels of a call of the decoder where there is a choice: on a CPU its layers then fit the cache,
@@ -277,6 +278,26 @@ def decoded(decoder: Any, z: Float[Tensor, "m n k"]) -> Float[Tensor, "m d"]:
         logits: Tensor = decoder.rest(decoder.first(z.flatten(1).to(decoder.first.weight.dtype)))
         return logits
     return _checked(decoder(_as_weights(decoder, z)), z)
+
+
+def all_values_decoded(
+    decoder: Any, num_values: int, *, like: Float[Tensor, "b d"]
+) -> Float[Tensor, "k d"]:
+    """Pixel logits of all values of a single variable, by any decoder, differentiable.
+
+    Args:
+        decoder: from one-hot `(m, 1, k)` to logits `(m, d)`.
+        num_values: k.
+        like: images, whose device and type codes have.
+
+    Example:
+        >>> all_values_decoded(torch.nn.Flatten(), 3, like=torch.zeros(1, 9)).shape
+        torch.Size([3, 3])
+    """
+    if is_factored(decoder):
+        return value_logits(decoder)
+    eye = torch.eye(num_values, dtype=like.dtype, device=like.device)
+    return decoded(decoder, eye.unsqueeze(1))
 
 
 def _as_weights(decoder: object, z: Tensor) -> Tensor:

@@ -47,6 +47,23 @@ class FactoredDecoder(Protocol):
         ...
 
 
+def value_logits(decoder: FactoredDecoder) -> Float[Tensor, "k d"]:
+    """Logits of all values of a single variable, differentiable.
+
+    Example:
+        >>> from directmax.models import Decoder
+        >>> value_logits(Decoder(1, 10, 64)).shape
+        torch.Size([10, 64])
+    """
+    first = decoder.first
+    # The columns of the weight are the decoded one-hots. Contiguous: matrix products with the
+    # transposed layout are several times slower, forward and backward.
+    pre_activation = first.weight.T.clone(memory_format=torch.contiguous_format)  # (k, h)
+    if first.bias is not None:
+        pre_activation = pre_activation + first.bias
+    return decoder.rest(pre_activation)
+
+
 class Reconstruction:
     r"""f(z) = −log p(x|z) of a Bernoulli decoder, in nats per image.
 
@@ -124,24 +141,18 @@ class Reconstruction:
         Raises:
             ValueError: K > `max_states`.
         """
-        first = self.decoder.first
         if num_variables == 1:
             number_of_states(1, num_values, max_states)
-            # The columns of the weight are the decoded one-hots. Contiguous: matrix products with
-            # the transposed layout are several times slower, forward and backward.
-            pre_activation = first.weight.T.clone(memory_format=torch.contiguous_format)  # (k, h)
-            if first.bias is not None:
-                pre_activation = pre_activation + first.bias
-        else:
-            states = enumerate_states(
-                num_variables,
-                num_values,
-                max_states=max_states,
-                dtype=first.weight.dtype,
-                device=first.weight.device,
-            )
-            pre_activation = first(states.flatten(1))  # (K, h)
-        return bernoulli_table(self.decoder.rest(pre_activation), self.images)
+            return bernoulli_table(value_logits(self.decoder), self.images)
+        first = self.decoder.first
+        states = enumerate_states(
+            num_variables,
+            num_values,
+            max_states=max_states,
+            dtype=first.weight.dtype,
+            device=first.weight.device,
+        )
+        return bernoulli_table(self.decoder.rest(first(states.flatten(1))), self.images)
 
     @torch.no_grad()
     def single_change_losses(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b n k"]:

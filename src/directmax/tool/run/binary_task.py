@@ -168,8 +168,7 @@ class BinaryTask(Task):
         alone = step < self._labels_first  # labelled images are all that the step sees
         if alone:
             loss = loss.new_zeros(())
-        if self._mean is not None:
-            prior = self.model.prior_terms(self._mean, generator=generator, validate=False)
+        if (prior := getattr(terms, "prior", None)) is not None:
             encoder = prior.encoder if config.dreams == 1 else config.dreams * prior.encoder
             loss = torch.add(loss, prior.decoder, alpha=self._pseudo_weight) + encoder
         if self.labelled is not None:
@@ -244,7 +243,7 @@ class BinaryTask(Task):
     def _inputs(self, step: int, weight: float) -> dict[str, Any]:
         """What the model's forward pass takes besides; images were looked at when they came."""
         if self.config.model != "mixed":
-            return {"validate": False}
+            return {"validate": False, "mean": self._mean}
         inputs: dict[str, Any] = {"kl_weight": weight}
         if self.labelled is not None:
             inputs["radius"] = self.config.smoothness
