@@ -76,12 +76,20 @@ class StructuredPotentials(LinearPotentials):
         value: Float[Tensor, " b"],
         rows: Float[Tensor, "b r n"],
         weights: Float[Tensor, "b r 1"],
+        present: Float[Tensor, "b n"],
     ) -> Float[Tensor, " b"]:
-        """`value`, with the gradient of Σ_r weight_r h(row_r) of binary variables added."""
+        """`value`, with the gradient of Σ_r weight_r h(row_r) of binary variables added.
+
+        Args:
+            value: what is added to.
+            rows: zeros and ones.
+            weights: of the rows.
+            present: 0 beyond the length of a problem, else 1.
+        """
         field = (weights * rows).sum(1)
         value = self.with_gradient(value, torch.stack([-field, field], -1))
         bits = rows.transpose(0, 1)
-        offset = self._offset(torch.stack([1 - bits, bits], -1))  # (r, b)
+        offset = self._offset(torch.stack([present - bits, bits], -1))  # (r, b)
         if offset is None:
             return value
         surrogate = (weights.squeeze(-1).T * offset).sum(0)

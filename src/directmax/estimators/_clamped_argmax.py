@@ -97,7 +97,7 @@ class ClampedArgmax(Estimator):
             field = (weights * rows).sum(1)  # (b, n)
             loss = q.with_gradient(loss, field, self._pairs(rows, weights))
         else:
-            loss = q.with_switches(loss, rows, weights)
+            loss = q.with_switches(loss, rows, weights, z[0].sum(-1))
         return Estimate(loss=loss, sample=z)
 
     @staticmethod
