@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._precision import widened
@@ -44,6 +44,11 @@ class StructuredPotentials(LinearPotentials):
         if self.structure is None:
             return self.unary
         return self.structure.potentials(self.weights.masked_fill(self.weights == -torch.inf, 0))
+
+    def present(self) -> Bool[Tensor, "b_or_1 n"] | None:
+        """Those of the structure that take a value."""
+        present = None if self.structure is None else self.structure.present()
+        return None if present is None else present.to(self.device)
 
     def score(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
         """h(z), differentiable with respect to the weights and the structure's own potentials.

@@ -14,7 +14,7 @@ from directmax._precision import sum_dtype
 from directmax._randomness import check_generator
 from directmax._validation import check_count, check_flag, check_real, check_tensor
 from directmax.structures._rows import Answer
-from directmax.structures._weights import Weighted, categorical, forbidden
+from directmax.structures._weights import Weighted, categorical, forbidden, within
 
 
 class Structure(Weighted, ABC):
@@ -88,10 +88,13 @@ class Structure(Weighted, ABC):
     ) -> Float[Tensor, "*s b"]:
         """⟨w, z⟩ + c(z), differentiable with respect to the weights and the potentials in c.
 
+        What z has beyond the length of a problem, such as padded labels, does not count.
+
         Raises:
             TypeError, ValueError: weights or z of another type or shape.
         """
         self._fit_both(weights, z)
+        z = within(self.present(), z)
         chosen = torch.where(z > 0, weights, torch.zeros_like(weights)) * z
         total = chosen.flatten(chosen.ndim - len(self.shape)).sum(-1)
         offset = self.offset(z)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._precision import widened
@@ -25,6 +25,13 @@ class Weighted:
     shape: tuple[int, ...]
     batch_size: int | None = None
     tractable: ClassVar[bool] = False
+
+    def present(self) -> Bool[Tensor, "b_or_1 n"] | None:
+        """Which variables take a value, on the CPU; None for all of them.
+
+        Those beyond the length of a problem take none. What labels have there does not count.
+        """
+        return None
 
     def check(self, weights: Tensor, *, validate: bool = True) -> None:
         """Refuse weights that do not fit.
@@ -86,6 +93,13 @@ class Weighted:
     def _finite(rows: Tensor) -> Tensor:
         """−∞ as a finite number that no sum of others makes up for: 0 times it is 0."""
         return rows.masked_fill(rows == -torch.inf, forbidden(rows.dtype))
+
+
+def within(
+    present: Bool[Tensor, "b_or_1 n"] | None, z: Float[Tensor, "*s b n k"]
+) -> Float[Tensor, "*s b n k"]:
+    """z, with 0 for the variables that take no value."""
+    return z if present is None else z.masked_fill(~present.to(z.device).unsqueeze(-1), 0.0)
 
 
 def forbidden(dtype: torch.dtype) -> float:
