@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._precision import widened
+from directmax._transforms import readable
 from directmax._validation import check_broadcast, check_dense, check_has_numbers, check_place
 from directmax.gumbel import sample_gumbel
 
@@ -81,6 +82,11 @@ class Weighted:
     def _has_masks(weights: Tensor, name: str = "weights") -> bool:
         """Whether one is −∞, after a check that all are below ∞."""
         check_has_numbers(name, weights)
+        if not readable(weights):
+            raise TypeError(
+                f"{name} cannot be looked at inside torch.vmap: put what it maps over among the "
+                "problems, (batch, *shape)"
+            )
         least, most = (float(x) for x in weights.detach().aminmax())
         if not most < torch.inf:
             raise ValueError(f"{name} must be below inf and not NaN; did the training diverge?")
