@@ -8,7 +8,7 @@ from estimator_problems import seeded
 from torch import Tensor
 
 from directmax import Categorical, Direct, PairwiseBinary, PerturbedArgmax
-from directmax.distributions import DiscreteDistribution
+from directmax.distributions import DiscreteDistribution, Gibbs
 from directmax.estimators import ESTIMATORS
 from directmax.models import Decoder, DiscreteVAE, Encoder
 from directmax.schedules import LinearDecay
@@ -65,6 +65,12 @@ def test_structures() -> None:
 
     with pytest.raises(TypeError, match="the argmax of a structure does not work inside"):
         torch.func.grad(total)(torch.zeros(2, 3, 2))
+
+
+@pytest.mark.parametrize("make", [Gibbs, PerturbedArgmax])
+def test_structures_under_vmap(make: type[Gibbs | PerturbedArgmax]) -> None:
+    with pytest.raises(TypeError, match="weights cannot be looked at inside"):
+        torch.func.vmap(lambda w: make(w, Chain(3, 2)).unary)(torch.zeros(5, 2, 3, 2))
 
 
 def test_steps_that_cannot_be_counted() -> None:

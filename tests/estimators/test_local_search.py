@@ -363,3 +363,21 @@ def test_the_weight_follows_a_schedule() -> None:
     fixed = gradient_of(LocalSearch(kl_weight=5.0), logits, objective, generator=seeded())
     torch.testing.assert_close(first, fixed, **EXACT)
     assert not torch.allclose(first, second)
+
+
+@pytest.mark.parametrize("refined", [False, True])
+@pytest.mark.parametrize("n", [1, 3])
+def test_f_is_asked_for_z_of_the_type_of_q_whatever_type_its_losses_have(
+    n: int, refined: bool
+) -> None:
+    q = Categorical(torch.randn(4, n, 2, generator=seeded(0)).float().requires_grad_())
+    layer = torch.nn.Linear(2 * n, 1, dtype=torch.float32)
+
+    def f(z: Tensor) -> Tensor:  # the layer refuses float64
+        return layer(z.flatten(-2)).squeeze(-1).double()
+
+    estimate = LocalSearch(moves=2, refined=refined)(q, f)
+    estimate.loss.sum().backward()
+    assert estimate.sample is not None
+    assert estimate.sample.dtype == torch.float32
+    assert refine(q, f, moves=2, candidates=3).logits.isfinite().all()

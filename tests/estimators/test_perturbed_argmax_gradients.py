@@ -17,6 +17,7 @@ from directmax import (
     PairwiseBinary,
     PerturbedArgmax,
 )
+from directmax.structures import Chain
 from perturbed_problems import ASSIGNMENTS, NO_NEIGHBOURS, ONE_OF_THREE, tries_all
 from reference import Function, perturb_and_map_gradient, perturb_and_map_probs
 from significance import assert_mean
@@ -161,3 +162,31 @@ def test_only_binary_variables_can_be_clamped() -> None:
     q = PerturbedArgmax(torch.zeros(1, 4, 4), tries_all(ASSIGNMENTS))
     with pytest.raises(TypeError, match=r"^ClampedArgmax needs binary variables, got 4 values"):
         ClampedArgmax()(q, lambda z: z[..., 0].sum(-1))
+
+
+def test_transitions_beyond_the_length_of_a_chain_have_no_gradient() -> None:
+    """Two places, as a `PairwiseBinary`; the third is not of the chain."""
+    unary = torch.tensor([[0.3, 0.0], [0.0, 0.6], [0.0, 5.0]], dtype=torch.float64)
+    table = torch.tensor([[0.5, -1.0], [0.2, 0.9]], dtype=torch.float64)
+
+    def f(z: Tensor) -> Tensor:  # of both places together
+        return (z[..., 0, 1] + 2 * z[..., 1, 1] - 0.8) ** 2
+
+    pull = (
+        torch.stack([table[1, 0], table[0, 1]]) - table[0, 0]
+    )  # T_ij in terms of z_i, z_j, z_i z_j
+    both = torch.stack(
+        [torch.zeros(2, dtype=torch.float64), unary[:2, 1] - unary[:2, 0] + pull], -1
+    )
+    coupling = (table[0, 0] + table[1, 1] - table[0, 1] - table[1, 0]).reshape(1)
+    first, second, pair = perturb_and_map_gradient(both, coupling, losses_of(f, 2))
+    expected = torch.stack([pair - first - second, second - pair, first - pair, pair])
+
+    draws = 20_000
+    transitions = table.expand(draws, 2, 2, 2).clone().requires_grad_()
+    chain = Chain(3, 2, transitions, lengths=torch.full((draws,), 2))
+    q = PerturbedArgmax(unary.expand(draws, -1, -1), chain)
+    loss = ClampedArgmax()(q, f, generator=seeded()).loss
+    (found,) = torch.autograd.grad(loss.sum(), transitions)
+    assert_mean(found[:, 0].flatten(1), expected)
+    assert bool((found[:, 1] == 0).all())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,10 @@ def nearly(potentials: NDArray[np.float64], problem: int) -> NDArray[np.float64]
 
 def ends(potentials: NDArray[np.float64], problem: int) -> NDArray[np.int64]:
     os._exit(3)
+
+
+def fails(potentials: NDArray[np.float64], problem: int) -> NDArray[np.int64]:
+    raise ZeroDivisionError
 
 
 def potentials(*shape: int) -> torch.Tensor:
@@ -143,6 +150,30 @@ def test_processes() -> None:
     assert torch.equal(OneByOne(best, processes=1)(given), given.argmax(-1))
     with pytest.raises(RuntimeError, match=r"^a process of OneByOne ended while it solved$"):
         OneByOne(ends, processes=1)(given)
+    with pytest.raises(ZeroDivisionError) as caught:
+        OneByOne(fails, processes=1)(given)
+    assert caught.value.__notes__ == ["solve failed for problem 0"]
+
+
+def test_processes_of_a_script_that_cannot_be_imported() -> None:
+    script = """
+import torch
+from directmax.solvers import OneByOne
+
+
+def solve(potentials, problem):
+    return potentials.argmax(-1)
+
+
+OneByOne(solve, processes=1)(torch.zeros(1, 1, 2, 2))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert ended.stderr.splitlines()[-1].endswith(
+        "or did not find solve: import it from a file of its own, or, in a script, keep what uses "
+        "it under if __name__ == '__main__'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,6 +186,8 @@ def test_processes() -> None:
         ({"solve": best, "threads": 0}, "threads must be an integer of at least 1"),
         ({"factory": lambda: best, "processes": 2}, "processes are for"),
         ({"solve": best, "processes": -1}, "processes must be an integer of at least 0"),
+        ({"solve": lambda rows, problem: rows, "processes": 1}, "must be a function of a module"),
+        ({"solve": partial(best, lock=threading.Lock()), "processes": 1}, "or leave processes out"),
     ],
 )
 def test_refused(settings: dict[str, object], message: str) -> None:

@@ -284,3 +284,20 @@ class StructureConformance(ABC):
     def test_repr_names_it(self) -> None:
         for case in self.cases():
             assert repr(case.structure).startswith(type(case.structure).__name__ + "(")
+
+    def test_sums_refuse_problems_of_which_nothing_is_left(self) -> None:
+        for case in self.tractable():
+            weights = case.weights().masked_fill(case.candidates.sum(0) >= 0, -torch.inf)
+            structure, empty = case.structure, (case.scores(weights) == -torch.inf).all(-1)
+            if not bool(empty.any()):
+                continue  # nothing chosen is in the set
+            first = int(empty.nonzero()[0])
+            for sums in (
+                structure.log_partition,
+                structure.marginals,
+                structure.entropy,
+                structure.kl_to_uniform,
+                structure.sample,
+            ):
+                with pytest.raises(ValueError, match=f"no z left for problem {first}"):
+                    sums(weights)

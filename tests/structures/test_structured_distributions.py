@@ -212,3 +212,10 @@ def test_refused_in_one_line(wrong) -> None:
     with pytest.raises((TypeError, ValueError)) as error:
         wrong()
     assert "\n" not in str(error.value)
+
+
+def test_labels_of_no_assignment_are_refused_by_gibbs() -> None:
+    pairs, labels = Subsets(3, 2), torch.tensor([[1.0, 1.0, -1.0], [1.0, 1.0, 1.0]])
+    q = Gibbs(torch.zeros(2, 3), pairs)
+    with pytest.raises(ValueError, match=r"no z of Subsets\(3, 2\) has the labels of problem 1"):
+        LabelledDirect(rao_blackwell=True)(q, labels)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import NoReturn
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._transforms import in_transforms, once, readable
@@ -46,6 +46,10 @@ class DiscreteDistribution(ABC):
     device: torch.device
     validate: bool = True
     """Whether values are looked at, also those of an objective."""
+
+    def present(self) -> Bool[Tensor, "b_or_1 n"] | None:
+        """Which variables take a value; None for all. Those beyond the length of a chain do not."""
+        return None
 
     def noise(self, num_samples: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Gumbel noise γ for `argmax`; here on the single variables, `(num_samples, b, n, k)`."""

@@ -90,6 +90,9 @@ class Gibbs(StructuredPotentials):
 
         Sums over the z that have them: other values have weight −∞, and elements that must be
         chosen one so large that no z without them counts.
+
+        Raises:
+            ValueError: no z in Z has the labels (of elements, asked with `validate` only).
         """
         observed = labels.sum(-1, keepdim=True) > 0
         banned = observed & (labels == 0)
@@ -102,6 +105,14 @@ class Gibbs(StructuredPotentials):
             inside = self.weights.masked_fill(banned[..., 1], -torch.inf)
             inside = inside + added.unsqueeze(-1) * chosen
             added = added * chosen.sum(-1)
+            if self.validate:
+                best = self.structure.argmax(inside.detach())
+                wrong = ((chosen - best) * chosen).sum(-1) > 0
+                if bool(wrong.any()):
+                    raise ValueError(
+                        f"no z of {self.structure!r} has the labels of problem "
+                        f"{int(wrong.nonzero()[0])}: they must be of an assignment in it"
+                    )
         given = self.structure.log_partition(inside) - added
         return given - self.structure.log_partition(self.weights)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._precision import widened
@@ -45,6 +45,11 @@ class StructuredPotentials(LinearPotentials):
             return self.unary
         return self.structure.potentials(self.weights.masked_fill(self.weights == -torch.inf, 0))
 
+    def present(self) -> Bool[Tensor, "b_or_1 n"] | None:
+        """Those of the structure that take a value."""
+        present = None if self.structure is None else self.structure.present()
+        return None if present is None else present.to(self.device)
+
     def score(self, z: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b"]:
         """h(z), differentiable with respect to the weights and the structure's own potentials.
 
@@ -76,12 +81,20 @@ class StructuredPotentials(LinearPotentials):
         value: Float[Tensor, " b"],
         rows: Float[Tensor, "b r n"],
         weights: Float[Tensor, "b r 1"],
+        present: Float[Tensor, "b n"],
     ) -> Float[Tensor, " b"]:
-        """`value`, with the gradient of Σ_r weight_r h(row_r) of binary variables added."""
+        """`value`, with the gradient of Σ_r weight_r h(row_r) of binary variables added.
+
+        Args:
+            value: what is added to.
+            rows: zeros and ones.
+            weights: of the rows.
+            present: 0 beyond the length of a problem, else 1.
+        """
         field = (weights * rows).sum(1)
         value = self.with_gradient(value, torch.stack([-field, field], -1))
         bits = rows.transpose(0, 1)
-        offset = self._offset(torch.stack([1 - bits, bits], -1))  # (r, b)
+        offset = self._offset(torch.stack([present - bits, bits], -1))  # (r, b)
         if offset is None:
             return value
         surrogate = (weights.squeeze(-1).T * offset).sum(0)

@@ -15,7 +15,14 @@ from directmax._randomness import check_generator
 from directmax._transforms import in_transforms, recomputing
 from directmax._validation import LARGEST, check_callable, check_count, check_positive
 from directmax.distributions import Categorical, DiscreteDistribution, Gibbs, PairwiseBinary
-from directmax.objectives import Objective, evaluate, real, single_change_losses, state_losses
+from directmax.objectives import (
+    Objective,
+    evaluate,
+    real,
+    single_change_losses,
+    state_losses,
+    tabled,
+)
 from directmax.schedules import Schedule, at
 
 
@@ -343,6 +350,8 @@ def checked_losses(
 def _tables(q: DiscreteDistribution, objective: Objective, z: Tensor) -> tuple[Tensor, Tensor]:
     if q.num_variables == 1 and hasattr(objective, "losses_and_table"):
         losses, table = objective.losses_and_table(average(z).squeeze(1))
+        tabled("losses_and_table", losses, (q.batch_size,), "problems")
+        tabled("losses_and_table", table, (q.batch_size, q.num_values), "problems, values")
         return losses, table[None, :, None, :]
     if q.num_variables == 1 and hasattr(objective, "state_losses"):
         shape = (q.batch_size, 1, q.num_values)
@@ -352,6 +361,9 @@ def _tables(q: DiscreteDistribution, objective: Objective, z: Tensor) -> tuple[T
         return (drawn * weights).sum(-1), table.detach()[None, :, None, :]
     if q.num_variables > 1 and hasattr(objective, "losses_and_changes"):
         losses, changes = objective.losses_and_changes(z.clone())
+        tabled("losses_and_changes", losses, tuple(z.shape[:-2]), "samples, problems")
+        axes = "samples, problems, variables, values"
+        tabled("losses_and_changes", changes, tuple(z.shape), axes)
         return average(losses), changes
     losses = evaluate(objective, z)
     if q.num_variables == 1:  # the changes are all its values, whatever the sample

@@ -16,7 +16,7 @@ from directmax.estimators._base import (
     check_num_samples,
     instead_for,
 )
-from directmax.objectives import Objective, evaluate, evaluate_many, real
+from directmax.objectives import Objective, evaluate, evaluate_many, real, tabled
 
 
 class ClampedArgmax(Estimator):
@@ -97,7 +97,7 @@ class ClampedArgmax(Estimator):
             field = (weights * rows).sum(1)  # (b, n)
             loss = q.with_gradient(loss, field, self._pairs(rows, weights))
         else:
-            loss = q.with_switches(loss, rows, weights)
+            loss = q.with_switches(loss, rows, weights, z[0].sum(-1))
         return Estimate(loss=loss, sample=z)
 
     @staticmethod
@@ -106,6 +106,9 @@ class ClampedArgmax(Estimator):
         fast = getattr(objective, "losses_and_others", None)
         if fast is not None:
             first, others = fast(z.clone(), other.clone())
+            tabled("losses_and_others", first, tuple(z.shape[:-2]), "samples, problems")
+            axes = "others, samples, problems"
+            tabled("losses_and_others", others, tuple(other.shape[:-2]), axes)
             return real(first, z.dtype), real(others, z.dtype)
         losses = evaluate(objective, z)
         with torch.no_grad():

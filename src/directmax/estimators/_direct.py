@@ -167,7 +167,7 @@ class Direct(Estimator):
             loss, changes = self._found(q, objective, noise, z)
         # A constant for each variable moves no argmax. Relative to the smallest, equal losses are
         # exactly 0, and losses of hundreds of nats do not swallow the noise in float32.
-        changes = relative(changes)
+        changes = of_present(q, relative(changes))
         epsilon = self._chosen(q, objective, noise, z, changes)
         if isinstance(epsilon, Tensor) and weight != 1:  # the deviation of those looked at
             epsilon = epsilon / math.sqrt(weight)
@@ -258,7 +258,7 @@ class Direct(Estimator):
         changes: Float[Tensor, "s_or_1 b n k"],
     ) -> Tensor | float:
         """ε of this call: `_epsilon`, except "auto" for a linear f on a set."""
-        epsilon = self._epsilon(changes)
+        epsilon = self._step_of(q, changes)
         on_a_set = isinstance(q, PerturbedArgmax) and isinstance(objective, LinearCost)
         if self.epsilon != "auto" or not on_a_set:
             return epsilon
@@ -267,6 +267,13 @@ class Direct(Estimator):
         assert isinstance(epsilon, Tensor)
         scale = self._now(self.scale)
         return scale * crossing_step(q, objective, noise, z, changes, epsilon / scale)
+
+    def _step_of(self, q: DiscreteDistribution, changes: Tensor) -> Tensor | float:
+        """`_epsilon`, with a deviation of the losses of the variables that take a value alone."""
+        epsilon, present = self._epsilon(changes), q.present()
+        if self.epsilon != "auto" or present is None:
+            return epsilon
+        return epsilon * present.to(changes.dtype).mean(-1).sqrt()
 
     def _epsilon(self, changes: Float[Tensor, "s b n k"]) -> Tensor | float:
         """ε, a number, or for "auto" one of each problem, `(b,)`."""
@@ -312,6 +319,14 @@ def relative(changes: Float[Tensor, "s b n k"]) -> Float[Tensor, "s b n k"]:
     """
     least = changes.amin(-1, keepdim=True)
     return torch.where(least == torch.inf, 0.0, changes - least)
+
+
+def of_present(
+    q: DiscreteDistribution, changes: Float[Tensor, "s b n k"]
+) -> Float[Tensor, "s b n k"]:
+    """f̃, 0 for variables that take no value, such as those beyond the length of a chain."""
+    present = q.present()
+    return changes if present is None else changes.masked_fill(~present.unsqueeze(-1), 0.0)
 
 
 def _without_forbidden(push: Tensor) -> Tensor:

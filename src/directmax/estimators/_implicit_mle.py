@@ -11,7 +11,7 @@ from torch import Tensor
 from directmax._transforms import refuse_in_transforms, uncompiled
 from directmax.distributions import Categorical, DiscreteDistribution, PerturbedArgmax
 from directmax.estimators._base import average, check_independent, without_forbidden
-from directmax.estimators._direct import Direct, each_of, relative
+from directmax.estimators._direct import Direct, each_of, of_present, relative
 from directmax.estimators._layer import check_linear, own_potentials, with_backward
 from directmax.estimators._slope import losses_and_slope
 from directmax.objectives import Objective, evaluate
@@ -91,8 +91,8 @@ class ImplicitMLE(Direct):
 
         def backward(z: Tensor, slopes: Tensor) -> tuple[Tensor, ...]:
             # Those of a mean over the draws; relative to the smallest as in `Direct`.
-            slopes = relative(without_forbidden(q, slopes * len(z)))
-            epsilon = self._latest = self._epsilon(slopes)
+            slopes = of_present(q, relative(without_forbidden(q, slopes * len(z))))
+            epsilon = self._latest = self._step_of(q, slopes)
             if isinstance(q, Categorical) and self.rao_blackwell:
                 return (self._rao_blackwell(q, z, slopes, epsilon),)
             push = each_of(epsilon) * slopes

@@ -79,7 +79,7 @@ class LabelledDirect:
             q: the distribution.
             labels: indices `(b, n)`, or `(b,)` for one variable, −1 for unobserved, for binary
                 variables also bool or floating-point; or one-hot `(b, n, k)` with zero rows for
-                unobserved.
+                unobserved. Those beyond the length of a problem do not count.
             generator: source of the Gumbel noise.
             validate: also look at the values of the labels. Reads them (on a GPU, a
                 synchronisation): training loops that made them switch it off.
@@ -95,6 +95,9 @@ class LabelledDirect:
         observed = observed_one_hot(
             labels, shape, dtype=q.dtype, device=q.device, validate=validate
         )
+        present = q.present()
+        if present is not None:  # padded labels
+            observed = observed * present.unsqueeze(-1)
         if self.rao_blackwell:
             return Estimate(loss=-q.log_prob_given(observed) / self.epsilon, sample=None)
         noise = q.noise(self.num_samples, generator=generator)

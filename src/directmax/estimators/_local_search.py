@@ -158,7 +158,7 @@ class LocalSearch(LocalDivergence):
         with torch.no_grad():
             changes = losses_of_changes(q, objective, z).expand_as(z)
             log_p = (-changes / weight).log_softmax(-1)
-            z = one_hot_argmax(log_p + unary_noise(q, self.num_samples, generator))
+            z = one_hot_argmax(log_p + unary_noise(q, self.num_samples, generator)).to(q.dtype)
         loss = real(evaluate(objective, z), q.dtype).mean(0)
         return loss, z, changes, changes if first is None else first
 
@@ -174,7 +174,7 @@ class LocalSearch(LocalDivergence):
         with torch.no_grad():
             changes = without_forbidden(q, table.detach()[None, :, None])
             log_p = (-changes / weight).log_softmax(-1)
-            z = one_hot_argmax(log_p + unary_noise(q, self.num_samples, generator))
+            z = one_hot_argmax(log_p + unary_noise(q, self.num_samples, generator)).to(q.dtype)
             probs = log_p[0, :, 0].exp()
         return (probs * table.masked_fill(probs == 0, 0)).sum(-1), z, changes
 

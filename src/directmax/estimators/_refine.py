@@ -179,7 +179,7 @@ def moved_once(
     score = -changes
     if noise is not None:  # the largest of n noises is a Gumbel variable + log n
         score = torch.where(z > 0, score - math.log(n), score) + noise
-    best = one_hot_argmax(score.flatten(-2)).unflatten(-1, (n, k))
+    best = one_hot_argmax(score.flatten(-2)).unflatten(-1, (n, k)).to(z.dtype)  # not the losses'
     return z * (1 - best.sum(-1, keepdim=True)) + best
 
 

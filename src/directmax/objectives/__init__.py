@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from directmax.objectives._evaluate import real as real
     from directmax.objectives._evaluate import single_change_losses as single_change_losses
     from directmax.objectives._evaluate import state_losses as state_losses
+    from directmax.objectives._evaluate import tabled as tabled
     from directmax.objectives._gaussian import gaussian_kl as gaussian_kl
     from directmax.objectives._likelihoods import gaussian_loss as gaussian_loss
     from directmax.objectives._likelihoods import logistic_loss as logistic_loss

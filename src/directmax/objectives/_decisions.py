@@ -65,7 +65,7 @@ def fenchel_young(
         structure: the set.
         noise: as in `PerturbedArgmax`: "gumbel", "gaussian", "none" or a function; or
             "multiplicative": weights times exp(scale · n − scale²/2), n normal, which keeps their
-            signs (costs above 0 for Dijkstra).
+            signs (costs above 0 for Dijkstra); the loss is then 0 where all weights are 0.
         scale: of the noise.
         num_samples: draws to average over.
         generator: source of randomness; torch's default one when None.

@@ -139,6 +139,37 @@ def real(losses: Tensor, dtype: torch.dtype) -> Tensor:
     return losses if losses.is_floating_point() else losses.to(dtype)
 
 
+def tabled(method: str, losses: object, shape: tuple[int, ...], axes: str) -> Tensor:
+    """What an optional method of an objective returned, if its shape is right.
+
+    Another might be broadcast, and the gradient be wrong without a word.
+
+    Args:
+        method: its name, for the message.
+        losses: what it returned.
+        shape: what they must have.
+        axes: what these are.
+
+    Raises:
+        TypeError: no tensor.
+        ValueError: another shape.
+
+    Example:
+        >>> tabled("state_losses", torch.zeros(1, 3), (1, 3), "problems, states").shape
+        torch.Size([1, 3])
+    """
+    if not isinstance(losses, Tensor):
+        raise TypeError(
+            f"{method} of the objective must return losses ({axes}), got {type(losses).__name__}"
+        )
+    if losses.shape != shape:
+        raise ValueError(
+            f"{method} of the objective must return losses ({axes}) = {shape}, got shape "
+            f"{tuple(losses.shape)}"
+        )
+    return losses
+
+
 def state_losses(
     objective: Objective,
     shape: tuple[int, int, int],
@@ -172,12 +203,15 @@ def state_losses(
     fast = getattr(objective, "state_losses", None)
     if fast is not None:
         table: Tensor = fast(num_variables, num_values, max_states=max_states)
-        if table.shape[0] not in (1, batch_size):
+        if isinstance(table, Tensor) and table.ndim == 2 and len(table) not in (1, batch_size):
             raise ValueError(
                 f"the objective must hold one problem or the {batch_size} of the distribution, "
                 f"got losses (problems, states) of shape {tuple(table.shape)}"
             )
-        return real(table, dtype or torch.get_default_dtype())
+        problems = 1 if isinstance(table, Tensor) and table.ndim and len(table) == 1 else batch_size
+        size = (problems, num_values**num_variables)
+        tabled("state_losses", table, size, "problems, states")
+        return real(table, dtype or torch.get_default_dtype()).expand(batch_size, -1)
     states = enumerate_states(
         num_variables, num_values, max_states=max_states, dtype=dtype, device=device
     )
@@ -253,8 +287,8 @@ def single_change_losses(
     _check(objective, z)
     fast = getattr(objective, "single_change_losses", None)
     if fast is not None:
-        table: Tensor = fast(z.clone())
-        return real(table, z.dtype)
+        axes = "samples, problems, variables, values"
+        return real(tabled("single_change_losses", fast(z.clone()), tuple(z.shape), axes), z.dtype)
     num_variables, num_values = z.shape[-2:]
     base = evaluate(objective, z) if losses is None else losses  # (*s, b)
     columns = torch.arange(num_variables * (num_values - 1), device=z.device)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import queue
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
@@ -15,7 +17,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from directmax._validation import check_callable, check_count
+from directmax._validation import check_callable, check_count, shown
 from directmax.solvers._pairwise import check_sampled
 
 Solve = Callable[[NDArray[np.float64], int], ArrayLike]
@@ -83,6 +85,8 @@ class OneByOne:
             )
         if processes and (threads > 1 or factory is not None):
             raise ValueError("processes are for OneByOne(solve, processes=…), without a factory")
+        if processes:
+            _check_sent(solve)
         self.solve, self.factory = solve, factory
         self._solvers: queue.SimpleQueue[Solve] = queue.SimpleQueue()
         self._pool: tuple[int, ThreadPoolExecutor | ProcessPoolExecutor] | None = None
@@ -132,10 +136,13 @@ class OneByOne:
         chunk = max(1, len(rows) // (4 * self.processes))
         assert self.solve is not None
         try:
-            return list(self._executor().map(self.solve, rows, problems, chunksize=chunk))
+            asked = partial(_asked, self.solve)
+            return list(self._executor().map(asked, rows, problems, chunksize=chunk))
         except BrokenProcessPool:
             self._pool = None
-            raise RuntimeError("a process of OneByOne ended while it solved") from None
+            raise RuntimeError(
+                f"a process of OneByOne ended while it solved{_why(self.solve)}"
+            ) from None
 
     def _executor(self) -> ThreadPoolExecutor | ProcessPoolExecutor:
         """The pool of this process: threads and processes do not survive a fork."""
@@ -161,6 +168,27 @@ class OneByOne:
     def __repr__(self) -> str:
         made = self.solve or self.factory
         return f"OneByOne({getattr(made, '__name__', made)!s})"
+
+
+def _check_sent(solve: object) -> None:
+    """Refuse what no other process can be given."""
+    try:
+        pickle.dumps(solve)
+    except Exception as error:  # of any type: that of an attribute of the caller's, too
+        raise TypeError(
+            "solve must be a function of a module, which other processes find by its name, got "
+            f"{shown(solve)} ({error}); define it in a file of its own, or leave processes out"
+        ) from None
+
+
+def _why(solve: object) -> str:
+    """What else may have ended a process: it begins by importing what the function is in."""
+    if getattr(solve, "__module__", None) != "__main__":
+        return ""
+    return (
+        ", or did not find solve: import it from a file of its own, or, in a script, keep what "
+        "uses it under if __name__ == '__main__'"
+    )
 
 
 def _asked(solve: Solve, row: NDArray[np.float64], problem: int) -> ArrayLike:

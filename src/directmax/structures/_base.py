@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import NoReturn
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,7 +14,7 @@ from directmax._precision import sum_dtype
 from directmax._randomness import check_generator
 from directmax._validation import check_count, check_flag, check_real, check_tensor
 from directmax.structures._rows import Answer
-from directmax.structures._weights import Weighted, categorical
+from directmax.structures._weights import Weighted, categorical, forbidden, within
 
 
 class Structure(Weighted, ABC):
@@ -79,11 +80,7 @@ class Structure(Weighted, ABC):
         masked = validate and self._has_masks(rows)
         z, ok = self._argmax(rows, masked)
         if validate and ok is not None and not bool(ok.all()):
-            problem = int((~ok).nonzero()[0]) % weights.shape[-1 - len(self.shape)]
-            raise ValueError(
-                f"{type(self).__name__} has no z left for problem {problem}, expected at least one "
-                "whose weights are above -inf; mask less, or check its parameters"
-            )
+            self._refuse_rows(~ok, weights)
         return z.to(weights.dtype).reshape(weights.shape)
 
     def score(
@@ -91,10 +88,13 @@ class Structure(Weighted, ABC):
     ) -> Float[Tensor, "*s b"]:
         """⟨w, z⟩ + c(z), differentiable with respect to the weights and the potentials in c.
 
+        What z has beyond the length of a problem, such as padded labels, does not count.
+
         Raises:
             TypeError, ValueError: weights or z of another type or shape.
         """
         self._fit_both(weights, z)
+        z = within(self.present(), z)
         chosen = torch.where(z > 0, weights, torch.zeros_like(weights)) * z
         total = chosen.flatten(chosen.ndim - len(self.shape)).sum(-1)
         offset = self.offset(z)
@@ -208,9 +208,15 @@ class Structure(Weighted, ABC):
     # Sums.
 
     def log_partition(self, weights: Float[Tensor, "*s b *shape"]) -> Float[Tensor, "*s b"]:
-        """log Σ_{z ∈ Z} exp(⟨w, z⟩ + c(z)), in nats."""
+        """log Σ_{z ∈ Z} exp(⟨w, z⟩ + c(z)), in nats.
+
+        Raises:
+            TypeError, ValueError: as `argmax`; likewise the other sums, and `sample`.
+        """
         rows = self._finite(self._rows(weights, True))
-        return self._log_partition(rows, 1.0).reshape(self._leading(weights))
+        total = self._log_partition(rows, 1.0)
+        self._check_left(total, weights)
+        return total.reshape(self._leading(weights))
 
     def marginals(self, weights: Float[Tensor, "*s b *shape"]) -> Float[Tensor, "*s b *shape"]:
         """E_q[z], the probability of every element or value: the gradient of `log_partition`."""
@@ -236,6 +242,7 @@ class Structure(Weighted, ABC):
             t = torch.ones(len(rows), dtype=rows.dtype, device=rows.device, requires_grad=True)
             tempered = rows * t.reshape(-1, *(1,) * len(self.shape))
             total = self._log_partition(tempered, t)
+            self._check_left(total, weights)
             (mean,) = torch.autograd.grad(total.sum(), t, create_graph=graph)
             entropy = (total - mean).to(given.dtype).reshape(self._leading(weights))
         return entropy if graph else entropy.detach()
@@ -268,9 +275,24 @@ class Structure(Weighted, ABC):
         check_generator(generator)
         num_samples = check_count("num_samples", num_samples, 0)
         rows = self._finite(self._rows(weights, True))
+        if len(rows) and any(bool((p == -torch.inf).any()) for p in (weights, *self.own)):
+            self._check_left(self._log_partition(rows, 1.0), weights)
         rows = rows.expand(num_samples, *rows.shape).flatten(0, 1)
         z = self._sample(rows, generator) if len(rows) else rows
         return z.to(weights.dtype).reshape(num_samples, *weights.shape)
+
+    def _check_left(self, total: Float[Tensor, " r"], weights: Tensor) -> None:
+        """Refuse problems whose sum is of forbidden z alone."""
+        left = total.detach() > forbidden(total.dtype) / 2
+        if not bool(left.all()):
+            self._refuse_rows(~left, weights)
+
+    def _refuse_rows(self, empty: Bool[Tensor, " r"], weights: Tensor) -> NoReturn:
+        problem = int(empty.nonzero()[0]) % weights.shape[-1 - len(self.shape)]
+        raise ValueError(
+            f"{type(self).__name__} has no z left for problem {problem}, expected at least one "
+            "whose weights are above -inf; mask less, or check its parameters"
+        )
 
     # What a subclass implements, on rows.
 

@@ -15,7 +15,7 @@ from directmax._validation import check_count
 from directmax.structures._base import Structure
 from directmax.structures._parameters import check_numbers, common, per_row
 from directmax.structures._rows import Answer, solve_others, solve_rows
-from directmax.structures._weights import categorical, forbidden
+from directmax.structures._weights import categorical, forbidden, within
 
 MODERATE = 30.0
 """e to this, either sign, is far from the ends of float32."""
@@ -78,7 +78,13 @@ class Chain(Structure):
         """Σ_t T_t[z_t, z_{t+1}]."""
         if self.shape[0] == 1:
             return None
-        return _along(self._table.to(z), z)
+        return _along(self._table.to(z), within(self.present(), z))
+
+    def present(self) -> Bool[Tensor, "b_or_1 n"] | None:
+        """Those within the length."""
+        if bool((self.lengths == self.shape[0]).all()):
+            return None
+        return torch.arange(self.shape[0], device="cpu") < self.lengths.unsqueeze(-1)
 
     def _argmax(self, rows: Float[Tensor, "r n k"], masked: bool) -> Answer:
         from directmax.structures._chain_kernel import maximise

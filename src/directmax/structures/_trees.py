@@ -74,6 +74,12 @@ class _DirectedTrees(Structure):
         beyond = nodes >= per_row(self.lengths, rows).unsqueeze(-1)
         return beyond.expand(len(rows), -1)
 
+    def present(self) -> Bool[Tensor, "b n"] | None:
+        """Those within the length."""
+        if not self.has_lengths:
+            return None
+        return torch.arange(self.shape[0], device="cpu") < self.lengths.unsqueeze(-1)
+
     def _cut(self, z: Float[Tensor, "r n h"]) -> Float[Tensor, "r n h"]:
         return z.masked_fill(self._beyond(z).unsqueeze(-1), 0) if self.has_lengths else z
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._precision import widened
+from directmax._transforms import readable
 from directmax._validation import check_broadcast, check_dense, check_has_numbers, check_place
 from directmax.gumbel import sample_gumbel
 
@@ -25,6 +26,13 @@ class Weighted:
     shape: tuple[int, ...]
     batch_size: int | None = None
     tractable: ClassVar[bool] = False
+
+    def present(self) -> Bool[Tensor, "b_or_1 n"] | None:
+        """Which variables take a value, on the CPU; None for all of them.
+
+        Those beyond the length of a problem take none. What labels have there does not count.
+        """
+        return None
 
     def check(self, weights: Tensor, *, validate: bool = True) -> None:
         """Refuse weights that do not fit.
@@ -74,6 +82,11 @@ class Weighted:
     def _has_masks(weights: Tensor, name: str = "weights") -> bool:
         """Whether one is −∞, after a check that all are below ∞."""
         check_has_numbers(name, weights)
+        if not readable(weights):
+            raise TypeError(
+                f"{name} cannot be looked at inside torch.vmap: put what it maps over among the "
+                "problems, (batch, *shape)"
+            )
         least, most = (float(x) for x in weights.detach().aminmax())
         if not most < torch.inf:
             raise ValueError(f"{name} must be below inf and not NaN; did the training diverge?")
@@ -86,6 +99,13 @@ class Weighted:
     def _finite(rows: Tensor) -> Tensor:
         """−∞ as a finite number that no sum of others makes up for: 0 times it is 0."""
         return rows.masked_fill(rows == -torch.inf, forbidden(rows.dtype))
+
+
+def within(
+    present: Bool[Tensor, "b_or_1 n"] | None, z: Float[Tensor, "*s b n k"]
+) -> Float[Tensor, "*s b n k"]:
+    """z, with 0 for the variables that take no value."""
+    return z if present is None else z.masked_fill(~present.to(z.device).unsqueeze(-1), 0.0)
 
 
 def forbidden(dtype: torch.dtype) -> float:
