@@ -357,7 +357,7 @@ def _tables(q: DiscreteDistribution, objective: Objective, z: Tensor) -> tuple[T
         shape = (q.batch_size, 1, q.num_values)
         table = state_losses(objective, shape, max_states=q.num_values)  # (b, k)
         weights = average(z).squeeze(1)  # (b, k)
-        drawn = torch.where(weights > 0, table, 0.0) if q.forbids else table
+        drawn = torch.where(weights > 0, table, 0.0) if getattr(q, "forbids", True) else table
         return (drawn * weights).sum(-1), table.detach()[None, :, None, :]
     if q.num_variables > 1 and hasattr(objective, "losses_and_changes"):
         losses, changes = objective.losses_and_changes(z.clone())

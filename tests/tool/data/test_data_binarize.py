@@ -121,7 +121,8 @@ def test_half_where_it_does_nearly_as_well() -> None:
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "omniglot"])
 def test_half_for_published_protocols(name: str, official_folder: Path) -> None:
-    assert best_threshold(load_images(name, data_dir=official_folder).train.images) == 0.5
+    images = load_images(name, data_dir=official_folder).train.images
+    assert best_threshold(images[:: len(images) // 5000]) == 0.5
 
 
 def test_faint_strokes_are_parted_from_the_ground() -> None:
