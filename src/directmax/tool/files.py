@@ -115,7 +115,7 @@ def _regular(path: Path) -> Iterator[IO[bytes]]:
                 raise RunError(f"{path} is no regular file; expected a file")
             yield file
     except FileNotFoundError as error:
-        raise RunError(f"{path} does not exist; is this the right folder?") from error
+        raise RunError(f"{path} does not exist; is the path right?") from error
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}") from error
 
