@@ -262,3 +262,10 @@ def test_an_illegal_access_is_not_out_of_memory(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(cli, "_run", fail)
     with pytest.raises(RuntimeError, match="illegal"):
         call("train")
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_name_is_no_folder(here: Path, empty: str) -> None:
+    """As of a shell's variable that is not set; it is not taken for the flag being left out."""
+    assert "run-dir must name a folder, got an empty name" in refuse(*TINY, "--run-dir", empty)
+    assert not list(here.iterdir())

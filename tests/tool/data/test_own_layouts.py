@@ -151,3 +151,9 @@ def test_numbers_beside_words_for_classes(tmp_path: Path) -> None:
         f"{each},{0.5 * each},{town}" for each, town in zip(DRAW.random(60), TOWNS, strict=True)
     ]
     assert COUNTED not in read(tmp_path / "a.csv", *lines).text
+
+
+def test_a_single_row_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", np.ones((1, 64)))
+    with pytest.raises(DataError, match=r"\(1, 64\) float64, a single row where each image is one"):
+        read_path(tmp_path / "one.npy")

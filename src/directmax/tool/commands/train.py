@@ -109,6 +109,11 @@ class Train:
         from directmax.tool.run.train import train
 
         quiet()
+        if self.run_dir is not None and not self.run_dir.strip():
+            raise ValueError(
+                "run-dir must name a folder, got an empty name (an unset variable of the shell?); "
+                "leave the flag out for a new folder under runs/"
+            )
         folder = self.run_dir or _new_folder(config, self.path)
         console = Terminal()
         images = self._images(config)

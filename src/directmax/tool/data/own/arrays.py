@@ -58,6 +58,8 @@ def understand(
         images = {"train": next(iter(images.values()))}
     if "train" not in images:
         what = "no training images" if images else "none of which are images"
+        if not images and any(each.array.ndim > 1 and len(each.array) == 1 for each in named):
+            what = "a single row where each image is one"
         raise DataError(f"{path} holds {listing(arrays)}, {what}; {WOULD_BE_READ}")
     labels = _labels_by_split(path, images, [each for each in named if each.role == "labels"])
     found = Found(*_upright(path, images, labels, by_columns), class_names)
