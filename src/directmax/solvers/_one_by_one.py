@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pickle
 import queue
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import torch
@@ -171,9 +171,9 @@ class OneByOne:
 
 
 def _check_sent(solve: object) -> None:
-    """Refuse what no other process can be given."""
+    """Refuse what no other process can be given; it is written as the pool will, and not read."""
     try:
-        pickle.dumps(solve)
+        ForkingPickler.dumps(solve)
     except Exception as error:  # of any type: that of an attribute of the caller's, too
         raise TypeError(
             "solve must be a function of a module, which other processes find by its name, got "
