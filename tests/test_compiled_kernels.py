@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -56,3 +57,28 @@ def test_compiled_and_loaded_alike(name: str, tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.nbc"))
     assert loaded == compiled
     assert len(set(compiled)) > 1
+
+
+def test_compiling_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Of kernels of this package alone, and not where they are loaded from the cache."""
+    from numba import njit
+    from numba.core import event
+
+    from directmax._compiled_math import COMPILING, Compiling
+
+    def plain(x: float) -> float:
+        return x + 1
+
+    def ours(x: float) -> float:
+        return x + 1
+
+    ours.__module__ = "directmax.made_up"
+    caplog.set_level(logging.INFO, "directmax")
+    njit(ours)(1.0)  # the listener of this process has said it now
+    caplog.clear()
+    with event.install_listener("numba:compile", Compiling()):
+        njit(plain)(1.0)
+        assert not caplog.records
+        for x in (1.0, 1):  # two types are two compilations
+            njit(ours)(x)
+    assert [record.getMessage() for record in caplog.records] == [COMPILING]

@@ -10,15 +10,37 @@ the cache the copy within its caller, which adds in another order: results would
 
 from __future__ import annotations
 
+import logging
 import math
 
 import numpy as np
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, event
 from numba.extending import intrinsic, overload
 
 FAST = {"reassoc", "nsz", "contract", "arcp", "afn"}
 """Sums may be reordered; overflow must still be seen."""
+
+COMPILING = "compiling kernels for this machine, once; some ten seconds"
+
+
+class Compiling(event.Listener):
+    """Logs, of kernels of this package and once a process, that one is compiled, not loaded."""
+
+    said = False
+
+    def on_start(self, event: event.Event) -> None:
+        """A compilation begins."""
+        module = getattr(event.data["dispatcher"].py_func, "__module__", "")
+        if not self.said and module.startswith("directmax."):
+            self.said = True
+            logging.getLogger("directmax").info(COMPILING)
+
+    def on_end(self, event: event.Event) -> None:
+        """It is done."""
+
+
+event.register("numba:compile", Compiling())
 
 # 2^r on [−½, ½] by its Taylor series: errors of 1e-8 (float32) and 2e-17 (float64).
 _TERMS_32 = tuple(np.float32(math.log(2) ** i / math.factorial(i)) for i in range(8))

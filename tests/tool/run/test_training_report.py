@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -160,6 +161,19 @@ def test_what_is_prepared_is_seen_beside_the_bar() -> None:
         progress._bar.refresh()
         assert words in re.sub(r"\x1b\[[^m]*m", "", out.getvalue())
     progress.stop()
+
+
+def test_what_the_library_logs_is_seen_while_it_trains() -> None:
+    out = io.StringIO()
+    progress = ConsoleProgress(Console(file=out, width=80, force_terminal=False))
+    logger = logging.getLogger("directmax")
+    logger.info("before")
+    progress.start("digits", 9, 10)
+    logger.info("compiling kernels")
+    progress.stop()
+    logger.info("after")
+    assert out.getvalue().splitlines() == ["digits: 9 epochs of 10 steps", "compiling kernels"]
+    assert not logger.handlers
 
 
 @pytest.mark.parametrize("width", [30, 80, 200])

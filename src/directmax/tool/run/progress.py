@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,8 @@ from rich.progress import Progress as RichProgress
 from rich.table import Column
 
 from directmax.tool.run.run_folder import of_start
+
+_LOGGER = logging.getLogger("directmax")
 
 
 class Progress:
@@ -37,6 +40,17 @@ class Progress:
         """Training ended, for whatever reason."""
 
 
+class _Heard(logging.Handler):
+    """Shows what the library logs, such as that kernels are being compiled."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.console.print(record.getMessage())
+
+
 BESIDE = 21
 """Columns of the bar beside the count and the words: its shortest, the time left, three gaps."""
 
@@ -60,12 +74,15 @@ class ConsoleProgress(Progress):
             transient=True,
             expand=True,
         )
+        self._heard = _Heard(console)
         self._best: dict[str, Any] = {}
         self._epochs = self._steps = 1
         self._done = 0
 
     def start(self, description: str, epochs: int, steps_per_epoch: int) -> None:
         """Show the bar."""
+        _LOGGER.addHandler(self._heard)
+        _LOGGER.setLevel(logging.INFO)
         self._epochs, self._steps = epochs, steps_per_epoch
         self.console.print(f"{description}: {epochs} epochs of {steps_per_epoch} steps")
         if self._live:
@@ -117,6 +134,8 @@ class ConsoleProgress(Progress):
 
     def stop(self) -> None:
         """Remove the bar."""
+        _LOGGER.removeHandler(self._heard)
+        _LOGGER.setLevel(logging.NOTSET)
         if self._live:
             self._bar.stop()
 
