@@ -128,6 +128,7 @@ def test_infinite_losses_where_q_has_no_probability() -> None:
         ({"confidence": "high"}, "confidence must be a finite number"),
         ({"reference": "exct"}, "did you mean 'exact'?"),
         ({"reference": 1}, "reference must be 'exact', 'none' or an estimator"),
+        ({"reference": Direct()}, "reference must be an unbiased estimator"),
         ({"parameters": [torch.zeros(1, requires_grad=True)]}, "q must be a function"),
         ({"q": lambda: None, "parameters": []}, "parameters must not be empty"),
         ({"q": lambda: None, "parameters": [torch.zeros(1)]}, "got one that does not"),

@@ -58,7 +58,8 @@ def compare_gradients(
         estimators: what to compare, by any names.
         parameters: tensors that require a gradient, such as `list(model.parameters())`.
         num_draws: draws of every estimator, at least 4.
-        reference: "exact", by enumeration; "none"; or an estimator, see `GradientComparison`.
+        reference: "exact", by enumeration; "none"; or an unbiased estimator, see
+            `GradientComparison`.
         max_states: the largest k^n to enumerate.
         confidence: of the intervals.
         timing: also measure seconds and evaluations of f.
@@ -68,7 +69,8 @@ def compare_gradients(
 
     Raises:
         TypeError: an argument of the wrong type, or an estimator that cannot be used with q.
-        ValueError: too many states, a number out of range, a gradient that is not finite.
+        ValueError: too many states, a number out of range, a biased reference, a gradient that is
+            not finite.
 
     Example:
         >>> import torch
@@ -180,4 +182,9 @@ def _check(
     elif not isinstance(reference, Estimator):
         raise TypeError(
             f"reference must be 'exact', 'none' or an estimator, got {type(reference).__name__}"
+        )
+    elif not reference.unbiased:
+        raise ValueError(
+            "reference must be an unbiased estimator, as its mean stands for the gradient, such as "
+            f"LocalExpectation, ClampedArgmax or ScoreFunction, got {reference}"
         )
