@@ -224,7 +224,7 @@ class DiscreteVAE(nn.Module):
             kl_gradient: when False, the KL term is evaluated but carries no gradient.
             validate: also look at the values of the images; for those that were looked at before.
             mean: the mean training image, for `prior_terms` as well. With one variable, and an
-                `Encoder`, these cost a third of what they do by themselves.
+                `Encoder`, these cost half of what they do by themselves.
         """
         if validate:
             check_images(images, num_pixels_of(self.encoder))
