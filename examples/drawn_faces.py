@@ -22,6 +22,7 @@ of the others 30 % and 60 %.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import multiprocessing
@@ -29,6 +30,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -152,20 +154,35 @@ def contact_sheet(columns: int, rows: int, seed: int = 0, first: int = 0) -> Ima
     return sheet.reduce(2)
 
 
+CHUNK = 16
+"""Faces that a process is given at a time; fewer are drawn without another process."""
+
+
 def _drawn(
     jobs: Sequence[tuple[Path, int, int]], processes: int | None
 ) -> Iterator[tuple[str, frozenset[str]]]:
-    processes = min(processes or os.cpu_count() or 1, len(jobs))
+    processes = min(processes or os.cpu_count() or 1, -(-len(jobs) // CHUNK))
     if processes == 1:
         yield from map(_write_one, jobs)
         return
-    with multiprocessing.Pool(processes, _ignore_interrupts) as pool:
-        yield from pool.imap(_write_one, jobs, chunksize=16)
+    # Not forked: what calls this may have threads, whose locks a copy would wait for.
+    with _ignored_interrupts():
+        pool = multiprocessing.get_context("spawn").Pool(processes)
+    with pool:
+        yield from pool.imap(_write_one, jobs, chunksize=CHUNK)
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C ends the program, which ends the processes that draw."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextlib.contextmanager
+def _ignored_interrupts() -> Iterator[None]:
+    """Processes that begin within never hear Ctrl-C: it ends the program, which ends them."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may say so
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _write_one(job: tuple[Path, int, int]) -> tuple[str, frozenset[str]]:
