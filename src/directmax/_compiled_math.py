@@ -15,7 +15,8 @@ import math
 
 import numpy as np
 from numba import types
-from numba.core import cgutils, event
+from numba.core import cgutils
+from numba.core.event import Event, Listener, register
 from numba.extending import intrinsic, overload
 
 FAST = {"reassoc", "nsz", "contract", "arcp", "afn"}
@@ -24,23 +25,23 @@ FAST = {"reassoc", "nsz", "contract", "arcp", "afn"}
 COMPILING = "compiling kernels for this machine, once; some ten seconds"
 
 
-class Compiling(event.Listener):
+class Compiling(Listener):
     """Logs, of kernels of this package and once a process, that one is compiled, not loaded."""
 
     said = False
 
-    def on_start(self, event: event.Event) -> None:
+    def on_start(self, event: Event) -> None:
         """A compilation begins."""
         module = getattr(event.data["dispatcher"].py_func, "__module__", "")
         if not self.said and module.startswith("directmax."):
             self.said = True
             logging.getLogger("directmax").info(COMPILING)
 
-    def on_end(self, event: event.Event) -> None:
+    def on_end(self, event: Event) -> None:
         """It is done."""
 
 
-event.register("numba:compile", Compiling())
+register("numba:compile", Compiling())
 
 # 2^r on [−½, ½] by its Taylor series: errors of 1e-8 (float32) and 2e-17 (float64).
 _TERMS_32 = tuple(np.float32(math.log(2) ** i / math.factorial(i)) for i in range(8))

@@ -153,3 +153,9 @@ def test_a_learned_prior_goes_into_both() -> None:
 def test_refuses_another_mean(mean: Tensor, error: type[Exception]) -> None:
     with pytest.raises(error, match="mean must"):
         make(Exact())(pictures(), mean=mean)
+
+
+def test_refuses_what_is_no_generator() -> None:
+    images = pictures()
+    with pytest.raises(TypeError, match="generator must"):
+        make(Exact())(images, generator=3, mean=images.mean(0))

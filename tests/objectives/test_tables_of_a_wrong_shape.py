@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -30,6 +32,9 @@ TABLED: list[Estimator] = [
 ]
 
 
+Losses = Callable[[Tensor], Tensor]
+
+
 def count(z: Tensor) -> Tensor:
     return z[..., 0].sum(-1)
 
@@ -50,14 +55,14 @@ class States:
 class Changes:
     """Has a table of changes."""
 
-    def __init__(self, losses: object, changes: object) -> None:
+    def __init__(self, losses: Losses, changes: Losses) -> None:
         self.losses, self.changes = losses, changes
 
     def __call__(self, z: Tensor) -> Tensor:
         return count(z)
 
     def losses_and_changes(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return self.losses(z), self.changes(z)  # type: ignore[operator]
+        return self.losses(z), self.changes(z)
 
     losses_and_others = staticmethod(lambda z, others: (count(z)[0], count(others)))
 
@@ -81,7 +86,7 @@ def test_of_all_values(estimator: Estimator, shape: tuple[int, ...]) -> None:
         (lambda z: count(z).mean(), lambda z: z),
     ],
 )
-def test_of_changes(estimator: Estimator, losses: object, changes: object) -> None:
+def test_of_changes(estimator: Estimator, losses: Losses, changes: Losses) -> None:
     q = Categorical(torch.zeros(4, 2, 3, requires_grad=True))
     with pytest.raises(ValueError, match="losses_and_changes of the objective must return losses"):
         estimator(q, Changes(losses, changes))

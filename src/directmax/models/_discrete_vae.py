@@ -231,8 +231,8 @@ class DiscreteVAE(nn.Module):
         q: DiscreteDistribution
         objective: Objective
         prior: PriorTerms | None = None
-        at_once = self.prior_logits is None and fits_one_pass(self.encoder, self.estimator)
-        if mean is not None and at_once:
+        if mean is not None and fits_one_pass(self.encoder, self.estimator, self.prior_logits):
+            check_generator(generator)
             self._check_mean(mean, validate)
             given = (self.encoder, self.decoder, self.pixels, images, mean, generator)
             q, objective, prior = one_pass(*given)

@@ -17,12 +17,17 @@ from directmax.models._prior import ALL_PRIOR_CODES, PriorTerms, said_sizes
 from directmax.objectives import LinearCost, all_values_decoded
 
 
-def fits_one_pass(encoder: nn.Module, estimator: Estimator) -> bool:
+def fits_one_pass(
+    encoder: nn.Module, estimator: Estimator, learned_prior: Tensor | None = None
+) -> bool:
     """Whether `one_pass` gives what the model gives in several.
 
     The encoder must treat every image for itself, as batch normalisation of a network of the
-    caller's would not, and the estimator ask f at one-hot z only, where a table says all of it.
+    caller's would not, and the estimator ask f at one-hot z only, where a table says all of it. A
+    learned prior adds its own cost to f.
     """
+    if learned_prior is not None:
+        return False
     sizes = said_sizes(encoder)
     if sizes is None or sizes[0] != 1 or sizes[1] > ALL_PRIOR_CODES:
         return False

@@ -203,14 +203,13 @@ def state_losses(
     fast = getattr(objective, "state_losses", None)
     if fast is not None:
         table: Tensor = fast(num_variables, num_values, max_states=max_states)
-        if isinstance(table, Tensor) and table.ndim == 2 and len(table) not in (1, batch_size):
+        problems = len(table) if isinstance(table, Tensor) and table.ndim == 2 else batch_size
+        if problems not in (1, batch_size):
             raise ValueError(
                 f"the objective must hold one problem or the {batch_size} of the distribution, "
                 f"got losses (problems, states) of shape {tuple(table.shape)}"
             )
-        problems = 1 if isinstance(table, Tensor) and table.ndim and len(table) == 1 else batch_size
-        size = (problems, num_values**num_variables)
-        tabled("state_losses", table, size, "problems, states")
+        tabled("state_losses", table, (problems, num_values**num_variables), "problems, states")
         return real(table, dtype or torch.get_default_dtype()).expand(batch_size, -1)
     states = enumerate_states(
         num_variables, num_values, max_states=max_states, dtype=dtype, device=device

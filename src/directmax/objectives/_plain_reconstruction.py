@@ -290,6 +290,12 @@ def all_values_decoded(
         num_values: k.
         like: images, whose device and type codes have.
 
+    Returns:
+        Logits `(k, d)`; σ of them is the probability of a pixel to be 1.
+
+    Raises:
+        TypeError, ValueError: the decoder returns something else.
+
     Example:
         >>> all_values_decoded(torch.nn.Flatten(), 3, like=torch.zeros(1, 9)).shape
         torch.Size([3, 3])

@@ -168,12 +168,14 @@ def test_what_the_library_logs_is_seen_while_it_trains() -> None:
     progress = ConsoleProgress(Console(file=out, width=80, force_terminal=False))
     logger = logging.getLogger("directmax")
     logger.info("before")
+    level = logger.level
     progress.start("digits", 9, 10)
     logger.info("compiling kernels")
     progress.stop()
     logger.info("after")
     assert out.getvalue().splitlines() == ["digits: 9 epochs of 10 steps", "compiling kernels"]
     assert not logger.handlers
+    assert logger.level == level
 
 
 @pytest.mark.parametrize("width", [30, 80, 200])

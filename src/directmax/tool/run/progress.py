@@ -74,7 +74,7 @@ class ConsoleProgress(Progress):
             transient=True,
             expand=True,
         )
-        self._heard = _Heard(console)
+        self._heard, self._level = _Heard(console), _LOGGER.level
         self._best: dict[str, Any] = {}
         self._epochs = self._steps = 1
         self._done = 0
@@ -82,6 +82,7 @@ class ConsoleProgress(Progress):
     def start(self, description: str, epochs: int, steps_per_epoch: int) -> None:
         """Show the bar."""
         _LOGGER.addHandler(self._heard)
+        self._level = _LOGGER.level
         _LOGGER.setLevel(logging.INFO)
         self._epochs, self._steps = epochs, steps_per_epoch
         self.console.print(f"{description}: {epochs} epochs of {steps_per_epoch} steps")
@@ -135,7 +136,7 @@ class ConsoleProgress(Progress):
     def stop(self) -> None:
         """Remove the bar."""
         _LOGGER.removeHandler(self._heard)
-        _LOGGER.setLevel(logging.NOTSET)
+        _LOGGER.setLevel(self._level)
         if self._live:
             self._bar.stop()
 
