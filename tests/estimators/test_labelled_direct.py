@@ -12,7 +12,14 @@ from pairwise_estimates import PROBLEMS, problem
 from torch import Tensor
 from torch.nn import functional as F
 
-from directmax import Categorical, Direct, LabelledDirect, PairwiseBinary
+from directmax import (
+    Categorical,
+    Direct,
+    LabelledDirect,
+    PairwiseBinary,
+    PerturbedArgmax,
+    structures,
+)
 from directmax.distributions import DiscreteDistribution
 from reference import all_states
 from significance import assert_mean
@@ -196,6 +203,16 @@ def test_log_prob_given_sums_to_one() -> None:
 def test_labels_that_do_not_fit(labels: Tensor, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         LabelledDirect()(Categorical(torch.zeros(2, 1, 3)), labels)
+
+
+def test_complete_labels_outside_the_structure() -> None:
+    weights = torch.zeros(2, 4, requires_grad=True)
+    q = PerturbedArgmax(weights, structures.Subsets(4, 2))
+    labels = torch.tensor([[0, 1, 1, 0], [1, 1, 1, 0]])
+    with pytest.raises(ValueError, match=r"labels of problem 1 are not in Subsets\(.*is_feasible"):
+        LabelledDirect()(q, labels)
+    unchecked = PerturbedArgmax(weights, structures.Subsets(4, 2), validate=False)
+    assert LabelledDirect()(unchecked, labels).loss.shape == (2,)
 
 
 def test_other_errors() -> None:

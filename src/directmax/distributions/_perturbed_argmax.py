@@ -199,11 +199,12 @@ class PerturbedArgmax(StructuredPotentials):
         infinities.
 
         Raises:
-            ValueError: no z in Z has the labels (asked with `validate` only, and only where some
-                variable is unobserved).
+            ValueError: no z in Z has the labels (asked with `validate` only; of an own `maximise`
+                only where some variable is unobserved).
         """
         self._check_given(noise, labels)
         if bool((labels.sum(-1) > 0).all()):
+            self._check_inside(labels)
             return labels.expand(noise.shape)
         scores = self.unary.detach() + noise
         if self.structure is not None:
@@ -220,6 +221,17 @@ class PerturbedArgmax(StructuredPotentials):
                     "an assignment that it can return"
                 )
         return z
+
+    def _check_inside(self, labels: Float[Tensor, "b n k"]) -> None:
+        """Refuse complete labels that are not in Z: the gradient would push towards no z."""
+        if self.structure is None or not self.validate:
+            return
+        outside = ~self.structure.is_feasible(self.structure.from_one_hot(labels))
+        if bool(outside.any()):
+            raise ValueError(
+                f"the labels of problem {int(outside.nonzero()[0])} are not in {self.structure}, "
+                "expected an assignment that its is_feasible accepts"
+            )
 
     @torch.no_grad()
     def alternatives(
