@@ -350,6 +350,8 @@ class Modes(Suite):
         expected = gradient(torch.float32)
         torch.testing.assert_close(gradient(torch.float64), expected, rtol=1e-4, atol=1e-4)
         assert gradient(torch.bfloat16).isfinite().all()
+        rounded = lambda z: objective(z.double()).bfloat16()  # noqa: E731
+        assert self.make()(self.distribution(narrow), rounded).loss.dtype == torch.float32
         with pytest.raises(TypeError, match="dense"):
             self.make()(self.distribution(narrow), lambda z: objective(z.double()).to_sparse())
 

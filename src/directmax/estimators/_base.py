@@ -31,9 +31,9 @@ class Estimate:
     """An estimate of E_q[f] that can be differentiated.
 
     Attributes:
-        loss: `(b,)`, nats; with GumbelSoftmax, of the relaxed objective. Its gradient with respect
-            to the potentials of q is the estimator's, with respect to everything inside the
-            objective the ordinary one.
+        loss: `(b,)`, nats, float32 or wider; with GumbelSoftmax, of the relaxed objective. Its
+            gradient with respect to the potentials of q is the estimator's, with respect to
+            everything inside the objective the ordinary one.
         sample: the assignments that were used, `(num_samples, b, n, k)`, without gradient:
             one-hot, except relaxed with GumbelSoftmax; two a draw with Arm and DisArm; None where
             none was drawn.

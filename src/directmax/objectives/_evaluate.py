@@ -15,6 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from directmax._memory import is_out_of_memory
+from directmax._precision import widened
 from directmax._validation import (
     check_callable,
     check_dense,
@@ -124,7 +125,9 @@ def _hint(z: Tensor, losses: Tensor | None = None) -> str:
 
 
 def real(losses: Tensor, dtype: torch.dtype) -> Tensor:
-    """Losses as they are, or in this type where they are bool or integers.
+    """Losses in float32 or wider, or in this type where they are bool or integers.
+
+    In half precision, as in autocast, their mean would be rounded to nats.
 
     Example:
         >>> real(torch.tensor([True]), torch.float32)
@@ -136,7 +139,7 @@ def real(losses: Tensor, dtype: torch.dtype) -> Tensor:
     check_dense("the losses of the objective", losses)
     if not isinstance(dtype, torch.dtype):
         raise TypeError(f"dtype must be a torch.dtype, got {shown(dtype)}")
-    return losses if losses.is_floating_point() else losses.to(dtype)
+    return widened(losses) if losses.is_floating_point() else losses.to(dtype)
 
 
 def tabled(method: str, losses: object, shape: tuple[int, ...], axes: str) -> Tensor:
