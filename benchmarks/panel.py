@@ -47,6 +47,7 @@ CELLS = [
 ]
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
+    "whole": {"patience": 0},
     "local-divergence": {"estimator": "local-divergence"},
     "search": {"estimator": "local-search", "moves_from": 0.0, "refined_from": 1.0},
     "early": {"estimator": "local-search", "moves_from": 0.1},

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from command_line import Forked, metrics, read, refuse, succeed
+from directmax.tool.config import TrainConfig, extended
 from directmax.tool.run.report import _length
 from directmax.tool.run.run_folder import RunFolder
 
@@ -75,6 +77,31 @@ def test_without_patience_it_goes_to_the_end(tmp_path: Path) -> None:
     succeed(*RUN[:-1], "40", *PLAIN, "--run-dir", tmp_path / "run")
     summary = read(tmp_path / "run" / "summary.json")
     assert (summary["epochs"], summary["stopped_early"]) == (40, False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "patience"),
+    [
+        ({"data": "digits"}, 50),
+        ({"data": "digits", "epochs": 30}, 20),
+        ({"data": "digits", "variables": 2}, 0),
+        ({"data": "digits", "estimator": "direct"}, 0),
+        ({"data": "digits", "model": "mixed"}, 0),
+        ({"data": "digits", "patience": 0}, 0),
+    ],
+)
+def test_its_default(settings: dict[str, Any], patience: int) -> None:
+    assert TrainConfig(**settings).resolve().patience == patience
+
+
+def test_who_asks_for_more_epochs_gets_them(tmp_path: Path) -> None:
+    run = ("--run-dir", tmp_path / "run")
+    succeed(*RUN[:-1], "40", *PLAIN, "--patience", "1", *run)
+    ended = len(metrics(tmp_path / "run"))
+    assert ended < 40
+    succeed("train", "--device", "cpu", "--resume", "--extend", "3", *run)
+    assert len(metrics(tmp_path / "run")) == 43
+    assert extended(TrainConfig(data="digits").resolve(), 3).patience == 0
 
 
 def test_bad_values() -> None:

@@ -30,6 +30,8 @@ TRIALS = 400
 """Steps, with attributes, after which cross-entropies of distortions differ as at the end."""
 FEWEST_EPOCHS = 120
 """With other estimators, whose gradients are noisier."""
+FEWEST_PATIENCE = 20
+"""Epochs: validation bounds of so few are no pause."""
 MOST_EPOCHS = 500
 """Of few images a longer training only overfits."""
 _NUM_IMAGES = 50_000
@@ -141,6 +143,14 @@ def default_epochs(c: Any) -> int:
     fewest = 1 if c.estimator in FROM_POSTERIOR else FEWEST_EPOCHS
     length = LENGTH if c.variables == 1 else LENGTH_OF_SEVERAL
     return min(MOST_EPOCHS, max(fewest, math.ceil(length / steps)))
+
+
+def default_patience(c: Any) -> int:
+    """With one variable, once the KL term has its weight, a pause of a tenth of the run is the end
+    of it (docs/defaults.md)."""
+    if not has_one_variable(c) or c.estimator not in FROM_POSTERIOR:
+        return 0
+    return max(FEWEST_PATIENCE, math.ceil(c.epochs / 10))
 
 
 def default_ramp(c: Any) -> int:

@@ -11,6 +11,7 @@ from directmax.tool.config.attribute_settings import AttributeSettings
 from directmax.tool.config.defaults import (
     ANNEALED_TO,
     FEWEST_EPOCHS,
+    FEWEST_PATIENCE,
     FROM_POSTERIOR,
     LENGTH,
     LENGTH_OF_ATTRIBUTES,
@@ -23,6 +24,7 @@ from directmax.tool.config.defaults import (
     default_kl_start,
     default_num_samples,
     default_num_variables,
+    default_patience,
     default_starts,
     if_used,
 )
@@ -205,7 +207,9 @@ class Settings(AttributeSettings, ModelSettings):
     patience: int = setting(
         """Stop after so many epochs without a better validation bound (with labels, accuracy);
         those in which the weight of the KL term still falls do not count. 0: train to the end.""",
-        0,
+        default_patience,
+        f"a tenth of --epochs, at least {FEWEST_PATIENCE}, with one variable and "
+        f"{either(FROM_POSTERIOR)}, else 0",
         range=(0, 1_000_000),
     )
     batch_size: int = setting(

@@ -243,7 +243,8 @@ def extended(config: ResolvedConfig, epochs: int) -> ResolvedConfig:
     """The configuration of a run that goes on for some epochs more.
 
     What happens in a share of the run (α, the weight of the KL term) stays at the steps where it
-    was, unless that is the whole run; the learning rate falls anew, from where it then is.
+    was, unless that is the whole run; the learning rate falls anew, from where it then is. It
+    ends where it is asked to, not before (`patience`).
 
     Raises:
         ValueError: `epochs` < 0, too many, or a configuration that cannot be trained for longer.
@@ -263,7 +264,7 @@ def extended(config: ResolvedConfig, epochs: int) -> ResolvedConfig:
     part = {name: value for name, value in shares.items() if value is not None}
     whole = {name for name, value in part.items() if value == 1 and name != "kl_fraction"}
     changes = {name: value * share for name, value in part.items() if name not in whole}
-    longer = dataclasses.replace(config, epochs=total, **changes)
+    longer = dataclasses.replace(config, epochs=total, patience=0, **changes)
     check(longer)  # before anything is written with it
     return longer
 
