@@ -306,3 +306,14 @@ def test_images_lie_as_they_are_seen(tmp_path: Path) -> None:
     assert (found.train.images == found.train.images[0]).all()
     square = ImageData.from_path(tmp_path, size=4).train.images
     assert (square == square[0]).all()
+
+
+def test_one_idx_file_has_the_labels_beside_it(tmp_path: Path) -> None:
+    folder = FORMS["gzip-idx"](tmp_path)
+    (images,) = folder.glob("train-images*")
+    (labels,) = folder.glob("train-labels*")
+    data = ImageData.from_path(images)
+    found = torch.cat([part.labels for part in (data.train, data.validation, data.test)])
+    assert sorted(found.tolist()) == sorted(LABELS[:TRAIN].tolist())
+    labels.unlink()
+    assert not ImageData.from_path(images).num_classes

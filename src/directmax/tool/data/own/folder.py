@@ -13,7 +13,7 @@ from directmax.tool.data.errors import DataError, reason
 from directmax.tool.data.own.arrays import understand
 from directmax.tool.data.own.files import head, reading
 from directmax.tool.data.own.found import Found, Layout
-from directmax.tool.data.own.idx_files import is_idx, read_idx_array
+from directmax.tool.data.own.idx_files import is_idx, labels_beside, read_idx_array
 from directmax.tool.data.own.image_folder import SUFFIXES, read_images
 from directmax.tool.data.own.matlab import read_mat
 from directmax.tool.data.own.numpy_files import read_npy, read_npz
@@ -67,7 +67,13 @@ def read_file(path: Path, size: int | None = None, like: Reading | None = None) 
         packed = path.suffix.lower() in (".zip", ".tar", ".tgz", ".7z", ".rar", ".h5", ".hdf5")
         todo = "unpack it, or save it as .npz" if packed else WOULD_BE_READ
         raise DataError(f"{path} is of no known form; {todo}")
-    return understand(path, _arrays(path, form, ""), by_columns=form == "MATLAB files")
+    arrays = _arrays(path, form, "")
+    if form == "IDX files":
+        with reading(path, "an IDX file"):
+            labels = labels_beside(path)
+        if labels is not None:
+            arrays["labels"] = read_idx_array(labels)
+    return understand(path, arrays, by_columns=form == "MATLAB files")
 
 
 def form_of(path: Path) -> str | None:

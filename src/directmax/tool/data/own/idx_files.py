@@ -28,6 +28,22 @@ def is_idx(head: bytes) -> bool:
     return len(head) >= 4 and head[:2] == b"\0\0" and head[2] in TYPES and 0 < head[3] <= MOST_AXES
 
 
+def labels_beside(path: Path) -> Path | None:
+    """The labels of a file of images, if it has the usual name and they lie beside it.
+
+    Example:
+        >>> labels_beside(Path("train.idx"))  # no usual name
+    """
+    name = path.name.lower().removesuffix(".gz")
+    if "images" not in name:
+        return None
+    wanted = name.replace("images", "labels").replace("idx3", "idx1")
+    for other in sorted(path.parent.iterdir()):
+        if other.name.lower().removesuffix(".gz") == wanted and other.is_file():
+            return other
+    return None
+
+
 def read_idx_array(path: Path) -> NDArray[Any]:
     """The array of an IDX file.
 
