@@ -195,7 +195,8 @@ def _own(best: BestModel, path: Path) -> list[_Part]:
                 )
         picture = attribute_pictures.in_colours(pixels, channels).unsqueeze(0)
         return [_Part("", 1, lambda: iter([picture]), None)]
-    found = read_path(path, like=best.images.reading)
+    # As the run's own were: images that were resized for it are, from wherever they come.
+    found = read_path(path, best.config.image_size or None, best.images.reading)
     names = [name for name in SPLITS if name in found.images]
     count = found.images[names[0]].shape[1]
     # Files of colours of which all are grey are read as grey.
