@@ -41,12 +41,14 @@ class _Part:
         count: how many there are.
         chunks: yields them.
         labels: of all of them, if there are any.
+        rows: their numbers in the file, where that has the parts mixed.
     """
 
     name: str
     count: int
     chunks: Callable[[], Iterator[Any]]
     labels: NDArray[Any] | None
+    rows: NDArray[np.int64] | None = None
 
 
 def encode_images(
@@ -96,19 +98,28 @@ def encode_images(
             f"the codes of {total:,} images are {numbers:,} numbers, and at most {MOST_NUMBERS:,} "
             "are written; choose fewer images or --samples"
         )
-    arrays = _encoded(TrainedModel(best), parts, num_samples, seed, progress)
-    if all(part.labels is not None for part in parts):
-        arrays["labels"] = np.concatenate(
-            [part.labels for part in parts if part.labels is not None]
-        )
-    if any(part.name for part in parts):
-        arrays["split"] = np.repeat([part.name for part in parts], [part.count for part in parts])
+    arrays = _in_order(_encoded(TrainedModel(best), parts, num_samples, seed, progress), parts)
     if path.suffix.lower() == ".csv":
         content = encoded_table(arrays, best.config, best.images)
     else:
         content = _archive(arrays)
     write_atomic(path, content)
     return total
+
+
+def _in_order(arrays: dict[str, Any], parts: list[_Part]) -> dict[str, Any]:
+    """With labels and parts; where a column of the file names the parts, in its order."""
+    if all(part.labels is not None for part in parts):
+        arrays["labels"] = np.concatenate(
+            [part.labels for part in parts if part.labels is not None]
+        )
+    if any(part.name for part in parts):
+        arrays["split"] = np.repeat([part.name for part in parts], [part.count for part in parts])
+    rows = [part.rows for part in parts if part.rows is not None]
+    if len(rows) < len(parts):
+        return arrays
+    order = np.argsort(np.concatenate(rows))
+    return {n: each[:, order] if n == "samples" else each[order] for n, each in arrays.items()}
 
 
 def _archive(arrays: dict[str, Any]) -> bytes:
@@ -215,6 +226,7 @@ def _own(best: BestModel, path: Path) -> list[_Part]:
         labels = None if found.labels is None else found.labels[name]
         if labels is not None and numbers is not None:
             labels = numbers[labels]
-        return _Part(name if len(names) > 1 else "", len(images), lambda: iter([images]), labels)
+        said, rows = name if len(names) > 1 else "", found.rows.get(name)
+        return _Part(said, len(images), lambda: iter([images]), labels, rows)
 
     return [part(name) for name in names]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Understood:
         notes: what was left out or taken otherwise.
         reading: how numbers became [0, 1], by which other files are read.
         number_names: of the numbers of a row, where they have any.
+        rows: numbers of the images of each part in the file, from 0, where it has them mixed.
     """
 
     images: Mapping[str, NDArray[np.float32]]
@@ -53,6 +54,7 @@ class Understood:
     notes: tuple[str, ...]
     reading: Reading
     number_names: tuple[str, ...] = ()
+    rows: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 def read_path(path: Path, size: int | None = None, like: Reading | None = None) -> Understood:
@@ -138,6 +140,7 @@ def understood(
         tuple(found.notes),
         _reading(found, table, numbers),
         _number_names(table, found.columns, width if height == 1 else 0),
+        {part: each.rows for part, each in found.parts.items() if each.rows is not None},
     )
 
 
