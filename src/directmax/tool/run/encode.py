@@ -42,6 +42,7 @@ class _Part:
         chunks: yields them.
         labels: of all of them, if there are any.
         rows: their numbers in the file, where that has the parts mixed.
+        files: of a folder of image files that of each.
     """
 
     name: str
@@ -49,6 +50,7 @@ class _Part:
     chunks: Callable[[], Iterator[Any]]
     labels: NDArray[Any] | None
     rows: NDArray[np.int64] | None = None
+    files: tuple[str, ...] = ()
 
 
 def encode_images(
@@ -66,7 +68,7 @@ def encode_images(
 
     The .npz file holds `codes` `(N, n)`, the most probable value of every variable, `probabilities`
     `(N, n, k)`, and where there are such `samples` `(s, N, n)`, `gaussian` `(N, c)`, the mean of
-    the Gaussian code, `labels` and `split`, a word an image.
+    the Gaussian code, `labels`, `split`, a word an image, and `files`, their names in a folder.
 
     Args:
         run_dir: folder of the run.
@@ -108,13 +110,15 @@ def encode_images(
 
 
 def _in_order(arrays: dict[str, Any], parts: list[_Part]) -> dict[str, Any]:
-    """With labels and parts; where a column of the file names the parts, in its order."""
+    """With names of files, labels and parts; as in the file, where a column names the parts."""
     if all(part.labels is not None for part in parts):
         arrays["labels"] = np.concatenate(
             [part.labels for part in parts if part.labels is not None]
         )
     if any(part.name for part in parts):
         arrays["split"] = np.repeat([part.name for part in parts], [part.count for part in parts])
+    if all(part.files for part in parts):
+        arrays["files"] = np.array([file for part in parts for file in part.files])
     rows = [part.rows for part in parts if part.rows is not None]
     if len(rows) < len(parts):
         return arrays
@@ -227,6 +231,7 @@ def _own(best: BestModel, path: Path) -> list[_Part]:
         if labels is not None and numbers is not None:
             labels = numbers[labels]
         said, rows = name if len(names) > 1 else "", found.rows.get(name)
-        return _Part(said, len(images), lambda: iter([images]), labels, rows)
+        files = found.files.get(name, ())
+        return _Part(said, len(images), lambda: iter([images]), labels, rows, files)
 
     return [part(name) for name in names]

@@ -19,7 +19,7 @@ from directmax.tool.data.own.classes import classes_of
 from directmax.tool.data.own.coded import Coded, as_bits
 from directmax.tool.data.own.files import check_fits
 from directmax.tool.data.own.folder import read_file, read_folder
-from directmax.tool.data.own.found import PARTS, Found
+from directmax.tool.data.own.found import PARTS, Found, Part
 from directmax.tool.data.own.numbers import Range, range_of
 from directmax.tool.data.own.reading import Reading
 from directmax.tool.files import printable
@@ -43,6 +43,7 @@ class Understood:
         reading: how numbers became [0, 1], by which other files are read.
         number_names: of the numbers of a row, where they have any.
         rows: numbers of the images of each part in the file, from 0, where it has them mixed.
+        files: of the images of each part, of a folder of image files.
     """
 
     images: Mapping[str, NDArray[np.float32]]
@@ -55,6 +56,7 @@ class Understood:
     reading: Reading
     number_names: tuple[str, ...] = ()
     rows: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_path(path: Path, size: int | None = None, like: Reading | None = None) -> Understood:
@@ -140,8 +142,16 @@ def understood(
         tuple(found.notes),
         _reading(found, table, numbers),
         _number_names(table, found.columns, width if height == 1 else 0),
-        {part: each.rows for part, each in found.parts.items() if each.rows is not None},
+        *_places(found.parts),
     )
+
+
+def _places(
+    parts: Mapping[str, Part],
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, tuple[str, ...]]]:
+    """Rows in the file, and names of files, by part."""
+    rows = {part: each.rows for part, each in parts.items() if each.rows is not None}
+    return rows, {part: tuple(map(printable, each.files)) for part, each in parts.items()}
 
 
 def _table(path: Path, found: Found, like: Reading | None) -> Coded | None:
