@@ -41,12 +41,16 @@ class _Part:
         count: how many there are.
         chunks: yields them.
         labels: of all of them, if there are any.
+        rows: their numbers in the file, where that has the parts mixed.
+        files: of a folder of image files that of each.
     """
 
     name: str
     count: int
     chunks: Callable[[], Iterator[Any]]
     labels: NDArray[Any] | None
+    rows: NDArray[np.int64] | None = None
+    files: tuple[str, ...] = ()
 
 
 def encode_images(
@@ -64,7 +68,7 @@ def encode_images(
 
     The .npz file holds `codes` `(N, n)`, the most probable value of every variable, `probabilities`
     `(N, n, k)`, and where there are such `samples` `(s, N, n)`, `gaussian` `(N, c)`, the mean of
-    the Gaussian code, `labels` and `split`, a word an image.
+    the Gaussian code, `labels`, `split`, a word an image, and `files`, their names in a folder.
 
     Args:
         run_dir: folder of the run.
@@ -96,19 +100,30 @@ def encode_images(
             f"the codes of {total:,} images are {numbers:,} numbers, and at most {MOST_NUMBERS:,} "
             "are written; choose fewer images or --samples"
         )
-    arrays = _encoded(TrainedModel(best), parts, num_samples, seed, progress)
-    if all(part.labels is not None for part in parts):
-        arrays["labels"] = np.concatenate(
-            [part.labels for part in parts if part.labels is not None]
-        )
-    if any(part.name for part in parts):
-        arrays["split"] = np.repeat([part.name for part in parts], [part.count for part in parts])
+    arrays = _in_order(_encoded(TrainedModel(best), parts, num_samples, seed, progress), parts)
     if path.suffix.lower() == ".csv":
         content = encoded_table(arrays, best.config, best.images)
     else:
         content = _archive(arrays)
     write_atomic(path, content)
     return total
+
+
+def _in_order(arrays: dict[str, Any], parts: list[_Part]) -> dict[str, Any]:
+    """With names of files, labels and parts; as in the file, where a column names the parts."""
+    if all(part.labels is not None for part in parts):
+        arrays["labels"] = np.concatenate(
+            [part.labels for part in parts if part.labels is not None]
+        )
+    if any(part.name for part in parts):
+        arrays["split"] = np.repeat([part.name for part in parts], [part.count for part in parts])
+    if all(part.files for part in parts):
+        arrays["files"] = np.array([file for part in parts for file in part.files])
+    rows = [part.rows for part in parts if part.rows is not None]
+    if len(rows) < len(parts):
+        return arrays
+    order = np.argsort(np.concatenate(rows))
+    return {n: each[:, order] if n == "samples" else each[order] for n, each in arrays.items()}
 
 
 def _archive(arrays: dict[str, Any]) -> bytes:
@@ -195,7 +210,8 @@ def _own(best: BestModel, path: Path) -> list[_Part]:
                 )
         picture = attribute_pictures.in_colours(pixels, channels).unsqueeze(0)
         return [_Part("", 1, lambda: iter([picture]), None)]
-    found = read_path(path, like=best.images.reading)
+    # As the run's own were: images that were resized for it are, from wherever they come.
+    found = read_path(path, best.config.image_size or None, best.images.reading)
     names = [name for name in SPLITS if name in found.images]
     count = found.images[names[0]].shape[1]
     # Files of colours of which all are grey are read as grey.
@@ -214,6 +230,8 @@ def _own(best: BestModel, path: Path) -> list[_Part]:
         labels = None if found.labels is None else found.labels[name]
         if labels is not None and numbers is not None:
             labels = numbers[labels]
-        return _Part(name if len(names) > 1 else "", len(images), lambda: iter([images]), labels)
+        said, rows = name if len(names) > 1 else "", found.rows.get(name)
+        files = found.files.get(name, ())
+        return _Part(said, len(images), lambda: iter([images]), labels, rows, files)
 
     return [part(name) for name in names]

@@ -20,7 +20,7 @@ def encoded_table(arrays: Mapping[str, Any], config: ResolvedConfig, images: Des
     1 and 0, below their names; others are numbered from 0, below z1, z2, ….
 
     Args:
-        arrays: `codes` and `probabilities`, perhaps `labels` and `split`.
+        arrays: `codes` and `probabilities`, perhaps `labels`, `split` and `files`.
         config: of the run.
         images: what its images are.
     """
@@ -33,7 +33,8 @@ def encoded_table(arrays: Mapping[str, Any], config: ResolvedConfig, images: Des
         columns[name] = [classes[v] if v < len(classes) else v for v in values]
     for number, name in enumerate(names):
         columns[f"probability of {name}"] = [f"{p:.6g}" for p in probable[:, number].tolist()]
-    columns |= {name: arrays[name].tolist() for name in ("labels", "split") if name in arrays}
+    others = [name for name in ("labels", "split", "files") if name in arrays]
+    columns |= {name: arrays[name].tolist() for name in others}
     if classes and "labels" in columns:  # numbered as the model's classes, −1 for others
         columns["labels"] = [classes[v] if v >= 0 else "" for v in columns["labels"]]
     text = io.StringIO()

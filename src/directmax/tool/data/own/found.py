@@ -37,12 +37,14 @@ class Part:
         labels: `(N,)`, numbers or words.
         name: what the file calls it.
         rows: numbers of them in the file, from 0, where that has other parts, too.
+        files: of a folder of image files that of each, as seen from the folder.
     """
 
     images: NDArray[Any]
     labels: NDArray[Any] | None = None
     name: str = ""
     rows: NDArray[np.int64] | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)

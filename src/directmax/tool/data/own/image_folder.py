@@ -59,7 +59,8 @@ def read_images(root: Path, files: Sequence[Path], size: int | None) -> Found:
         if len(names) > 1 and all(classes[row] for row in rows):
             labels = np.array([names.index(classes[row]) for row in rows])
         name = part if len({each.part for each in placed}) > 1 else ""
-        parts[part] = Part(pixels[_span(rows)], labels, name)
+        files_of_part = tuple(placed[row].path.relative_to(root).as_posix() for row in rows)
+        parts[part] = Part(pixels[_span(rows)], labels, name, files=files_of_part)
     return Found(parts, notes, tuple(names) if len(names) > 1 else ())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from directmax.tool.data.own.classes import classes_of
 from directmax.tool.data.own.coded import Coded, as_bits
 from directmax.tool.data.own.files import check_fits
 from directmax.tool.data.own.folder import read_file, read_folder
-from directmax.tool.data.own.found import PARTS, Found
+from directmax.tool.data.own.found import PARTS, Found, Part
 from directmax.tool.data.own.numbers import Range, range_of
 from directmax.tool.data.own.reading import Reading
 from directmax.tool.files import printable
@@ -42,6 +42,8 @@ class Understood:
         notes: what was left out or taken otherwise.
         reading: how numbers became [0, 1], by which other files are read.
         number_names: of the numbers of a row, where they have any.
+        rows: numbers of the images of each part in the file, from 0, where it has them mixed.
+        files: of the images of each part, of a folder of image files.
     """
 
     images: Mapping[str, NDArray[np.float32]]
@@ -53,6 +55,8 @@ class Understood:
     notes: tuple[str, ...]
     reading: Reading
     number_names: tuple[str, ...] = ()
+    rows: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_path(path: Path, size: int | None = None, like: Reading | None = None) -> Understood:
@@ -138,7 +142,16 @@ def understood(
         tuple(found.notes),
         _reading(found, table, numbers),
         _number_names(table, found.columns, width if height == 1 else 0),
+        *_places(found.parts),
     )
+
+
+def _places(
+    parts: Mapping[str, Part],
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, tuple[str, ...]]]:
+    """Rows in the file, and names of files, by part."""
+    rows = {part: each.rows for part, each in parts.items() if each.rows is not None}
+    return rows, {part: tuple(map(printable, each.files)) for part, each in parts.items()}
 
 
 def _table(path: Path, found: Found, like: Reading | None) -> Coded | None:

@@ -57,8 +57,10 @@ def written_table(path: Path, data: bytes, like: Layout | None = None) -> Table:
     delimiter = _delimiter(lines)
     if like is None or len(fields(lines[-1], delimiter)) != like.columns:
         lines = _without_ends(lines, delimiter)
-    lines, notes = _decimal_points(lines, delimiter)
+    commas, (lines, notes) = lines, _decimal_points(lines, delimiter)
     _check_quotes(path, lines, delimiter)
+    if notes:
+        _check_points(path, commas, delimiter)
     first = fields(lines[0], delimiter)
     if like is not None:
         header = like.header
@@ -202,6 +204,18 @@ def _decimal_points(lines: list[str], delimiter: str | None) -> tuple[list[str],
     return pointed, ["commas read as decimal points"] if pointed != lines else []
 
 
+def _check_points(path: Path, lines: list[str], delimiter: str | None) -> None:
+    """Beside decimal commas a point stands between thousands: 1.250 is more than 999."""
+    rows = [fields(line, delimiter) for line in lines]
+    for column, words in enumerate(zip(*rows, strict=False), 1):  # lengths are checked later
+        pointed = [word for word in words if "." in word and is_number(word)]
+        if pointed and all(re.fullmatch(r"[-+]?[1-9]\d{0,2}\.\d{3}", word) for word in pointed):
+            raise DataError(
+                f"{path} has decimal commas, and {pointed[0]!r} in column {column}; expected no "
+                "points between thousands: take them out"
+            )
+
+
 def _check_quotes(path: Path, lines: list[str], delimiter: str | None) -> None:
     """A field that goes on in the next line would join two rows."""
     for line in lines:
@@ -235,7 +249,13 @@ def _is_row(first: list[str], others: list[str], delimiter: str | None) -> bool:
         return True
     words = {i: word for i, word in enumerate(first) if word and not is_number(word)}
     rows = (fields(line, delimiter) for line in others)
-    return any(i < len(row) and row[i] == word for row in rows for i, word in words.items())
+    known = frozenset(words.values())
+    return any(
+        i < len(row) and row[i] == word
+        for row in rows
+        if not known.isdisjoint(row)  # in one go, where columns are many
+        for i, word in words.items()
+    )
 
 
 def _numbered(rows: list[str], delimiter: str | None) -> bool:

@@ -1,0 +1,49 @@
+"""Tables with decimal commas: what a point means there. Wide tables: the time of looking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from directmax.tool.data import DataError
+from directmax.tool.data.own.read import read_path
+from directmax.tool.data.own.written import written_table
+
+
+def test_points_between_thousands_are_refused(tmp_path: Path) -> None:
+    """1.250 was read as less than 999."""
+    path = tmp_path / "a.csv"
+    rows = ["1,5;999", "2,5;1.250", "3,5;12.500"] * 5
+    path.write_text("\n".join(["a;b", *rows]))
+    with pytest.raises(DataError, match=r"has decimal commas, and '1\.250' in column 2"):
+        read_path(path)
+    for other in ("1.25", "0.125"):  # of which some are decimal points
+        path.write_text("\n".join(["a;b", *rows, f"1,5;{other}"]))
+        assert "numbers cut" in read_path(path).text
+    path.write_text("\n".join(["a;b", *[row.replace(",", ".") for row in rows]]))
+    assert "numbers cut" in read_path(path).text
+
+
+def test_a_wide_table_is_looked_at_row_by_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of the words of the header was sought for in each row, in Python."""
+
+    class Row(list[str]):
+        looked = 0
+
+        def __getitem__(self, index: object) -> str:  # type: ignore[override]
+            Row.looked += 1
+            return super().__getitem__(index)  # type: ignore[index, no-any-return]
+
+    from directmax.tool.data.own import written
+
+    plain = written.fields
+    monkeypatch.setattr(written, "fields", lambda *given: Row(plain(*given)))
+    header = ",".join(f"w{i}" for i in range(50))
+    data = "\n".join([header, *[",".join("01" * 25)] * 20]).encode()
+    assert written_table(tmp_path / "a.csv", data).header[:2] == ["w0", "w1"]
+    assert Row.looked < 100
+    again = "\n".join([header, *[",".join("01" * 25)] * 20, header.replace("w3,", "w0,")]).encode()
+    assert not written_table(tmp_path / "a.csv", again).header
