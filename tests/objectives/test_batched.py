@@ -148,3 +148,11 @@ def test_a_function_may_write_to_what_it_is_given() -> None:
 
     Direct()(Categorical(torch.zeros(3, 2, 2)), batched(loss, images))
     assert (images == 1).all()
+
+
+def test_a_module_of_another_type_is_advised() -> None:
+    decoder = torch.nn.Linear(4, 1, dtype=torch.bfloat16)
+    with pytest.raises(RuntimeError, match="dtype") as error:
+        Direct()(Categorical(torch.zeros(2, 2, 2)), lambda z: decoder(z.flatten(-2))[..., 0])
+    notes = ["z is torch.float32: a module of another type takes z.to(weight.dtype)"]
+    assert error.value.__notes__ == notes

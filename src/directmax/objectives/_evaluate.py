@@ -101,7 +101,9 @@ def _called(objective: Objective, z: Tensor) -> object:
     try:
         return objective(z.clone())
     except (RuntimeError, ValueError, IndexError) as error:
-        if z.ndim > 3 and not is_out_of_memory(error):
+        if "dtype" in str(error):
+            error.add_note(f"z is {z.dtype}: a module of another type takes z.to(weight.dtype)")
+        elif z.ndim > 3 and not is_out_of_memory(error):
             error.add_note(f"the objective failed for z of shape {tuple(z.shape)}{_hint(z)}")
         raise
 

@@ -317,3 +317,12 @@ def test_one_idx_file_has_the_labels_beside_it(tmp_path: Path) -> None:
     assert sorted(found.tolist()) == sorted(LABELS[:TRAIN].tolist())
     labels.unlink()
     assert not ImageData.from_path(images).num_classes
+
+
+def test_images_of_one_grey_are_refused(tmp_path: Path) -> None:
+    """Such as white icons on transparent ground."""
+    for number in range(12):
+        icon = Image.new("RGBA", (8, 8), (255, 255, 255, 20 * number))
+        icon.save(tmp_path / f"{number:02}.png")
+    with pytest.raises(DataError, match=r"nothing but 1, on a scale .* images that differ"):
+        ImageData.from_path(tmp_path)

@@ -122,6 +122,8 @@ def understood(
     if all(_is_grey(view) for view in views.values()):
         views = {part: view[:, :1] for part, view in views.items()}
     images = {part: _unit(view, numbers, size) for part, view in views.items()}
+    if like is None:
+        _check_differ(path, images)
     classes = classes_of(found)
     channels, height, width = next(iter(images.values())).shape[1:]
     what = (
@@ -144,6 +146,16 @@ def understood(
         _number_names(table, found.columns, width if height == 1 else 0),
         *_places(found.parts),
     )
+
+
+def _check_differ(path: Path, images: Mapping[str, NDArray[np.float32]]) -> None:
+    """Refuse images of one grey: nothing could be learned, and transparent ones end like that."""
+    first = next(iter(images.values())).flat[0]
+    if all((each == first).all() for each in images.values()):
+        raise DataError(
+            f"{path} holds nothing but {first:g}, on a scale from 0 to 1; expected images that "
+            "differ (what is transparent is laid on white)"
+        )
 
 
 def _places(
