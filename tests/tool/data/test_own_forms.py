@@ -15,6 +15,7 @@ from PIL import Image
 from command_line import refuse, succeed
 from directmax.tool.data import DataError, ImageData
 from directmax.tool.data.own import files
+from directmax.tool.data.own.read import read_path
 
 Fault = Callable[..., str]
 BINARY = ("amat", "mushrooms", "header", "bom", "tabs", "packed-text", "digits-only")
@@ -326,3 +327,19 @@ def test_images_of_one_grey_are_refused(tmp_path: Path) -> None:
         icon.save(tmp_path / f"{number:02}.png")
     with pytest.raises(DataError, match=r"nothing but 1, on a scale .* images that differ"):
         ImageData.from_path(tmp_path)
+
+
+@pytest.mark.parametrize("size", [None, 6])
+def test_greys_of_twelve_bits_keep_them(size: int | None, tmp_path: Path) -> None:
+    """Cameras and scanners store them in 16; with 8 bits 17 of 4,096 levels were left."""
+    greys = np.random.default_rng(0).integers(0, 4096, (30, 6, 6)).astype(np.uint16)
+    for number, grey in enumerate(greys):
+        Image.fromarray(grey).save(tmp_path / f"{number:02}.png")
+    found = read_path(tmp_path, size)
+    assert "1 … 4093 as 0 … 1, 4095 being 1" in found.text
+    expected = greys.reshape(30, -1) / np.float32(4095)
+    np.testing.assert_allclose(found.images["train"], expected, atol=1e-7)
+    other = read_path(tmp_path, size, found.reading)
+    np.testing.assert_array_equal(other.images["train"], found.images["train"])
+    Image.fromarray(np.full((6, 6), 200, np.uint8)).save(tmp_path / "30.png")  # 8 bits, too
+    assert "0 … 200 as 0 … 1, 255 being 1" in read_path(tmp_path, size).text

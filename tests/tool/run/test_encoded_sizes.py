@@ -33,3 +33,17 @@ def test_a_run_encodes_the_folder_that_it_learned(model: str, tmp_path: Path) ->
     assert len(found) == 20
     succeed("encode", run, folder / "03.png", "--output", output)
     np.testing.assert_allclose(np.load(output)["probabilities"][0], found[3], atol=1e-5)
+
+
+def test_one_image_of_twelve_bits_is_read_as_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 4096, (20, 8, 8)).astype(np.uint16)
+    for number, each in enumerate(pixels):
+        Image.fromarray(each).save(folder / f"{number:02d}.png")
+    run, output = tmp_path / "run", tmp_path / "codes.npz"
+    succeed("train", "--data", folder, "--run-dir", run, *TINY)
+    succeed("encode", run, folder, "--output", output)
+    found = np.load(output)["probabilities"]
+    succeed("encode", run, folder / "03.png", "--output", output)
+    np.testing.assert_allclose(np.load(output)["probabilities"][0], found[3], atol=1e-5)

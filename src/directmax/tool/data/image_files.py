@@ -130,6 +130,34 @@ def read_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     return np.array(square)
 
 
+def read_deep(image: Image.Image, size: int | None) -> NDArray[np.uint16] | None:
+    """Greys of 16 bits as they are stored, `(height, width)`; None of all other images.
+
+    Args:
+        image: opened.
+        size: height and width to which the middle square is resized.
+
+    Raises:
+        OSError: damaged or truncated.
+
+    Example:
+        >>> deep = Image.fromarray(np.full((2, 3), 4095, np.uint16))
+        >>> read_deep(deep, 1)
+        array([[4095]], dtype=uint16)
+    """
+    if not image.mode.startswith("I;16"):
+        return None
+    values = np.asarray(image).astype(np.uint16)
+    if size is None:
+        return values
+    side = min(image.size)
+    edges = (image.width - side, image.height - side, image.width + side, image.height + side)
+    left, top, right, bottom = (edge / 2 for edge in edges)
+    floats = Image.fromarray(values.astype(np.float32))
+    square = floats.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+    return np.asarray(square).round().astype(np.uint16)
+
+
 def read_whole(path: Path) -> NDArray[np.uint8]:
     """Return all of an image file, `(height, width, 3)`.
 

@@ -16,8 +16,9 @@ from directmax._validation import check_count
 from directmax.tool.config.rules import MOST_NUMBERS
 from directmax.tool.config.settings import SETTINGS
 from directmax.tool.data import AttributeData, ImageData, ImageStream
-from directmax.tool.data.image_files import read_whole
+from directmax.tool.data.image_files import opened, read_deep, read_whole, upright
 from directmax.tool.data.names import ATTRIBUTE_DATASETS, DATASETS
+from directmax.tool.data.own.numbers import DEEP
 from directmax.tool.data.own.read import read_path
 from directmax.tool.files import output_file, user_path, write_atomic
 from directmax.tool.run import attribute_pictures
@@ -190,6 +191,19 @@ def _streamed(part: Any) -> Iterator[Any]:
         yield from stream.batches(torch.arange(len(part)))
 
 
+def _deep_greys(best: BestModel, path: Path, height: int, width: int) -> NDArray[np.float32] | None:
+    """An image of 16 bits of a run on such images, as `(1, pixels)`; None of others."""
+    reading = best.images.reading
+    if reading is None or reading.high not in DEEP:
+        return None
+    with opened(path) as stored:
+        greys = read_deep(upright(stored), height if height == width else None)
+    if greys is None or greys.shape != (height, width):  # what is wrong is said of all alike
+        return None
+    scaled = (greys.astype(np.float32) / np.float32(reading.high)).clip(0, 1)
+    return scaled.reshape(1, -1)
+
+
 def _own(best: BestModel, path: Path) -> list[_Part]:
     """Images of one's own, in the order of their file.
 
@@ -199,6 +213,8 @@ def _own(best: BestModel, path: Path) -> list[_Part]:
     """
     if path.suffix.lower() in PICTURES and path.is_file():
         channels, height, width = (1, *best.images.shape)[-3:]
+        if (greys := _deep_greys(best, path, height, width)) is not None:
+            return [_Part("", 1, lambda: iter([greys]), None)]
         if height == width:
             pixels = attribute_pictures.read_image(path, height)
         else:

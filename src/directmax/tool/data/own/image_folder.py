@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from directmax.tool.data.errors import DataError
-from directmax.tool.data.image_files import opened, read_square, to_rgb, upright
+from directmax.tool.data.image_files import opened, read_deep, read_square, to_rgb, upright
 from directmax.tool.data.own.files import check_fits
 from directmax.tool.data.own.found import PARTS, Found, Part
 from directmax.tool.data.own.words import SPLITS
@@ -104,22 +104,19 @@ def _numeric_order(names: set[str]) -> list[str]:
     return sorted(names)
 
 
-def _pixels(root: Path, files: Sequence[Path], size: int | None) -> NDArray[np.uint8]:
-    """`(N, height, width, 3)`, or without channels where all are grey."""
+def _pixels(root: Path, files: Sequence[Path], size: int | None) -> NDArray[Any]:
+    """`(N, height, width, 3)`, or without channels where all are grey: 8 bits, or 16 of greys."""
     with opened(files[0]) as first:
         width, height = (size, size) if size else upright(first).size
     check_fits(root, len(files) * height * width * 3, 1)
+    deep = _deep(root, files, size, (height, width))
+    if deep is not None:
+        return deep
     pixels: NDArray[np.uint8] | None = None
     grey = np.empty((len(files), height, width), np.uint8)
     for row, file in enumerate(files):
         with opened(file) as stored:
-            image = upright(stored)
-            if size is None and image.size != (width, height):
-                raise DataError(
-                    f"{root} holds images of different sizes: {width}×{height} ({files[0].name}) "
-                    f"and {image.width}×{image.height} ({file.name}); add --image-size "
-                    f"{min(width, height, *image.size)}, which resizes the middle square of each"
-                )
+            image = _upright(root, files[0], file, stored, None if size else (width, height))
             values = read_square(image, size) if size else _decoded(image)
         if values.ndim == 3 and (values == values[..., :1]).all():
             values = values[..., 0]
@@ -131,6 +128,38 @@ def _pixels(root: Path, files: Sequence[Path], size: int | None) -> NDArray[np.u
         else:
             pixels[row] = values if values.ndim == 3 else values[..., None]
     return grey if pixels is None else pixels
+
+
+def _deep(
+    root: Path, files: Sequence[Path], size: int | None, shape: tuple[int, int]
+) -> NDArray[np.uint16] | None:
+    """All of them, if all are greys of 16 bits: of 12 that are used, 8 would leave 4."""
+    greys: NDArray[np.uint16] | None = None
+    for row, file in enumerate(files):
+        with opened(file) as stored:
+            image = _upright(root, files[0], file, stored, None if size else shape[::-1])
+            values = read_deep(image, size)
+        if values is None:
+            return None
+        if greys is None:
+            greys = np.empty((len(files), *shape), np.uint16)
+        greys[row] = values
+    return greys
+
+
+def _upright(
+    root: Path, first: Path, file: Path, stored: Image.Image, expected: tuple[int, int] | None
+) -> Image.Image:
+    """An image as it is to be seen, of the width and height that are expected, if any."""
+    image = upright(stored)
+    if expected is not None and image.size != expected:
+        width, height = expected
+        raise DataError(
+            f"{root} holds images of different sizes: {width}×{height} ({first.name}) and "
+            f"{image.width}×{image.height} ({file.name}); add --image-size "
+            f"{min(width, height, *image.size)}, which resizes the middle square of each"
+        )
+    return image
 
 
 def _decoded(image: Image.Image) -> NDArray[Any]:

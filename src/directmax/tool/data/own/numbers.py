@@ -19,6 +19,9 @@ ROUNDING = 1e-5
 MOST_LEVELS = 32
 """Whole numbers up to here are few shades, whose largest is white; more are 8 bits."""
 
+DEEP = (1023, 4095, 16383, 65535)
+"""White of 10, 12, 14 and 16 bits, which cameras and scanners store in 16."""
+
 
 @dataclass(frozen=True)
 class Range:
@@ -163,7 +166,8 @@ def _of_shades(arrays: Sequence[NDArray[Any]], low: float, high: float) -> Range
         full = "" if (low, high) == (0, 255) else ", 255 being 1"
         return Range(0, 255, f"{low:.3g} … {high:.3g} as 0 … 1{full}")
     if low >= 0 and whole and (wide or high > 4095) and high <= 65535:
-        return Range(0, 65535, f"{low:g} … {high:g} as 0 … 1, 65535 being 1")
+        most = next(each for each in DEEP if high <= each)
+        return Range(0, most, f"{low:g} … {high:g} as 0 … 1, {most} being 1")
     return None
 
 

@@ -13,7 +13,7 @@ from directmax.tool.data.errors import DataError
 from directmax.tool.data.own.coded import Code, check_numbers
 from directmax.tool.data.own.columns import check_names
 from directmax.tool.data.own.found import Found, Layout
-from directmax.tool.data.own.numbers import ROUNDING, Range, ends, is_two, is_unit
+from directmax.tool.data.own.numbers import DEEP, ROUNDING, Range, ends, is_two, is_unit
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,8 @@ class Reading:
                 return None
             return Range(self.low, self.high, f"{low:.3g} … {high:.3g} as 0 … 1, −1 being 0")
         if not two and is_unit(path, arrays):
+            return None
+        if self.high in DEEP and all(array.dtype.itemsize == 1 for array in arrays):
             return None
         within = low >= -ROUNDING * self.high and high <= self.high * (1 + ROUNDING)
         if self.high in (255, 65535) and (not within or (self.high == 65535 and high <= 255)):
