@@ -104,15 +104,7 @@ def understood(
     if table is not None:
         views = {part: each[:, None, None] for part, each in table.rows.items()}
         found.notes += table.notes
-    for part, view in views.items():
-        if 0 in view.shape:
-            raise DataError(f"{path} has no {part} images: shape {view.shape}; expected some")
-        if view.shape[1:] != views["train"].shape[1:]:
-            raise DataError(
-                f"{path} has {part} images of {_described(view.shape)}, and training images of "
-                f"{_described(views['train'].shape)}; expected one shape"
-            )
-    check_fits(path, sum(view.size for view in views.values()), 0)
+    _check_shapes(path, views)
     rows = all(view.shape[2] == 1 for view in views.values())
     arrays = list(views.values())
     numbers = None
@@ -148,8 +140,21 @@ def understood(
     )
 
 
+def _check_shapes(path: Path, views: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse parts that are empty, of different shapes, or too large for the memory."""
+    for part, view in views.items():
+        if 0 in view.shape:
+            raise DataError(f"{path} has no {part} images: shape {view.shape}; expected some")
+        if view.shape[1:] != views["train"].shape[1:]:
+            raise DataError(
+                f"{path} has {part} images of {_described(view.shape)}, and training images of "
+                f"{_described(views['train'].shape)}; expected one shape"
+            )
+    check_fits(path, sum(view.size for view in views.values()), 0)
+
+
 def _check_differ(path: Path, images: Mapping[str, NDArray[np.float32]]) -> None:
-    """Refuse images of one grey: nothing could be learned, and transparent ones end like that."""
+    """Refuse images of one grey, as which transparent ones end."""
     first = next(iter(images.values())).flat[0]
     if all((each == first).all() for each in images.values()):
         raise DataError(
