@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/small_models.py [--only TASK …] [--seeds 2]
 
-Seven models with independent discrete variables, each trained with the same network, optimiser and
+Eight models with independent discrete variables, each trained with the same network, optimiser and
 number of steps; the number is what counts in the end, lower is better:
 
     experts   digits go to one of 8 linear classifiers: cross-entropy, exact, test images
@@ -11,6 +11,7 @@ number of steps; the number is what counts in the end, lower is better:
     game      a message of at most 4 symbols, each at 0.05 nats, says which of 8 images is meant
     bandit    three answers of ten values, paid when right: minus the reward, no derivative
     skills    6 binary skills behind 40 answers, with their KL: bound, exact, test persons
+    sums      of pairs of digits the sum alone is labelled, right or wrong: share of test images wrong
     spins     an Ising model of 40 spins, both signs: energy of the most probable state
 
 "by hand": `F.gumbel_softmax(…, hard=True)`, and REINFORCE with the mean of the other three samples.
@@ -188,6 +189,23 @@ def bandit(way: Way, steps: int) -> float:
     return f(Categorical(policy(x_test).unflatten(-1, (3, 10))).sample(8), y_test).mean().item()
 
 
+def sums(way: Way, steps: int) -> float:
+    x, y, x_test, y_test = images()
+    reader = network(64, 10)
+
+    def loss() -> Tensor:
+        pairs = torch.randint(len(x), (64, 2))
+        total = y[pairs].sum(-1)
+
+        def f(z: Tensor) -> Tensor:
+            return (z.argmax(-1).sum(-1) != total).float()
+
+        return way(reader(x[pairs]), f)
+
+    train([reader], loss, steps)
+    return (reader(x_test).argmax(-1) != y_test).float().mean().item()
+
+
 def skills(way: Way, steps: int) -> float:
     generator = torch.Generator().manual_seed(7)
     needs = (torch.rand(40, 6, generator=generator) < 0.35).float()
@@ -238,6 +256,7 @@ TASKS: dict[str, tuple[Callable[[Way, int], float], int]] = {
     "code": (code, 600),
     "game": (game, 600),
     "bandit": (bandit, 400),
+    "sums": (sums, 600),
     "skills": (skills, 500),
     "spins": (spins, 300),
 }
