@@ -11,7 +11,7 @@ number of steps; the number is what counts in the end, lower is better:
     game      a message of at most 4 symbols, each at 0.05 nats, says which of 8 images is meant
     bandit    three answers of ten values, paid when right: minus the reward, no derivative
     skills    6 binary skills behind 40 answers, with their KL: bound, exact, test persons
-    sums      of pairs of digits the sum alone is labelled, right or wrong: share of test images wrong
+    sums      two digits of which the sum alone is labelled: share of test images read wrongly
     spins     an Ising model of 40 spins, both signs: energy of the most probable state
 
 "by hand": `F.gumbel_softmax(…, hard=True)`, and REINFORCE with the mean of the other three samples.
