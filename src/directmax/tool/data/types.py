@@ -15,7 +15,13 @@ from torch import Tensor
 
 from directmax.tool.data.own.axes import pictures
 from directmax.tool.data.own.datasets import read_datasets
-from directmax.tool.data.own.read import Understood, described, read_path, understood
+from directmax.tool.data.own.read import (
+    Understood,
+    check_differ,
+    described,
+    read_path,
+    understood,
+)
 from directmax.tool.data.own.reading import Reading
 from directmax.tool.files import printable, user_path
 
@@ -120,6 +126,8 @@ class ImageData:
         """
         where = user_path(path)
         found = read_path(where, size, like)
+        if like is None:
+            check_differ(where, found.images)
         where = where.absolute()
         return cls._from_understood(found, where.name.split(".")[0] or where.name, str(where))
 

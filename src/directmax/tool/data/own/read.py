@@ -114,8 +114,6 @@ def understood(
     if all(_is_grey(view) for view in views.values()):
         views = {part: view[:, :1] for part, view in views.items()}
     images = {part: _unit(view, numbers, size) for part, view in views.items()}
-    if like is None:
-        _check_differ(path, images)
     classes = classes_of(found)
     channels, height, width = next(iter(images.values())).shape[1:]
     what = (
@@ -153,8 +151,12 @@ def _check_shapes(path: Path, views: Mapping[str, NDArray[Any]]) -> None:
     check_fits(path, sum(view.size for view in views.values()), 0)
 
 
-def _check_differ(path: Path, images: Mapping[str, NDArray[np.float32]]) -> None:
-    """Refuse images of one grey, as which transparent ones end."""
+def check_differ(path: Path, images: Mapping[str, NDArray[np.float32]]) -> None:
+    """Refuse to learn images of one grey, as which transparent ones end.
+
+    Raises:
+        DataError: all numbers are the same.
+    """
     first = next(iter(images.values())).flat[0]
     if all((each == first).all() for each in images.values()):
         raise DataError(
