@@ -227,7 +227,8 @@ def _own(best: BestModel, path: Path) -> list[_Part]:
         picture = attribute_pictures.in_colours(pixels, channels).unsqueeze(0)
         return [_Part("", 1, lambda: iter([picture]), None)]
     # As the run's own were: images that were resized for it are, from wherever they come.
-    found = read_path(path, best.config.image_size or None, best.images.reading)
+    size = best.images.shape[-1] if best.config.image_size else None
+    found = read_path(path, size, best.images.reading)
     names = [name for name in SPLITS if name in found.images]
     count = found.images[names[0]].shape[1]
     # Files of colours of which all are grey are read as grey.
