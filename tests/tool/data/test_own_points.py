@@ -47,3 +47,26 @@ def test_a_wide_table_is_looked_at_row_by_row(
     assert Row.looked < 100
     again = "\n".join([header, *[",".join("01" * 25)] * 20, header.replace("w3,", "w0,")]).encode()
     assert not written_table(tmp_path / "a.csv", again).header
+
+
+def test_commas_in_quotes_are_between_thousands_or_decimal(tmp_path: Path) -> None:
+    """Their columns were taken for words, and left out where these were many."""
+    path = tmp_path / "a.csv"
+    people = [f"{137 * i * i:,}" for i in range(1, 101)]
+    plain = "\n".join(
+        ["city,people", *(f"c{i},{each.replace(',', '')}" for i, each in enumerate(people))]
+    )
+    path.write_text(plain)
+    expected = read_path(path)
+    path.write_text(
+        "\n".join(["city,people", *(f'c{i},"{each}"' for i, each in enumerate(people))])
+    )
+    found = read_path(path)
+    assert "commas in quotes left out" in found.notes
+    assert (found.images["train"] == expected.images["train"]).all()
+    assert found.number_names == expected.number_names
+    table = written_table(path, b'a,b\n"1,250","2,5"\n"3,125","10,25"\n')
+    assert table.lines == ["1.250,2.5", "3.125,10.25"]
+    assert table.notes == ["commas in quotes read as decimal points"]
+    words = b'a,b\n"1,2,3",x\n"4,5",y\n"Bern, old",z\n'
+    assert written_table(path, words).notes == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from directmax.tool.data.errors import DataError
 from directmax.tool.data.own.coded import is_missing, is_number
+from directmax.tool.data.own.commas import QUOTED, without_commas
 from directmax.tool.data.own.files import encoding_of
 from directmax.tool.data.own.found import Layout
 
@@ -61,6 +63,8 @@ def written_table(path: Path, data: bytes, like: Layout | None = None) -> Table:
     _check_quotes(path, lines, delimiter)
     if notes:
         _check_points(path, commas, delimiter)
+    if delimiter == "," and any(QUOTED.search(line) for line in lines):
+        lines, notes = _without_commas(lines)
     first = fields(lines[0], delimiter)
     if like is not None:
         header = like.header
@@ -202,6 +206,19 @@ def _decimal_points(lines: list[str], delimiter: str | None) -> tuple[list[str],
     number = re.compile(rf"((?:^|{edge}) *[-+]?\d*),(\d+(?:[eE][-+]?\d+)? *(?={edge}|$))")
     pointed = [number.sub(r"\1.\2", line) for line in lines]
     return pointed, ["commas read as decimal points"] if pointed != lines else []
+
+
+def _without_commas(lines: list[str]) -> tuple[list[str], list[str]]:
+    """Numbers in quotes without commas, and notes of it."""
+    rows = [fields(line, ",") for line in lines]
+    if len({len(row) for row in rows}) > 1:  # is said later
+        return lines, []
+    read, notes = without_commas(rows)
+    if not notes:
+        return lines, []
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(read)
+    return text.getvalue().splitlines(), notes
 
 
 def _check_points(path: Path, lines: list[str], delimiter: str | None) -> None:
