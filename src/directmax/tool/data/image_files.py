@@ -107,6 +107,12 @@ def upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
+def _middle(width: int, height: int) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the middle square."""
+    side = min(width, height)
+    return (width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2
+
+
 def read_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     """Return the middle square of an image, `(size, size, 3)`.
 
@@ -123,8 +129,7 @@ def read_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     scale = size / side
     image.draft("RGB", (math.ceil(full_width * scale), math.ceil(full_height * scale)))
     reduction = round(full_width / image.width)  # by the decoder: 1, 2, 4 or 8
-    edges = (full_width - side, full_height - side, full_width + side, full_height + side)
-    left, top, right, bottom = (edge / 2 / reduction for edge in edges)
+    left, top, right, bottom = (edge / reduction for edge in _middle(full_width, full_height))
     box = (left, top, right, bottom)
     square = to_rgb(image).resize((size, size), Image.Resampling.BILINEAR, box=box)
     return np.array(square)
@@ -150,11 +155,8 @@ def read_deep(image: Image.Image, size: int | None) -> NDArray[np.uint16] | None
     values = np.asarray(image).astype(np.uint16)
     if size is None:
         return values
-    side = min(image.size)
-    edges = (image.width - side, image.height - side, image.width + side, image.height + side)
-    left, top, right, bottom = (edge / 2 for edge in edges)
     floats = Image.fromarray(values.astype(np.float32))
-    square = floats.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+    square = floats.resize((size, size), Image.Resampling.BILINEAR, box=_middle(*image.size))
     return np.asarray(square).round().astype(np.uint16)
 
 

@@ -118,6 +118,7 @@ class Reading:
             return Range(self.low, self.high, f"{low:.3g} … {high:.3g} as 0 … 1, −1 being 0")
         if not two and is_unit(path, arrays):
             return None
+        # Files of 8 bits have a white of their own, beside training images of more.
         if self.high in DEEP and all(array.dtype.itemsize == 1 for array in arrays):
             return None
         within = low >= -ROUNDING * self.high and high <= self.high * (1 + ROUNDING)

@@ -218,7 +218,7 @@ def _without_commas(lines: list[str]) -> tuple[list[str], list[str]]:
         return lines, []
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(read)
-    return text.getvalue().splitlines(), notes
+    return text.getvalue().removesuffix("\n").split("\n"), notes  # at no other line ends
 
 
 def _check_points(path: Path, lines: list[str], delimiter: str | None) -> None:
