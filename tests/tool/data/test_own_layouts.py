@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from directmax.tool.data import DataError, ImageData
 from directmax.tool.data.own.read import Understood, read_path
 from directmax.tool.data.own.reading import Reading
+from directmax.tool.data.own.written import column_of, written_table
 
 DRAW = np.random.default_rng(0)
 AGES = DRAW.integers(18, 90, 60).tolist()
@@ -157,3 +160,20 @@ def test_a_single_row_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", np.ones((1, 64)))
     with pytest.raises(DataError, match=r"\(1, 64\) float64, a single row where each image is one"):
         read_path(tmp_path / "one.npy")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_fields_in_quotes_may_go_on_in_the_next_lines(delimiter: str, tmp_path: Path) -> None:
+    """As pandas writes them, also in the names of columns, with quotes of their own."""
+    rows = [["town", "of the\nmayor", "people"]]
+    for i in range(40):
+        said = [f'"{i % 3}",\n\nand; \'x\t', "plain", "a\r\nb"][i % 3]
+        rows.append([TOWNS[i], said, str(AGES[i])])
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows(rows)
+    path = tmp_path / "a.csv"
+    found = written_table(path, text.getvalue().encode())
+    assert found.header == ["town", "of the mayor", "people"]
+    assert column_of(found, 1) == [" ".join(row[1].split()) for row in rows[1:]]
+    assert column_of(found, 2) == [row[2] for row in rows[1:]]
+    assert found.notes == ["line ends in quotes read as blanks"]

@@ -57,6 +57,8 @@ def written_table(path: Path, data: bytes, like: Layout | None = None) -> Table:
     if not lines:
         raise DataError(f"{path} is empty; expected a row of numbers for each image")
     delimiter = _delimiter(lines)
+    physical, lines = len(lines), _joined(lines, delimiter)
+    joined = ["line ends in quotes read as blanks"] if len(lines) < physical else []
     if like is None or len(fields(lines[-1], delimiter)) != like.columns:
         lines = _without_ends(lines, delimiter)
     commas, (lines, notes) = lines, _decimal_points(lines, delimiter)
@@ -83,7 +85,7 @@ def written_table(path: Path, data: bytes, like: Layout | None = None) -> Table:
         raise DataError(
             f"{path} has {len(names)} names of columns and {columns} columns; expected as many"
         )
-    return Table(names, rows, delimiter, columns, [*notes, *_odd_names(names)])
+    return Table(names, rows, delimiter, columns, [*joined, *notes, *_odd_names(names)])
 
 
 def fields(line: str, delimiter: str | None) -> list[str]:
@@ -178,9 +180,33 @@ def _delimiter(lines: list[str]) -> str | None:
     """That by which the first lines have as many columns, else the first that there is."""
     there = [each for each in "\t;,|" if each in " ".join(lines[:2])]
     for each in there if len(there) > 1 else []:
-        if len({len(fields(line, each)) for line in lines[:COMPARED]}) == 1:
+        rows = _joined(lines[:COMPARED], each, cut=True)
+        if len({len(fields(line, each)) for line in rows}) == 1:
             return each
     return next(iter(there), None)
+
+
+def _joined(lines: list[str], delimiter: str | None, *, cut: bool = False) -> list[str]:
+    """Rows in a line each, where fields in quotes go on in the next lines.
+
+    What does not close stays as it is, or is left out where more lines were `cut` off.
+    """
+    rows: list[str] = []
+    start = 0
+    while start < len(lines):
+        end = start + 1
+        row = lines[start]
+        if _is_open(row, delimiter):
+            # A line with an even number of quotes opens as many as it closes.
+            last = next((i for i in range(end, len(lines)) if lines[i].count('"') % 2), None)
+            if last is None and cut:
+                break
+            if last is not None and not _fault(" ".join(lines[start : last + 1]), delimiter):
+                end = last + 1
+                row = " ".join(lines[start:end])
+        rows.append(row)
+        start = end
+    return rows
 
 
 def _without_ends(lines: list[str], delimiter: str | None) -> list[str]:
@@ -234,21 +260,26 @@ def _check_points(path: Path, lines: list[str], delimiter: str | None) -> None:
 
 
 def _check_quotes(path: Path, lines: list[str], delimiter: str | None) -> None:
-    """A field that goes on in the next line would join two rows."""
+    """A quote that nothing closes would take the delimiters behind it into its field."""
     for line in lines:
-        if line.count('"') % 2 and not _is_closed(line, delimiter):
+        if _is_open(line, delimiter):
             raise DataError(
-                f"{path} has a quote that is not closed in its line {line[:40]!r}; expected a line "
-                "a row: take line ends out of fields, and single quotes"
+                f"{path} has a quote that is not closed in its line {line[:40]!r}; expected as "
+                "many quotes that close as open: take single ones out"
             )
 
 
-def _is_closed(line: str, delimiter: str | None) -> bool:
+def _is_open(line: str, delimiter: str | None) -> bool:
+    return line.count('"') % 2 == 1 and "unexpected end" in _fault(line, delimiter)
+
+
+def _fault(line: str, delimiter: str | None) -> str:
+    """What is wrong with the quotes of a row; empty where nothing is."""
     try:
         next(_reader(line, delimiter, strict=True))
     except csv.Error as error:
-        return "unexpected end" not in str(error)
-    return True
+        return str(error)
+    return ""
 
 
 def _is_row(first: list[str], others: list[str], delimiter: str | None) -> bool:
