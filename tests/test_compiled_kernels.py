@@ -7,8 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from numba import njit
+
+from directmax._kernels import over_rows
 
 FORK = """
 import os
@@ -82,3 +87,23 @@ def test_compiling_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
         for x in (1.0, 1):  # two types are two compilations
             njit(ours)(x)
     assert [record.getMessage() for record in caplog.records] == [COMPILING]
+
+
+def test_torch_compile_does_not_look_into_kernels() -> None:
+    """Where numba compiles, or loads, a kernel at its first call: torch.compile failed in it."""
+    kernel = njit(nogil=True)(_double)
+
+    def doubled(rows: torch.Tensor) -> torch.Tensor:
+        out = torch.empty_like(rows)
+        arrays = rows.detach().numpy(), out.numpy()
+        over_rows(lambda start, stop: kernel(*arrays, start, stop), len(rows))
+        return out
+
+    torch.compiler.reset()
+    compiled = torch.compile(doubled, backend="eager")
+    torch.testing.assert_close(compiled(torch.ones(3)), torch.full((3,), 2.0))
+
+
+def _double(rows: Any, out: Any, start: int, stop: int) -> None:
+    for row in range(start, stop):
+        out[row] = 2 * rows[row]

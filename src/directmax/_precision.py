@@ -8,6 +8,8 @@ the device has it.
 from __future__ import annotations
 
 import functools
+import math
+import time
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -19,6 +21,16 @@ NARROW = 2
 Seen on CPUs with matrix units (AMX), torch 2.13: results that are one column wide, and gradients
 there, are memory that nobody wrote, finite or NaN; float32 is right (pytorch/pytorch#169688).
 """
+
+LEAST_GAIN = 1.25
+"""How much faster products must be in bfloat16; what is rounded to it is not free either.
+
+Measured: 0.6 on an Intel CPU whose AVX-512 has it but no matrix units, 3 to 5 with these.
+"""
+SIZE = 384
+"""Rows and columns of the matrices that are multiplied to find out: a millisecond a product."""
+ROUNDS = 6
+"""Products of each type, of which the first makes its kernel."""
 
 
 def widened(x: Tensor) -> Tensor:
@@ -59,18 +71,45 @@ def no_autocast(device: torch.device) -> AbstractContextManager[object]:
 def fast_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies matrices faster in bfloat16 than in float32.
 
-    CPUs need instructions for it (AVX-512 BF16 or AMX); without, torch emulates it slowly.
+    CPUs need instructions for it (AVX-512 BF16 or AMX); without, torch emulates it slowly. Those of
+    AVX-512 are twice as fast as float32 on some CPUs and slower on others, so it is measured, once
+    in a process.
 
     Example:
         >>> fast_bfloat16(torch.device("cpu")) in (True, False)
         True
     """
     if device.type == "cpu":
-        return _cpu_has_bfloat16()
+        return _fast_on_cpu()
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-@functools.cache
+def _fast_on_cpu() -> bool:
+    return _cpu_has_bfloat16() and _gain() > LEAST_GAIN
+
+
+# As torch.compiler.assume_constant_result does, without the second that importing it takes.
+_fast_on_cpu._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 def _cpu_has_bfloat16() -> bool:
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in names)
+
+
+@functools.cache
+def _gain() -> float:
+    """Seconds of a product of float32 matrices over those of one of bfloat16, on the CPU.
+
+    The least of a few, in turn: what else the machine does makes some of them longer.
+    """
+    with no_autocast(torch.device("cpu")), torch.inference_mode():
+        matrix = torch.ones(SIZE, SIZE, dtype=torch.float32, device="cpu")
+        matrices = {dtype: matrix.to(dtype) for dtype in (torch.float32, torch.bfloat16)}
+        least = dict.fromkeys(matrices, math.inf)
+        for _ in range(ROUNDS):
+            for dtype, factor in matrices.items():
+                start = time.perf_counter()
+                torch.mm(factor, factor)
+                least[dtype] = min(least[dtype], time.perf_counter() - start)
+    return least[torch.float32] / least[torch.bfloat16]

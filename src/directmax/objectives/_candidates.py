@@ -152,12 +152,17 @@ class Candidates:
     def _hidden_changes(self, part: slice, reduced: bool) -> Tensor:
         """hidden(a + step) − hidden(a) of every change."""
         hidden, before = self.decoder.hidden, self.pre_activation[part]
-        plain = before.device.type == "cpu" and before.dtype == torch.float32  # no autocast
-        plain = plain and not wrapped(before, self.columns, self.values)
+        plain = before.dtype == torch.float32 and _for_kernels(before, self.columns, self.values)
         if plain and hidden is torch.relu and self.others is None:
             return _moved_relu(before, self.columns, self.values[part], reduced)
         moved = hidden(self._moved(part)) - hidden(before.unsqueeze(1).clone())
         return moved.bfloat16() if reduced else moved
+
+
+def _for_kernels(first: Tensor, *others: Tensor) -> bool:
+    """Whether compiled kernels may read these; torch.compile has its own, in one graph."""
+    fits = first.device.type == "cpu" and not torch.compiler.is_compiling()
+    return fits and not wrapped(first, *others)
 
 
 def _moved_relu(
@@ -183,8 +188,7 @@ def loss_changes(
     logits: Float[Tensor, "m d"], change: Float[Tensor, "m c d"], images: Float[Tensor, "m d"]
 ) -> Float[Tensor, "m c"]:
     """Σ_d softplus(L_d + Δ_d) − softplus(L_d) − x_d Δ_d."""
-    plain = logits.device.type == "cpu" and logits.dtype == torch.float32
-    if not plain or wrapped(logits, change, images):
+    if logits.dtype != torch.float32 or not _for_kernels(logits, change, images):
         change = widened(change)
         moved = softplus(logits.unsqueeze(1) + change).sum(-1)
         inner = torch.bmm(change, images.unsqueeze(-1)).squeeze(-1)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from command_line import TINY
+from directmax import _precision
 from directmax.tool.run import processes
 from directmax.tool.run.adam import Adam
 from directmax.tool.run.checkpoint import optimizer_tensors, restore_optimizer
@@ -121,3 +122,20 @@ def test_auto_is_what_is_faster(fast: bool, monkeypatch: pytest.MonkeyPatch) -> 
     fabric = make_fabric("cpu", 1, "auto")
     assert isinstance(fabric, Alone) is not fast
     assert used_precision("auto", torch.device("cpu")).startswith("bf16" if fast else "32")
+
+
+@pytest.mark.parametrize(
+    ("has", "gain", "fast"), [(True, 3.0, True), (True, 0.6, False), (False, 3.0, False)]
+)
+def test_bfloat16_is_fast_where_it_is_measured_to_be(
+    has: bool, gain: float, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some CPUs have instructions for it that are slower than float32."""
+    monkeypatch.setattr(_precision, "_cpu_has_bfloat16", lambda: has)
+    seconds = iter([0.0, 1.0, 1.0, 1.0 + 1.0 / gain] * _precision.ROUNDS)
+    monkeypatch.setattr(_precision.time, "perf_counter", lambda: next(seconds))
+    _precision._gain.cache_clear()
+    try:
+        assert _precision.fast_bfloat16(torch.device("cpu")) is fast
+    finally:
+        _precision._gain.cache_clear()

@@ -18,6 +18,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "paper": ("--preset", "paper", "--data", "digits"),
     "gumbel-softmax": ("--estimator", "gumbel-softmax"),
     "local-expectation": ("--variables", "4", "--values", "3", "--candidates", "full"),
+    "changes": ("--variables", "4", "--values", "3"),
+    "mixed": ("--model", "mixed", "--labels", "50"),
 }
 
 
