@@ -25,6 +25,7 @@ from directmax._validation import (
     shown,
 )
 from directmax.distributions import DEFAULT_MAX_STATES, enumerate_states
+from directmax.objectives._training_mode import looked_at
 
 CHUNK_ELEMENTS = 2**22
 """Assignments are passed to a plain objective in chunks of at most so many one-hot entries."""
@@ -245,7 +246,8 @@ def evaluate_many(objective: Objective, z: Float[Tensor, "c *s b n k"]) -> Float
     if z.ndim < 4 or not len(z):
         raise ValueError(f"z must be (c, …, batch, variables, values), c ≥ 1, got {tuple(z.shape)}")
     parts = z.split(_chunk(objective, z[0]))
-    return torch.cat([evaluate(objective, part) for part in parts])
+    with looked_at(objective):
+        return torch.cat([evaluate(objective, part) for part in parts])
 
 
 def _chunk(objective: Objective, z: Tensor) -> int:
@@ -298,10 +300,11 @@ def single_change_losses(
     columns = torch.arange(num_variables * (num_values - 1), device=z.device)
     variables, shifts = columns // (num_values - 1), columns % (num_values - 1) + 1
     held, parts = z.argmax(-1), []
-    for some in torch.stack([variables, shifts]).split(_chunk(objective, z), 1):
-        values = (held[..., some[0]] + some[1]) % num_values  # (*s, b, c)
-        part = changed(z, some[0].expand_as(values), values)
-        parts.append(evaluate(objective, part.movedim(-3, 0)))
+    with looked_at(objective):
+        for some in torch.stack([variables, shifts]).split(_chunk(objective, z), 1):
+            values = (held[..., some[0]] + some[1]) % num_values  # (*s, b, c)
+            part = changed(z, some[0].expand_as(values), values)
+            parts.append(evaluate(objective, part.movedim(-3, 0)))
     table = torch.cat(parts).unflatten(0, (num_variables, num_values - 1))  # (n, k-1, *s, b)
     return align_changes(base, table.movedim((0, 1), (-2, -1)), z)
 

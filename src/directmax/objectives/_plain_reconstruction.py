@@ -34,6 +34,7 @@ from directmax.objectives._evaluate import (
 from directmax.objectives._linear_calls import LinearCalls, MovedCalls
 from directmax.objectives._linear_map import is_factored
 from directmax.objectives._reconstruction import value_logits
+from directmax.objectives._training_mode import look_at_decoder
 
 CHUNK_PIXELS_CPU, CHUNK_PIXELS_CUDA = 2**21, 2**22
 """Pixels of a call of the decoder where there is a choice: on a CPU its layers then fit the cache,
@@ -102,6 +103,7 @@ class PlainReconstruction:
         Raises:
             ValueError: K > `max_states`.
         """
+        look_at_decoder(self.decoder)
         states = enumerate_states(
             num_variables, num_values, max_states=max_states, device=self.images.device
         )
@@ -184,6 +186,8 @@ class PlainReconstruction:
                 f"z must be for the {len(self.images)} images of the objective, got shape "
                 f"{tuple(z.shape)} of (batch, variables, values)"
             )
+        if remembers:
+            look_at_decoder(self.decoder)
         device = self.images.device
         remembers = remembers and self.reduced and fast_bfloat16(device)
         remembers = remembers and not torch.is_autocast_enabled(device.type)

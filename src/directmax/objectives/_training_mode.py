@@ -1,0 +1,97 @@
+"""Layers that in training mode differ from call to call, or mix what they are called with.
+
+An estimator that compares f at several z takes such a difference for one between the z. The sample
+and its changes are other rows of a batch, so BatchNorm makes each depend on all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import warnings
+import weakref
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from directmax._transforms import in_transforms, recorded
+from directmax.objectives._batched import Batched
+
+_looked_at: set[Hashable] = set()
+_decoders: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+
+
+@contextlib.contextmanager
+def looked_at(objective: object) -> Iterator[None]:
+    """Warn, once for a function, of such layers that it calls in here.
+
+    Example:
+        >>> layer = nn.Sequential(nn.Flatten(), nn.Dropout()).eval()
+        >>> with looked_at(layer):
+        ...     layer(torch.ones(2, 3)).shape
+        torch.Size([2, 3])
+    """
+    if torch.compiler.is_compiling() or in_transforms() or recorded():
+        yield
+        return
+    key = _key(objective)
+    if key in _looked_at:
+        yield
+        return
+    _looked_at.add(key)
+    called: list[nn.Module] = []
+    handle = register_module_forward_pre_hook(lambda module, inputs: called.append(module))
+    try:
+        yield
+    finally:
+        handle.remove()
+    _warn("f", called)
+
+
+def look_at_decoder(decoder: object) -> None:
+    """Warn, once for a decoder that is in training mode, of such layers in it."""
+    if torch.compiler.is_compiling() or not isinstance(decoder, nn.Module):
+        return
+    if decoder.training and decoder not in _decoders:
+        _decoders.add(decoder)
+        _warn("the decoder", decoder.modules())
+
+
+def _key(objective: Any) -> Hashable:
+    """Of what is the same at every step of a training, though a function may be made anew."""
+    while isinstance(objective, Batched | functools.partial):
+        objective = objective.function if isinstance(objective, Batched) else objective.func
+    objective = getattr(objective, "__func__", objective)
+    key: Hashable = getattr(objective, "__code__", None)
+    return key or id(type(objective))
+
+
+def _warn(what: str, modules: Iterable[nn.Module]) -> None:
+    for module in modules:
+        if not module.training:
+            continue
+        name = type(module).__name__
+        if isinstance(module, _BatchNorm):
+            reason = (
+                "mixes the z that are compared, and problems: call .eval() on it, or take "
+                "LayerNorm or GroupNorm"
+            )
+        elif isinstance(module, _DropoutNd | nn.MultiheadAttention | nn.RNNBase) and _drops(module):
+            reason = (
+                "drops others at every z that is compared, so that their difference is noise: "
+                "call .eval() on it, or draw what is dropped before"
+            )
+        else:
+            continue
+        warnings.warn(f"{what} has a {name} in training mode, which {reason}", stacklevel=2)
+        return
+
+
+def _drops(module: nn.Module) -> bool:
+    share = getattr(module, "p", getattr(module, "dropout", 0.0))
+    return isinstance(share, float | int) and share > 0
