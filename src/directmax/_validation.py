@@ -28,7 +28,7 @@ def shown(value: object) -> str:
         >>> shown("auto"), shown(torch.zeros(2, 3)), shown(torch.tensor(2))
         ("'auto'", 'a Tensor of shape (2, 3)', 'tensor(2)')
     """
-    if isinstance(value, Tensor | np.ndarray) and value.ndim:
+    if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
         return f"a {type(value).__name__} of shape {tuple(value.shape)}"
     text = " ".join(repr(value).split())
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
@@ -177,7 +177,11 @@ def check_one_hot(name: str, z: Tensor, hint: str = "") -> None:
 
 def check_shape(name: str, value: object, axes: Sequence[str], minimum: int = 1) -> tuple[int, ...]:
     """Return `value` as a tuple if it is a sequence of integers, one for each axis."""
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) != len(axes):
+    if (
+        not isinstance(value, Sequence)
+        or isinstance(value, (str, bytes))
+        or len(value) != len(axes)
+    ):
         raise TypeError(f"{name} must be ({', '.join(axes)}), got {shown(value)}")
     return tuple(
         check_count(f"{name}, {axis},", size, minimum)
@@ -240,6 +244,6 @@ def check_callable(name: str, value: object, *, optional: bool = False) -> None:
 
 def check_flag(name: str, value: object) -> bool:
     """Return `value` if it is True or False."""
-    if not isinstance(value, bool | np.bool_):
+    if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)

@@ -68,7 +68,7 @@ def sample_gumbel(
 
 
 def _check_shape(shape: object) -> None:
-    if not isinstance(shape, Sequence) or isinstance(shape, str | bytes):
+    if not isinstance(shape, Sequence) or isinstance(shape, (str, bytes)):
         raise TypeError(f"shape must be a sequence of sizes, got {shown(shape)}")
     for size in shape:
         check_count("every size of shape", size, minimum=0)

@@ -373,7 +373,7 @@ def _tables(q: DiscreteDistribution, objective: Objective, z: Tensor) -> tuple[T
 
 def without_forbidden(q: DiscreteDistribution, changes: Tensor) -> Tensor:
     """f̃ with ∞ for the values that variables, independent or coupled, may not have."""
-    if not isinstance(q, Categorical | PairwiseBinary) or not q.forbids:
+    if not isinstance(q, (Categorical, PairwiseBinary)) or not q.forbids:
         return changes
     potentials = q.logits if isinstance(q, Categorical) else q.unary
     return changes.masked_fill(potentials.detach() == -torch.inf, torch.inf)

@@ -154,7 +154,7 @@ class ClampedArgmax(Estimator):
 
 def _checked(q: DiscreteDistribution) -> PairwiseBinary | PerturbedArgmax:
     """q, if it is one whose variables can be clamped."""
-    if not isinstance(q, PairwiseBinary | PerturbedArgmax):
+    if not isinstance(q, (PairwiseBinary, PerturbedArgmax)):
         independent = "; for independent variables use LocalExpectation, which is the same there"
         raise TypeError(
             f"ClampedArgmax needs a PairwiseBinary or PerturbedArgmax, got {type(q).__name__}"

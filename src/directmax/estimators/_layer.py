@@ -60,7 +60,7 @@ def check_linear(
     Raises:
         TypeError: they are not.
     """
-    if not isinstance(q, Categorical | PerturbedArgmax) or (own_potentials(q) and not learned):
+    if not isinstance(q, (Categorical, PerturbedArgmax)) or (own_potentials(q) and not learned):
         raise TypeError(
             f"{name}.rsample needs potentials of single variables, got {type(q).__name__} with "
             f"others that learn; use {name}()(q, f)"

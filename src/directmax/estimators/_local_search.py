@@ -181,7 +181,7 @@ class LocalSearch(LocalDivergence):
 
 def _checked(q: DiscreteDistribution, alpha: float) -> Categorical | PairwiseBinary:
     """q, if it is one that can be searched from."""
-    if not isinstance(q, Categorical | PairwiseBinary):
+    if not isinstance(q, (Categorical, PairwiseBinary)):
         raise TypeError(
             f"LocalSearch needs a Categorical or PairwiseBinary, got {type(q).__name__}"
             f"{instead_for(q, '; use ClampedArgmax or Direct')}"

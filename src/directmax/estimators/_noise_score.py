@@ -84,7 +84,7 @@ class NoiseScore(Estimator):
     ) -> tuple[Categorical | PerturbedArgmax, Float[Tensor, "s b n k"], Float[Tensor, "s b n k"]]:
         """q, z*, and −∇log p of its noise."""
         kind = getattr(q, "noise_kind", "gumbel")
-        if not isinstance(q, Categorical | PerturbedArgmax) or kind not in ("gumbel", "gaussian"):
+        if not isinstance(q, (Categorical, PerturbedArgmax)) or kind not in ("gumbel", "gaussian"):
             instead = f" with {kind}; use ImplicitMLE or Direct"
             if not isinstance(q, PerturbedArgmax):
                 instead = instead_for(q, "; use ClampedArgmax or Direct")

@@ -65,7 +65,7 @@ def refine(
     use of a posterior that an encoder only begins is that of semi-amortised inference (Kim et al.
     2018).
     """
-    if not isinstance(q, Categorical | PairwiseBinary):
+    if not isinstance(q, (Categorical, PairwiseBinary)):
         raise TypeError(f"refine needs a Categorical or PairwiseBinary, got {type(q).__name__}")
     n, k = q.num_variables, q.num_values
     moves = n if moves is None else check_count("moves", moves, minimum=0)

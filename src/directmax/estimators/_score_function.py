@@ -92,7 +92,7 @@ class ScoreFunction(Estimator):
                     "ScoreFunction needs samples of q, and perturb-and-MAP samples are not: use "
                     "ClampedArgmax, or PairwiseBinary(…, perturbation='states')"
                 )
-        elif not isinstance(q, Categorical | Gibbs):
+        elif not isinstance(q, (Categorical, Gibbs)):
             raise TypeError(
                 "ScoreFunction needs a Categorical, or a PairwiseBinary perturbed on its states, "
                 f"or a Gibbs, got {type(q).__name__}; use Gibbs on its structure, if "

@@ -90,7 +90,7 @@ class PotentialGradients(Gradients):
     """
 
     def __init__(self, q: DiscreteDistribution, objective: Objective) -> None:
-        if not isinstance(q, Categorical | PairwiseBinary):
+        if not isinstance(q, (Categorical, PairwiseBinary)):
             raise TypeError(
                 "q must be a Categorical or a PairwiseBinary, or a function that returns a "
                 f"distribution, with parameters=[...], got {type(q).__name__}"

@@ -105,7 +105,7 @@ class AttributeReconstruction:
     def _code(self, bits: Float[Tensor, "*s b n"]) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the Gaussian code."""
         found = self.gaussians(bits)
-        if not isinstance(found, tuple | list) or len(found) != 2:
+        if not isinstance(found, (tuple, list)) or len(found) != 2:
             raise TypeError(
                 f"gaussians must return mean and log-variance, got {type(found).__name__}"
             )

@@ -6,11 +6,11 @@ and its changes are other rows of a batch, so BatchNorm makes each depend on all
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import warnings
 import weakref
 from collections.abc import Hashable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -26,9 +26,8 @@ _looked_at: set[Hashable] = set()
 _decoders: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 
 
-@contextlib.contextmanager
-def looked_at(objective: object) -> Iterator[None]:
-    """Warn, once for a function, of such layers that it calls in here.
+def looked_at(objective: object) -> AbstractContextManager[None]:
+    """A context that warns, once for a function, of such layers that it calls in here.
 
     Example:
         >>> layer = nn.Sequential(nn.Flatten(), nn.Dropout()).eval()
@@ -37,13 +36,16 @@ def looked_at(objective: object) -> Iterator[None]:
         torch.Size([2, 3])
     """
     if torch.compiler.is_compiling() or in_transforms() or recorded():
-        yield
-        return
+        return nullcontext()
     key = _key(objective)
     if key in _looked_at:
-        yield
-        return
+        return nullcontext()
     _looked_at.add(key)
+    return _looking()
+
+
+@contextmanager
+def _looking() -> Iterator[None]:
     called: list[nn.Module] = []
     handle = register_module_forward_pre_hook(lambda module, inputs: called.append(module))
     try:
@@ -64,7 +66,7 @@ def look_at_decoder(decoder: object) -> None:
 
 def _key(objective: Any) -> Hashable:
     """Of what is the same at every step of a training, though a function may be made anew."""
-    while isinstance(objective, Batched | functools.partial):
+    while isinstance(objective, (Batched, functools.partial)):
         objective = objective.function if isinstance(objective, Batched) else objective.func
     objective = getattr(objective, "__func__", objective)
     key: Hashable = getattr(objective, "__code__", None)
@@ -81,7 +83,7 @@ def _warn(what: str, modules: Iterable[nn.Module]) -> None:
                 "mixes the z that are compared, and problems: call .eval() on it, or take "
                 "LayerNorm or GroupNorm"
             )
-        elif isinstance(module, _DropoutNd | nn.MultiheadAttention | nn.RNNBase) and _drops(module):
+        elif isinstance(module, (_DropoutNd, nn.MultiheadAttention, nn.RNNBase)) and _drops(module):
             reason = (
                 "drops others at every z that is compared, so that their difference is noise: "
                 "call .eval() on it, or draw what is dropped before"
@@ -94,4 +96,4 @@ def _warn(what: str, modules: Iterable[nn.Module]) -> None:
 
 def _drops(module: nn.Module) -> bool:
     share = getattr(module, "p", getattr(module, "dropout", 0.0))
-    return isinstance(share, float | int) and share > 0
+    return isinstance(share, (float, int)) and share > 0

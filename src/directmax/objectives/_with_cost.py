@@ -37,7 +37,7 @@ class WithCost:
     """
 
     def __init__(self, objective: Reconstruction | PlainReconstruction, cost: LinearCost) -> None:
-        if not isinstance(objective, Reconstruction | PlainReconstruction):
+        if not isinstance(objective, (Reconstruction, PlainReconstruction)):
             raise TypeError(
                 "objective must be a Reconstruction or a PlainReconstruction, got "
                 f"{type(objective).__name__}"

@@ -129,7 +129,7 @@ def _in_order(arrays: dict[str, Any], parts: list[_Part]) -> dict[str, Any]:
 
 def _archive(arrays: dict[str, Any]) -> bytes:
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)
+    np.savez(content, **arrays)
     return content.getvalue()
 
 
