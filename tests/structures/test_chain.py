@@ -93,3 +93,11 @@ def test_transitions_of_inference_mode() -> None:
     with torch.inference_mode():
         found = Chain(4, 3, transitions.clone()).marginals(weights.clone())
     torch.testing.assert_close(found, Chain(4, 3, transitions).marginals(weights))
+
+
+def test_a_single_place_has_no_transitions() -> None:
+    """Those of places, (n - 1, k, k), were refused as what was asked for."""
+    weights = torch.randn(3, 1, 2)
+    for shape in ((0, 2, 2), (3, 0, 2, 2)):
+        chain = Chain(1, 2, torch.zeros(shape, requires_grad=True))
+        torch.testing.assert_close(chain.marginals(weights), weights.softmax(-1))
