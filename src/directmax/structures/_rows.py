@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from directmax._kernels import over_rows
-from directmax._transforms import refuse_wrapped
+from directmax._transforms import refuse_wrapped, uncompiled
 
 Answer = tuple[Float[Tensor, "r ..."], Bool[Tensor, " r"] | None]
 """z of every row, and which rows have one; None where all do."""
@@ -21,6 +21,7 @@ ARGMAX = "the argmax of a structure"
 """What needs the memory of its tensors."""
 
 
+@uncompiled
 def solve_rows(
     kernel: Callable[..., None],
     rows: Float[Tensor, "r ..."],
@@ -45,6 +46,7 @@ def solve_rows(
     return z, None if ok.all() else torch.from_numpy(ok).to(rows.device)
 
 
+@uncompiled
 def solve_others(
     kernel: Callable[..., None],
     rows: Float[Tensor, "r ..."],
