@@ -7,11 +7,13 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
 
 import directmax
+import directmax.estimators
 
 NAMES = sorted(set(directmax.__all__) - {"__version__"})
 
@@ -27,6 +29,21 @@ def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Dirct'"):
         directmax.Dirct  # noqa: B018
     assert not hasattr(directmax, "torch")
+
+
+def test_type_checkers_see_every_name() -> None:
+    """`from room import *` of a package of lazy names is nothing for them, and all of it Any."""
+    root = Path(directmax.__file__).parent
+    assert [str(each) for each in root.rglob("*.py") if "import *" in each.read_text()] == []
+    assert set(directmax.estimators.__all__) <= set(directmax.__all__)
+
+
+@pytest.mark.parametrize("name", ["Direct", "DiscreteVAE", "MixedVAE"])
+def test_type_checkers_are_told_what_a_call_returns(name: str) -> None:
+    """A module's call is typed as anything, so that mypy saw no mistake in what follows."""
+    exported = getattr(directmax, name)
+    called = get_args(get_type_hints(exported)["__call__"])
+    assert called == (..., get_type_hints(exported.forward)["return"])
 
 
 @pytest.mark.parametrize("name", NAMES)

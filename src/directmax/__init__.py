@@ -17,7 +17,30 @@ if TYPE_CHECKING:
     from directmax.distributions import PairwiseBinary as PairwiseBinary
     from directmax.distributions import PerturbedArgmax as PerturbedArgmax
     from directmax.distributions import SumOfGamma as SumOfGamma
-    from directmax.estimators import *  # noqa: F403
+    from directmax.estimators import Arm as Arm
+    from directmax.estimators import ClampedArgmax as ClampedArgmax
+    from directmax.estimators import CorrectedDirect as CorrectedDirect
+    from directmax.estimators import Direct as Direct
+    from directmax.estimators import DisArm as DisArm
+    from directmax.estimators import Estimate as Estimate
+    from directmax.estimators import Estimator as Estimator
+    from directmax.estimators import Exact as Exact
+    from directmax.estimators import GumbelRao as GumbelRao
+    from directmax.estimators import GumbelSoftmax as GumbelSoftmax
+    from directmax.estimators import ImplicitMLE as ImplicitMLE
+    from directmax.estimators import LabelledDirect as LabelledDirect
+    from directmax.estimators import LocalDivergence as LocalDivergence
+    from directmax.estimators import LocalExpectation as LocalExpectation
+    from directmax.estimators import LocalSearch as LocalSearch
+    from directmax.estimators import NoiseScore as NoiseScore
+    from directmax.estimators import Rebar as Rebar
+    from directmax.estimators import ReinMax as ReinMax
+    from directmax.estimators import Relax as Relax
+    from directmax.estimators import ScoreFunction as ScoreFunction
+    from directmax.estimators import StraightThrough as StraightThrough
+    from directmax.estimators import Surrogate as Surrogate
+    from directmax.estimators import candidate_noise as candidate_noise
+    from directmax.estimators import refine as refine
     from directmax.gumbel import conditional_gumbel as conditional_gumbel
     from directmax.gumbel import sample_gumbel as sample_gumbel
     from directmax.laboratory import GradientComparison as GradientComparison

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from directmax._transforms import uncompiled
+
 LOW_VARIABLES = 7
 """Variables inside a table of `_state_tables`: 2^7 entries stay in the innermost cache."""
 
 
+@uncompiled
 def over_rows(
     kernel: Callable[[int, int], None], rows: int, *, chunk: int | None = None, minimum: int = 1
 ) -> None:
@@ -37,22 +39,6 @@ def over_rows(
         >>> sorted(seen)
         [0, 1, 2, 3, 4]
     """
-    if "torch._dynamo" not in sys.modules:
-        _over_rows(kernel, rows, chunk, minimum)
-        return
-    # torch.compile must not look into what numba does at a kernel's first call: it fails at it.
-    if "run" not in _APART:
-        _APART["run"] = torch.compiler.disable(_over_rows)
-    _APART["run"](kernel, rows, chunk, minimum)
-
-
-_APART: dict[str, Callable[..., None]] = {}
-"""`_over_rows` apart from torch.compile, whose import takes as long as torch's own."""
-
-
-def _over_rows(
-    kernel: Callable[[int, int], None], rows: int, chunk: int | None, minimum: int
-) -> None:
     threads = min(torch.get_num_threads(), max(1, rows // minimum))
     if threads <= 1:
         kernel(0, rows)

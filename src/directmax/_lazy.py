@@ -13,7 +13,7 @@ def lazy_names(package: str) -> tuple[list[str], Callable[[str], Any], Callable[
     """`__all__`, `__getattr__` and `__dir__` of a package whose names come on first use.
 
     The names are those that the package's `__init__.py` imports `if TYPE_CHECKING`: one list, which
-    type checkers read too. `from room import *` stands for what that room names.
+    type checkers read too; for them a star in place of the names would stand for nothing.
 
     Args:
         package: `__name__` of the package, while it is imported.
@@ -25,10 +25,7 @@ def lazy_names(package: str) -> tuple[list[str], Callable[[str], Any], Callable[
         if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
             for each in node.body:
                 if isinstance(each, ast.ImportFrom) and each.module:
-                    names = [alias.name for alias in each.names]
-                    if names == ["*"]:
-                        names = importlib.import_module(each.module).__all__
-                    homes |= dict.fromkeys(names, each.module)
+                    homes |= dict.fromkeys((alias.name for alias in each.names), each.module)
 
     def resolve(name: str) -> Any:
         if name not in homes:

@@ -201,12 +201,13 @@ class _Last(torch.autograd.Function):
 OUTSIDE = "record the layers that make its potentials, and make the distribution outside"
 
 UNTRACED = (
-    "this estimator differentiates f, which torch.compile cannot trace: leave fullgraph=True out"
+    "torch.compile cannot trace this: an estimator that differentiates f, or a compiled kernel; "
+    "leave fullgraph=True out"
 )
 
 
 def uncompiled(function: Function) -> Function:
-    """`function`, which torch.compile leaves as it is: one that differentiates inside, say.
+    """`function`, which torch.compile leaves as it is: it differentiates inside, or calls numba.
 
     That is `torch.compiler.disable`, without its import of the compiler, which takes as long and as
     much memory as that of torch, where nothing is compiled.

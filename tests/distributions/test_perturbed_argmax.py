@@ -90,6 +90,33 @@ def test_alternatives_against_brute_force() -> None:
                     torch.testing.assert_close(gap[i, s, b], short)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda potentials: -potentials, "never returned another value"),
+        (lambda potentials: potentials.clamp(-0.1, 0.1), "never returned|is worth less"),
+        (lambda potentials: potentials + draw(*potentials.shape), "is worth less"),
+    ],
+)
+def test_answers_that_contradict_each_other_warn(
+    change: Callable[[Tensor], Tensor], words: str
+) -> None:
+    """A function that minimises let nothing be learned without a word."""
+    best = tries_all(ONE_OF_THREE)
+    q = PerturbedArgmax(draw(8, 3, 2), lambda potentials: best(change(potentials)))
+    noise = 0.1 * draw(4, 8, 3, 2, seed=1)
+    with pytest.warns(RuntimeWarning, match=words):
+        q.alternatives(noise, q.argmax(noise))
+
+
+def test_a_gap_of_an_integer_programme_does_not_warn(recwarn: pytest.WarningsRecorder) -> None:
+    best = tries_all(ONE_OF_THREE)
+    q = PerturbedArgmax(draw(8, 3, 2), lambda potentials: best((potentials * 1e3).round()))
+    noise = draw(4, 8, 3, 2, seed=1)
+    q.alternatives(noise, q.argmax(noise))
+    assert not recwarn.list
+
+
 def test_the_alternatives_of_a_pairwise_distribution() -> None:
     """The same set and potentials as a `PairwiseBinary`, whose solver is the maximiser."""
     unary, pairwise = draw(2, 5, 2), draw(2, 10, seed=3)
@@ -105,7 +132,9 @@ def test_the_alternatives_of_a_pairwise_distribution() -> None:
     noise = draw(3, 2, 5, 2, seed=4)
     z = coupled.argmax(noise)
     assert torch.equal(q.argmax(noise), z)
-    assert torch.equal(q.alternatives(noise, z)[0], coupled.alternatives(noise, z)[0])
+    with pytest.warns(RuntimeWarning, match="add some of its own"):
+        other, _ = q.alternatives(noise, z)
+    assert torch.equal(other, coupled.alternatives(noise, z)[0])
 
 
 def test_half_precision_is_computed_in_float32() -> None:

@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from directmax import Categorical, Direct, ImplicitMLE
+from directmax import Categorical, Direct, ImplicitMLE, PerturbedArgmax
 from directmax.estimators._implicit_mle import conditional_argmax
+from directmax.structures import Subsets
 from reference import Function, Interaction, all_states, state_probs
 from significance import assert_mean
 
@@ -222,3 +223,25 @@ def test_rao_blackwell_refuses_coupled_variables() -> None:
     q = FixedPairs(random_logits(1, 2, 2), random_logits(1, 1))
     with pytest.raises(TypeError, match=r"^rao_blackwell needs independent variables"):
         ImplicitMLE(0.5, rao_blackwell=True)(q, lambda z: z.sum((-2, -1)))
+
+
+def test_a_layer_steps_by_the_derivative_of_the_mean() -> None:
+    """λ of a layer is λ/b of f, as the table of other libraries says."""
+    cost = torch.rand(8, 5, generator=torch.Generator().manual_seed(0))
+
+    def f(z: Tensor) -> Tensor:
+        return (z[..., 1] * cost).sum(-1)
+
+    def slope(layer: bool) -> Tensor:
+        weights = (cost.flip(0) / 4).requires_grad_()
+        q = PerturbedArgmax(weights, Subsets(5, 2), noise="none")
+        if layer:
+            loss = f(ImplicitMLE(epsilon=2.0).rsample(q)).mean()
+        else:
+            loss = ImplicitMLE(epsilon=2.0 / 8)(q, f).loss.mean()
+        loss.backward()
+        assert weights.grad is not None
+        return weights.grad
+
+    assert bool(slope(layer=True).any())
+    torch.testing.assert_close(slope(layer=True), slope(layer=False))

@@ -124,3 +124,12 @@ def test_compiled_normalisation_keeps_nan_and_is_differentiated_twice() -> None:
         (slope,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
         norms.append(torch.autograd.grad(slope.square().sum(), x)[0])
     torch.testing.assert_close(*norms, rtol=1e-3, atol=1e-4)
+
+
+def test_an_export_takes_batches_of_any_size() -> None:
+    """The number of places was asked for, and kept as a limit of the batch."""
+    layer = NormalizedRectifier(4)
+    batch = {"maps": {0: torch.export.Dim("batch", min=1)}}
+    exported = torch.export.export(layer, (torch.randn(3, 4, 5, 5),), dynamic_shapes=batch)
+    maps = torch.randn(7, 4, 5, 5)
+    torch.testing.assert_close(exported.module()(maps), layer(maps))

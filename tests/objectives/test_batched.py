@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from directmax import Categorical, ClampedArgmax, Direct, Exact, PerturbedArgmax
 from directmax.objectives import LinearCost, batched, evaluate, single_change_losses, state_losses
+from directmax.structures import Subsets
 from reference import separable
 
 EXACT = {"rtol": 0, "atol": 1e-12}
@@ -156,3 +157,11 @@ def test_a_module_of_another_type_is_advised() -> None:
         Direct()(Categorical(torch.zeros(2, 2, 2)), lambda z: decoder(z.flatten(-2))[..., 0])
     notes = ["z is torch.float32: a module of another type takes z.to(weight.dtype)"]
     assert error.value.__notes__ == notes
+
+
+def test_costs_of_elements_need_to_be_told() -> None:
+    """As (variables, values) they fitted no z, and the line did not say what to do."""
+    q = PerturbedArgmax(torch.zeros(4, 5), Subsets(5, 2))
+    with pytest.raises(ValueError, match="binary=True"):
+        Direct()(q, LinearCost(torch.rand(4, 5)))
+    assert Direct()(q, LinearCost(torch.rand(4, 5), binary=True)).loss.shape == (4,)

@@ -262,6 +262,17 @@ class StructureConformance(ABC):
             with torch.no_grad():
                 assert not s.entropy(weights).requires_grad
 
+    def test_sums_in_inference_mode(self) -> None:
+        for case in self.tractable():
+            weights = case.weights(2)
+            with torch.inference_mode():
+                for given in (weights, weights.clone()):  # of before, and of inference itself
+                    s = case.structure
+                    found = s.marginals(given), s.kl_to_uniform(given)
+                    assert s.sample(given, 2).shape == (2, *weights.shape)
+            expected = case.structure.marginals(weights), case.structure.kl_to_uniform(weights)
+            torch.testing.assert_close(found, expected)
+
     def test_samples_are_those_of_the_gibbs_distribution(self, generator: torch.Generator) -> None:
         for case in self.tractable():
             weights = case.weights()

@@ -85,3 +85,19 @@ def test_refused_in_one_line(wrong) -> None:
     with pytest.raises((TypeError, ValueError)) as error:
         wrong()
     assert "\n" not in str(error.value)
+
+
+def test_transitions_of_inference_mode() -> None:
+    """A network's, in a loop of evaluation."""
+    weights, transitions = torch.randn(2, 4, 3), torch.randn(3, 3)
+    with torch.inference_mode():
+        found = Chain(4, 3, transitions.clone()).marginals(weights.clone())
+    torch.testing.assert_close(found, Chain(4, 3, transitions).marginals(weights))
+
+
+def test_a_single_place_has_no_transitions() -> None:
+    """Those of places, (n - 1, k, k), were refused as what was asked for."""
+    weights = torch.randn(3, 1, 2)
+    for shape in ((0, 2, 2), (3, 0, 2, 2)):
+        chain = Chain(1, 2, torch.zeros(shape, requires_grad=True))
+        torch.testing.assert_close(chain.marginals(weights), weights.softmax(-1))

@@ -64,3 +64,12 @@ def test_what_inference_keeps_serves_training() -> None:
     matching.log_partition(scores).sum().backward()
     assert scores.grad is not None
     assert torch.allclose(scores.grad.sum(), torch.tensor(4.0))
+
+
+def test_the_compiler_leaves_the_kernel_as_it_is() -> None:
+    """It looked into the kernel, and ended with an error of its own."""
+    matching, scores = Matching(3, 3), torch.randn(2, 3, 3)
+    torch.compiler.reset()
+    argmax = torch.compile(lambda w: matching.argmax(w, validate=False), backend="eager")
+    assert torch.equal(argmax(scores), matching.argmax(scores))
+    torch.compiler.reset()

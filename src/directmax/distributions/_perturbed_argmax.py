@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from directmax._masks import allowed, binary_potentials, check_masked, without_infinities
@@ -20,6 +21,8 @@ from directmax.distributions._noise import Noise, check_noise, draw
 from directmax.distributions._structured import StructuredPotentials
 from directmax.structures import Structure
 
+TOLERANCE = 1e-3
+"""More than solvers of integer programmes leave by default, relative to the potentials."""
 Maximiser = Callable[[Float[Tensor, "s b n k"]], Int[Tensor, "s b n"]]
 
 
@@ -259,16 +262,44 @@ class PerturbedArgmax(StructuredPotentials):
             return structure.one_hot(elements), gap.masked_fill(~feasible, torch.inf)
         identity = torch.eye(self.num_variables, dtype=self.dtype, device=self.device)
         target = identity[:, None, None, :, None] * (1 - z)  # (n, s, b, n, 2)
-        other = self._solve(scores + _dominating(scores) * target)
+        large = _dominating(scores)
+        other = self._solve(scores + large * target)
         feasible = (other * target).sum((-2, -1)) > 0  # (n, s, b)
         other = torch.where(feasible[..., None, None], other, z)
         finite = scores.masked_fill(scores == -torch.inf, 0.0)
-        gap = ((z - other) * finite).sum((-2, -1)) - margin
-        return other, gap.masked_fill(~feasible, torch.inf)
+        ahead = ((z - other) * finite).sum((-2, -1))
+        if self.validate and feasible.numel():
+            _doubt(ahead, feasible, large[..., 0, 0])
+        return other, (ahead - margin).masked_fill(~feasible, torch.inf)
 
     def mode(self) -> Float[Tensor, "b n k"]:
         """argmax_{z ∈ Z} h(z), one-hot: the answer without noise."""
         return self._solve(self.unary.detach())
+
+
+def _doubt(
+    ahead: Float[Tensor, "n s b"], feasible: Bool[Tensor, "n s b"], large: Float[Tensor, "s b"]
+) -> None:
+    """Warn where answers contradict each other: where `maximise` minimises nothing else would say.
+
+    Args:
+        ahead: how much more the first answer is worth than that with another value of a variable.
+        feasible: whether it found one with that value.
+        large: what the value was worth, and so the size of what may be rounded.
+    """
+    inexact = max(TOLERANCE, len(ahead) * torch.finfo(ahead.dtype).eps)
+    if not bool(feasible.any()):
+        told = "never returned another value of any variable, whatever that was worth"
+    elif bool((ahead < -inexact * large).any()):
+        told = "returned a z that is worth less than another one that it returned"
+    else:
+        return
+    warnings.warn(
+        f"maximise {told}: gradients made of such answers have no guarantee; does it minimise, "
+        "clip potentials, add some of its own or stop before the best z?",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def _dominating(scores: Float[Tensor, "*s b n k"]) -> Float[Tensor, "*s b 1 1"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -81,6 +82,7 @@ class Estimator(nn.Module, ABC):
     needs_derivative: ClassVar[bool] = False
     needs_binary: ClassVar[bool] = False
     num_samples: int
+    __call__: Callable[..., Estimate]  # of a Module anything, which type checkers would keep
 
     def __init__(self) -> None:
         super().__init__()

@@ -120,6 +120,8 @@ class DiscreteVAE(nn.Module):
     Reference: Lorberbom et al. 2019, eq. 1.
     """
 
+    __call__: Callable[..., LossTerms]
+
     def __init__(
         self,
         encoder: nn.Module,

@@ -117,6 +117,8 @@ class MixedVAE(nn.Module):
     Reference: Lorberbom et al. 2019, eq. 9 and section 5; Kingma et al. 2014 (M2) for f(label).
     """
 
+    __call__: Callable[..., MixedTerms]
+
     def __init__(
         self,
         encoder: MixedEncoder,

@@ -60,10 +60,10 @@ def _can_be_compiled(places: Tensor, *weights: Tensor) -> bool:
         places.device.type == "cpu"
         and places.dtype in COMPILED
         and all(each.dtype == torch.float32 for each in weights)
-        and places.numel() >= FEWEST
-        and not torch.compiler.is_compiling()
+        and not torch.compiler.is_compiling()  # first: a size that is asked for would be kept
         and not in_transforms()
         and readable(places)
+        and places.numel() >= FEWEST
     )
 
 

@@ -51,6 +51,13 @@ class LinearCost:
         Raises:
             ValueError: z is for other sizes.
         """
+        rows, elements = self.cost.shape[-2:]
+        if isinstance(z, Tensor) and z.shape[-3:] == (rows, elements, 2) and elements != 2:
+            raise ValueError(
+                f"z is of {elements} elements, got a cost of shape {(rows, elements)} of variables "
+                "and values: what elements cost, (batch, elements), is LinearCost(cost, "
+                "binary=True)"
+            )
         check_tensor("z", z, tuple(self.cost.shape[1:]), "variables, values")
         check_place("z", z, self.cost.device, "cost")
         if z.ndim < 3 or len(self.cost) not in (1, z.shape[-3]):

@@ -198,7 +198,7 @@ def _checked(
             f"{value.dtype if isinstance(value, Tensor) else type(value).__name__}"
         )
     whole = value.ndim in (2, 3, 4) and value.shape[-2:] == (k, k)
-    if not whole or (value.ndim > 2 and value.shape[-3] != max(1, n - 1)):
+    if not whole or (value.ndim > 2 and value.shape[-3] not in (n - 1, max(1, n - 1))):
         raise ValueError(
             f"transitions must have shape ({k}, {k}), ({n - 1}, {k}, {k}) or "
             f"(batch, {n - 1}, {k}, {k}), got {tuple(value.shape)}"
@@ -206,5 +206,7 @@ def _checked(
     refuse_recorded("Chain with transitions", OUTSIDE)
     if not float(value.detach().max() if value.numel() else 0.0) < np.inf:
         raise ValueError("transitions must be below inf and not NaN; did the training diverge?")
+    if value.ndim > 2 and value.shape[-3] == 0:  # a chain of one place has none
+        value = value.sum(-3, keepdim=True)
     problems = len(value) if value.ndim == 4 else None
     return value[(None,) * (4 - value.ndim)], problems

@@ -333,6 +333,11 @@ def test_adapting_takes_variance_away() -> None:
         ("--data mnst", "unknown data set 'mnst'"),
         ("--values 1", "--values must be at least 2"),
         ("--variables 20 --values 2", "2^20 states, and at most 65,536"),
+        ("--encoder subset", "independent, pairwise or supermodular, not subset"),
+        (
+            "--encoder pairwise --variables 3 --estimators score-function",
+            "--estimators score-function needs a run of directmax train --perturbation states",
+        ),
         ("--device tpu", "unknown device 'tpu'"),
         ("--resume", "--resume needs --output"),
         ("--resume --output none", "none/gradients.json does not exist"),

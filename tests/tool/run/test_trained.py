@@ -203,6 +203,13 @@ def test_wrong_calls_of_a_trained_model(finished: Path, mixed: Path, attributes:
     assert [found for each in wrong if (found := fault(each))] == []
 
 
+def test_a_gaussian_that_is_no_number(mixed: Path) -> None:
+    model = directmax.load(mixed, device="cpu")
+    gaussian = torch.full((1, model.config.gaussian), torch.nan)
+    with pytest.raises(ValueError, match="gaussian must be finite"):
+        model.decode(torch.zeros(1, 1, dtype=torch.int64), gaussian=gaussian)
+
+
 def test_a_folder_of_an_earlier_version(copy: Path) -> None:
     expected = directmax.load(copy, device="cpu").images
     record = read(copy / "config.json")

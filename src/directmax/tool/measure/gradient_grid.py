@@ -12,6 +12,7 @@ from directmax.estimators import ESTIMATORS, Estimator
 from directmax.laboratory import Setting
 from directmax.tool.config import ResolvedConfig, changed
 from directmax.tool.config.build import build_estimator
+from directmax.tool.config.setting import either
 from directmax.tool.measure.gradient_request import GradientRequest
 
 VARIANTS = {
@@ -40,6 +41,7 @@ def settings_of(
     common |= {"num_samples": request.samples, "anneal_rate": 0.0}
     for name in request.estimators or tuple(ESTIMATORS):
         try:
+            _check_samples(config, name)
             base = changed(config, estimator=name, **common)
             learnable = any(p.requires_grad for p in build(base).parameters())
         except (TypeError, ValueError) as error:
@@ -58,6 +60,16 @@ def settings_of(
     if not settings:
         raise ValueError(f"no estimator can be used with this model: {'; '.join(notes)}")
     return settings, notes
+
+
+def _check_samples(config: ResolvedConfig, name: str) -> None:
+    """Refuse what would need another `--perturbation`: that is the run's, and no flag here."""
+    takes = ESTIMATORS[name].coupled
+    if config.encoder != "independent" and takes and config.perturbation not in takes:
+        raise ValueError(
+            f"--estimators {name} needs a run of directmax train --perturbation {either(takes)}; "
+            f"samples are here those of --perturbation {config.perturbation}"
+        )
 
 
 def _grid(config: ResolvedConfig, request: GradientRequest) -> dict[str, tuple[Any, ...]]:

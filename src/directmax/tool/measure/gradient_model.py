@@ -14,7 +14,7 @@ from torch import Tensor
 from directmax.distributions import DEFAULT_MAX_STATES, Categorical, number_of_states
 from directmax.estimators import Estimator
 from directmax.laboratory import PotentialGradients
-from directmax.models import DiscreteVAE, MixedVAE
+from directmax.models import ENCODERS, DiscreteVAE, MixedVAE
 from directmax.tool.config import ResolvedConfig, TrainConfig
 from directmax.tool.config.build import build_model
 from directmax.tool.data import ImageData
@@ -119,6 +119,12 @@ def load_model(
         config = asked.resolve(*traits_of(data))
         vae = build_model(config, image_shape(data))
         vae.to(make_fabric(device, 1, "32-true").device).eval()
+    if ENCODERS[config.encoder].structure:
+        raise ValueError(
+            f"gradients are of a model with --encoder independent, pairwise or supermodular, not "
+            f"{config.encoder}: for codes of a set compare_gradients of the library takes a "
+            "function that returns q, and parameters"
+        )
     states = number_of_states(config.variables, config.values)
     if states > DEFAULT_MAX_STATES:
         raise ValueError(

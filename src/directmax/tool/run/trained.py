@@ -298,6 +298,8 @@ class TrainedModel:
                 f"gaussian must be floating-point numbers {shape}, got {values.dtype} of shape "
                 f"{tuple(values.shape)}"
             )
+        if not bool(values.isfinite().all()):
+            raise ValueError("gaussian must be finite numbers, got NaN or an infinity")
         try:
             return values.expand(shape).flatten(0, -2)
         except RuntimeError as error:
