@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-_is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # not in torch 2.6
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -31,7 +30,7 @@ def recorded() -> bool:
         >>> recorded()
         False
     """
-    return torch.jit.is_tracing() or _is_exporting()
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 
 def refuse_recorded(what: str, instead: str) -> None:

@@ -254,3 +254,9 @@ def test_what_has_no_probability_says_so() -> None:
         LocalExpectation()(q, lambda z: z[..., 1].sum(-1))
     with pytest.raises(TypeError, match=r"^ScoreFunction needs a Categorical, or a PairwiseBinary"):
         ScoreFunction()(q, lambda z: z[..., 1].sum(-1))
+
+
+def test_a_gradient_from_elsewhere_is_refused() -> None:
+    q = PerturbedArgmax(torch.zeros(2, 3, 2), lambda scores: scores.argmax(-1))
+    with pytest.raises(TypeError, match="gradient must be on cpu, as the potentials, got meta"):
+        q.with_gradient(torch.zeros(2), torch.zeros(2, 3, 2, device="meta"))

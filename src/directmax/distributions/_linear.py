@@ -11,7 +11,7 @@ from torch.autograd.function import FunctionCtx
 
 from directmax._masks import chosen
 from directmax._transforms import in_transforms, last, once
-from directmax._validation import check_real_of_shape
+from directmax._validation import check_place, check_real_of_shape
 from directmax.distributions._base import DiscreteDistribution
 
 
@@ -61,6 +61,7 @@ class LinearPotentials(DiscreteDistribution):
         """
         self._check_value(value)
         check_real_of_shape("gradient", gradient, self._shape, "batch, variables, values")
+        check_place("gradient", gradient, self.device, "the potentials")
         potentials, forbids = self.potentials, self.forbids
         if not (torch.compiler.is_compiling() or in_transforms()):
             given: Tensor = _Given.apply(value, potentials, gradient, forbids)
