@@ -47,3 +47,11 @@ def test_small_weights() -> None:
     weights = torch.randn(4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     found = items.max_marginals(1e-30 * weights)
     torch.testing.assert_close(1e30 * found, items.max_marginals(weights))
+
+
+def test_sizes_may_be_a_list() -> None:
+    weights = torch.tensor([[2.0, 2.5, 4.0]])
+    expected = Knapsack(torch.tensor([3, 4, 5]), 7).argmax(weights)
+    assert torch.equal(Knapsack([3, 4, 5], 7).argmax(weights), expected)
+    with pytest.raises(TypeError, match=r"sizes must be an integer of at least 0, got 1\.5"):
+        Knapsack([3, 1.5], 7)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -21,15 +24,15 @@ class Knapsack(Structure):
     real ones can be rounded up in a fine unit. There are no sums.
 
     Args:
-        sizes: of the items, integers of at least 0, `(m,)`, or for each problem `(b, m)`.
+        sizes: of the items, integers of at least 0, `(m,)` or a sequence, or for each problem
+            `(b, m)`.
         capacity: an integer of at least 0, or one for each problem, `(b,)`.
 
     Raises:
         TypeError, ValueError: sizes or capacities that are no such integers.
 
     Example:
-        >>> import torch
-        >>> sack = Knapsack(torch.tensor([3, 4, 5]), 7)
+        >>> sack = Knapsack([3, 4, 5], 7)
         >>> sack.argmax(torch.tensor([[2.0, 2.5, 4.0]]))
         tensor([[1., 1., 0.]])
 
@@ -38,10 +41,14 @@ class Knapsack(Structure):
 
     def __init__(
         self,
-        sizes: Int[Tensor, " m"] | Int[Tensor, "b m"],
+        sizes: Int[Tensor, " m"] | Int[Tensor, "b m"] | Sequence[int],
         capacity: int | Int[Tensor, " b"],
     ) -> None:
-        check_has_numbers("sizes", check_integers("sizes", sizes))
+        if isinstance(sizes, (list, tuple)):
+            numbers = [check_count("sizes", size, 0) for size in sizes]
+            sizes = torch.tensor(numbers, dtype=torch.int64, device="cpu")
+        sizes = check_integers("sizes", sizes)
+        check_has_numbers("sizes", sizes)
         if sizes.ndim not in (1, 2) or not sizes.numel() or int(sizes.min()) < 0:
             raise ValueError(
                 "sizes must be at least 0, of shape (items,) or (batch, items), got shape "

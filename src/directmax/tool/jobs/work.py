@@ -154,7 +154,7 @@ class Work:
             if part.needs:
                 show(Text(part.needs), soft_wrap=True)
         if not self.left:
-            show(Text("everything is done; the report is written anew"))
+            show(Text("everything is done"))
             return
         whole = duration(makespan((self._estimates[name].total for name in self.left), workers))
         text = f"{len(self.left)} of {len(plan.jobs)} jobs left, about {whole} ({where})"
