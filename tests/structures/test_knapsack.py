@@ -26,7 +26,8 @@ class TestKnapsack(StructureConformance):
     "wrong",
     [
         lambda: Knapsack(SIZES.float(), 3),
-        lambda: Knapsack([1, 2], 3),
+        lambda: Knapsack("12", 3),
+        lambda: Knapsack([], 3),
         lambda: Knapsack(-SIZES, 3),
         lambda: Knapsack(SIZES, -1),
         lambda: Knapsack(SIZES, 1.5),
