@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import math
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -84,15 +85,39 @@ def fast_bfloat16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
+@contextmanager
+def settled(fast: bool | None) -> Iterator[None]:
+    """In here CPUs are as fast in bfloat16 as is said, so that a run goes on as it began.
+
+    Args:
+        fast: None where it is to be measured.
+
+    Example:
+        >>> with settled(False):
+        ...     fast_bfloat16(torch.device("cpu"))
+        False
+    """
+    global _settled
+    before, _settled = _settled, fast
+    try:
+        yield
+    finally:
+        _settled = before
+
+
+_settled: bool | None = None
+
+
 def _fast_on_cpu() -> bool:
-    return _cpu_has_bfloat16() and _gain() > LEAST_GAIN
+    return _settled if _settled is not None else cpu_has_bfloat16() and _gain() > LEAST_GAIN
 
 
 # As torch.compiler.assume_constant_result does, without the second that importing it takes.
 _fast_on_cpu._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
-def _cpu_has_bfloat16() -> bool:
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU has instructions for bfloat16, fast or not."""
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in names)
 

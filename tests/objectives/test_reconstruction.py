@@ -240,7 +240,7 @@ def test_the_decoder_is_a_factored_decoder() -> None:
 def test_torch_compile_makes_one_graph_of_it(gain: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU that multiplies faster in bfloat16, too."""
     torch.compiler.reset()
-    monkeypatch.setattr(_precision, "_cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr(_precision, "cpu_has_bfloat16", lambda: True)
     monkeypatch.setattr(_precision, "_gain", lambda: gain)
     torch.manual_seed(0)
     decoder, images = Decoder(3, 4, 20), torch.rand(5, 20).round()

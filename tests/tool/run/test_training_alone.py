@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from command_line import TINY
+from command_line import TINY, read, succeed
 from directmax import _precision
 from directmax.tool.run import processes
+from directmax.tool.run import train as training
 from directmax.tool.run.adam import Adam
 from directmax.tool.run.checkpoint import optimizer_tensors, restore_optimizer
 from directmax.tool.run.processes import Alone, make_fabric, used_precision
@@ -131,7 +134,7 @@ def test_bfloat16_is_fast_where_it_is_measured_to_be(
     has: bool, gain: float, fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some CPUs have instructions for it that are slower than float32."""
-    monkeypatch.setattr(_precision, "_cpu_has_bfloat16", lambda: has)
+    monkeypatch.setattr(_precision, "cpu_has_bfloat16", lambda: has)
     seconds = iter([0.0, 1.0, 1.0, 1.0 + 1.0 / gain] * _precision.ROUNDS)
     monkeypatch.setattr(_precision.time, "perf_counter", lambda: next(seconds))
     _precision._gain.cache_clear()
@@ -139,3 +142,30 @@ def test_bfloat16_is_fast_where_it_is_measured_to_be(
         assert _precision.fast_bfloat16(torch.device("cpu")) is fast
     finally:
         _precision._gain.cache_clear()
+
+
+def test_a_run_goes_on_with_the_arithmetic_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is measured later; before it was measured, instructions decided."""
+    cpu, seen, run = torch.device("cpu"), [], tmp_path / "run"
+    original = training.make_fabric
+
+    def noted(*arguments: Any, **settings: Any) -> object:
+        seen.append(_precision.fast_bfloat16(cpu))
+        return original(*arguments, **settings)
+
+    monkeypatch.setattr(_precision, "cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr(_precision, "_gain", lambda: 4.0)
+    monkeypatch.setattr(training, "make_fabric", noted)
+    succeed(*TINY, "--run-dir", run)
+    record = read(run / "config.json")
+    monkeypatch.setattr(_precision, "_gain", lambda: 0.6)
+    succeed("train", "--resume", "--device", "cpu", "--run-dir", run)
+    for has in (True, False):
+        old = {name: part for name, part in record.items() if name != "bfloat16"}
+        (run / "config.json").write_text(json.dumps(old))
+        monkeypatch.setattr("directmax.tool.run.run_folder.cpu_has_bfloat16", lambda has=has: has)
+        succeed("train", "--resume", "--device", "cpu", "--run-dir", run)
+    assert (record["bfloat16"], seen) == (True, [True, True, True, False])
+    assert not _precision.fast_bfloat16(cpu)

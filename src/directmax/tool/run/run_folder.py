@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from directmax._memory import is_out_of_memory
+from directmax._precision import cpu_has_bfloat16, fast_bfloat16
 from directmax.tool.config import VERSION, ResolvedConfig, digest_of, stored_config
 from directmax.tool.files import (
     LARGEST_JSON,
@@ -104,6 +105,7 @@ class RunFolder:
                 **({"images": images} if images else {}),
                 **({"data": data} if data else {}),
                 **({"data_dir": str(user_path(data_dir).absolute())} if data_dir else {}),
+                "bfloat16": fast_bfloat16(device),
                 **environment(device),
             }
             begun = False
@@ -130,6 +132,14 @@ class RunFolder:
     def record(self) -> dict[str, Any]:
         """The content of `config.json`."""
         return read_json(self.config_file)
+
+    def bfloat16(self) -> bool | None:
+        """Whether the run began with bfloat16 as the faster one; None where nothing says so."""
+        try:
+            fast = self.record().get("bfloat16", cpu_has_bfloat16())  # before, that decided
+        except RunError:  # is said later
+            return None
+        return fast if isinstance(fast, bool) else None
 
     def config(self) -> ResolvedConfig:
         """The configuration of the run that the folder holds.

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from directmax._precision import settled
 from directmax.tool.config import ResolvedConfig, TrainConfig, extended
 from directmax.tool.data.names import OWN
 from directmax.tool.files import RunError, write_json
@@ -86,17 +87,18 @@ def train(
         True
     """
     given, config, log = config, config.resolve(), check_loggers(log)
-    fabric = make_fabric(device, devices, config.precision, strategy)
-    with joined(fabric):
-        folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
-        data = _data(folder, config, data_dir, images, resume)
-        sources = _sources(data, data_dir, own=images is not None or config.data == OWN)
-        before = given.resolve(*traits_of(data))
-        config = _of_this_length(before, extend, resume)
-        task, shown = make_task(config, data, fabric, workers=workers), progress or Progress()
-        trainer = Trainer(task, folder, shown, compiled=compiled, log=log)
-        with _stops_told(trainer), _claim(trainer, sources, resume, before if extend else None):
-            return _train(trainer, resume=resume)
+    with settled(RunFolder(run_dir).bfloat16() if resume else None):
+        fabric = make_fabric(device, devices, config.precision, strategy)
+        with joined(fabric):
+            folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
+            data = _data(folder, config, data_dir, images, resume)
+            sources = _sources(data, data_dir, own=images is not None or config.data == OWN)
+            before = given.resolve(*traits_of(data))
+            config = _of_this_length(before, extend, resume)
+            task, shown = make_task(config, data, fabric, workers=workers), progress or Progress()
+            trainer = Trainer(task, folder, shown, compiled=compiled, log=log)
+            with _stops_told(trainer), _claim(trainer, sources, resume, before if extend else None):
+                return _train(trainer, resume=resume)
 
 
 def _data(
