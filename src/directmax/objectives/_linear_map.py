@@ -46,6 +46,6 @@ def is_factored(decoder: object) -> bool:
         >>> is_factored(nn.Linear(4, 4))
         False
     """
-    # Not of `First`: torch.compile before 2.9 takes no union of types that is made elsewhere.
+    # Not of `First`: the compiler of torch 2.8 takes no union of types that is made elsewhere.
     linear = isinstance(getattr(decoder, "first", None), (nn.Linear, LinearMap))
     return linear and callable(getattr(decoder, "rest", None))
