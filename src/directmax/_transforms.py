@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_EXPORT_IS_TOLD = torch.__version__ >= "2.13"
+"""Before, `is_exporting()` is true in torch.compile, too: seen with 2.8 to 2.11."""
 
 
 def in_transforms() -> bool:
@@ -30,7 +32,10 @@ def recorded() -> bool:
         >>> recorded()
         False
     """
-    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+    if torch.jit.is_tracing():
+        return True
+    told = _EXPORT_IS_TOLD or not torch.compiler.is_dynamo_compiling()
+    return told and torch.compiler.is_exporting()
 
 
 def refuse_recorded(what: str, instead: str) -> None:

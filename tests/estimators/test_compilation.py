@@ -78,7 +78,6 @@ def test_made_inside() -> None:
     inside(lambda: Direct(rao_blackwell=True, two_sided=True), 3)
 
 
-@pytest.mark.skipif(torch.__version__ < "2.12", reason="is_exporting() is true in torch.compile")
 def test_what_breaks_the_graph_says_so() -> None:
     estimator = ImplicitMLE()
 
