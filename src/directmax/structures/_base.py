@@ -13,7 +13,7 @@ from torch import Tensor
 from directmax._precision import sum_dtype
 from directmax._randomness import check_generator
 from directmax._validation import check_count, check_flag, check_real, check_tensor
-from directmax.structures._recorded import recorded
+from directmax.structures._inference import outside_inference
 from directmax.structures._rows import Answer
 from directmax.structures._weights import Weighted, categorical, forbidden, within
 
@@ -219,7 +219,7 @@ class Structure(Weighted, ABC):
         self._check_left(total, weights)
         return total.reshape(self._leading(weights))
 
-    @recorded
+    @outside_inference
     def marginals(self, weights: Float[Tensor, "*s b *shape"]) -> Float[Tensor, "*s b *shape"]:
         """E_q[z], the probability of every element or value: the gradient of `log_partition`."""
         graph = torch.is_grad_enabled() and self._fit(weights).requires_grad
@@ -231,7 +231,7 @@ class Structure(Weighted, ABC):
             total = self.log_partition(leaf).sum()
             return torch.autograd.grad(total, leaf, create_graph=graph)[0]
 
-    @recorded
+    @outside_inference
     def entropy(self, weights: Float[Tensor, "*s b *shape"]) -> Float[Tensor, "*s b"]:
         """−Σ_z q(z) log q(z) in nats: log Z(1) − log Z′(1), Z(t) that of t times the score.
 
@@ -316,7 +316,7 @@ class Structure(Weighted, ABC):
             "Paths without cycles, Chain, Arborescence or Listed; use its samples (PerturbedArgmax)"
         )
 
-    @recorded
+    @outside_inference
     def _sample(
         self, rows: Float[Tensor, "r n k"], generator: torch.Generator | None
     ) -> Float[Tensor, "r n k"]:

@@ -165,7 +165,7 @@ def test_a_run_goes_on_with_the_arithmetic_that_it_began_with(
     for has in (True, False):
         old = {name: part for name, part in record.items() if name != "bfloat16"}
         (run / "config.json").write_text(json.dumps(old))
-        monkeypatch.setattr("directmax.tool.run.run_folder.cpu_has_bfloat16", lambda has=has: has)
+        monkeypatch.setattr(training, "cpu_has_bfloat16", lambda has=has: has)
         succeed("train", "--resume", "--device", "cpu", "--run-dir", run)
     assert (record["bfloat16"], seen) == (True, [True, True, True, False])
     assert not _precision.fast_bfloat16(cpu)

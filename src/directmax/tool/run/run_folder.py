@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from directmax._memory import is_out_of_memory
-from directmax._precision import cpu_has_bfloat16, fast_bfloat16
 from directmax.tool.config import VERSION, ResolvedConfig, digest_of, stored_config
 from directmax.tool.files import (
     LARGEST_JSON,
@@ -68,6 +67,7 @@ class RunFolder:
         images: dict[str, Any] | None = None,
         data: dict[str, Any] | None = None,
         data_dir: str | Path | None = None,
+        bfloat16: bool = False,
     ) -> Iterator[None]:
         """Make the folder for a new run, and hold its lock.
 
@@ -80,6 +80,7 @@ class RunFolder:
             images: what is recorded of those that were handed over; see `check_images`.
             data: what the model must know of its images; see `Described`.
             data_dir: where a data set by name was looked for first.
+            bfloat16: whether the device is faster in it.
 
         Raises:
             RunError: it already holds a run, or cannot be written.
@@ -105,7 +106,7 @@ class RunFolder:
                 **({"images": images} if images else {}),
                 **({"data": data} if data else {}),
                 **({"data_dir": str(user_path(data_dir).absolute())} if data_dir else {}),
-                "bfloat16": fast_bfloat16(device),
+                "bfloat16": bfloat16,
                 **environment(device),
             }
             begun = False
@@ -132,14 +133,6 @@ class RunFolder:
     def record(self) -> dict[str, Any]:
         """The content of `config.json`."""
         return read_json(self.config_file)
-
-    def bfloat16(self) -> bool | None:
-        """Whether the run began with bfloat16 as the faster one; None where nothing says so."""
-        try:
-            fast = self.record().get("bfloat16", cpu_has_bfloat16())  # before, that decided
-        except RunError:  # is said later
-            return None
-        return fast if isinstance(fast, bool) else None
 
     def config(self) -> ResolvedConfig:
         """The configuration of the run that the folder holds.

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from directmax._precision import settled
+from directmax._precision import cpu_has_bfloat16, fast_bfloat16, settled
 from directmax.tool.config import ResolvedConfig, TrainConfig, extended
 from directmax.tool.data.names import OWN
 from directmax.tool.files import RunError, write_json
@@ -87,16 +87,15 @@ def train(
         True
     """
     given, config, log = config, config.resolve(), check_loggers(log)
-    with settled(RunFolder(run_dir).bfloat16() if resume else None):
+    with _as_it_began(run_dir, resume):
         fabric = make_fabric(device, devices, config.precision, strategy)
         with joined(fabric):
             folder = RunFolder(fabric.broadcast(str(run_dir)))  # a name with the time may differ
             data = _data(folder, config, data_dir, images, resume)
-            sources = _sources(data, data_dir, own=images is not None or config.data == OWN)
-            before = given.resolve(*traits_of(data))
-            config = _of_this_length(before, extend, resume)
-            task, shown = make_task(config, data, fabric, workers=workers), progress or Progress()
-            trainer = Trainer(task, folder, shown, compiled=compiled, log=log)
+            before, config = _of_this_length(given, data, extend, resume)
+            task = make_task(config, data, fabric, workers=workers)
+            trainer = Trainer(task, folder, progress or Progress(), compiled=compiled, log=log)
+            sources = _sources(config, data, data_dir, images)
             with _stops_told(trainer), _claim(trainer, sources, resume, before if extend else None):
                 return _train(trainer, resume=resume)
 
@@ -112,15 +111,36 @@ def _data(
     return find(config, data_dir, images=images)
 
 
-def _sources(data: Data, data_dir: str | Path | None, *, own: bool) -> dict[str, Any]:
+@contextlib.contextmanager
+def _as_it_began(run_dir: str | Path, resume: bool) -> Iterator[None]:
+    """In here a run goes on with the arithmetic that it began with, whatever is faster now."""
+    fast = None
+    if resume:
+        with contextlib.suppress(RunError):  # is said later
+            fast = RunFolder(run_dir).record().get("bfloat16", cpu_has_bfloat16())  # once decided
+    with settled(fast if isinstance(fast, bool) else None):
+        yield
+
+
+def _sources(
+    config: ResolvedConfig,
+    data: Data,
+    data_dir: str | Path | None,
+    images: Given | None,
+) -> dict[str, Any]:
     """What a run folder keeps of where its images are from; see `RunFolder.create`."""
+    own = images is not None or config.data == OWN
     return {"images": record_of(data)} if own else {"data_dir": data_dir}
 
 
-def _of_this_length(config: ResolvedConfig, extend: int, resume: bool) -> ResolvedConfig:
+def _of_this_length(
+    given: TrainConfig | ResolvedConfig, data: Data, extend: int, resume: bool
+) -> tuple[ResolvedConfig, ResolvedConfig]:
+    """The configuration for these images as it was, and with more epochs."""
     if extend and not resume:
         raise ValueError("--extend goes on with a run: add --resume and --run-dir")
-    return extended(config, extend)
+    before = given.resolve(*traits_of(data))
+    return before, extended(before, extend)
 
 
 @contextlib.contextmanager
@@ -204,7 +224,9 @@ def _claim(
                     claim = folder.resume(config)
                 else:
                     described = Described.of(trainer.task.data).to_dict()
-                    claim = folder.create(config, fabric.device, data=described, **sources)
+                    fast = fast_bfloat16(fabric.device)
+                    sources |= {"data": described, "bfloat16": fast}
+                    claim = folder.create(config, fabric.device, **sources)
                 stack.enter_context(claim)
             except RunError as error:
                 refusal = str(error)

@@ -15,7 +15,7 @@ P = ParamSpec("P")
 Method = Callable[Concatenate[S, Tensor, P], Tensor]
 
 
-def recorded(method: Method[S, P]) -> Method[S, P]:
+def outside_inference(method: Method[S, P]) -> Method[S, P]:
     """The method, left to its own in `torch.inference_mode`, which no `enable_grad` ends."""
 
     @functools.wraps(method)
