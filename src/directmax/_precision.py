@@ -7,7 +7,6 @@ the device has it.
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections.abc import Iterator
@@ -74,7 +73,7 @@ def fast_bfloat16(device: torch.device) -> bool:
 
     CPUs need instructions for it (AVX-512 BF16 or AMX); without, torch emulates it slowly. Those of
     AVX-512 are twice as fast as float32 on some CPUs and slower on others, so it is measured, once
-    in a process.
+    in a process; a compiled step is in float32 where it was not measured before.
 
     Example:
         >>> fast_bfloat16(torch.device("cpu")) in (True, False)
@@ -106,14 +105,16 @@ def settled(fast: bool | None) -> Iterator[None]:
 
 
 _settled: bool | None = None
+_measured: bool | None = None
 
 
 def _fast_on_cpu() -> bool:
-    return _settled if _settled is not None else cpu_has_bfloat16() and _gain() > LEAST_GAIN
-
-
-# As torch.compiler.assume_constant_result does, without the second that importing it takes.
-_fast_on_cpu._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    global _measured
+    if _settled is not None:
+        return _settled
+    if _measured is None and not torch.compiler.is_compiling():  # which cannot look at a clock
+        _measured = cpu_has_bfloat16() and _gain() > LEAST_GAIN
+    return bool(_measured)
 
 
 def cpu_has_bfloat16() -> bool:
@@ -122,7 +123,6 @@ def cpu_has_bfloat16() -> bool:
     return any(getattr(torch.cpu, name, lambda: False)() for name in names)
 
 
-@functools.cache
 def _gain() -> float:
     """Seconds of a product of float32 matrices over those of one of bfloat16, on the CPU.
 

@@ -242,6 +242,7 @@ def test_torch_compile_makes_one_graph_of_it(gain: float, monkeypatch: pytest.Mo
     torch.compiler.reset()
     monkeypatch.setattr(_precision, "cpu_has_bfloat16", lambda: True)
     monkeypatch.setattr(_precision, "_gain", lambda: gain)
+    monkeypatch.setattr(_precision, "_measured", None)
     torch.manual_seed(0)
     decoder, images = Decoder(3, 4, 20), torch.rand(5, 20).round()
     logits = torch.randn(5, 3, 4, requires_grad=True)

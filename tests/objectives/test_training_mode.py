@@ -61,6 +61,27 @@ def test_not_where_nothing_differs(layer: nn.Module) -> None:
 
 
 @pytest.mark.usefixtures("_afresh")
+def test_said_where_it_trains_after_an_evaluation() -> None:
+    network = nn.Sequential(nn.Linear(6, 6), nn.Dropout())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        step(Direct(), network.eval())
+    with pytest.warns(UserWarning, match="f has a Dropout"):
+        step(Direct(), network.train())
+
+
+def test_every_module_is_looked_at() -> None:
+    """One without such layers says nothing of others of its class."""
+    q = Categorical(torch.zeros(4, 2, 3, requires_grad=True))
+    for layers, said in (((), 0), ((nn.Dropout(),), 1)):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(6, 1), *layers, nn.Flatten(0))
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            Direct()(q, batched(network))
+        assert len(found) == said
+
+
+@pytest.mark.usefixtures("_afresh")
 def test_not_where_one_z_is_asked_for() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

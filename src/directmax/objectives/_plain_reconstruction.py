@@ -34,7 +34,7 @@ from directmax.objectives._evaluate import (
 from directmax.objectives._linear_calls import LinearCalls, MovedCalls
 from directmax.objectives._linear_map import is_factored
 from directmax.objectives._reconstruction import value_logits
-from directmax.objectives._training_mode import look_at_decoder
+from directmax.objectives._training_mode import look_at
 
 CHUNK_PIXELS_CPU, CHUNK_PIXELS_CUDA = 2**21, 2**22
 """Pixels of a call of the decoder where there is a choice: on a CPU its layers then fit the cache,
@@ -103,7 +103,7 @@ class PlainReconstruction:
         Raises:
             ValueError: K > `max_states`.
         """
-        look_at_decoder(self.decoder)
+        look_at(self.decoder)
         states = enumerate_states(
             num_variables, num_values, max_states=max_states, device=self.images.device
         )
@@ -187,7 +187,7 @@ class PlainReconstruction:
                 f"{tuple(z.shape)} of (batch, variables, values)"
             )
         if remembers:
-            look_at_decoder(self.decoder)
+            look_at(self.decoder)
         device = self.images.device
         remembers = remembers and self.reduced and fast_bfloat16(device)
         remembers = remembers and not torch.is_autocast_enabled(device.type)

@@ -15,7 +15,7 @@ from directmax.objectives._bernoulli import bernoulli_loss, bernoulli_table
 from directmax.objectives._candidates import Candidates
 from directmax.objectives._evaluate import align_changes, changes_of_one
 from directmax.objectives._linear_map import First, is_factored
-from directmax.objectives._training_mode import look_at_decoder
+from directmax.objectives._training_mode import look_at
 
 
 class FactoredDecoder(Protocol):
@@ -142,7 +142,7 @@ class Reconstruction:
         Raises:
             ValueError: K > `max_states`.
         """
-        look_at_decoder(self.decoder)
+        look_at(self.decoder)
         if num_variables == 1:
             number_of_states(1, num_values, max_states)
             return bernoulli_table(value_logits(self.decoder), self.images)
@@ -253,7 +253,7 @@ class Reconstruction:
         columns = self.decoder.first.weight.T.contiguous()
         columns = columns.unflatten(0, (num_variables, num_values))  # (n, k, h)
         images = widened(self.images).expand(*z.shape[:-2], -1).flatten(0, -2)  # (m, d), m = s·b
-        look_at_decoder(self.decoder)
+        look_at(self.decoder)
         task = Candidates(
             decoder=self.decoder,
             columns=columns,

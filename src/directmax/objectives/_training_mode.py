@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import warnings
 import weakref
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -22,8 +22,8 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from directmax._transforms import in_transforms, recorded
 from directmax.objectives._batched import Batched
 
-_looked_at: set[Hashable] = set()
-_decoders: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+_looked_at: set[object] = set()
+_modules: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 
 
 def looked_at(objective: object) -> AbstractContextManager[None]:
@@ -38,39 +38,42 @@ def looked_at(objective: object) -> AbstractContextManager[None]:
     if torch.compiler.is_compiling() or in_transforms() or recorded():
         return nullcontext()
     key = _key(objective)
-    if key in _looked_at:
+    if isinstance(key, nn.Module):
+        look_at(key, "f")
         return nullcontext()
-    _looked_at.add(key)
-    return _looking()
+    return nullcontext() if key in _looked_at else _looking(key)
 
 
 @contextmanager
-def _looking() -> Iterator[None]:
+def _looking(key: object) -> Iterator[None]:
     called: list[nn.Module] = []
     handle = register_module_forward_pre_hook(lambda module, inputs: called.append(module))
     try:
         yield
     finally:
         handle.remove()
+    if not called or any(module.training for module in called):  # else it may train later
+        _looked_at.add(key)
     _warn("f", called)
 
 
-def look_at_decoder(decoder: object) -> None:
-    """Warn, once for a decoder that is in training mode, of such layers in it."""
-    if torch.compiler.is_compiling() or not isinstance(decoder, nn.Module):
+def look_at(module: object, what: str = "the decoder") -> None:
+    """Warn, once for a module that is in training mode, of such layers in it."""
+    if torch.compiler.is_compiling() or not isinstance(module, nn.Module):
         return
-    if decoder.training and decoder not in _decoders:
-        _decoders.add(decoder)
-        _warn("the decoder", decoder.modules())
+    if module.training and module not in _modules:
+        _modules.add(module)
+        _warn(what, module.modules())
 
 
-def _key(objective: Any) -> Hashable:
+def _key(objective: Any) -> object:
     """Of what is the same at every step of a training, though a function may be made anew."""
     while isinstance(objective, (Batched, functools.partial)):
         objective = objective.function if isinstance(objective, Batched) else objective.func
-    objective = getattr(objective, "__func__", objective)
-    key: Hashable = getattr(objective, "__code__", None)
-    return key or id(type(objective))
+    if isinstance(objective, nn.Module):
+        return objective
+    function = getattr(objective, "__func__", objective)
+    return getattr(function, "__code__", type(objective))
 
 
 def _warn(what: str, modules: Iterable[nn.Module]) -> None:

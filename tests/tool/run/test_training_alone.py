@@ -137,11 +137,8 @@ def test_bfloat16_is_fast_where_it_is_measured_to_be(
     monkeypatch.setattr(_precision, "cpu_has_bfloat16", lambda: has)
     seconds = iter([0.0, 1.0, 1.0, 1.0 + 1.0 / gain] * _precision.ROUNDS)
     monkeypatch.setattr(_precision.time, "perf_counter", lambda: next(seconds))
-    _precision._gain.cache_clear()
-    try:
-        assert _precision.fast_bfloat16(torch.device("cpu")) is fast
-    finally:
-        _precision._gain.cache_clear()
+    monkeypatch.setattr(_precision, "_measured", None)
+    assert _precision.fast_bfloat16(torch.device("cpu")) is fast
 
 
 def test_a_run_goes_on_with_the_arithmetic_that_it_began_with(
@@ -156,11 +153,11 @@ def test_a_run_goes_on_with_the_arithmetic_that_it_began_with(
         return original(*arguments, **settings)
 
     monkeypatch.setattr(_precision, "cpu_has_bfloat16", lambda: True)
-    monkeypatch.setattr(_precision, "_gain", lambda: 4.0)
+    monkeypatch.setattr(_precision, "_measured", True)
     monkeypatch.setattr(training, "make_fabric", noted)
     succeed(*TINY, "--run-dir", run)
     record = read(run / "config.json")
-    monkeypatch.setattr(_precision, "_gain", lambda: 0.6)
+    monkeypatch.setattr(_precision, "_measured", False)
     succeed("train", "--resume", "--device", "cpu", "--run-dir", run)
     for has in (True, False):
         old = {name: part for name, part in record.items() if name != "bfloat16"}
